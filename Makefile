@@ -1,0 +1,37 @@
+# Two commands do everything: `make demo` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DAGSTER_HOME := $(CURDIR)/.dagster
+
+.PHONY: demo test quick lint dev lock
+
+demo: $(STAMP)  ## the whole pipeline on real digits: images in, evaluated generator out
+	dvc repro
+	rectok summary --text
+
+test: $(STAMP) lint  ## linters, types, import contracts and every test
+	pytest
+
+quick: $(STAMP)  ## unit tests only
+	pytest -m "not slow"
+
+lint: $(STAMP)
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+dev: $(STAMP)  ## the Dagster UI on http://localhost:3000
+	dagster dev
+
+lock: $(STAMP)
+	uv pip compile pyproject.toml --group dev --no-annotate --no-header --quiet --output-file requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@

@@ -1,0 +1,167 @@
+"""Where everything on disk lies, and the small JSON records beside it. No torch here: the orchestrator reads this too."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rectok.files import write_text
+
+DATA = Path("data")
+
+STAGES = (
+    "index", "shards", "teacher", "features", "judge", "tokenizer", "decoder", "latents", "statistics", "dit", "guide",
+    "reconstruction", "probe", "generation", "report",
+)  # fmt: skip
+SHARDED = ("shards", "features", "latents")
+"""Stages that run once per shard (`shards@00000`)."""
+
+
+def stage_dir(stage: str) -> Path:
+    """The folder of a stage's outputs."""
+    return DATA / stage
+
+
+def index_file(shard: str) -> Path:
+    """Table of one shard's images: see rectok.data.schema.INDEX."""
+    return stage_dir("index") / f"{shard}.parquet"
+
+
+def classes_file() -> Path:
+    """JSON list of label names; a label is a position in it."""
+    return stage_dir("index") / "classes.json"
+
+
+def shard_tar(shard: str) -> Path:
+    """WebDataset tar: `<key>.png`, `<key>.cls` per image."""
+    return stage_dir("shards") / f"{shard}.tar"
+
+
+def shard_table(shard: str) -> Path:
+    """Offsets into the tar: see rectok.data.schema.SHARD."""
+    return stage_dir("shards") / f"{shard}.parquet"
+
+
+def quarantine_file(shard: str) -> Path:
+    """Images that could not be taken, each with its reason: see rectok.data.schema.QUARANTINE."""
+    return stage_dir("shards") / f"{shard}.quarantine.json"
+
+
+def features_file(shard: str) -> Path:
+    """Teacher features of one shard."""
+    return stage_dir("features") / f"{shard}.safetensors"
+
+
+def latents_file(shard: str) -> Path:
+    """Posterior moments of one shard."""
+    return stage_dir("latents") / f"{shard}.safetensors"
+
+
+def weights_file(stage: str) -> Path:
+    """The weights that later stages use: the EMA where there is one."""
+    return stage_dir(stage) / "model.safetensors"
+
+
+def config_file(stage: str) -> Path:
+    """How to build the network whose weights lie beside it."""
+    return stage_dir(stage) / "config.json"
+
+
+def params_file(stage: str) -> Path:
+    """The parameters a training stage really ran with (DVC records them as they were when it ended)."""
+    return stage_dir(stage) / "params.json"
+
+
+def log_file(stage: str) -> Path:
+    """Training log: one CSV row per `log_every` steps."""
+    return stage_dir(stage) / "log.csv"
+
+
+def summary_file(stage: str) -> Path:
+    """Figures of a training stage that its gate reads."""
+    return stage_dir(stage) / "summary.json"
+
+
+def metrics_file(stage: str) -> Path:
+    """Figures of an evaluation stage: reconstruction, probe or generation."""
+    return stage_dir(stage) / "metrics.json"
+
+
+def state_dir(stage: str) -> Path:
+    """Resumable checkpoints of a running training; not an output, removed when it has finished."""
+    return DATA / "state" / stage
+
+
+def timing_file(stage: str, shard: str | None) -> Path:
+    """How long the stage's last run took on this machine; not versioned, since it differs from run to run."""
+    return DATA / "timings" / f"{stage}@{shard}.json" if shard else DATA / "timings" / f"{stage}.json"
+
+
+def check_file(gate: str, shard: str | None = None) -> Path:
+    """The gate's report, with its figures."""
+    return DATA / "checks" / gate / f"{shard}.json" if shard else DATA / "checks" / f"{gate}.json"
+
+
+def passed_file(gate: str, shard: str | None = None) -> Path:
+    """The gate's verdict, present only when it passed; later stages depend on it and not on the figures."""
+    return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate
+
+
+Severity = Literal["ERROR", "WARN"]
+Figure = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must be true of an artefact. `value` was found, `limit` was asked for."""
+
+    name: str
+    passed: bool
+    severity: Severity
+    value: Figure
+    limit: Figure
+    message: str
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What a gate found. It passes when no ERROR check failed."""
+
+    gate: str
+    shard: str | None
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when no check of severity ERROR failed."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Check, ...]:
+        """The failed checks that stop the pipeline."""
+        return tuple(c for c in self.checks if c.severity == "ERROR" and not c.passed)
+
+
+def write_report(report: GateReport) -> None:
+    """Keep the report; write the verdict only if it passed."""
+    write_json(check_file(report.gate, report.shard), {"passed": report.passed, **asdict(report)})
+    verdict = passed_file(report.gate, report.shard)
+    verdict.unlink(missing_ok=True)
+    if report.passed:
+        write_text(verdict, "passed\n")
+
+
+def read_report(path: Path) -> GateReport:
+    """The report that `write_report` kept at `path`."""
+    record = read_json(path)
+    return GateReport(record["gate"], record["shard"], tuple(Check(**c) for c in record["checks"]))
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Write sorted, indented JSON atomically; NaN and infinity are refused (ValueError)."""
+    write_text(path, json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Parse the JSON file `path`."""
+    return json.loads(path.read_text(encoding="utf-8"))

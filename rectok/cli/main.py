@@ -1,0 +1,81 @@
+"""The command line: one command per stage, and a few that people type themselves."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rectok import artifacts
+from rectok.cli import people
+from rectok.cli.running import stage_run
+from rectok.errors import UserError
+from rectok.files import is_disk_full
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+Shard = Annotated[str, typer.Argument(help="Shard name, as in index.shards, e.g. 00000")]
+
+
+def _add_stage(stage: str) -> None:
+    def run(shard: str | None = None) -> None:
+        with stage_run(stage, shard) as params:
+            module = importlib.import_module(f"rectok.stages.{stage}")
+            module.run(params, *([shard] if shard else []))
+
+    def sharded(shard: Shard) -> None:
+        run(shard)
+
+    def whole() -> None:
+        run()
+
+    command = sharded if stage in artifacts.SHARDED else whole
+    app.command(stage, help=f"Make {artifacts.stage_dir(stage)}.", rich_help_panel="Stages")(command)
+
+
+for _stage in artifacts.STAGES:
+    _add_stage(_stage)
+
+
+@app.command(rich_help_panel="Stages")
+def gate(
+    name: Annotated[str, typer.Argument(help="The stage whose output is checked")],
+    shard: Annotated[str | None, typer.Argument(help="Shard name, for stages that run per shard")] = None,
+) -> None:
+    """Check what a stage made; exit 1 when a check of severity ERROR fails."""
+    if name not in artifacts.STAGES:
+        raise UserError(f"there is no gate {name!r}; choose one of {', '.join(artifacts.STAGES)}")
+    if (name in artifacts.SHARDED) != (shard is not None):
+        raise UserError(f"gate {name} {'needs a shard name' if shard is None else 'takes no shard name'}")
+    from rectok.gates.running import run
+
+    with stage_run(f"gate-{name}", shard) as params:
+        run(name, params, shard)
+
+
+people.add_to(app)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake becomes one sentence on standard error and exit code 1."""
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error))
+    except FileNotFoundError as error:
+        if error.filename is None or not Path(error.filename).is_relative_to(artifacts.DATA):
+            raise
+        _fail(f"{error.filename} is missing; `dvc repro` makes it")
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        _fail("the disk is full; free some space and run the command again")
+
+
+def _fail(sentence: str) -> None:
+    print(f"rectok: {sentence}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

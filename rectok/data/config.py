@@ -1,0 +1,54 @@
+"""Where images come from and how they are prepared."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from rectok.config import Config
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class SplitConfig(Config):
+    """Shares of the images held out, per class; a source that names its own splits keeps them."""
+
+    val: float = Field(ge=0, lt=1)
+    test: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val {self.val} + test {self.test} leaves nothing to train on")
+        return self
+
+
+class IndexConfig(Config):
+    """The source and its cut into splits and shards.
+
+    `source` is `sklearn:digits`, an image folder (one folder per label, optionally below train/, val/, test/), a Hugging
+    Face parquet file or folder, a tar file, or an s3:// prefix. `watch` is the path whose change reruns the stage: the
+    source itself where it is a file or folder. `limit` keeps the first images by content hash; 0 keeps all.
+    """
+
+    source: str
+    watch: str
+    shards: tuple[str, ...]
+    split: SplitConfig
+    limit: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Self:
+        expected = tuple(f"{i:05d}" for i in range(len(self.shards)))
+        if not self.shards or self.shards != expected:
+            raise ValueError(f"shards must be numbered {', '.join(expected) or '00000'} without gaps")
+        return self
+
+
+class ImageConfig(Config):
+    """How an image becomes a square: `size` is the side, `modes` the accepted PIL modes, `flip` allows mirror images."""
+
+    size: int = Field(gt=0)
+    modes: tuple[str, ...]
+    max_pixels: int = Field(gt=0)
+    flip: bool

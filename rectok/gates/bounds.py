@@ -1,0 +1,27 @@
+"""Builders for the checks that gates are made of."""
+
+import math
+
+from rectok.artifacts import Check, Severity
+
+
+def at_least(name: str, value: float, limit: float, what: str, severity: Severity = "ERROR") -> Check:
+    """`value` must be a number not below `limit`; `what` says what the value is, for the message."""
+    return _bound(name, value, limit, what, "at least", value >= limit, severity)
+
+
+def at_most(name: str, value: float, limit: float, what: str, severity: Severity = "ERROR") -> Check:
+    """`value` must be a number not above `limit`; `what` says what the value is, for the message."""
+    return _bound(name, value, limit, what, "at most", value <= limit, severity)
+
+
+def holds(name: str, condition: bool, message: str, severity: Severity = "ERROR") -> Check:
+    """`condition` must be true; `message` says what is wrong when it is not."""
+    return Check(name, condition, severity, "yes" if condition else "no", "yes", "" if condition else message)
+
+
+def _bound(name: str, value: float, limit: float, what: str, words: str, holds: bool, severity: Severity) -> Check:
+    finite = math.isfinite(value)
+    passed = finite and holds
+    message = "" if passed else f"{what} is {value:.6g}, but must be {words} {limit:.6g}"
+    return Check(name, passed, severity, value if finite else str(value), limit, message)

@@ -1,0 +1,103 @@
+"""Every parameter of the pipeline, one section per stage. Nothing has a default: a preset is complete."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from rectok.config import Config
+from rectok.data.config import ImageConfig, IndexConfig
+from rectok.dit.config import DiTSizes
+from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
+from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig
+from rectok.params.gates import GatesParams
+from rectok.teacher.config import ClassifierTraining, FeatureStorage, NetworkConfig
+from rectok.tokenizer.config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
+from rectok.train.config import MachineConfig, TrainingConfig
+
+
+class NetworkParams(Config):
+    """A network from elsewhere, or a stand-in trained here."""
+
+    network: NetworkConfig
+    training: ClassifierTraining
+
+
+class FeaturesParams(Config):
+    storage: FeatureStorage
+    batch: int = Field(gt=0)
+
+
+class TokenizerParams(Config):
+    sizes: TokenizerSizes
+    flow: FlowConfig
+    masking: MaskingConfig
+    losses: TokenizerLossConfig
+    training: TrainingConfig
+
+
+class DecoderParams(Config):
+    losses: DecoderLossConfig
+    training: TrainingConfig
+
+
+class LatentsParams(Config):
+    batch: int = Field(gt=0)
+
+
+class DiTParams(Config):
+    """The generator, or its guide."""
+
+    sizes: DiTSizes
+    label_dropout: float = Field(ge=0, lt=1)
+    training: TrainingConfig
+
+
+class NightlyParams(Config):
+    """The scheduled evaluation: a cron line in a time zone, its sample count, and how much worse a metric may get."""
+
+    cron: str
+    timezone: str
+    per_class: int = Field(gt=0)
+    gfid_tolerance: float = Field(ge=0, description="relative rise of gFID that fails the check")
+    accuracy_tolerance: float = Field(ge=0, description="absolute fall of sample accuracy that fails the check")
+
+
+class Params(Config):
+    """The whole of params.yaml."""
+
+    preset: str
+    seed: int = Field(ge=0)
+    machine: MachineConfig
+    index: IndexConfig
+    image: ImageConfig
+    teacher: NetworkParams
+    features: FeaturesParams
+    judge: NetworkParams
+    tokenizer: TokenizerParams
+    decoder: DecoderParams
+    latents: LatentsParams
+    dit: DiTParams
+    guide: DiTParams
+    reconstruction: ReconstructionConfig
+    probe: ProbeConfig
+    generation: GenerationConfig
+    gates: GatesParams
+    nightly: NightlyParams
+
+    def tokenizer_config(self, teacher_width: int) -> TokenizerConfig:
+        """The tokenizer's full configuration, given the teacher's feature width."""
+        return TokenizerConfig(image_size=self.image.size, teacher_width=teacher_width, sizes=self.tokenizer.sizes)
+
+    @model_validator(mode="after")
+    def _patches_tile_the_image(self) -> Self:
+        if self.image.size % self.tokenizer.sizes.patch:
+            raise ValueError(
+                f"image.size {self.image.size} is not a multiple of tokenizer.sizes.patch {self.tokenizer.sizes.patch}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_not_the_teacher(self) -> Self:
+        if self.judge.network == self.teacher.network:
+            raise ValueError("judge.network must differ from teacher.network: a metric must not share what was distilled")
+        return self

@@ -1,0 +1,39 @@
+"""Which network, from where, and how to feed it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from rectok.config import Config
+
+
+class NetworkConfig(Config):
+    """A timm network and the preprocessing it expects.
+
+    `weights` is empty (train it here on the train split), `timm` (timm's own download), or a path or s3:// URI of a
+    safetensors file. `sha256` is empty only where `weights` is empty or `timm`. `image_size` is the side that images are
+    resized to. `options` goes to timm.create_model.
+    """
+
+    name: str
+    options: dict[str, int | float | bool | str | tuple[int, ...]]
+    image_size: int = Field(gt=0)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    weights: str
+    sha256: str
+    licence: str
+
+
+class ClassifierTraining(Config):
+    """How a stand-in teacher or judge is trained on the train split (AdamW, one-cycle)."""
+
+    epochs: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    label_smoothing: float = Field(ge=0, lt=1)
+    crop_padding: int = Field(ge=0)
+
+
+FeatureStorage = Literal["int8", "float16", "online"]

@@ -1,0 +1,69 @@
+"""Sizes of the tokenizer and the choices of its forward flow and masking."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from rectok.config import Config
+from rectok.nn.config import TransformerConfig
+
+
+class SemanticDecoderConfig(Config):
+    """The light head that predicts teacher features: `transformer` as published, or a per-token `mlp`."""
+
+    kind: Literal["transformer", "mlp"]
+    transformer: TransformerConfig
+
+
+class TokenizerSizes(Config):
+    """What a user chooses about the tokenizer; image side and teacher width follow from elsewhere."""
+
+    patch: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    encoder: TransformerConfig
+    decoder: TransformerConfig
+    semantic: SemanticDecoderConfig
+
+
+class TokenizerConfig(Config):
+    """Everything needed to build the tokenizer's networks. Images are square with side `image_size`."""
+
+    image_size: int = Field(gt=0)
+    teacher_width: int = Field(gt=0)
+    sizes: TokenizerSizes
+
+    @property
+    def grid(self) -> int:
+        """Tokens along one side of the image, G."""
+        return self.image_size // self.sizes.patch
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one image, N = G²."""
+        return self.grid**2
+
+    @model_validator(mode="after")
+    def _patches_tile_the_image(self) -> Self:
+        if self.image_size % self.sizes.patch:
+            raise ValueError(f"image side {self.image_size} is not a multiple of the patch side {self.sizes.patch}")
+        return self
+
+
+class FlowConfig(Config):
+    """The forward flow of training: how t is drawn and how strong the noise is (γ)."""
+
+    schedule: Literal["shift", "uniform", "lognorm"]
+    noise_scale: float = Field(gt=0)
+
+
+class MaskingConfig(Config):
+    """The masked share of a batch is max(0, U(low, high))."""
+
+    low: float = Field(ge=-1, lt=1)
+    high: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self

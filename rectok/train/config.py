@@ -1,0 +1,54 @@
+"""How long, how fast and with what precision a network trains."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from rectok.config import Config
+
+
+class ScheduleConfig(Config):
+    """Learning rate over training: linear warm-up to share `warmup`, flat to share `hold`, then `decay` to final·lr."""
+
+    warmup: float = Field(ge=0, le=1)
+    hold: float = Field(ge=0, le=1)
+    decay: Literal["cosine", "linear"]
+    final: float = Field(ge=0, le=1)
+
+
+class TrainingConfig(Config):
+    """One network's training. `batch` is the global batch; the learning rate is lr_per_256 · batch / 256."""
+
+    epochs: float = Field(gt=0)
+    batch: int = Field(gt=0)
+    micro_batch: int = Field(gt=0)
+    lr_per_256: float = Field(gt=0)
+    betas: tuple[float, float]
+    weight_decay: float = Field(ge=0)
+    clip: float = Field(gt=0)
+    ema: float = Field(ge=0, lt=1)
+    schedule: ScheduleConfig
+    precision: Literal["float32", "bfloat16"]
+    zero_stage: Literal[0, 1, 2, 3]
+    offload: Literal["none", "cpu"]
+    checkpoint_every: int = Field(gt=0, description="steps between two resumable checkpoints")
+    log_every: int = Field(gt=0, description="steps between two rows of the log")
+
+    @model_validator(mode="after")
+    def _accumulates_evenly(self) -> Self:
+        if self.batch % self.micro_batch:
+            raise ValueError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+        return self
+
+
+class MachineConfig(Config):
+    """Where training runs. Nothing here changes what is learnt, so no stage depends on it.
+
+    `processes` per machine (0: one per GPU, or one on a CPU); `hostfile` is DeepSpeed's, empty for a single machine.
+    """
+
+    device: Literal["auto", "cpu", "cuda"]
+    processes: int = Field(ge=0)
+    hostfile: str
+    workers: int = Field(ge=0, description="loader processes per training process")
+    compile: bool
