@@ -1,0 +1,100 @@
+"""DiT^DH (RAE, arXiv 2510.11690): a deep, narrow encoder that conditions a shallow, wide head, token by token.
+
+Shapes: B samples, C latent channels, G grid side, N = G² tokens, W encoder width, V head width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rectok.dit.config import DiTConfig
+from rectok.dit.embeddings import LabelEmbedding, TimeEmbedding, sincos_positions
+from rectok.nn.blocks import AdaptiveBlock, modulate, norm
+from rectok.nn.rotary import Rotary, dit_angles
+
+
+class FinalLayer(nn.Module):
+    """adaLN without a gate, then a Linear to the latent's channels."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.norm = norm(width)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x and condition [B, N, V] → [B, N, C]."""
+        shift, scale = self.modulation(F.silu(condition)).chunk(2, dim=-1)
+        return self.out(modulate(self.norm(x), shift, scale))  # type: ignore[no-any-return]
+
+
+class DiTDH(nn.Module):
+    """Predicts the velocity data − noise of a noised latent."""
+
+    positions: Tensor
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        encoder, head = config.sizes.encoder, config.sizes.head
+        self.config = config
+        self.encoder_patch = nn.Conv2d(config.channels, encoder.width, 1)
+        self.head_patch = nn.Conv2d(config.channels, head.width, 1)
+        self.time = TimeEmbedding(encoder.width)
+        self.label = LabelEmbedding(config.classes, encoder.width)
+        self.register_buffer("positions", sincos_positions(encoder.width, config.grid), persistent=False)
+        self.encoder = nn.ModuleList(AdaptiveBlock(encoder.width, encoder.heads) for _ in range(encoder.depth))
+        self.bridge = nn.Identity() if encoder.width == head.width else nn.Linear(encoder.width, head.width)
+        self.head = nn.ModuleList(AdaptiveBlock(head.width, head.heads) for _ in range(head.depth))
+        self.final = FinalLayer(head.width, config.channels)
+        self.encoder_rotary = Rotary(dit_angles(encoder.head_width, config.grid))
+        self.head_rotary = Rotary(dit_angles(head.head_width, config.grid))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                if not name.startswith("time."):
+                    nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            if name.endswith("modulation") or name == "final.out":
+                nn.init.zeros_(module.weight)  # type: ignore[arg-type]
+
+    @property
+    def no_label(self) -> int:
+        """The label that means "unconditional"."""
+        return self.config.classes
+
+    def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        """x [B, C, G, G], time [B] in [0, 1] (1 is data), label [B] → velocity [B, C, G, G]."""
+        emb = self.time(time)  # [B, W]
+        condition = F.silu(emb + self.label(label))[:, None]  # [B, 1, W]
+        s = self._tokens(self.encoder_patch(x)) + self.positions  # [B, N, W]
+        tables = self.encoder_rotary()
+        for block in self.encoder:
+            s = block(s, condition, tables)
+        condition = self.bridge(F.silu(emb[:, None] + s))  # [B, N, V]
+        h = self._tokens(self.head_patch(x))  # [B, N, V]
+        tables = self.head_rotary()
+        for block in self.head:
+            h = block(h, condition, tables)
+        velocity = self.final(h, condition)  # [B, N, C]
+        return velocity.transpose(1, 2).unflatten(2, (self.config.grid, self.config.grid))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _tokens(x: Tensor) -> Tensor:
+        return x.flatten(2).transpose(1, 2)
+
+
+def to_grid(tokens: Tensor, grid: int) -> Tensor:
+    """[B, N, C] → [B, C, G, G]."""
+    return tokens.transpose(1, 2).unflatten(2, (grid, grid))
+
+
+def to_tokens(latent: Tensor) -> Tensor:
+    """[B, C, G, G] → [B, N, C]."""
+    return latent.flatten(2).transpose(1, 2)
+
+
+def drop_labels(labels: Tensor, uniform: Tensor, probability: float, no_label: int) -> Tensor:
+    """Replace labels [B] by `no_label` where uniform [B] ~ U(0, 1) falls below `probability`."""
+    return torch.where(uniform < probability, no_label, labels)

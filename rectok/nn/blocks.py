@@ -1,0 +1,100 @@
+"""Attention, SwiGLU and the two pre-norm blocks that every network here is made of."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rectok.nn.rotary import rotate
+
+NORM_EPS = 1e-6
+Tables = tuple[Tensor, Tensor]
+
+
+def norm(width: int) -> nn.RMSNorm:
+    """RMSNorm with the published epsilon."""
+    return nn.RMSNorm(width, eps=NORM_EPS)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary queries and keys; no qk-norm."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, tables: Tables) -> Tensor:
+        """x [B, N, W] → [B, N, W]."""
+        batch, tokens, width = x.shape
+        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, N, d]
+        q, k = rotate(q, *tables), rotate(k, *tables)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))  # type: ignore[no-any-return]
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate)·up) with int(⅔·4·width) hidden channels (arXiv 2002.05202); gate and up are one Linear."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = int(2 / 3 * 4 * width)
+        self.gate_up = nn.Linear(width, 2 * hidden)
+        self.down = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., W] → [..., W]."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """x + Attention(norm x), then x + SwiGLU(norm x)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm = norm(width)
+        self.attention = Attention(width, heads)
+        self.mlp_norm = norm(width)
+        self.mlp = SwiGLU(width)
+
+    def forward(self, x: Tensor, tables: Tables) -> Tensor:
+        """x [B, N, W] → [B, N, W]."""
+        x = x + self.attention(self.attention_norm(x), tables)
+        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+
+
+class MlpBlock(nn.Module):
+    """The Block without attention: each token on its own."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp_norm = norm(width)
+        self.mlp = SwiGLU(width)
+
+    def forward(self, x: Tensor, tables: Tables) -> Tensor:  # noqa: ARG002 - same call as Block
+        """x [B, N, W] → [B, N, W]."""
+        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """x·(1 + scale) + shift; the condition is per image [B, 1, W] or per token [B, N, W]."""
+    return x * (1 + scale) + shift
+
+
+class AdaptiveBlock(nn.Module):
+    """A Block whose norms are shifted, scaled and gated by a condition (adaLN-Zero, DiT, arXiv 2212.09748)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm = norm(width)
+        self.attention = Attention(width, heads)
+        self.mlp_norm = norm(width)
+        self.mlp = SwiGLU(width)
+        self.modulation = nn.Linear(width, 6 * width)
+
+    def forward(self, x: Tensor, condition: Tensor, tables: Tables) -> Tensor:
+        """x [B, N, W] and condition [B, 1 or N, W] → [B, N, W]."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(F.silu(condition)).chunk(6, dim=-1)
+        x = x + gate1 * self.attention(modulate(self.attention_norm(x), shift1, scale1), tables)
+        return x + gate2 * self.mlp(modulate(self.mlp_norm(x), shift2, scale2))  # type: ignore[no-any-return]

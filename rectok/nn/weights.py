@@ -1,0 +1,39 @@
+"""Weights on disk: safetensors, written atomically and loaded strictly."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from rectok.errors import UserError
+from rectok.files import replacing
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors to `path`, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=dict(metadata or {}))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load `path` into `module`. Raises UserError naming the first tensor that is missing, left over or of another size."""
+    assign_weights(module, load_file(path), str(path))
+
+
+def assign_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+    """Copy `weights` into `module` strictly; `name` says in errors where they come from."""
+    expected = module.state_dict()
+    for key in expected:
+        if key not in weights:
+            raise UserError(f"{name} lacks the tensor {key}, which this model needs; was it made with other sizes?")
+    for key, tensor in weights.items():
+        if key not in expected:
+            raise UserError(f"{name} holds the tensor {key}, which this model does not have; was it made with other sizes?")
+        if tensor.shape != expected[key].shape:
+            raise UserError(
+                f"{name}: tensor {key} has shape {list(tensor.shape)}, but this model needs {list(expected[key].shape)}; "
+                "the checkpoint is of other sizes"
+            )
+    module.load_state_dict(dict(weights), strict=True)
