@@ -1,0 +1,79 @@
+"""From labels and seeds to images: DiT^DH, guidance, ODE solver, tokenizer decoder."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rectok import flow
+from rectok.artifacts import stage_dir
+from rectok.dit.loading import load_dit
+from rectok.dit.model import DiTDH, to_tokens
+from rectok.errors import UserError
+from rectok.evaluation.config import GuidanceConfig, SamplerConfig
+from rectok.evaluation.statistics import LatentStatistics
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, to_unit
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Everything that sampling needs, on one device. `guide` may be absent where nothing asks for AutoGuidance."""
+
+    dit: DiTDH
+    guide: DiTDH | None
+    tokenizer: Tokenizer
+    statistics: LatentStatistics
+    device: torch.device
+
+    @torch.no_grad()
+    def sample(
+        self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None
+    ) -> Tensor:
+        """Images [B, 3, H, H] in [0, 1] for labels [B] and seeds [B]; one seed per sample, so batches change nothing."""
+        latents = self.sample_latents(labels, seeds, sampler, guidance)
+        z = self.statistics.restore(to_tokens(latents))
+        return to_unit(self.tokenizer.decode(z))
+
+    def sample_latents(
+        self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None
+    ) -> Tensor:
+        """Normalised latents [B, C, G, G]."""
+        config = self.dit.config
+        if int(labels.min()) < 0 or int(labels.max()) >= config.classes:
+            raise UserError(f"label {int(labels.max())} does not exist: labels run from 0 to {config.classes - 1}")
+        noise = seeded_noise(seeds, (config.channels, config.grid, config.grid)).to(self.device)
+        labels = labels.to(self.device)
+        times = flow.time_points(sampler.points, flow.time_shift(config.grid**2, config.channels))
+
+        def velocity(x: Tensor, time: float) -> Tensor:
+            return self._velocity(x, time, labels, guidance)
+
+        return flow.integrate(velocity, noise, times, sampler.method)
+
+    def _velocity(self, x: Tensor, time: float, labels: Tensor, guidance: GuidanceConfig | None) -> Tensor:
+        t = torch.full((len(x),), time, device=x.device)
+        if guidance is None or not guidance.low <= time <= guidance.high:
+            return self.dit(x, t, labels)  # type: ignore[no-any-return]
+        if guidance.kind == "autoguidance":
+            if self.guide is None:
+                raise UserError("guidance kind autoguidance needs the guide model; `dvc repro guide` makes it")
+            return flow.guided(self.guide(x, t, labels), self.dit(x, t, labels), guidance.scale)
+        none = torch.full_like(labels, self.dit.no_label)
+        both = self.dit(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, none]))
+        with_label, without = both.chunk(2)
+        return flow.guided(without, with_label, guidance.scale)
+
+
+def load_generator() -> Generator:
+    """The generator of data/dit, data/guide, data/decoder and data/statistics, on a GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    guide = load_dit(stage_dir("guide")).to(device) if stage_dir("guide").exists() else None
+    tokenizer = load_tokenizer(stage_dir("decoder")).to(device)
+    return Generator(load_dit(stage_dir("dit")).to(device), guide, tokenizer, LatentStatistics.load(), device)
+
+
+def seeded_noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal [B, *shape], each row from its own seed."""
+    generator = torch.Generator()
+    return torch.stack([torch.randn(shape, generator=generator.manual_seed(int(seed))) for seed in seeds])

@@ -1,0 +1,32 @@
+"""Normalisation of the latent: per-channel mean and standard deviation, kept in float64."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rectok.artifacts import read_json, stage_dir
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """`mean` and `std` of every latent channel, float64 [C], over the tokenizer whose weights hash to `tokenizer`."""
+
+    mean: Tensor
+    std: Tensor
+    tokenizer: str
+
+    @classmethod
+    def load(cls) -> "LatentStatistics":
+        """Read data/statistics."""
+        record = read_json(stage_dir("statistics") / "statistics.json")
+        values = {name: torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std")}
+        return cls(values["mean"], values["std"], record["tokenizer"])
+
+    def normalise(self, z: Tensor) -> Tensor:
+        """(z − mean) / std for tokens [..., C]."""
+        return (z - self.mean.to(z)) / self.std.to(z)
+
+    def restore(self, z: Tensor) -> Tensor:
+        """z·std + mean for tokens [..., C]."""
+        return z * self.std.to(z) + self.mean.to(z)
