@@ -1,0 +1,124 @@
+"""A timm network behind one interface: per-token features, several layers, pooled features, logits."""
+
+import difflib
+from typing import Any, Self
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rectok.errors import UserError
+from rectok.teacher.config import NetworkConfig
+
+LAYERS = 4
+"""How many layers `VisionNetwork.layers` gives, at most."""
+
+
+class VisionNetwork(nn.Module):
+    """The network that `config` names, with its preprocessing. Images are floats [B, 3, H, W] in [0, 1], of any size.
+
+    `classes` is the number of logits (0: none); None keeps timm's own head. `pretrained` asks timm for its weights.
+    Raises UserError for a name or an option that timm does not know, and for an `image_size` that the network refuses.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetworkConfig, classes: int | None, pretrained: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = _create(config, classes, pretrained)
+        _check_side(config, self.trunk)
+        self.classes = int(self.trunk.num_classes)
+        self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1), persistent=False)
+
+    @property
+    def width(self) -> int:
+        """Channels of a token, D."""
+        return int(self.trunk.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits, [B, classes]."""
+        return self.logits(images)
+
+    def tokens(self, images: Tensor, grid: int) -> Tensor:
+        """The last hidden state after the final norm, [B, grid², D], row by row.
+
+        Class and register tokens are dropped; a feature map of another side is averaged or interpolated to `grid`.
+        """
+        x = self._map(self.trunk.forward_features(self._prepared(images)))  # [B, D, h, w]
+        if x.shape[-2:] != (grid, grid):
+            shrinks = min(x.shape[-2:]) >= grid
+            x = F.adaptive_avg_pool2d(x, grid) if shrinks else F.interpolate(x, (grid, grid), mode="bilinear")
+        return x.flatten(2).transpose(1, 2)
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """Feature maps [B, D_i, h_i, w_i] of up to four layers, evenly spaced from shallow to deep; differentiable."""
+        depth = len(self.trunk.feature_info)
+        count = min(LAYERS, depth)
+        indices = [(i + 1) * depth // count - 1 for i in range(count)]
+        maps: list[Tensor] = self.trunk.forward_intermediates(
+            self._prepared(images), indices=indices, intermediates_only=True, output_fmt="NCHW"
+        )
+        return maps
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """What the classifier's last layer reads, [B, D']."""
+        features: Tensor = self.trunk.forward_head(self.trunk.forward_features(self._prepared(images)), pre_logits=True)
+        return features
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores, [B, classes]."""
+        if not self.classes:
+            raise UserError(f"network {self.config.name} has no classifier, so it gives no class scores")
+        scores: Tensor = self.trunk(self._prepared(images))
+        return scores
+
+    def frozen(self) -> Self:
+        """This network in eval mode, its weights without gradients; gradients still reach the images."""
+        return self.eval().requires_grad_(False)
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        side = (self.config.image_size, self.config.image_size)
+        if images.shape[-2:] != side:
+            images = F.interpolate(images, side, mode="bicubic", antialias=True)
+        return (images - self.mean) / self.std
+
+    def _map(self, features: Tensor) -> Tensor:
+        """Tokens [B, P + N, D] or a map, NCHW or NHWC → [B, D, h, w]."""
+        if features.ndim == 3:
+            features = features[:, getattr(self.trunk, "num_prefix_tokens", 0) :]
+            side = round(features.shape[1] ** 0.5)
+            return features.transpose(1, 2).reshape(len(features), -1, side, side)
+        channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC" or features.shape[1] != self.width
+        return features.movedim(-1, 1) if channels_last else features
+
+
+def _create(config: NetworkConfig, classes: int | None, pretrained: bool) -> Any:
+    if not timm.is_model(config.name):
+        nearest = difflib.get_close_matches(config.name.split(".")[0], timm.list_models(), n=1, cutoff=0.0)[0]
+        raise UserError(f"timm has no network {config.name!r}; the nearest valid name is {nearest}")
+    options: dict[str, Any] = dict(config.options)
+    if classes is not None:
+        options["num_classes"] = classes
+    try:
+        return timm.create_model(config.name, pretrained=pretrained, **options)
+    except TypeError as error:
+        raise UserError(f"timm cannot build {config.name} with the options {dict(config.options)}: {error}") from None
+
+
+def _check_side(config: NetworkConfig, trunk: Any) -> None:
+    """Transformers of timm take one side, or with dynamic_img_size every multiple of their patch."""
+    embed: Any = getattr(trunk, "patch_embed", None)
+    if not hasattr(embed, "strict_img_size"):
+        return
+    side, built, patch = config.image_size, embed.img_size, embed.patch_size[0]
+    if embed.strict_img_size and built is not None and built[0] != side:
+        raise UserError(
+            f"image_size of network {config.name} is {side}, but it is built for {built[0]}; "
+            f"set image_size to {built[0]}, or options.img_size to {side}"
+        )
+    if side % patch:
+        raise UserError(f"image_size {side} of network {config.name} is not a multiple of its patch side {patch}")
