@@ -1,0 +1,58 @@
+"""Grids of images as PNG files."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rectok.files import write_bytes
+
+Pixels = NDArray[np.uint8]
+GAP = 2
+PREVIEW_SIDE = 96
+"""Smaller images are enlarged by a whole factor to about this side, so that a person can see them."""
+
+
+def grid(images: Pixels, columns: int) -> Pixels:
+    """Tile [N, 3, H, W] row by row into one picture [rows·(H + gap) − gap, columns·(W + gap) − gap, 3], white gaps."""
+    count, _, height, width = images.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    for position, image in enumerate(images):
+        top, left = position // columns * (height + GAP), position % columns * (width + GAP)
+        canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return canvas
+
+
+def enlarged(images: Pixels) -> Pixels:
+    """Small images [N, 3, H, W] repeated pixel by pixel to a side near PREVIEW_SIDE; others as they are."""
+    factor = max(1, round(PREVIEW_SIDE / images.shape[-1]))
+    return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
+def write_png(path: Path, picture: Pixels) -> None:
+    """Write a picture [H, W, 3] atomically."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "png", optimize=True)
+    write_bytes(path, buffer.getvalue())
+
+
+def by_class(images: Pixels, labels: NDArray[np.int64], rows: int, columns: int) -> Pixels:
+    """At most `rows` classes, evenly spaced, with `columns` images each, one class after the other."""
+    classes = np.unique(labels)
+    chosen = classes[np.linspace(0, len(classes) - 1, min(rows, len(classes))).round().astype(int)]
+    positions = np.concatenate([np.flatnonzero(labels == label)[:columns] for label in chosen])
+    picked: Pixels = images[positions]
+    return picked
+
+
+def side_by_side(pairs: Sequence[Pixels], columns: int) -> Pixels:
+    """Rows of `columns` images from each set in turn, so that what belongs together stands one above the other."""
+    blocks = [
+        np.concatenate([images[start : start + columns] for images in pairs])
+        for start in range(0, len(pairs[0]), columns)
+    ]
+    return np.concatenate(blocks)

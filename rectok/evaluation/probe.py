@@ -1,0 +1,98 @@
+"""How well one linear layer tells labels apart: on x_t along the flow, and inside the semantic decoder."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from rectok.flow import interpolate
+from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
+
+Features = NDArray[np.float32]
+ITERATIONS = 2000
+
+
+class Images(Protocol):
+    """Labelled images, each with a key that seeds its noise; rectok.data.dataset.ImageDataset is one."""
+
+    keys: list[str]
+    labels: NDArray[np.int64]
+
+    def image(self, position: int) -> Tensor:
+        """uint8 [3, H, W]."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Noising:
+    """How x_t is drawn: at which flow times, how often per image, with which noise scale γ, from which seed."""
+
+    times: tuple[float, ...]
+    views: int
+    scale: float
+    seed: int
+
+    def once(self) -> "Noising":
+        """The same with a single draw per image, for testing."""
+        return replace(self, views=1)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Mean-pooled features of n images: latent [T, views·n, C] at T times, semantic [views·n, W], labels [views·n]."""
+
+    latent: Features
+    semantic: Features
+    labels: NDArray[np.int64]
+
+
+@torch.inference_mode()
+def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, device: str) -> Pooled:
+    """Encode every image once, draw z from its posterior and noise it: x_t = (1 − t)·z + t·γ·ε at the actual time t.
+
+    Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0.
+    """
+    latent, semantic, labels = [], [], []
+    for start in range(0, len(images), batch):
+        positions = range(start, min(start + batch, len(images)))
+        pixels = torch.stack([images.image(position) for position in positions]).to(device)
+        moments = tokenizer.encode(from_bytes(pixels))  # [B, N, 2C]
+        for view in range(noising.views):
+            keys = [images.keys[position] for position in positions]
+            along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
+            latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]
+            clean = _noised(moments, keys, view, 0.0, noising)
+            semantic.append(tokenizer.semantic.penultimate(clean).mean(1).cpu().numpy())
+            labels.append(images.labels[positions.start : positions.stop])
+    return Pooled(np.concatenate(latent, axis=1), np.concatenate(semantic), np.concatenate(labels))
+
+
+def _noised(moments: Tensor, keys: list[str], view: int, time: float, noising: Noising) -> Tensor:
+    batch, tokens, twice = moments.shape
+    draws = np.stack([_normal(noising.seed, key, view, time, (2, tokens, twice // 2)) for key in keys])
+    posterior, noise = torch.from_numpy(draws).to(moments.device).unbind(1)
+    t = torch.full((batch,), time, device=moments.device)
+    return interpolate(sample_posterior(moments, posterior), noise, t, noising.scale)
+
+
+def _normal(seed: int, key: str, view: int, time: float, shape: tuple[int, ...]) -> Features:
+    digest = hashlib.blake2b(f"{seed}/{key}/{view}/{time}".encode(), digest_size=16).digest()
+    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+    return generator.standard_normal(shape, dtype=np.float32)
+
+
+def linear_accuracy(
+    train: Features, train_labels: NDArray[np.int64], test: Features, test_labels: NDArray[np.int64], strength: float
+) -> float:
+    """Test accuracy of multinomial logistic regression on standardised features [n, C]; `strength` is sklearn's C."""
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=ITERATIONS))
+    probe.fit(train.astype(np.float64), train_labels)
+    return float(probe.score(test.astype(np.float64), test_labels))

@@ -1,0 +1,102 @@
+"""Samples of every class, unguided and guided from the same seeds, and the figures that judge them."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rectok.evaluation.config import GenerationConfig, GuidanceConfig
+from rectok.evaluation.fidelity import fidelity
+from rectok.evaluation.generator import Generator
+from rectok.evaluation.judge import Judge
+from rectok.evaluation.metrics import to_uint8
+from rectok.evaluation.reference import Reference
+
+
+@dataclass(frozen=True)
+class Samples:
+    """uint8 images [N, 3, H, W] of the same `labels` [N] and seeds, unguided and guided."""
+
+    labels: Tensor
+    unguided: Tensor
+    guided: Tensor
+
+
+def balanced_labels(classes: int, per_class: int) -> Tensor:
+    """Every label `per_class` times, int64 [classes·per_class]."""
+    return torch.arange(classes).repeat_interleave(per_class)
+
+
+def sample_seeds(seed: int, purpose: str, count: int) -> Tensor:
+    """One seed per sample index, int64 [count]: consecutive from a start that (seed, purpose) gives.
+
+    Torch's generator keeps 32 bits of a seed; consecutive ones never collide within a set, hashed ones would.
+    """
+    start = int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest(), "little")
+    return (start + torch.arange(count)) % 2**32
+
+
+def draw(
+    generator: Generator, config: GenerationConfig, labels: Tensor, seeds: Tensor, progress: Callable[[int], None]
+) -> Samples:
+    """Sample every (label, seed) twice, without and with guidance, rounded to uint8 as the protocol says.
+
+    `progress` is told the number of images drawn so far, of 2·N.
+    """
+    unguided = _drawn(generator, config, None, labels, seeds, progress)
+    guided = _drawn(generator, config, config.guidance, labels, seeds, lambda done: progress(len(labels) + done))
+    return Samples(labels, unguided, guided)
+
+
+def _drawn(
+    generator: Generator,
+    config: GenerationConfig,
+    guidance: GuidanceConfig | None,
+    labels: Tensor,
+    seeds: Tensor,
+    progress: Callable[[int], None],
+) -> Tensor:
+    parts, done = [], 0
+    for some_labels, some_seeds in zip(labels.split(config.batch), seeds.split(config.batch), strict=True):
+        images = generator.sample(some_labels, some_seeds, config.sampler, guidance)
+        parts.append(to_uint8(images, config.rounding).cpu())
+        done += len(images)
+        progress(done)
+    return torch.cat(parts)
+
+
+def generation_figures(
+    samples: Samples, config: GenerationConfig, reference: Reference, judge: Judge
+) -> dict[str, float]:
+    """Fidelity to the reference and recognised labels; figures of the guided samples end in `_guided`."""
+    figures: dict[str, float] = {}
+    for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
+        found = fidelity(images, reference, judge, config.neighbours)
+        figures |= {
+            f"gfid{suffix}": found.fid,
+            f"kid{suffix}": found.kid,
+            f"inception_score{suffix}": found.inception_score,
+            f"inception_score_std{suffix}": found.inception_score_std,
+            f"precision{suffix}": found.precision,
+            f"recall{suffix}": found.recall,
+            f"sample_accuracy{suffix}": judge.recognised(images, samples.labels),
+        }
+    return figures
+
+
+def protocol(
+    config: GenerationConfig, reference: Reference, classes: int, per_class: int
+) -> dict[str, str | int | float]:
+    """How the samples were drawn and what they were compared with, for people."""
+    guidance, sampler = config.guidance, config.sampler
+    return {
+        "samples": f"{classes * per_class}, {per_class} of each of {classes} classes, from EMA weights",
+        "seeds": "one per sample index, the same with and without guidance",
+        "sampler": f"{sampler.method}, {sampler.points} time points",
+        "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",
+        "rounding": f"{config.rounding} to 8 bits",
+        "reference": reference.description,
+        "neighbours": config.neighbours,
+    }

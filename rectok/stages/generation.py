@@ -1,0 +1,26 @@
+"""EMA samples of every class, unguided and guided, against real images: gFID, KID, IS, precision, recall, labels."""
+
+from rectok.artifacts import stage_dir
+from rectok.evaluation.pictures import by_class, enlarged, grid, write_png
+from rectok.evaluation.records import write_record
+from rectok.evaluation.sampling import Samples
+from rectok.params import Params
+from rectok.stages.sampling import sampled
+
+ROWS, COLUMNS = 10, 10
+
+
+def run(params: Params) -> None:
+    """Write data/generation: metrics.json, by-class grids unguided.png and guided.png, and preview.png (enlarged)."""
+    samples, record = sampled(params, "generation", "generation", params.generation.per_class)
+    write_record("generation", record)
+    _write_pictures(samples)
+
+
+def _write_pictures(samples: Samples) -> None:
+    labels = samples.labels.numpy()
+    folder = stage_dir("generation")
+    columns = min(COLUMNS, int((labels == labels[0]).sum()))
+    for name, images in (("unguided", samples.unguided), ("guided", samples.guided)):
+        write_png(folder / f"{name}.png", grid(by_class(images.numpy(), labels, ROWS, columns), columns))
+    write_png(folder / "preview.png", grid(enlarged(by_class(samples.guided.numpy(), labels, ROWS, columns)), columns))

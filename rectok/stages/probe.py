@@ -1,0 +1,46 @@
+"""Linear probe along the flow: how much of the label is left in x_t, and in the semantic decoder."""
+
+from rectok.artifacts import stage_dir
+from rectok.data.dataset import ImageDataset
+from rectok.evaluation.charts import Line, line_png
+from rectok.evaluation.probe import Noising, linear_accuracy, pool
+from rectok.evaluation.records import PROBE, Record, write_record
+from rectok.files import write_bytes
+from rectok.params import Params
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.train.world import device_of
+
+
+def run(params: Params) -> None:
+    """Write data/probe: metrics.json with the accuracy at each t, and curve.png."""
+    config, device = params.probe, device_of(params.machine)
+    tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
+    noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)
+    train_images, test_images = (ImageDataset(params.index.shards, split) for split in ("train", "test"))
+    train = pool(tokenizer, train_images, noising, config.batch, device)
+    test = pool(tokenizer, test_images, noising.once(), config.batch, device)
+    strength = config.regularisation
+    points = [
+        {"t": t, "accuracy": linear_accuracy(seen, train.labels, unseen, test.labels, strength)}
+        for t, seen, unseen in zip(config.times, train.latent, test.latent, strict=True)
+    ]
+    semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
+    figures = {"probe": points, "semantic_accuracy": semantic}
+    write_record(
+        "probe", Record(figures, dict.fromkeys(figures, PROBE), _protocol(params, len(train_images), len(test_images)))
+    )
+    line = Line([p["t"] for p in points], [p["accuracy"] for p in points])
+    write_bytes(stage_dir("probe") / "curve.png", line_png(line, x="t (0: clean, 1: noise)", y="probe accuracy"))
+
+
+def _protocol(params: Params, train: int, test: int) -> dict[str, str | int | float]:
+    return {
+        "training": f"{train} images of the train split, {params.probe.views} noise draws each",
+        "test": f"{test} images of the test split, one noise draw each",
+        "features": "x_t averaged over tokens, z drawn from the posterior, standardised",
+        "time": "t is the actual flow time: x_t = (1 − t)·z + t·γ·ε, not shifted",
+        "noise_scale": params.tokenizer.flow.noise_scale,
+        "semantic": "the semantic decoder's second-to-last features at t = 0, averaged over tokens",
+        "classifier": f"multinomial logistic regression, C = {params.probe.regularisation:g}",
+        "seeds": "one per image, view and t",
+    }

@@ -1,0 +1,79 @@
+"""Held-out images through the tokenizer and back: PSNR, SSIM, rFID, and how well the judge reads the real ones."""
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from rectok.artifacts import stage_dir
+from rectok.data.dataset import ImageDataset
+from rectok.evaluation.config import ReconstructionConfig
+from rectok.evaluation.fidelity import frechet
+from rectok.evaluation.images import Stack, stacked
+from rectok.evaluation.judge import Judge, load_judge
+from rectok.evaluation.metrics import psnr, ssim, to_uint8
+from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
+from rectok.evaluation.records import PIXELS, Record, network_name, write_record
+from rectok.evaluation.reference import Reference
+from rectok.params import Params
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
+from rectok.train.world import device_of
+
+SHOWN, COLUMNS = 40, 10
+
+
+def run(params: Params) -> None:
+    """Write data/reconstruction: metrics.json, grid.png (originals above reconstructions), preview.png (enlarged)."""
+    config = params.reconstruction
+    device = device_of(params.machine)
+    judge = load_judge(stage_dir("judge"), device, config.batch)
+    dataset = ImageDataset(params.index.shards, config.split)
+    originals = stacked(dataset)
+    rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
+    figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), judge)
+    measured_by = {
+        name: PIXELS if name in ("psnr", "ssim") else network_name(judge.network, judge.stand_in) for name in figures
+    }
+    write_record("reconstruction", Record(figures, measured_by, _protocol(config, len(dataset))))
+    _write_pictures(originals, rebuilt)
+
+
+@torch.inference_mode()
+def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str) -> Tensor:
+    """Decode the posterior means of uint8 images [N, 3, H, W]; uint8 of the same shape."""
+    parts = []
+    for images in track(originals.split(config.batch), description="reconstructions", console=Console(stderr=True)):
+        mean, _ = split_moments(tokenizer.encode(from_bytes(images.to(device))))
+        parts.append(to_uint8(to_unit(tokenizer.decode(mean)), config.rounding).cpu())
+    return torch.cat(parts)
+
+
+def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -> dict[str, float]:
+    pairs = list(zip(rebuilt.split(judge.batch), originals.split(judge.batch), strict=True))
+    return {
+        "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
+        "ssim": float(torch.cat([ssim(a, b) for a, b in pairs]).mean()),
+        "rfid": frechet(rebuilt, Reference(Stack(originals), None, "the originals"), judge),
+        "judge_accuracy": judge.recognised(originals, labels),
+        "reconstruction_accuracy": judge.recognised(rebuilt, labels),
+    }
+
+
+def _protocol(config: ReconstructionConfig, count: int) -> dict[str, str | int | float]:
+    return {
+        "split": config.split,
+        "images": count,
+        "latent": "posterior mean",
+        "rounding": f"{config.rounding} to 8 bits",
+        "averaging": "PSNR and SSIM per image, then the mean, in float64, data range 255",
+        "reference": f"rFID: the same {count} images before the tokenizer",
+    }
+
+
+def _write_pictures(originals: Tensor, rebuilt: Tensor) -> None:
+    chosen = np.linspace(0, len(originals) - 1, min(SHOWN, len(originals))).round().astype(int)
+    images = side_by_side((originals.numpy()[chosen], rebuilt.numpy()[chosen]), COLUMNS)
+    write_png(stage_dir("reconstruction") / "grid.png", grid(images, COLUMNS))
+    write_png(stage_dir("reconstruction") / "preview.png", grid(enlarged(images), COLUMNS))

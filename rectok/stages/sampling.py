@@ -1,0 +1,34 @@
+"""What generation and the nightly evaluation share: draw samples with progress, and measure them."""
+
+import time
+
+from rectok.artifacts import stage_dir
+from rectok.data.dataset import ImageDataset
+from rectok.evaluation.generator import load_generator
+from rectok.evaluation.judge import load_judge
+from rectok.evaluation.records import Record, network_name
+from rectok.evaluation.reference import load_reference
+from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
+from rectok.params import Params
+from rectok.train.progress import reporting
+
+
+def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[Samples, Record]:
+    """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says."""
+    config = params.generation
+    generator = load_generator()
+    judge = load_judge(stage_dir("judge"), generator.device.type, config.batch)
+    reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
+    labels = balanced_labels(generator.dit.config.classes, per_class)
+    began = time.monotonic()
+    with reporting(stage, 0, 2 * len(labels), first=True) as reporter:
+
+        def progress(done: int) -> None:
+            if reporter is not None:
+                reporter.report(done, {}, done / (time.monotonic() - began))
+
+        samples = draw(generator, config, labels, sample_seeds(params.seed, purpose, len(labels)), progress)
+    figures = generation_figures(samples, config, reference, judge)
+    networks = dict.fromkeys(figures, network_name(judge.network, judge.stand_in))
+    described = protocol(config, reference, generator.dit.config.classes, per_class)
+    return samples, Record(figures, networks, described)
