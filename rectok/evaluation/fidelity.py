@@ -36,7 +36,7 @@ def frechet(images: Tensor, reference: Reference, judge: Judge) -> float:
     options = _options(images, judge)
     if reference.statistics is not None:
         return _frechet_to_statistics(reference.statistics, options)
-    return float(calculate_metrics(fid=True, input2=reference.images, **options)["frechet_inception_distance"])
+    return _positive(calculate_metrics(fid=True, input2=reference.images, **options)["frechet_inception_distance"])
 
 
 def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int) -> Fidelity:
@@ -62,9 +62,12 @@ def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int
         kid_subset_size=min(KID_SUBSET, smallest),
         **options,
     )
-    fid = found.get("frechet_inception_distance")
+    if reference.statistics is not None:
+        fid = _frechet_to_statistics(reference.statistics, options)
+    else:
+        fid = _positive(found["frechet_inception_distance"])
     return Fidelity(
-        fid=_frechet_to_statistics(reference.statistics, options) if reference.statistics is not None else float(fid),
+        fid=fid,
         kid=found["kernel_inception_distance_mean"],
         inception_score=found["inception_score_mean"],
         inception_score_std=found["inception_score_std"],
@@ -100,4 +103,9 @@ def _frechet_to_statistics(reference: Statistics, options: dict[str, Any]) -> fl
             "generation.reference must come from the same network as the judge"
         )
     expected = {"mu": reference.mu, "sigma": reference.sigma}
-    return float(fid_statistics_to_metric(found, expected, False)["frechet_inception_distance"])
+    return _positive(fid_statistics_to_metric(found, expected, False)["frechet_inception_distance"])
+
+
+def _positive(distance: float) -> float:
+    # The square root of the covariances' product, by eigenvalues, may leave a tiny negative number where sets agree.
+    return max(0.0, float(distance))

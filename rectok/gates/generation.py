@@ -1,0 +1,40 @@
+"""The figures of the samples must be complete, possible, and good enough."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import pandera.pandas as pa
+
+from rectok.artifacts import Check
+from rectok.evaluation.records import read_record
+from rectok.gates.bounds import at_least, at_most, holds
+from rectok.gates.tables import fits
+from rectok.params import Params
+
+LIMITS = {
+    "gfid": pa.Check.ge(0),
+    "kid": pa.Check.ge(-1),
+    "inception_score": pa.Check.ge(1),
+    "inception_score_std": pa.Check.ge(0),
+    "precision": pa.Check.in_range(0, 1),
+    "recall": pa.Check.in_range(0, 1),
+    "sample_accuracy": pa.Check.in_range(0, 1),
+}
+SCHEMA = pa.DataFrameSchema(
+    {f"{name}{suffix}": pa.Column(float, limit) for suffix in ("", "_guided") for name, limit in LIMITS.items()},
+    coerce=True,
+)
+
+
+def check(params: Params) -> Iterator[Check]:
+    """Checks of data/generation."""
+    limits, record = params.gates.generation, read_record("generation")
+    figures = record.figures
+    complete = fits("schema", pd.DataFrame([figures]), SCHEMA)
+    yield complete
+    yield holds("networks", record.networks.keys() == figures.keys(), "a figure lacks the name of its network")
+    if complete.passed:
+        what = "the share of samples whose label the judge recognises"
+        yield at_least("sample accuracy", figures["sample_accuracy"], limits.min_accuracy, what)
+        yield at_least("sample accuracy guided", figures["sample_accuracy_guided"], limits.min_accuracy_guided, what)
+        yield at_most("gfid", figures["gfid"], limits.max_gfid, "gFID of unguided samples")
