@@ -1,10 +1,11 @@
-"""Commands that people type: init, sample, reconstruct, summary."""
+"""Commands that people type: init, sample, reconstruct, summary, nightly."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rectok.cli.evaluating import nightly, summary
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
@@ -13,7 +14,7 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init,):
+    for command in (init, summary, nightly):
         app.command(rich_help_panel="For people")(command)
 
 

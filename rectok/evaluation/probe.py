@@ -22,8 +22,11 @@ ITERATIONS = 2000
 class Images(Protocol):
     """Labelled images, each with a key that seeds its noise; rectok.data.dataset.ImageDataset is one."""
 
-    keys: list[str]
     labels: NDArray[np.int64]
+
+    @property
+    def keys(self) -> list[str]:
+        """By position."""
 
     def image(self, position: int) -> Tensor:
         """uint8 [3, H, W]."""
@@ -61,12 +64,13 @@ def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, dev
     Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0.
     """
     latent, semantic, labels = [], [], []
+    all_keys = images.keys
     for start in range(0, len(images), batch):
         positions = range(start, min(start + batch, len(images)))
         pixels = torch.stack([images.image(position) for position in positions]).to(device)
         moments = tokenizer.encode(from_bytes(pixels))  # [B, N, 2C]
+        keys = all_keys[positions.start : positions.stop]
         for view in range(noising.views):
-            keys = [images.keys[position] for position in positions]
             along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
             latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]
             clean = _noised(moments, keys, view, 0.0, noising)

@@ -1,0 +1,62 @@
+"""Commands that tell people and schedulers how good the models are: summary, nightly."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rectok.artifacts import stage_dir
+from rectok.cli.running import stage_run
+from rectok.errors import UserError
+from rectok.evaluation.display import FIGURES, duration, written
+from rectok.evaluation.summary import Summary, read_summary
+
+
+def summary(text: Annotated[bool, typer.Option("--text", help="A table for people in place of JSON")] = False) -> None:
+    """Print the headline figures, each with the network that computed it, as one JSON object."""
+    found = read_summary()
+    if text:
+        _show(found)
+    else:
+        typer.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
+
+
+def nightly(
+    on: Annotated[str, typer.Option("--date", help="Date whose seeds to use, YYYY-MM-DD; today in UTC if empty")] = "",
+) -> None:
+    """Evaluate the current generator with fresh seeds and append to data/nightly/history.csv."""
+    day = _day(on)
+    with stage_run("nightly") as params:
+        from rectok.stages.nightly import run
+
+        for sentence in run(params, day.isoformat()):
+            typer.echo(f"regression: {sentence}", err=True)
+
+
+def _day(text: str) -> date:
+    if not text:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--date is {text!r}, but must be a date such as 2026-01-31") from None
+
+
+def _show(found: Summary) -> None:
+    console = Console()
+    table = Table("figure", "value", "better", "computed by", title="Headline figures", title_justify="left")
+    table.columns[1].justify = "right"
+    for name, shown in FIGURES.items():
+        table.add_row(shown.title, written(name, found.figures[name]), shown.better.split()[0], found.networks[name])
+    for point in found.figures["probe"]:
+        table.add_row(f"Probe at t = {point['t']:g}", f"{point['accuracy']:.1%}", "higher", found.networks["probe"])
+    console.print(table)
+    console.print(f"All stages and gates together: {duration(sum(found.seconds.values()))}")
+    report = Path(stage_dir("report") / "index.html")
+    console.print(
+        f"Report: {report.resolve() if report.exists() else 'not there yet; `dvc repro` makes it'}", soft_wrap=True
+    )

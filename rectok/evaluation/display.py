@@ -1,0 +1,46 @@
+"""How figures are named and written for people. No torch here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure's `title`, how it is `written` (a format with the value), and what is better."""
+
+    title: str
+    written: str
+    better: str
+
+
+HIGHER, LOWER = "higher is better", "lower is better"
+FIGURES = {
+    "psnr": Shown("PSNR", "{:.2f} dB", HIGHER),
+    "ssim": Shown("SSIM", "{:.4f}", HIGHER),
+    "rfid": Shown("rFID", "{:.3f}", LOWER),
+    "gfid": Shown("gFID", "{:.3f}", LOWER),
+    "gfid_guided": Shown("gFID, guided", "{:.3f}", LOWER),
+    "inception_score": Shown("Inception Score", "{:.2f}", HIGHER),
+    "inception_score_guided": Shown("Inception Score, guided", "{:.2f}", HIGHER),
+    "precision": Shown("Precision", "{:.3f}", HIGHER),
+    "recall": Shown("Recall", "{:.3f}", HIGHER),
+    "precision_guided": Shown("Precision, guided", "{:.3f}", HIGHER),
+    "recall_guided": Shown("Recall, guided", "{:.3f}", HIGHER),
+    "sample_accuracy": Shown("Samples recognised", "{:.1%}", HIGHER),
+    "sample_accuracy_guided": Shown("Samples recognised, guided", "{:.1%}", HIGHER),
+    "judge_accuracy": Shown("Real images recognised", "{:.1%}", HIGHER),
+    "reconstruction_accuracy": Shown("Reconstructions recognised", "{:.1%}", HIGHER),
+    "semantic_accuracy": Shown("Probe of the semantic decoder", "{:.1%}", HIGHER),
+}
+
+
+def written(name: str, value: float) -> str:
+    """The value of figure `name`, for people."""
+    return FIGURES[name].written.format(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 9.5 s, 2 min 05 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60) if seconds >= 3600 else int(seconds // 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if seconds >= 3600 else f"{minutes} min {seconds % 60:02.0f} s"

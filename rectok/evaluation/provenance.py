@@ -1,0 +1,58 @@
+"""Where the artefacts come from: commit, data versions, gate reports. No torch here."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from rectok.artifacts import DATA, STAGES, GateReport, read_report
+
+LOCK = Path("dvc.lock")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One output of the pipeline and the md5 that dvc.lock records for it."""
+
+    path: str
+    md5: str
+
+
+def git_commit() -> str:
+    """The commit of the working directory, marked where files differ from it; in words where there is none."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return "not in a git repository, or nothing committed yet"
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return f"{commit} with uncommitted changes" if changed else commit
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def data_versions() -> list[Version]:
+    """The outputs that dvc.lock records, in the pipeline's order; empty where nothing was run through DVC."""
+    if not LOCK.exists():
+        return []
+    stages = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
+    found = [Version(out["path"], out["md5"]) for stage in stages.values() for out in stage.get("outs", ())]
+    artefacts = [v for v in found if not v.path.startswith(("data/checks", "data/passed"))]
+    return sorted(artefacts, key=lambda version: (_position(version.path), version.path))
+
+
+def _position(path: str) -> int:
+    stage = Path(path).relative_to(DATA).parts[0]
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+
+
+def gate_reports() -> list[GateReport]:
+    """The reports of all gates that have run, in the pipeline's order, except the report's own."""
+    paths = (DATA / "checks").rglob("*.json")
+    reports = [read_report(path) for path in paths if path.name != "report.json"]
+    return sorted(reports, key=lambda report: (STAGES.index(report.gate), report.shard or ""))
