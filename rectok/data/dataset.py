@@ -1,0 +1,126 @@
+"""Images and latents of one split, over all shards, by position."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rectok import artifacts
+from rectok.data.config import SPLITS, Split
+from rectok.data.shards import ShardReader
+from rectok.data.tensors import FeaturesFile, LatentsFile
+from rectok.errors import UserError
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """`image` uint8 [b, 3, H, H], `label` int64 [b], `features` float32 [b, N, D] where they are asked for."""
+
+    image: Tensor
+    label: Tensor
+    features: Tensor | None
+
+    def to(self, device: torch.device) -> "ImageBatch":
+        """The batch on a device."""
+        features = None if self.features is None else self.features.to(device, non_blocking=True)
+        return ImageBatch(self.image.to(device, non_blocking=True), self.label.to(device, non_blocking=True), features)
+
+    def pin_memory(self) -> "ImageBatch":
+        """The batch in page-locked memory, from where a GPU copies without waiting."""
+        features = None if self.features is None else self.features.pin_memory()
+        return ImageBatch(self.image.pin_memory(), self.label.pin_memory(), features)
+
+
+@dataclass(frozen=True)
+class LatentBatch:
+    """`moments` float32 [b, N, 2C] and `label` int64 [b]."""
+
+    moments: Tensor
+    label: Tensor
+
+    def to(self, device: torch.device) -> "LatentBatch":
+        """The batch on a device."""
+        return LatentBatch(self.moments.to(device, non_blocking=True), self.label.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "LatentBatch":
+        """The batch in page-locked memory, from where a GPU copies without waiting."""
+        return LatentBatch(self.moments.pin_memory(), self.label.pin_memory())
+
+
+class ImageDataset:
+    """Images of a split in the order of shards and rows, with their teacher features where `features` is set.
+
+    Raises UserError when features were made from other images than the shards hold.
+    """
+
+    keys: list[str]
+    labels: NDArray[np.int64]
+
+    def __init__(self, shards: Sequence[str], split: Split, features: bool = False) -> None:
+        self.readers = [ShardReader(shard) for shard in shards]
+        self.places = _places([np.array(reader.splits, dtype=str) == split for reader in self.readers])
+        self.keys = [self.readers[shard].keys[row] for shard, row in self.places]
+        self.labels = np.array([self.readers[shard].labels[row] for shard, row in self.places], np.int64)
+        self.feature_files = [_features_of(reader) for reader in self.readers] if features else None
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def image(self, position: int) -> Tensor:
+        """uint8 [3, H, H]."""
+        shard, row = (int(number) for number in self.places[position])
+        return self.readers[shard].image(row)
+
+    def features(self, position: int, flipped: bool) -> Tensor:
+        """float32 [N, D], of the mirrored image where `flipped`."""
+        assert self.feature_files is not None, "this data set was opened without features"
+        shard, row = (int(number) for number in self.places[position])
+        return torch.from_numpy(self.feature_files[shard].read(row, flipped))
+
+    def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
+        """The images at `positions`, mirrored where `flipped`."""
+        pairs = list(zip(positions, flipped, strict=True))
+        images = torch.stack([self.image(p).flip(-1) if f else self.image(p) for p, f in pairs])
+        features = None if self.feature_files is None else torch.stack([self.features(p, f) for p, f in pairs])
+        return ImageBatch(images, torch.from_numpy(self.labels[list(positions)]), features)
+
+
+class LatentDataset:
+    """Posterior moments of a split in the order of shards and rows."""
+
+    labels: NDArray[np.int64]
+
+    def __init__(self, shards: Sequence[str], split: Split) -> None:
+        self.files = [LatentsFile(artifacts.latents_file(shard)) for shard in shards]
+        kept = [file.splits == SPLITS.index(split) for file in self.files]
+        self.places = _places(kept)
+        self.labels = np.concatenate([file.labels[mask] for file, mask in zip(self.files, kept, strict=True)])
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def moments(self, position: int, flipped: bool) -> Tensor:
+        """float32 [N, 2C], of the mirrored image where `flipped`."""
+        shard, row = (int(number) for number in self.places[position])
+        return torch.from_numpy(self.files[shard].read(row, flipped))
+
+    def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> LatentBatch:
+        """The latents at `positions`, of the mirrored images where `flipped`."""
+        moments = [self.moments(p, f) for p, f in zip(positions, flipped, strict=True)]
+        return LatentBatch(torch.stack(moments), torch.from_numpy(self.labels[list(positions)]))
+
+
+def _features_of(reader: ShardReader) -> FeaturesFile:
+    file = FeaturesFile(artifacts.features_file(reader.shard))
+    if file.keys != reader.keys:
+        raise UserError(f"{file.path} was made from other images than {reader.path} holds; run `dvc repro`")
+    return file
+
+
+def _places(kept: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+    """(shard number, row) of every position [n, 2]."""
+    rows = [np.flatnonzero(mask) for mask in kept]
+    return np.concatenate([np.stack([np.full_like(found, shard), found], axis=1) for shard, found in enumerate(rows)])

@@ -1,0 +1,106 @@
+"""A deterministic, resumable loader: what a step sees follows from its number and the seed alone."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from rectok.data.dataset import ImageBatch, LatentBatch
+from rectok.errors import UserError
+
+Batch = ImageBatch | LatentBatch
+
+
+class Source(Protocol):
+    """What a loader reads from: rectok.data.dataset.ImageDataset or LatentDataset."""
+
+    def __len__(self) -> int:
+        """Number of positions."""
+
+    def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> Batch:
+        """The samples at `positions`, mirrored where `flipped`."""
+
+
+class Order:
+    """The order in which training visits n positions: a new permutation every epoch, drawn from (seed, epoch).
+
+    Sample i belongs to epoch i // n; epochs follow each other without a gap, so a batch may hold the end of one and the
+    start of the next. Where `flip` is set, half the positions of an epoch are mirrored, drawn from (seed, epoch) too.
+    """
+
+    def __init__(self, n: int, seed: int, flip: bool) -> None:
+        if n == 0:
+            raise UserError(
+                "there is no training image to load; look at data/index and at the quarantine of the shards"
+            )
+        self.n, self.seed, self.flip = n, seed, flip
+        self._epoch = lru_cache(maxsize=2)(self._draw)
+
+    def __reduce__(self) -> tuple[type["Order"], tuple[int, int, bool]]:
+        return type(self), (self.n, self.seed, self.flip)
+
+    def sample(self, i: int) -> tuple[int, bool]:
+        """(position, mirrored) of training sample i."""
+        permutation, mirrored = self._epoch(i // self.n)
+        position = int(permutation[i % self.n])
+        return position, self.flip and bool(mirrored[position])
+
+    def _draw(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        random = np.random.default_rng([self.seed, epoch])
+        return random.permutation(self.n), random.random(self.n) < 0.5
+
+
+class TrainingLoader:
+    """One process's share of every batch.
+
+    The global batch of step s holds samples s·batch … (s + 1)·batch − 1, cut into global micro-batches of
+    `micro_batch`, each cut over `world` processes: any number of processes trains on the same global micro-batches.
+    Raises UserError where these numbers do not divide.
+    """
+
+    def __init__(
+        self, dataset: Source, order: Order, batch: int, micro_batch: int, rank: int, world: int, workers: int
+    ) -> None:
+        if batch % micro_batch:
+            raise UserError(f"batch {batch} is not a multiple of micro_batch {micro_batch}")
+        if micro_batch % world:
+            raise UserError(
+                f"micro_batch {micro_batch} cannot be split over {world} processes; make it a multiple of {world}"
+            )
+        self.dataset, self.order, self.workers = dataset, order, workers
+        self.batch, self.micro_batch, self.rank, self.world = batch, micro_batch, rank, world
+
+    def iterate(self, first_step: int, last_step: int) -> Iterator[Batch]:
+        """Micro-batches of the steps first_step … last_step − 1, batch/micro_batch of them a step, in order."""
+        per_step = self.batch // self.micro_batch
+        wanted = range(first_step * per_step, last_step * per_step)
+        if self.workers == 0:
+            return map(self.share, wanted)
+        loader: DataLoader[Batch] = DataLoader(
+            _MicroBatches(self),
+            batch_size=None,
+            sampler=wanted,
+            num_workers=self.workers,
+            prefetch_factor=4,
+            pin_memory=torch.cuda.is_available(),
+        )
+        return iter(loader)
+
+    def share(self, number: int) -> Batch:
+        """This process's share of global micro-batch `number`, counted from the start of training."""
+        size = self.micro_batch // self.world
+        first = number * self.micro_batch + self.rank * size
+        positions, flipped = zip(*(self.order.sample(i) for i in range(first, first + size)), strict=True)
+        return self.dataset.batch(positions, flipped)
+
+
+class _MicroBatches(Dataset[Batch]):
+    def __init__(self, loader: TrainingLoader) -> None:
+        self.loader = loader
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.loader.share(number)

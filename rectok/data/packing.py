@@ -1,0 +1,112 @@
+"""A shard on disk: a WebDataset tar of PNGs, a table of offsets into it, and a list of what was left out. No torch."""
+
+import hashlib
+import io
+import mmap
+import tarfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rectok import artifacts
+from rectok.data.images import DAMAGE, Pixels, decode_png
+from rectok.data.tables import ShardRow, read_table, write_table
+from rectok.errors import UserError
+from rectok.files import replacing
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An image on its way into a shard."""
+
+    key: str
+    label: int
+    split: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """An image that was left out: `reason` to count by, `detail` about this one."""
+
+    key: str
+    uri: str
+    reason: str
+    detail: str
+
+
+def write_shard(shard: str, images: Iterable[Packed]) -> None:
+    """Write the tar (`<key>.png`, `<key>.cls` per image) and its table; the same images give the same bytes."""
+    with replacing(artifacts.shard_tar(shard)) as temporary, temporary.open("wb") as file:
+        rows = _write_tar(file, images)
+    write_table(artifacts.shard_table(shard), rows, ShardRow)
+
+
+def write_quarantine(shard: str, images: Iterable[Quarantined]) -> None:
+    """Write what was left out, by key."""
+    records = sorted((asdict(image) for image in images), key=lambda record: str(record["key"]))
+    artifacts.write_json(artifacts.quarantine_file(shard), records)
+
+
+def _write_tar(file: IO[bytes], images: Iterable[Packed]) -> list[ShardRow]:
+    rows = []
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for image in images:
+            offset = _add(tar, f"{image.key}.png", image.png)
+            _add(tar, f"{image.key}.cls", str(image.label).encode())
+            digest = hashlib.sha256(image.png).hexdigest()
+            rows.append(ShardRow(image.key, image.label, image.split, offset, len(image.png), digest))
+    return rows
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
+    """Append a member whose header holds no time and no owner; the offset of its content."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+    blocks = -(-len(content) // tarfile.BLOCKSIZE)
+    return int(tar.offset) - blocks * tarfile.BLOCKSIZE
+
+
+class PackedShard:
+    """Random access to a shard's rows; safe to share with forked and pickled workers."""
+
+    def __init__(self, shard: str) -> None:
+        self.shard = shard
+        self.path = artifacts.shard_tar(shard)
+        table = read_table(artifacts.shard_table(shard))
+        self.keys: list[str] = table["key"].to_pylist()
+        self.splits: list[str] = table["split"].to_pylist()
+        self.sha256: list[str] = table["sha256"].to_pylist()
+        self.labels: NDArray[np.int64] = table["label"].to_numpy()
+        self.offsets: NDArray[np.int64] = table["offset"].to_numpy()
+        self.sizes: NDArray[np.int64] = table["size"].to_numpy()
+        self._content: mmap.mmap | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __reduce__(self) -> tuple[type["PackedShard"], tuple[str]]:
+        return type(self), (self.shard,)
+
+    def stored(self, row: int) -> bytes:
+        """The PNG bytes of a row as they lie in the tar."""
+        if self._content is None:
+            with self.path.open("rb") as file:
+                self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        offset = int(self.offsets[row])
+        return self._content[offset : offset + int(self.sizes[row])]
+
+    def intact(self, row: int) -> bool:
+        """Whether the row's stored bytes are those that were written."""
+        return hashlib.sha256(self.stored(row)).hexdigest() == self.sha256[row]
+
+    def pixels(self, row: int) -> Pixels:
+        """uint8 RGB [H, W, 3]. Raises UserError naming shard, row and key when the row does not decode."""
+        try:
+            return decode_png(self.stored(row))
+        except DAMAGE as error:
+            raise UserError(f"{self.path} is damaged in row {row} (key {self.keys[row]}): {error}") from None

@@ -1,0 +1,64 @@
+"""Parquet tables of the index and of shards: their columns, and rows as dataclasses. Fast to import."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rectok.files import replacing
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One image: where it lies in the source, its class, its split, and its content's size and hash."""
+
+    key: str
+    uri: str
+    label: int
+    split: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """One packed image: where its PNG lies in the tar, and what it must hash to."""
+
+    key: str
+    label: int
+    split: str
+    offset: int
+    size: int
+    sha256: str
+
+
+_TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64()}
+
+
+def arrow_schema(row: type[IndexRow] | type[ShardRow]) -> pa.Schema:
+    """Column names and types of a table of `row`."""
+    return pa.schema([(field.name, _TYPES[field.type]) for field in row.__dataclass_fields__.values()])
+
+
+def write_table(
+    path: Path, rows: Sequence[IndexRow] | Sequence[ShardRow], kind: type[IndexRow] | type[ShardRow]
+) -> None:
+    """Write rows atomically; the same rows give the same bytes."""
+    schema = arrow_schema(kind)
+    table = pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_table(path: Path) -> pa.Table:
+    """The table in `path`; FileNotFoundError if there is none."""
+    with path.open("rb") as file:
+        return pq.read_table(file)
+
+
+def read_index(path: Path) -> list[IndexRow]:
+    """The rows of one shard's index."""
+    return [IndexRow(**row) for row in read_table(path).to_pylist()]

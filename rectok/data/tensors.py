@@ -1,0 +1,204 @@
+"""Per-token tensors of one shard in safetensors, read row by row: teacher features and latent moments. No torch.
+
+n images, o orientations (2 where training mirrors, else 1), N tokens, D feature channels, C latent channels. Every row
+has a checksum, so that damage can be named.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rectok.data.config import SPLITS
+from rectok.errors import UserError
+from rectok.files import replacing
+
+Floats = NDArray[np.float32]
+Tensors = dict[str, NDArray[Any]]
+INT8_MAX = 127
+
+
+def quantise(x: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """x [..., D] → int8 [..., D] and one scale [..., 1] per token, so that |x − q·scale| ≤ scale/2.
+
+    A token that holds NaN or infinity gets a scale that is not finite: it stays visible after `dequantise`.
+    """
+    scale = (np.abs(x).max(axis=-1, keepdims=True) / INT8_MAX).astype(np.float32)
+    usable = np.isfinite(scale) & (scale > 0)
+    steps = np.divide(x, scale, out=np.zeros(x.shape, np.float32), where=usable)
+    # A subnormal scale loses bits, so the largest value may come out beyond 127.
+    return np.rint(steps).clip(-INT8_MAX, INT8_MAX).astype(np.int8), scale
+
+
+def dequantise(q: NDArray[np.int8], scale: Floats) -> Floats:
+    """int8 [..., D] and scale [..., 1] → float32 [..., D]; NaN where the scale is not finite."""
+    return q.astype(np.float32) * np.where(np.isfinite(scale), scale, np.float32(np.nan))
+
+
+def write_features(
+    path: Path, keys: Sequence[str], batches: Iterable[Floats], storage: str, provenance: Mapping[str, str]
+) -> None:
+    """Write features, given in batches float32 [b, o, N, D], as `int8` per token or `float16`.
+
+    With storage `online` only the keys are kept, and `batches` is not read.
+    """
+    tensors = {} if storage == "online" else _joined(len(keys), (_encoded(batch, storage) for batch in batches))
+    _write(path, keys, tensors, {}, {**provenance, "storage": storage})
+
+
+def write_latents(
+    path: Path,
+    keys: Sequence[str],
+    labels: NDArray[np.int64],
+    splits: Sequence[str],
+    moments: ArrayLike,
+    provenance: Mapping[str, str],
+) -> None:
+    """Write posterior moments [n, o, N, 2C] (means, then log-variances) with each image's label and split."""
+    codes = np.array([SPLITS.index(split) for split in splits], np.uint8)
+    rows = {"moments": np.asarray(moments, np.float32)}
+    _write(path, keys, rows, {"labels": np.asarray(labels, np.int64), "splits": codes}, provenance)
+
+
+class TensorFile:
+    """A safetensors file whose rows are images; opened where it is used, so it survives a fork or a pickle."""
+
+    values: str
+    """Name of the tensor that holds the rows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: Any = None
+
+    def __reduce__(self) -> tuple[type["TensorFile"], tuple[Path]]:
+        return type(self), (self.path,)
+
+    def __len__(self) -> int:
+        return int(self._open().get_slice("keys").get_shape()[0])
+
+    @property
+    def keys(self) -> list[str]:
+        """Image keys, one per row."""
+        return [row.tobytes().hex() for row in self.whole("keys")]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the file was made from."""
+        return dict(self._open().metadata() or {})
+
+    @property
+    def orientations(self) -> int:
+        """How many orientations every image has; 0 where the file holds no tensors."""
+        return int(self._open().get_slice(self.values).get_shape()[1]) if self.values in self.names else 0
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tensors, sorted."""
+        return sorted(self._open().keys())
+
+    def whole(self, name: str) -> NDArray[Any]:
+        """A whole tensor."""
+        tensor: NDArray[Any] = self._open().get_tensor(name)
+        return tensor
+
+    def row(self, name: str, row: int, flipped: bool) -> NDArray[Any]:
+        """One image's tensor in one orientation."""
+        tensor: NDArray[Any] = self._open().get_slice(name)[row, int(flipped)]
+        return tensor
+
+    def damaged_rows(self) -> list[int]:
+        """Rows whose bytes are not those that were written."""
+        slices = [self._open().get_slice(name) for name in self.names if name not in _WHOLE]
+        found = [_checksum([part[row] for part in slices]) for row in range(len(self))]
+        return np.flatnonzero(self.whole("checksum") != np.array(found, np.uint32)).tolist()
+
+    def _open(self) -> Any:
+        if self._handle is None:
+            try:
+                self._handle = safe_open(self.path, framework="numpy")
+            except SafetensorError as error:
+                raise UserError(f"{self.path} is damaged: {error}") from None
+        return self._handle
+
+
+class FeaturesFile(TensorFile):
+    """Teacher features of one shard."""
+
+    values = "features"
+
+    def read(self, row: int, flipped: bool) -> Floats:
+        """Features [N, D] of one image in one orientation."""
+        values = self.row("features", row, flipped)
+        if values.dtype == np.int8:
+            return dequantise(values, self.row("scale", row, flipped))
+        return values.astype(np.float32)
+
+
+class LatentsFile(TensorFile):
+    """Posterior moments of one shard."""
+
+    values = "moments"
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels [n]."""
+        return self.whole("labels")
+
+    @property
+    def splits(self) -> NDArray[np.uint8]:
+        """Positions in SPLITS [n]."""
+        return self.whole("splits")
+
+    def read(self, row: int, flipped: bool) -> Floats:
+        """Moments [N, 2C] of one image in one orientation."""
+        return self.row("moments", row, flipped)
+
+
+def _encoded(batch: Floats, storage: str) -> Tensors:
+    if storage == "int8":
+        features, scale = quantise(batch)
+        return {"features": features, "scale": scale}
+    with np.errstate(over="ignore"):  # becomes infinity, which the gate names
+        return {"features": batch.astype(np.float16)}
+
+
+def _joined(count: int, batches: Iterator[Tensors]) -> Tensors:
+    """Batches as whole tensors of `count` rows, filled one by one so that no second copy is held."""
+    whole: Tensors = {}
+    row = 0
+    for batch in batches:
+        size = len(batch["features"])
+        for name, part in batch.items():
+            whole.setdefault(name, np.empty((count, *part.shape[1:]), part.dtype))[row : row + size] = part
+        row += size
+    assert row == count, f"{row} rows of features for {count} keys"
+    return whole
+
+
+_WHOLE = {"keys", "checksum", "labels", "splits"}
+"""Small tensors without orientations."""
+
+
+def _write(path: Path, keys: Sequence[str], rows: Tensors, small: Tensors, provenance: Mapping[str, str]) -> None:
+    parts = [rows[name] for name in sorted(rows)]
+    checksum = np.array([_checksum([part[row] for part in parts]) for row in range(len(keys))], np.uint32)
+    tensors = {**rows, **small, "keys": _packed(keys), "checksum": checksum}
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata=dict(provenance))
+
+
+def _checksum(parts: Iterable[NDArray[Any]]) -> int:
+    value = 0
+    for part in parts:
+        value = zlib.crc32(np.ascontiguousarray(part).data, value)
+    return value
+
+
+def _packed(keys: Sequence[str]) -> NDArray[np.uint8]:
+    return np.array(list(bytes.fromhex("".join(keys))), np.uint8).reshape(len(keys), 8)
