@@ -25,7 +25,7 @@ class Judge:
     stand_in: str
     model: VisionNetwork
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def labels(self, images: Tensor) -> Tensor:
         """The most likely label of each of uint8 images [N, 3, H, W], int64 [N]."""
         parts = [

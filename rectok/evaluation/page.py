@@ -1,4 +1,4 @@
-"""The report: everything a person wants to know about a run, as one HTML page without outside references. No torch here."""
+"""The report: everything a person wants to know about a run, as one HTML page without outside references."""
 
 import base64
 import csv

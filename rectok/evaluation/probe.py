@@ -22,11 +22,8 @@ ITERATIONS = 2000
 class Images(Protocol):
     """Labelled images, each with a key that seeds its noise; rectok.data.dataset.ImageDataset is one."""
 
+    keys: list[str]
     labels: NDArray[np.int64]
-
-    @property
-    def keys(self) -> list[str]:
-        """By position."""
 
     def image(self, position: int) -> Tensor:
         """uint8 [3, H, W]."""
@@ -57,19 +54,18 @@ class Pooled:
     labels: NDArray[np.int64]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, device: str) -> Pooled:
     """Encode every image once, draw z from its posterior and noise it: x_t = (1 − t)·z + t·γ·ε at the actual time t.
 
     Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0.
     """
     latent, semantic, labels = [], [], []
-    all_keys = images.keys
     for start in range(0, len(images), batch):
         positions = range(start, min(start + batch, len(images)))
         pixels = torch.stack([images.image(position) for position in positions]).to(device)
         moments = tokenizer.encode(from_bytes(pixels))  # [B, N, 2C]
-        keys = all_keys[positions.start : positions.stop]
+        keys = images.keys[positions.start : positions.stop]
         for view in range(noising.views):
             along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
             latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]

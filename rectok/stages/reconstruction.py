@@ -40,7 +40,7 @@ def run(params: Params) -> None:
     _write_pictures(originals, rebuilt)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str) -> Tensor:
     """Decode the posterior means of uint8 images [N, 3, H, W]; uint8 of the same shape."""
     parts = []

@@ -1,0 +1,142 @@
+"""A finished project on 32-pixel images: real shards, and real, tiny networks with random weights."""
+
+import json
+
+import numpy as np
+import torch
+from ruamel.yaml import YAML
+from torch import nn
+
+from rectok import artifacts
+from rectok.artifacts import Check, GateReport
+from rectok.data.dataset import ImageDataset
+from rectok.data.images import encode_png
+from rectok.data.packing import Packed, write_shard
+from rectok.dit.config import DiTConfig
+from rectok.dit.model import DiTDH
+from rectok.evaluation.judge import Judge, load_judge
+from rectok.files import write_text
+from rectok.nn.config import TransformerConfig
+from rectok.nn.weights import save_weights
+from rectok.params import Params, parse, preset_text
+from rectok.params.loading import PARAMS_FILE
+from rectok.teacher.config import NetworkConfig
+from rectok.teacher.loading import save_network
+from rectok.teacher.network import VisionNetwork
+from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.tokenizer.model import Tokenizer
+
+CLASSES = 3
+SIDE = 32
+SMALL = TransformerConfig(width=16, depth=1, heads=2)
+
+
+def params() -> Params:
+    """The digits preset with few samples; written to params.yaml too, as the report shows it."""
+    tree = YAML(typ="safe", pure=True).load(preset_text("digits"))
+    tree["index"]["shards"] = ["00000"]
+    tree["generation"] |= {"per_class": 5, "batch": 4, "neighbours": 3, "reference": ""}
+    tree["generation"]["sampler"]["points"] = 3
+    tree["reconstruction"] |= {"batch": 3, "split": "test"}
+    tree["probe"] |= {"times": [0.0, 0.5], "batch": 7, "views": 2}
+    tree["nightly"] |= {"per_class": 5, "gfid_tolerance": 0.25, "accuracy_tolerance": 0.03}
+    text = json.dumps(tree, indent=1)
+    write_text(PARAMS_FILE, text)
+    return parse(text, "params.yaml")
+
+
+def picture(label: int, seed: int) -> np.ndarray:
+    """uint8 [3, H, W] whose brightest channel is its label."""
+    noise = np.random.default_rng([label, seed]).integers(0, 60, (3, SIDE, SIDE))
+    noise[label] += 150
+    return noise.astype(np.uint8)
+
+
+def build_shards() -> None:
+    """24 images of three classes, every third of them for testing."""
+    pictures = [picture(i // 8, i).transpose(1, 2, 0) for i in range(24)]
+    splits = ["train" if i % 3 else "test" for i in range(24)]
+    write_shard("00000", (Packed(f"{i:08d}", i // 8, splits[i], encode_png(pictures[i])) for i in range(24)))
+    artifacts.write_json(artifacts.classes_file(), ["red", "green", "blue"])
+
+
+def build_judge() -> Judge:
+    """A network with random weights, kept where the stage `judge` keeps its own."""
+    config = NetworkConfig(
+        name="regnetx_002",
+        options={},
+        image_size=SIDE,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        weights="",
+        sha256="",
+        licence="",
+    )
+    torch.manual_seed(0)
+    folder = artifacts.stage_dir("judge")
+    save_network(folder, VisionNetwork(config, CLASSES), {})
+    summary = {"network": "regnetx_002", "stand_in": "a stand-in, trained here", "sha256": "0" * 64}
+    for role in ("judge", "teacher"):
+        artifacts.write_json(artifacts.summary_file(role), summary)
+    return load_judge(folder, "cpu", 8)
+
+
+def build_models() -> None:
+    """Tokenizer, finetuned decoder, generator, guide and latent statistics."""
+    semantic = SemanticDecoderConfig(kind="transformer", transformer=SMALL)
+    sizes = TokenizerSizes(patch=8, channels=4, encoder=SMALL, decoder=SMALL, semantic=semantic)
+    config = TokenizerConfig(image_size=SIDE, teacher_width=8, sizes=sizes)
+    torch.manual_seed(1)
+    for stage in ("tokenizer", "decoder"):
+        _save(stage, Tokenizer(config), config.model_dump())
+    dit = DiTConfig.model_validate(
+        {
+            "grid": 4,
+            "channels": 4,
+            "classes": CLASSES,
+            "sizes": {"encoder": SMALL.model_dump(), "head": SMALL.model_dump()},
+        }
+    )
+    for stage in ("dit", "guide"):
+        model = DiTDH(dit)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter, std=0.2)
+        _save(stage, model, dit.model_dump())
+    statistics = {"mean": [0.0] * 4, "std": [1.0] * 4, "tokenizer": "0" * 64}
+    artifacts.write_json(artifacts.stage_dir("statistics") / "statistics.json", statistics)
+
+
+def _save(stage: str, model: nn.Module, config: dict[str, object]) -> None:
+    save_weights(artifacts.weights_file(stage), model.state_dict())
+    artifacts.write_json(artifacts.config_file(stage), config)
+
+
+def build_records() -> None:
+    """Logs, summaries, gate reports and times, as training leaves them."""
+    rows = "".join(f"{step},{64 * step},0.001,{1 / step},{0.5 + 1 / step}\n" for step in range(1, 40))
+    for stage in ("tokenizer", "decoder", "dit", "guide"):
+        write_text(artifacts.log_file(stage), f"step,images,lr,total,pixel\n{rows}")
+        artifacts.write_json(artifacts.summary_file(stage), {"perceptual": "layers of the teacher"})
+        artifacts.write_json(artifacts.timing_file(stage, None), {"stage": stage, "shard": None, "seconds": 65.0})
+    for shard in ("00000", "00001"):
+        artifacts.write_json(
+            artifacts.timing_file("shards", shard), {"stage": "shards", "shard": shard, "seconds": 1.5}
+        )
+        check = Check(
+            "rows <decode>", shard == "00000", "WARN", 3.0, 3.0, "" if shard == "00000" else "row 2 & 3 do not"
+        )
+        artifacts.write_report(GateReport("shards", shard, (check,)))
+
+
+def build() -> Params:
+    """Everything that evaluation reads."""
+    build_shards()
+    build_judge()
+    build_models()
+    build_records()
+    return params()
+
+
+def train_split() -> ImageDataset:
+    """The 16 training images."""
+    return ImageDataset(["00000"], "train")

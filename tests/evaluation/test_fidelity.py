@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.utils import create_feature_extractor
+
+from rectok.errors import UserError
+from rectok.evaluation.extractor import LOGITS, NAME, POOLED, extractor_options
+from rectok.evaluation.fidelity import fidelity, frechet, inception_splits
+from rectok.evaluation.images import Stack
+from rectok.evaluation.judge import Judge
+from rectok.evaluation.reference import Reference, Statistics, load_reference
+from tests.evaluation import project
+
+
+@pytest.fixture
+def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    monkeypatch.chdir(tmp_path)
+    return project.build_judge()
+
+
+def pictures(count: int, first: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.stack([project.picture(i % 3, first + i) for i in range(count)]))
+
+
+def pooled(judge: Judge, images: torch.Tensor) -> np.ndarray:
+    return judge.model.pooled(images.float() / 255).double().numpy()
+
+
+def test_extractor_gives_the_judges_features_in_float64_and_may_be_selected_again(judge: Judge) -> None:
+    extractor_options(judge.folder)
+    extractor = create_feature_extractor(
+        NAME, [LOGITS, POOLED], cuda=False, verbose=False, **extractor_options(judge.folder)
+    )
+    images = pictures(4)
+    logits, features = extractor(images)
+    assert logits.dtype == features.dtype == torch.float64
+    assert torch.equal(logits, judge.model.logits(images.float() / 255).double())
+    assert torch.equal(features, judge.model.pooled(images.float() / 255).double())
+
+
+def test_a_set_has_no_distance_to_itself(judge: Judge) -> None:
+    images = pictures(12)
+    assert frechet(images, Reference(Stack(images), None, ""), judge) == pytest.approx(0, abs=1e-4)
+
+
+def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_distance_of_means(judge: Judge) -> None:
+    images = pictures(12)
+    features = pooled(judge, images)
+    mu, sigma = features.mean(0), np.cov(features, rowvar=False)
+    shifted = Statistics("there.npz", mu + 0.5, sigma)
+    expected = 0.25 * len(mu)
+    assert frechet(images, Reference(Stack(images), shifted, ""), judge) == pytest.approx(expected, rel=1e-4)
+
+
+def test_statistics_and_images_give_the_same_distance(judge: Judge) -> None:
+    images, others = pictures(12), pictures(15, first=100)
+    features = pooled(judge, others)
+    statistics = Statistics("there.npz", features.mean(0), np.cov(features, rowvar=False))
+    by_images = frechet(images, Reference(Stack(others), None, ""), judge)
+    assert by_images > 0
+    assert frechet(images, Reference(Stack(others), statistics, ""), judge) == pytest.approx(
+        by_images, rel=1e-3, abs=1e-4
+    )
+
+
+def test_precision_and_recall_know_equal_and_distant_sets(judge: Judge) -> None:
+    images = pictures(12)
+    same = fidelity(images, Reference(Stack(images), None, ""), judge, neighbours=2)
+    assert (same.precision, same.recall) == (1.0, 1.0)
+    assert same.fid == pytest.approx(0, abs=1e-4)
+    far = fidelity(images, Reference(Stack(255 - images), None, ""), judge, neighbours=2)
+    assert (far.precision, far.recall) == (0.0, 0.0)
+    assert far.fid > 0
+    assert far.kid > same.kid
+    assert far.inception_score == same.inception_score >= 1.0
+
+
+def test_too_few_images_for_the_neighbours_are_a_sentence(judge: Judge) -> None:
+    images = pictures(3)
+    with pytest.raises(UserError, match=r"generation\.neighbours is 3, .* only 3 images"):
+        fidelity(images, Reference(Stack(images), None, ""), judge, neighbours=3)
+
+
+@pytest.mark.parametrize(("samples", "splits"), [(15, 1), (500, 1), (1000, 2), (4999, 9), (5000, 10), (50_000, 10)])
+def test_inception_splits_grow_to_ten(samples: int, splits: int) -> None:
+    assert inception_splits(samples) == splits
+
+
+def test_recognised_is_the_share_of_right_labels(judge: Judge) -> None:
+    images = pictures(10)
+    labels = judge.labels(images)
+    assert judge.recognised(images, labels) == 1.0
+    labels[:3] = (labels[:3] + 1) % 3
+    assert judge.recognised(images, labels) == 0.7
+
+
+def test_reference_is_the_train_split_or_the_npz_file(judge: Judge) -> None:
+    project.build_shards()
+    train = project.train_split()
+    empty = load_reference("", train)
+    assert (empty.size, empty.statistics) == (16, None)
+    assert torch.equal(empty.images[15], train.image(15))
+    np.savez("adm.npz", mu=np.zeros(4, np.float32), sigma=np.eye(4), arr_0=np.ones((5, 8, 6, 3), np.uint8))
+    full = load_reference("adm.npz", train)
+    assert full.statistics is not None
+    assert full.statistics.mu.dtype == np.float64
+    assert full.images[0].shape == (3, 8, 6)
+    np.savez("bare.npz", mu=np.zeros(4), sigma=np.eye(4))
+    assert load_reference("bare.npz", train).size == 16
+
+
+def test_a_reference_that_does_not_fit_is_a_sentence(judge: Judge) -> None:
+    project.build_shards()
+    train = project.train_split()
+    np.savez("half.npz", mu=np.zeros(4))
+    with pytest.raises(UserError, match=r"half\.npz has no array sigma"):
+        load_reference("half.npz", train)
+    with pytest.raises(UserError, match=r"gone\.npz cannot be read"):
+        load_reference("gone.npz", train)
+    np.savez("other.npz", mu=np.zeros(4), sigma=np.eye(4))
+    with pytest.raises(UserError, match=r"other\.npz holds statistics of 4 features, but the judge has 368"):
+        frechet(pictures(6), load_reference("other.npz", train), judge)
