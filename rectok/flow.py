@@ -7,6 +7,7 @@ dimensions sees more noise (SD3, arXiv 2403.03206, section 5.3.2).
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ def time_points(points: int, s: float) -> Tensor:
 def integrate(velocity: Velocity, x: Tensor, times: Tensor, method: str) -> Tensor:
     """Solve dx/dτ = velocity(x, τ) from times[0] to times[-1] by `euler` or `heun` (EDM, arXiv 2206.00364, algorithm 1)."""
     steps = times.tolist()
-    for now, then in zip(steps[:-1], steps[1:], strict=True):
+    for now, then in pairwise(steps):
         slope = velocity(x, now)
         if method == "heun" and then != steps[-1]:
             slope = (slope + velocity(x + (then - now) * slope, then)) / 2

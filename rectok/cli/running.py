@@ -22,7 +22,9 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
         yield params
         if not os.environ.get("RANK", "0").strip("0"):
             seconds = round(time.monotonic() - began, 2)
-            artifacts.write_json(artifacts.timing_file(stage, shard), {"stage": stage, "shard": shard, "seconds": seconds})
+            artifacts.write_json(
+                artifacts.timing_file(stage, shard), {"stage": stage, "shard": shard, "seconds": seconds}
+            )
 
 
 @contextmanager
@@ -38,7 +40,9 @@ def exclusive(stage: str, shard: str | None = None) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise UserError(f"stage {path.name} is already running here (process {lock.read()}); wait for it or stop it") from None
+            raise UserError(
+                f"stage {path.name} is already running here (process {lock.read()}); wait for it or stop it"
+            ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

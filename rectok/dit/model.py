@@ -57,7 +57,7 @@ class DiTDH(nn.Module):
                     nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
             if name.endswith("modulation") or name == "final.out":
-                nn.init.zeros_(module.weight)  # type: ignore[arg-type]
+                nn.init.zeros_(module.weight)
 
     @property
     def no_label(self) -> int:
@@ -77,8 +77,8 @@ class DiTDH(nn.Module):
         tables = self.head_rotary()
         for block in self.head:
             h = block(h, condition, tables)
-        velocity = self.final(h, condition)  # [B, N, C]
-        return velocity.transpose(1, 2).unflatten(2, (self.config.grid, self.config.grid))  # type: ignore[no-any-return]
+        velocity: Tensor = self.final(h, condition)  # [B, N, C]
+        return to_grid(velocity, self.config.grid)
 
     @staticmethod
     def _tokens(x: Tensor) -> Tensor:
@@ -87,7 +87,8 @@ class DiTDH(nn.Module):
 
 def to_grid(tokens: Tensor, grid: int) -> Tensor:
     """[B, N, C] → [B, C, G, G]."""
-    return tokens.transpose(1, 2).unflatten(2, (grid, grid))
+    batch, _, channels = tokens.shape
+    return tokens.transpose(1, 2).reshape(batch, channels, grid, grid)
 
 
 def to_tokens(latent: Tensor) -> Tensor:

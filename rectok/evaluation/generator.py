@@ -27,9 +27,7 @@ class Generator:
     device: torch.device
 
     @torch.no_grad()
-    def sample(
-        self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None
-    ) -> Tensor:
+    def sample(self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> Tensor:
         """Images [B, 3, H, H] in [0, 1] for labels [B] and seeds [B]; one seed per sample, so batches change nothing."""
         latents = self.sample_latents(labels, seeds, sampler, guidance)
         z = self.statistics.restore(to_tokens(latents))

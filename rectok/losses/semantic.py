@@ -1,15 +1,13 @@
 """Flow semantic distillation and reconstruction–alignment distillation (RecTok, section 3.2)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Target = Literal["all", "visible", "masked"]
 
-
-def semantic_loss(student: Tensor, teacher: Tensor, loss: str, temperature: float, weight: Tensor | None = None) -> Tensor:
+def semantic_loss(
+    student: Tensor, teacher: Tensor, loss: str, temperature: float, weight: Tensor | None = None
+) -> Tensor:
     """Mean over tokens of the distance between student and teacher features [B, N, D].
 
     `cosine`: 1 − cosine · `l2`: mean squared error · `l1`: mean absolute error · `kl`: KL(teacher ‖ student) between
@@ -34,10 +32,10 @@ def semantic_loss(student: Tensor, teacher: Tensor, loss: str, temperature: floa
     return (distance * weight).sum() / weight.sum().clamp(min=1)
 
 
-def token_weight(hidden: Tensor | None, target: str) -> Tensor | None:
-    """Which tokens count, [B, N] floats, given the masked ones; None means all of them."""
+def token_weight(hidden: Tensor | None, target: str, like: Tensor) -> Tensor | None:
+    """Which tokens count, floats [B, N], given the masked ones; None takes all. `like` [B, N, D] gives the shape."""
     if target == "all" or (hidden is None and target == "visible"):
         return None
     if hidden is None:
-        raise ValueError("no token is masked")
-    return (hidden if target == "masked" else ~hidden).to(torch.float32)
+        return torch.zeros(like.shape[:2], device=like.device)
+    return (hidden if target == "masked" else ~hidden).float()

@@ -4,8 +4,9 @@ import difflib
 import json
 import types
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -53,7 +54,7 @@ def preset_text(name: str) -> str:
     return (_presets() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _presets() -> Any:
+def _presets() -> Traversable:
     return resources.files("rectok.params") / "presets"
 
 

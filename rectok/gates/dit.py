@@ -1,0 +1,12 @@
+"""Gate of the generator."""
+
+from collections.abc import Iterator
+
+from rectok.artifacts import Check
+from rectok.gates.generator import generator_checks
+from rectok.params import Params
+
+
+def check(params: Params) -> Iterator[Check]:
+    """Checks of data/dit."""
+    yield from generator_checks("dit", params.dit, params.gates.dit)

@@ -1,0 +1,38 @@
+"""Finetune the pixel decoder on clean latents (second stage of RecTok)."""
+
+from rectok import artifacts
+from rectok.data.dataset import ImageDataset
+from rectok.params import Params
+from rectok.stages import training
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.train.adversary import Adversary
+from rectok.train.objectives import DecoderObjective, Frozen
+from rectok.train.world import join, launched
+
+STAGE = "decoder"
+
+
+def run(params: Params) -> None:
+    """Write data/decoder: the whole tokenizer, with only its pixel decoder changed."""
+    if launched(params.machine, STAGE):
+        return
+    world = join(params.machine)
+    section = params.decoder
+    training.seeded(params.seed, STAGE)
+    model = load_tokenizer(artifacts.stage_dir("tokenizer"))
+    teacher = training.frozen_teacher(world)
+    adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
+    perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
+    objective = DecoderObjective(model, section.losses, Frozen(perceptual, None, adversary))
+    dataset = ImageDataset(params.index.shards, "train")
+    loader = training.loader(params, dataset, section.training, world)
+    inputs = [artifacts.stage_dir(name) for name in ("shards", "tokenizer", "teacher")]
+    trained = training.fit(STAGE, params, section, objective, loader, inputs, world, adversary)
+    summary = training.keep(STAGE, trained, model, model.config, section, world)
+    if summary is not None:
+        before = artifacts.read_json(artifacts.summary_file("tokenizer"))
+        found = training.validated(STAGE, params, features=False)
+        figures = {"psnr": found.psnr, "psnr_before": before["psnr"], "perceptual": training.name_of(perceptual)}
+        artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
+        training.finish(STAGE)
+    world.barrier()

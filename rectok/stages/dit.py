@@ -1,0 +1,9 @@
+"""Train the generator."""
+
+from rectok.params import Params
+from rectok.stages.generator import train_generator
+
+
+def run(params: Params) -> None:
+    """Write data/dit."""
+    train_generator("dit", params, params.dit)

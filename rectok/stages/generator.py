@@ -1,0 +1,41 @@
+"""Train a DiT^DH; the generator and its guide differ only in their section of the parameters."""
+
+from rectok import artifacts
+from rectok.data.dataset import LatentDataset
+from rectok.dit.config import DiTConfig
+from rectok.dit.model import DiTDH
+from rectok.evaluation.generator import Generator
+from rectok.evaluation.statistics import LatentStatistics
+from rectok.params import Params
+from rectok.params.schema import DiTParams
+from rectok.stages import training
+from rectok.stages.previews import sample_preview
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.train.objectives import DiTObjective
+from rectok.train.world import join, launched
+
+
+def train_generator(stage: str, params: Params, section: DiTParams) -> None:
+    """Write data/<stage>: EMA and raw weights, log, summary and a preview of samples."""
+    if launched(params.machine, stage):
+        return
+    world = join(params.machine)
+    training.seeded(params.seed, stage)
+    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
+    classes = len(artifacts.read_json(artifacts.classes_file()))
+    channels = tokenizer.config.sizes.channels
+    model = DiTDH(DiTConfig(grid=tokenizer.config.grid, channels=channels, classes=classes, sizes=section.sizes))
+    statistics = LatentStatistics.load()
+    objective = DiTObjective(model, statistics.normalise, section.label_dropout)
+    dataset = LatentDataset(params.index.shards, "train")
+    loader = training.loader(params, dataset, section.training, world)
+    inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]
+    trained = training.fit(stage, params, section, objective, loader, inputs, world)
+    summary = training.keep(stage, trained, model, model.config, section, world)
+    if summary is not None:
+        with trained.ema.swapped():
+            generator = Generator(model.eval(), None, tokenizer.to(world.device), statistics, world.device)
+            sample_std = sample_preview(stage, generator)
+        artifacts.write_json(artifacts.summary_file(stage), {**summary, "sample_std": sample_std})
+        training.finish(stage)
+    world.barrier()

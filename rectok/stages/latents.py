@@ -1,0 +1,35 @@
+"""Encode one shard: posterior moments of every image, mirrored too where training mirrors."""
+
+import torch
+
+from rectok import artifacts
+from rectok.data.shards import ShardReader
+from rectok.data.tensors import write_latents
+from rectok.params import Params
+from rectok.storage.hashing import sha256_file
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import from_bytes
+
+
+@torch.no_grad()
+def run(params: Params, shard: str) -> None:
+    """Write data/latents/<shard>.safetensors."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer")).to(device)
+    reader = ShardReader(shard)
+    config = tokenizer.config
+    orientations = 2 if params.image.flip else 1
+    moments = torch.empty(len(reader), orientations, config.tokens, 2 * config.sizes.channels)
+    for start in range(0, len(reader), params.latents.batch):
+        stop = min(start + params.latents.batch, len(reader))
+        images = from_bytes(torch.stack([reader.image(row) for row in range(start, stop)])).to(device)
+        for flipped in range(orientations):
+            moments[start:stop, flipped] = tokenizer.encode(images.flip(-1) if flipped else images).cpu()
+    write_latents(
+        artifacts.latents_file(shard),
+        keys=reader.keys,
+        labels=reader.labels,
+        splits=reader.splits,
+        moments=moments,
+        provenance={"tokenizer": sha256_file(artifacts.weights_file("tokenizer"))},
+    )

@@ -1,0 +1,137 @@
+"""What the four training stages share: their job, and the files they leave."""
+
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rectok import artifacts
+from rectok.config import Config
+from rectok.data.dataset import ImageDataset
+from rectok.data.loader import Order, Source, TrainingLoader
+from rectok.evaluation.validation import Validation, validate
+from rectok.losses.config import PerceptualConfig
+from rectok.losses.perceptual import PerceptualLoss
+from rectok.nn.weights import save_weights
+from rectok.params import Params
+from rectok.stages.previews import reconstruction_preview
+from rectok.storage.hashing import fingerprint, sha256_file
+from rectok.teacher.loading import load_network
+from rectok.teacher.network import VisionNetwork
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.train.adversary import Adversary
+from rectok.train.checkpoint import Checkpoints
+from rectok.train.config import TrainingConfig
+from rectok.train.loop import Job, Trained, train
+from rectok.train.outputs import averaged_weights, full_weights, loss_ratio, relative_distance, write_log
+from rectok.train.world import World
+
+
+def steps_of(config: TrainingConfig, images: int) -> int:
+    """Optimizer steps that see `config.epochs` times `images` images."""
+    return max(1, math.ceil(config.epochs * images / config.batch))
+
+
+def fit(
+    stage: str,
+    params: Params,
+    section: Config,
+    objective: nn.Module,
+    loader: TrainingLoader,
+    inputs: Iterable[Path],
+    world: World,
+    adversary: Adversary | None = None,
+) -> Trained:
+    """Train `objective` as parameter section `section` says, resuming only a run of the same section and inputs."""
+    config: TrainingConfig = section.training  # type: ignore[attr-defined]
+    key = fingerprint(inputs, salt=f"{params.seed} {params.image.model_dump_json()} {section.model_dump_json()}")
+    checkpoints = Checkpoints(artifacts.state_dir(stage), key, world)
+    steps = steps_of(config, len(loader.dataset))
+    if params.machine.compile:
+        compile_blocks(objective)
+    return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary))
+
+
+def compile_blocks(module: nn.Module) -> None:
+    """torch.compile every transformer block in place; token counts vary under masking, so shapes are dynamic."""
+    for part in module.modules():
+        if type(part).__name__ in ("Block", "AdaptiveBlock"):
+            part.compile(dynamic=True)
+
+
+def keep(
+    stage: str, trained: Trained, module: nn.Module, config: Config, section: Config, world: World
+) -> dict[str, Any] | None:
+    """Write weights (EMA and raw), config, params and log of a training; its figures so far, in the first process only."""
+    ema, raw = averaged_weights(trained, module), full_weights(module)
+    if not world.first:
+        return None
+    folder = artifacts.stage_dir(stage)
+    save_weights(folder / "model.safetensors", ema)
+    save_weights(folder / "raw.safetensors", raw)
+    artifacts.write_json(artifacts.config_file(stage), config.model_dump())
+    artifacts.write_json(artifacts.params_file(stage), section.model_dump())
+    write_log(artifacts.log_file(stage), trained.rows)
+    trainable = {name for name, p in module.named_parameters() if p.requires_grad}
+    return {
+        "steps": int(trained.rows[-1]["step"]),
+        "images": int(trained.rows[-1]["images"]),
+        "parameters": sum(tensor.numel() for name, tensor in raw.items() if name in trainable),
+        "final_loss": trained.rows[-1]["total"],
+        "loss_ratio": loss_ratio(trained.rows),
+        "ema_distance": relative_distance(_only(ema, trainable), _only(raw, trainable)),
+        "sha256": sha256_file(artifacts.weights_file(stage)),
+    }
+
+
+def _only(weights: Mapping[str, Tensor], names: set[str]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name in names}
+
+
+def frozen_teacher(world: World) -> VisionNetwork:
+    """The distilled network, on this process's device."""
+    return load_network(artifacts.stage_dir("teacher")).to(world.device)
+
+
+def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, world: World) -> PerceptualLoss | None:
+    """The perceptual term, or None where its weight is 0."""
+    if config.weight == 0:
+        return None
+    return PerceptualLoss(config, teacher.layers).to(world.device)
+
+
+def finish(stage: str) -> None:
+    """Remove the resumable state of a training whose outputs are written."""
+    shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
+
+
+def seeded(seed: int, stage: str) -> None:
+    """Seed weight initialisation, differently for every stage."""
+    torch.manual_seed(seed + sum(map(ord, stage)))
+
+
+def loader(params: Params, dataset: Source, config: TrainingConfig, world: World) -> TrainingLoader:
+    """The deterministic loader of this process's share of every batch."""
+    order = Order(len(dataset), params.seed, flip=params.image.flip)
+    return TrainingLoader(
+        dataset, order, config.batch, config.micro_batch, world.rank, world.size, params.machine.workers
+    )
+
+
+def validated(stage: str, params: Params, features: bool) -> Validation:
+    """Reconstruct the validation split with the weights just written, and keep a preview."""
+    dataset = ImageDataset(params.index.shards, "val", features=features)
+    images = torch.stack([dataset.image(i) for i in range(len(dataset))])
+    targets = torch.stack([dataset.features(i, False) for i in range(len(dataset))]) if features else None
+    found = validate(load_tokenizer(artifacts.stage_dir(stage)), images, targets, params.tokenizer.training.micro_batch)
+    reconstruction_preview(stage, images, found.reconstructions)
+    return found
+
+
+def name_of(perceptual: PerceptualLoss | None) -> str:
+    """Which perceptual network was used, for the report."""
+    return perceptual.name if perceptual is not None else "none"

@@ -1,0 +1,51 @@
+"""The PatchGAN adversary and its own DeepSpeed engine."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
+from rectok.losses.config import AdversaryConfig
+from rectok.tokenizer.model import from_bytes
+from rectok.train import engine as engines
+from rectok.train.config import TrainingConfig
+from rectok.train.optimizer import adamw
+from rectok.train.world import World
+
+
+class Adversary:
+    """Learns to tell reconstructions from images, from the share `config.start` of training on."""
+
+    engine: Any
+
+    def __init__(self, config: AdversaryConfig) -> None:
+        self.config = config
+        self.network = PatchGAN(config.filters, config.layers)
+
+    def start(self, training: TrainingConfig, steps: int, world: World) -> Any:
+        """Build its engine. A few million parameters are not worth splitting beyond ZeRO 1."""
+        optimizer = adamw(self.network, training, self.config.lr_per_256)
+        self.engine = engines.build(self.network, optimizer, training, steps, world, min(training.zero_stage, 1))
+        return self.engine
+
+    def active(self, share: float) -> bool:
+        """Whether it takes part once `share` of training is done."""
+        return share >= self.config.start
+
+    def judge(self, fake: Tensor) -> Tensor:
+        """The generator's loss on reconstructions [B, 3, H, H] in [−1, 1], without a gradient to the adversary's weights."""
+        self.network.requires_grad_(False)
+        loss = generator_loss(self.network(fake))
+        self.network.requires_grad_(True)
+        return loss
+
+    def learn(self, images: Tensor, fake: Tensor, share: float) -> dict[str, Tensor]:
+        """One micro-step on real uint8 images and detached reconstructions; its loss, or nothing before it is active."""
+        if not self.active(share):
+            return {}
+        both = self.engine(torch.cat([from_bytes(images), fake.float()]))
+        loss = adversary_loss(*both.chunk(2))
+        self.engine.backward(loss)
+        self.engine.step()
+        return {"adversary": loss}

@@ -1,0 +1,116 @@
+"""Resumable checkpoints: a folder that appears whole or not at all, and holds everything that the next step needs."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rectok.errors import UserError
+from rectok.files import is_disk_full, sync
+from rectok.train.ema import EMA
+from rectok.train.world import World
+
+STEP = re.compile(r"step-(\d{9})")
+
+
+@dataclass
+class State:
+    """ALL resumable state of a training: engines carry weights, optimizers and schedules; `rows` is the log so far.
+
+    The data position and every random draw follow from `step` and the seed.
+    """
+
+    engines: Mapping[str, Any]
+    ema: EMA
+    step: int
+    rows: list[dict[str, float]]
+
+
+class Checkpoints:
+    """The checkpoints of one training below `folder`, keyed by the fingerprint of its parameters and inputs.
+
+    State of any other fingerprint is removed: changed parameters never resume a stale run.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, world: World) -> None:
+        self.folder = folder / fingerprint
+        self.world = world
+        if world.first:
+            for other in folder.glob("*"):
+                if other != self.folder:
+                    shutil.rmtree(other)
+            self.folder.mkdir(parents=True, exist_ok=True)
+        world.barrier()
+
+    def latest(self) -> Path | None:
+        """The newest whole checkpoint."""
+        found = sorted(path for path in self.folder.glob("step-*") if STEP.fullmatch(path.name))
+        return found[-1] if found else None
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint beside the last one, then drop the older. Raises UserError when the disk is full."""
+        whole = self.folder / f"step-{state.step:09d}"
+        partial = self.folder / "partial"
+        try:
+            self._write(state, partial)
+        except (OSError, RuntimeError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if is_disk_full(error) or "PytorchStreamWriter" in str(error):
+                raise UserError(
+                    f"the disk is full while writing checkpoint {whole}; the one before it is kept, free some space and "
+                    "run the command again"
+                ) from error
+            raise
+        if self.world.first:
+            self._publish(partial, whole)
+        self.world.barrier()
+
+    def _write(self, state: State, partial: Path) -> None:
+        if self.world.first:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+        self.world.barrier()
+        for name, engine in state.engines.items():
+            engine.save_checkpoint(str(partial / name), tag="state")
+        mine = {"ema": state.ema.state_dict(), "step": state.step, "rows": state.rows, "rng": torch.get_rng_state()}
+        torch.save(mine, partial / f"rank-{self.world.rank}.pt")
+        self.world.barrier()
+
+    def _publish(self, partial: Path, whole: Path) -> None:
+        for path in partial.rglob("*"):
+            sync(path)
+        shutil.rmtree(whole, ignore_errors=True)
+        partial.replace(whole)
+        sync(self.folder)
+        for old in self.folder.glob("step-*"):
+            if old != whole:
+                shutil.rmtree(old)
+
+    def restore(self, state: State) -> bool:
+        """Fill `state` from the newest checkpoint; False if there is none. Raises UserError for another world size."""
+        path = self.latest()
+        if path is None:
+            return False
+        ranks = len(list(path.glob("rank-*.pt")))
+        if ranks != self.world.size:
+            raise UserError(
+                f"checkpoint {path} was written by {ranks} processes and cannot continue with {self.world.size}; set "
+                f"machine.processes to {ranks}, or remove it to start over"
+            )
+        for name, engine in state.engines.items():
+            engine.load_checkpoint(str(path / name), tag="state")
+        mine = torch.load(path / f"rank-{self.world.rank}.pt", map_location=self.world.device, weights_only=True)
+        state.ema.load_state_dict(mine["ema"])
+        state.step, state.rows = mine["step"], mine["rows"]
+        torch.set_rng_state(mine["rng"].cpu())
+        return True
+
+    def remove(self) -> None:
+        """Training has finished and its weights are kept elsewhere."""
+        self.world.barrier()
+        if self.world.first:
+            shutil.rmtree(self.folder)

@@ -1,0 +1,95 @@
+"""Trains a small classifier on the train split, for where a vision network's weights cannot be had."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import timm.optim
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rectok.data.dataset import ImageDataset
+from rectok.errors import UserError
+from rectok.teacher.config import ClassifierTraining
+from rectok.teacher.network import VisionNetwork
+from rectok.train.progress import reporting
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A whole split in memory: images uint8 [N, 3, H, W], labels int64 [N]."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, dataset: ImageDataset) -> "LabelledImages":
+        """All of `dataset`."""
+        images = torch.stack([dataset.image(i) for i in range(len(dataset))])
+        return cls(images, torch.as_tensor(dataset.labels, dtype=torch.int64))
+
+    def to(self, device: torch.device) -> "LabelledImages":
+        """The same on `device`."""
+        return LabelledImages(self.images.to(device), self.labels.to(device))
+
+
+def train_classifier(
+    network: VisionNetwork, data: LabelledImages, config: ClassifierTraining, flip: bool, seed: int, name: str
+) -> None:
+    """Train `network` in place on `data` (same device): AdamW, one-cycle learning rate, label smoothing.
+
+    Images are shifted by up to `crop_padding` pixels and, with `flip`, mirrored at random. On a CPU the weights that
+    result depend on the initial ones and `seed` alone. Raises UserError at the step whose loss is not finite.
+    """
+    batch = min(config.batch, len(data.labels))
+    steps = config.epochs * (len(data.labels) // batch)
+    groups = timm.optim.param_groups_weight_decay(network, config.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=config.lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=max(2, steps))
+    draws = torch.Generator().manual_seed(seed)
+    network.train()
+    with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng():
+        torch.manual_seed(seed)  # for layers that drop
+        for step, rows in enumerate(_batches(len(data.labels), batch, config.epochs, draws), 1):
+            images = augmented(data.images[rows.to(data.images.device)], config.crop_padding, flip, draws)
+            labels = data.labels[rows.to(data.labels.device)]
+            loss = F.cross_entropy(network(images), labels, label_smoothing=config.label_smoothing)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise UserError(f"{name}: the loss is {value} at step {step} of {steps}; lower {name}.training.lr")
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if reporter is not None:
+                reporter.report(step, {"loss": value}, batch)
+    network.frozen()
+
+
+@torch.no_grad()
+def accuracy(network: VisionNetwork, data: LabelledImages, batch: int) -> float:
+    """Share of `data` that `network`, in eval mode, gives its own label; `data` lies on the network's device."""
+    right = 0
+    for images, labels in zip(data.images.split(batch), data.labels.split(batch), strict=True):
+        right += int((network.logits(images.float() / 255).argmax(1) == labels).sum())
+    return right / len(data.labels)
+
+
+def augmented(images: Tensor, padding: int, flip: bool, draws: torch.Generator) -> Tensor:
+    """uint8 [B, 3, H, W] → floats in [0, 1], each image shifted over its repeated border and perhaps mirrored."""
+    count, _, height, width = images.shape
+    padded = F.pad(images.float() / 255, [padding] * 4, mode="replicate")
+    offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=draws)
+    rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
+    if flip:
+        mirrored = torch.rand(count, 1, generator=draws) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    index = (torch.arange(count)[:, None, None], slice(None), rows[:, :, None], columns[:, None, :])
+    return padded[tuple(i.to(images.device) if isinstance(i, Tensor) else i for i in index)].movedim(-1, 1)
+
+
+def _batches(count: int, batch: int, epochs: int, draws: torch.Generator) -> Iterator[Tensor]:
+    """Whole batches of row numbers; every epoch in another order, so that none is always left out."""
+    for _ in range(epochs):
+        yield from torch.randperm(count, generator=draws)[: count - count % batch].split(batch)

@@ -1,0 +1,53 @@
+"""Exponential moving average of weights, in float32, also where ZeRO 3 has split them over processes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class EMA:
+    """Averages what this process holds of each trainable parameter: all of it, or its ZeRO-3 partition."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.average = [held(p).detach().float().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """average ← d·average + (1 − d)·weights, with d = min(decay, (1 + step)/(10 + step)) so that it starts quickly."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.average, [held(p).float() for p in self.parameters], 1 - decay)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Inside, the module holds the averages; afterwards its own weights again."""
+        own = [held(p).detach().clone() for p in self.parameters]
+        self._assign(self.average)
+        try:
+            yield
+        finally:
+            self._assign(own)
+
+    @torch.no_grad()
+    def _assign(self, values: list[Tensor]) -> None:
+        for parameter, value in zip(self.parameters, values, strict=True):
+            held(parameter).copy_(value)
+            if hasattr(parameter, "ds_tensor"):
+                parameter.partition()  # type: ignore[attr-defined] # forget a gathered copy, which ZeRO 3 keeps of small parameters
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """The averages, for a checkpoint."""
+        return {"average": self.average}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """Take the averages of a checkpoint."""
+        for mine, theirs in zip(self.average, state["average"], strict=True):
+            mine.copy_(theirs)
+
+
+def held(parameter: nn.Parameter) -> Tensor:
+    """What this process holds of a parameter: DeepSpeed keeps a ZeRO-3 partition in `ds_tensor`."""
+    return getattr(parameter, "ds_tensor", parameter.data)

@@ -1,0 +1,64 @@
+"""DeepSpeed engines from our parameters."""
+
+import logging
+import os
+from typing import Any
+
+import torch
+from torch import nn
+
+from rectok.train.config import TrainingConfig
+from rectok.train.schedule import factor
+from rectok.train.world import World
+
+
+def build(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    steps: int,
+    world: World,
+    zero_stage: int,
+) -> Any:
+    """A DeepSpeed engine around `module` whose learning rate follows the schedule over `steps` steps.
+
+    Parameters stay in float32; bfloat16 compute is autocast, so that EMA and optimizer see float32 masters.
+    """
+    deepspeed = _deepspeed()
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, steps, config.schedule))
+    engine, *_ = deepspeed.initialize(
+        model=module.to(world.device),
+        optimizer=optimizer,
+        lr_scheduler=scheduler,
+        config=_config(config, world, zero_stage),
+        dist_init_required=True,
+    )
+    return engine
+
+
+def _config(config: TrainingConfig, world: World, zero_stage: int) -> dict[str, Any]:
+    zero: dict[str, Any] = {"stage": zero_stage}
+    if config.offload == "cpu" and zero_stage > 0:
+        zero["offload_optimizer"] = {"device": "cpu"}
+    return {
+        "train_batch_size": config.batch,
+        "train_micro_batch_size_per_gpu": config.micro_batch // world.size,
+        "gradient_accumulation_steps": config.batch // config.micro_batch,
+        "gradient_clipping": config.clip,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "torch_autocast": {"enabled": config.precision == "bfloat16", "dtype": "bfloat16"},
+        "steps_per_print": 10**9,
+    }
+
+
+def _deepspeed() -> Any:
+    os.environ.setdefault("LOG_LEVEL", "warning")
+    import deepspeed
+    from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
+
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # Its shared-memory all-reduce is compiled on first use, which needs a C++ compiler; gloo serves as well here.
+    deepspeed.ops.__compatible_ops__[ShareMemCommBuilder.NAME] = False
+    return deepspeed

@@ -1,0 +1,179 @@
+"""The training loop, the same for every network."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rectok.data.dataset import ImageBatch
+from rectok.data.loader import TrainingLoader
+from rectok.errors import UserError
+from rectok.train import engine as engines
+from rectok.train.adversary import Adversary
+from rectok.train.checkpoint import Checkpoints, State
+from rectok.train.config import TrainingConfig
+from rectok.train.draws import Draws
+from rectok.train.ema import EMA
+from rectok.train.optimizer import adamw
+from rectok.train.progress import Reporter, reporting
+from rectok.train.world import World
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: what, on which data, for how long, and where its resumable state lives.
+
+    `objective(batch, draws, share)` → (loss, its parts, reconstructions or None), with `share` ∈ [0, 1) of training done.
+    """
+
+    name: str
+    objective: nn.Module
+    loader: TrainingLoader
+    config: TrainingConfig
+    steps: int
+    seed: int
+    world: World
+    checkpoints: Checkpoints
+    adversary: Adversary | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What remains of a training: its engine, the average of its weights, and its log."""
+
+    engine: Any
+    ema: EMA
+    rows: list[dict[str, float]]
+
+
+class Stopped(UserError):
+    """The run was asked to stop and has written its checkpoint."""
+
+
+class Meter:
+    """Sums the parts of the loss on the device, and remembers the first step that was not finite; no sync until asked."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.bad_step = torch.full((), -1.0, device=world.device)
+
+    def add(self, step: int, loss: Tensor, parts: dict[str, Tensor]) -> None:
+        """Take one micro-batch's figures."""
+        finite = torch.isfinite(loss.detach())
+        self.bad_step = torch.where(finite | (self.bad_step >= 0), self.bad_step, float(step))
+        for name, value in {"total": loss, **parts}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
+        self.count += 1
+
+    def read(self) -> dict[str, float]:
+        """The mean of every figure since the last call, over all processes. Raises UserError where one was not finite."""
+        names = list(self.sums)
+        stacked = torch.stack([self.sums[name] for name in names]) / self.count
+        values = self.world.mean(stacked).tolist()
+        bad = int(self.bad_step.item())
+        if self.world.any(bad >= 0):
+            raise UserError(
+                f"the loss is not a finite number at step {bad}; the last good checkpoint is kept, so lower lr_per_256 or "
+                "raise clip, and run the command again"
+            )
+        self.sums, self.count = {}, 0
+        return dict(zip(names, values, strict=True))
+
+
+def train(job: Job) -> Trained:
+    """Train to the end, continuing from the newest checkpoint. Raises Stopped after a signal, UserError on NaN."""
+    config, world = job.config, job.world
+
+    # Engines and everything that can be resumed.
+    optimizer = adamw(job.objective, config)
+    engine = engines.build(job.objective, optimizer, config, job.steps, world, config.zero_stage)
+    all_engines = {"model": engine}
+    if job.adversary:
+        all_engines["adversary"] = job.adversary.start(config, job.steps, world)
+    state = State(all_engines, EMA(engine.module, config.ema), 0, [])
+    job.checkpoints.restore(state)
+
+    engine.train()
+    meter = Meter(world)
+    accumulation = config.batch // config.micro_batch
+    batches = job.loader.iterate(state.step, job.steps)
+    with reporting(job.name, state.step, job.steps, world.first) as reporter, _stop_on_signals() as asked:
+        clock = _Clock(config.batch)
+        while state.step < job.steps:
+            # One optimizer step over the micro-batches of one global batch.
+            for micro in range(accumulation):
+                batch = next(batches).to(world.device)
+                key = (job.seed, state.step, micro)
+                draws = Draws.of(key, len(batch.label), world.rank, world.size, world.device)
+                share = state.step / job.steps
+                loss, parts, fake = engine(batch, draws, share)
+                engine.backward(loss)
+                engine.step()
+                if job.adversary and fake is not None and isinstance(batch, ImageBatch):
+                    parts |= job.adversary.learn(batch.image, fake.detach(), share)
+                meter.add(state.step, loss, parts)
+            state.ema.update(state.step)
+            state.step += 1
+
+            # Log, then checkpoint; a checkpoint follows a finite log, so that a bad step is never kept.
+            last = state.step == job.steps
+            checkpoint_due = state.step % config.checkpoint_every == 0
+            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(asked.signal != 0)
+            if state.step % config.log_every == 0 or checkpoint_due or stop or last:
+                _log(job, state, meter.read(), clock.rate(state.step), reporter)
+            if checkpoint_due or stop or last:
+                job.checkpoints.save(state)
+            if stop and not last:
+                raise Stopped(
+                    f"{job.name} stopped at step {state.step} of {job.steps} after its checkpoint; run it again to go on"
+                )
+    return Trained(engine, state.ema, state.rows)
+
+
+def _log(job: Job, state: State, figures: dict[str, float], rate: float, reporter: Reporter | None) -> None:
+    lr = state.engines["model"].optimizer.param_groups[0]["lr"]
+    images = state.step * job.config.batch
+    state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
+    if reporter:
+        reporter.report(state.step, {"lr": lr, **figures}, rate)
+
+
+class _Clock:
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.step: int | None = None
+        self.then = time.monotonic()
+
+    def rate(self, step: int) -> float:
+        """Images per second since the last call."""
+        now = time.monotonic()
+        rate = (step - self.step) * self.batch / (now - self.then) if self.step is not None else 0.0
+        self.step, self.then = step, now
+        return rate
+
+
+class _Asked:
+    signal = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Asked]:
+    """Turn SIGINT and SIGTERM into a wish that the loop reads between two steps."""
+    asked = _Asked()
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

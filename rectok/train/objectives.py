@@ -1,0 +1,152 @@
+"""What each network minimises, as modules that DeepSpeed can wrap.
+
+Frozen helpers (teacher, perceptual network, adversary) are kept out of the module tree: they are neither trained nor saved.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rectok import flow
+from rectok.data.dataset import ImageBatch, LatentBatch
+from rectok.dit.model import DiTDH, drop_labels, to_grid
+from rectok.losses.config import AdversaryConfig, DecoderLossConfig, PerceptualConfig, TokenizerLossConfig
+from rectok.losses.kl import kl_divergence
+from rectok.losses.semantic import semantic_loss, token_weight
+from rectok.tokenizer.config import FlowConfig, MaskingConfig
+from rectok.tokenizer.masking import Mask, random_mask
+from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
+from rectok.train.adversary import Adversary
+from rectok.train.draws import Draws
+
+Outcome = tuple[Tensor, dict[str, Tensor], Tensor | None]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Networks that help a tokenizer learn: `perceptual` compares images in [0, 1]; `teach` maps them to features."""
+
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None
+    teach: Callable[[Tensor], Tensor] | None
+    adversary: Adversary | None
+
+
+class ImageLosses:
+    """Pixel, perceptual and adversarial terms, which the tokenizer and its decoder finetuning share."""
+
+    def __init__(self, pixel: float, perceptual: PerceptualConfig, adversary: AdversaryConfig, frozen: Frozen) -> None:
+        self.pixel = pixel
+        self.perceptual = perceptual
+        self.adversary = adversary
+        self.frozen = frozen
+
+    def __call__(self, fake: Tensor, real: Tensor, share: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """fake and real [B, 3, H, H] in [−1, 1] → the weighted sum and its parts."""
+        fake01, real01 = fake / 2 + 0.5, real / 2 + 0.5
+        parts = {"pixel": F.mse_loss(fake01, real01)}
+        total = self.pixel * parts["pixel"]
+        if self.frozen.perceptual is not None:
+            parts["perceptual"] = self.frozen.perceptual(fake01, real01)
+            total = total + self.perceptual.weight * parts["perceptual"]
+        if self.frozen.adversary is not None and self.frozen.adversary.active(share):
+            parts["adversarial"] = self.frozen.adversary.judge(fake)
+            total = total + self.adversary.weight * parts["adversarial"]
+        return total, parts
+
+
+class TokenizerObjective(nn.Module):
+    """The tokenizer's objective (RecTok, section 3): both decoders read the noised, masked latent x_t."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        losses: TokenizerLossConfig,
+        noising: FlowConfig,
+        masking: MaskingConfig,
+        frozen: Frozen,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.losses, self.noising, self.masking = losses, noising, masking
+        self.shift = flow.time_shift(tokenizer.config.tokens, tokenizer.config.sizes.channels)
+        self.image_losses = ImageLosses(losses.pixel, losses.perceptual, losses.adversary, frozen)
+        self.teach = frozen.teach
+        if losses.semantic.weight == 0:
+            tokenizer.semantic.requires_grad_(False)
+
+    def forward(self, batch: ImageBatch, draws: Draws, share: float) -> Outcome:
+        """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""
+        images = from_bytes(batch.image)
+        channels = self.tokenizer.config.sizes.channels
+        mask = random_mask(draws.uniform(self.tokenizer.config.tokens), draws.one_uniform(), self.masking)
+        moments = self.tokenizer.encode(images, mask).float()  # [B, n, 2C]
+        tokens = moments.shape[1]
+        z = sample_posterior(moments, draws.normal(tokens, channels))
+        t = flow.noise_level(draws.uniform(), draws.normal(), self.noising.schedule, self.shift)
+        noised = flow.interpolate(z, draws.normal(tokens, channels), t, self.noising.noise_scale)
+
+        fake = self.tokenizer.decode(noised, mask)
+        total, parts = self.image_losses(fake, images, share)
+        parts["kl"] = kl_divergence(moments).mean()
+        total = total + self.losses.kl * parts["kl"]
+        if self.losses.semantic.weight:
+            parts["semantic"] = self._semantic(batch, images, z, noised, mask)
+            total = total + self.losses.semantic.weight * parts["semantic"]
+        return total, parts, fake
+
+    def _semantic(self, batch: ImageBatch, images: Tensor, z: Tensor, noised: Tensor, mask: Mask | None) -> Tensor:
+        config = self.losses.semantic
+        target = batch.features if self.teach is None else self.teach(images / 2 + 0.5)
+        assert target is not None
+        student = self.tokenizer.semantic(noised if config.input == "noised" else z, mask)
+        hidden = mask.hidden if mask is not None else None
+        weight = token_weight(hidden, config.target, student)
+        return semantic_loss(student, target, config.loss, config.temperature, weight)
+
+
+class DecoderObjective(nn.Module):
+    """Decoder finetuning: the pixel decoder alone, on sampled latents without noise or mask."""
+
+    def __init__(self, tokenizer: Tokenizer, losses: DecoderLossConfig, frozen: Frozen) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer.requires_grad_(False)
+        tokenizer.decoder.requires_grad_(True)
+        tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
+        self.image_losses = ImageLosses(losses.pixel, losses.perceptual, losses.adversary, frozen)
+
+    def forward(self, batch: ImageBatch, draws: Draws, share: float) -> Outcome:
+        """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""
+        images = from_bytes(batch.image)
+        with torch.no_grad():
+            moments = self.tokenizer.encode(images).float()
+        z = sample_posterior(moments, draws.normal(self.tokenizer.config.tokens, self.tokenizer.config.sizes.channels))
+        fake = self.tokenizer.decode(z)
+        total, parts = self.image_losses(fake, images, share)
+        return total, parts, fake
+
+
+class DiTObjective(nn.Module):
+    """Flow matching of DiT^DH on normalised latents (METHOD, section 4)."""
+
+    def __init__(self, dit: DiTDH, normalise: Callable[[Tensor], Tensor], label_dropout: float) -> None:
+        super().__init__()
+        self.dit = dit
+        self.normalise = normalise
+        self.label_dropout = label_dropout
+        self.shift = flow.time_shift(dit.config.grid**2, dit.config.channels)
+
+    def forward(self, batch: LatentBatch, draws: Draws, share: float) -> Outcome:
+        """Loss and its part."""
+        config = self.dit.config
+        shape = (config.grid**2, config.channels)
+        z = self.normalise(sample_posterior(batch.moments, draws.normal(*shape)))
+        data = to_grid(z, config.grid)
+        noise = to_grid(draws.normal(*shape), config.grid)
+        time = flow.generator_time(draws.uniform(), self.shift)
+        x, target = flow.generator_pair(data, noise, time)
+        labels = drop_labels(batch.label, draws.uniform(), self.label_dropout, self.dit.no_label)
+        loss = F.mse_loss(self.dit(x, time, labels).float(), target)
+        return loss, {}, None

@@ -1,0 +1,67 @@
+"""The full-size models are the published ones, to the last key and parameter; built on the meta device."""
+
+import pytest
+import torch
+from torch import nn
+
+from rectok.dit.config import DiTConfig, DiTSizes
+from rectok.dit.model import DiTDH
+from rectok.interop.published import DERIVED, dit_key, tokenizer_key
+from rectok.nn.config import TransformerConfig
+from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.tokenizer.model import Tokenizer
+from tests.reference import needs_reference, record
+
+VIT_B = TransformerConfig(width=768, depth=12, heads=12)
+HEAD = TransformerConfig(width=2048, depth=2, heads=16)
+ENCODERS = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "xl": (1152, 28, 16)}
+MILLIONS = {"s": 193, "b": 291, "l": 618, "xl": 835}
+
+
+def full_tokenizer() -> Tokenizer:
+    semantic = SemanticDecoderConfig(kind="transformer", transformer=TransformerConfig(width=192, depth=3, heads=4))
+    sizes = TokenizerSizes(patch=16, channels=128, encoder=VIT_B, decoder=VIT_B, semantic=semantic)
+    with torch.device("meta"):
+        return Tokenizer(TokenizerConfig(image_size=256, teacher_width=1024, sizes=sizes))
+
+
+def full_dit(size: str) -> DiTDH:
+    width, depth, heads = ENCODERS[size]
+    sizes = DiTSizes(encoder=TransformerConfig(width=width, depth=depth, heads=heads), head=HEAD)
+    with torch.device("meta"):
+        return DiTDH(DiTConfig(grid=16, channels=128, classes=1000, sizes=sizes))
+
+
+def trainable(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def shapes(model: nn.Module) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def test_tokenizer_has_172_million_parameters() -> None:
+    model = full_tokenizer()
+    assert round((trainable(model.encoder) + trainable(model.decoder)) / 1e6) == 172
+    assert round(trainable(model.semantic) / 1e6, 1) == 1.6
+
+
+@pytest.mark.parametrize("size", ENCODERS)
+def test_dit_has_the_published_parameters(size: str) -> None:
+    assert round(trainable(full_dit(size)) / 1e6) == MILLIONS[size]
+
+
+@needs_reference
+def test_every_tokenizer_key_maps() -> None:
+    published = record("rectok_BB_ch128.keys.json")
+    assert {tokenizer_key(key): shape for key, shape in published.items()} == shapes(full_tokenizer())
+
+
+@needs_reference
+@pytest.mark.parametrize("size", ENCODERS)
+def test_every_dit_key_maps(size: str) -> None:
+    published = record(f"DiTDDT_{size}_ch128.keys.json")
+    model = full_dit(size)
+    mapped = {dit_key(key, ENCODERS[size][1]): shape for key, shape in published.items()}
+    tables = {name: list(model.get_buffer(name).shape) for name in DERIVED.values()}
+    assert mapped == shapes(model) | tables
