@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -19,7 +20,15 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
 
 def load_weights(module: nn.Module, path: Path) -> None:
     """Load `path` into `module`. Raises UserError naming the first tensor that is missing, left over or of another size."""
-    assign_weights(module, load_file(path), str(path))
+    assign_weights(module, read_weights(path, str(path)), str(path))
+
+
+def read_weights(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of `path`, which errors call `name`. Raises UserError when it is not a whole safetensors file."""
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{name} is damaged or not a safetensors file ({error})") from None
 
 
 def assign_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
@@ -30,7 +39,9 @@ def assign_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) 
             raise UserError(f"{name} lacks the tensor {key}, which this model needs; was it made with other sizes?")
     for key, tensor in weights.items():
         if key not in expected:
-            raise UserError(f"{name} holds the tensor {key}, which this model does not have; was it made with other sizes?")
+            raise UserError(
+                f"{name} holds the tensor {key}, which this model does not have; was it made with other sizes?"
+            )
         if tensor.shape != expected[key].shape:
             raise UserError(
                 f"{name}: tensor {key} has shape {list(tensor.shape)}, but this model needs {list(expected[key].shape)}; "

@@ -1,0 +1,166 @@
+"""The perceptual loss: LPIPS on VGG16 (arXiv 1801.03924) and the logits of ConvNeXt-S, or a stand-in.
+
+Weights are safetensors files with these keys, all of them and no others:
+`vgg`: `features.<i>.weight` and `.bias` as torchvision's vgg16 names them (its `classifier.*` may be there, unread);
+`lpips_heads`: `lin<i>.model.1.weight`, i = 0…4, [1, C_i, 1, 1], as the lpips package names them;
+`convnext`: timm's convnext_small with 1000 classes.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.vgg import cfgs, make_layers
+
+from rectok.errors import UserError
+from rectok.losses.config import PerceptualConfig, WeightsFile
+from rectok.nn.weights import assign_weights, read_weights
+from rectok.storage.objects import fetch
+
+Layers = Callable[[Tensor], Sequence[Tensor]]
+
+LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # for images in [−1, 1]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # for images in [0, 1]
+CONVNEXT_SIDE = 224
+VGG_TAPS = (3, 8, 15, 22, 29)
+VGG_WIDTHS = (64, 128, 256, 512, 512)
+
+
+class PerceptualLoss(nn.Module):
+    """(lpips·LPIPS + logits·MSE of logits) / (lpips + logits), or the stand-in where `config` names no weights.
+
+    The stand-in is the mean over the maps that `layers` gives of Σ over channels of the squared difference of
+    channel-normalised features, averaged over positions. `name` says which of the two it is.
+    """
+
+    def __init__(self, config: PerceptualConfig, layers: Layers) -> None:
+        super().__init__()
+        self.config = config
+        self.lpips: LPIPS | None = None
+        self.convnext: ConvNeXtLogits | None = None
+        self.layers = layers
+        self.name = "stand-in: layers of the teacher"
+        if _given(config):
+            self.lpips = LPIPS()
+            _fill(self.lpips.vgg, config.vgg, unread="classifier.")
+            _fill(self.lpips.heads, config.lpips_heads)
+            self.name = "LPIPS-VGG16"
+            if config.logits:
+                self.convnext = ConvNeXtLogits()
+                _fill(self.convnext.trunk, config.convnext)
+                self.name = "LPIPS-VGG16 + ConvNeXt-S"
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
+        """images and targets [B, 3, H, W] in [0, 1] → the batch's mean, a scalar; gradients reach `images` only."""
+        targets = targets.detach()
+        if self.lpips is None:
+            distances = [feature_distance(*pair) for pair in _pairs(self.layers, images, targets)]
+            return torch.stack(distances).mean()
+        loss = self.config.lpips * self.lpips(images, targets).mean()
+        if self.convnext is not None:
+            ours, theirs = (self.convnext(x) for x in (images, targets))
+            loss = loss + self.config.logits * F.mse_loss(ours, theirs)
+        mean: Tensor = loss / (self.config.lpips + self.config.logits)
+        return mean
+
+
+class LPIPS(nn.Module):
+    """Learned perceptual image patch similarity on VGG16, version 0.1 of its 1×1 heads."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vgg = nn.ModuleDict({"features": make_layers(cfgs["D"], batch_norm=False)[: VGG_TAPS[-1] + 1]})
+        self.heads = nn.ModuleDict({f"lin{i}": _Head(width) for i, width in enumerate(VGG_WIDTHS)})
+        self.register_buffer("shift", torch.tensor(LPIPS_SHIFT).view(3, 1, 1))
+        self.register_buffer("scale", torch.tensor(LPIPS_SCALE).view(3, 1, 1))
+
+    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Two batches [B, 3, H, W] in [0, 1] → distances [B]."""
+        total = images.new_zeros(len(images))
+        for head, pair in zip(self.heads.values(), _pairs(self._taps, images, targets), strict=True):
+            ours, theirs = (F.normalize(x, dim=1, eps=1e-10) for x in pair)
+            total = total + head((ours - theirs).square()).mean((1, 2, 3))
+        return total
+
+    def _taps(self, images: Tensor) -> list[Tensor]:
+        x = (2 * images - 1 - self.shift) / self.scale
+        taps = []
+        for i, layer in enumerate(self.vgg["features"].children()):
+            x = layer(x)
+            if i in VGG_TAPS:
+                taps.append(x)
+        return taps
+
+
+class _Head(nn.Module):
+    """An Identity stands where the lpips package has a Dropout, so that keys agree."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.model = nn.Sequential(nn.Identity(), nn.Conv2d(width, 1, 1, bias=False))
+
+    def forward(self, squares: Tensor) -> Tensor:
+        """[B, C, h, w] → [B, 1, h, w]."""
+        return self.model(squares)  # type: ignore[no-any-return]
+
+
+class ConvNeXtLogits(nn.Module):
+    """ImageNet class scores of ConvNeXt-S (arXiv 2201.03545)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = timm.create_model("convnext_small")
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] in [0, 1] → [B, 1000]."""
+        x = F.interpolate(images, (CONVNEXT_SIDE, CONVNEXT_SIDE), mode="bilinear", antialias=True)
+        return self.trunk((x - self.mean) / self.std)  # type: ignore[no-any-return]
+
+
+def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Σ over channels of the squared difference of unit vectors, maps [B, C, h, w] → mean over B, h, w; in [0, 4]."""
+    return (F.normalize(ours, dim=1) - F.normalize(theirs, dim=1)).square().sum(1).mean()
+
+
+def _pairs(layers: Layers, images: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The maps of both, layer by layer; those of the targets without a graph."""
+    with torch.no_grad():
+        theirs = layers(targets)
+    return list(zip(layers(images), theirs, strict=True))
+
+
+def _given(config: PerceptualConfig) -> bool:
+    """Whether weights are named. Raises UserError when only some of those needed are."""
+    needed = {"vgg": config.vgg, "lpips_heads": config.lpips_heads}
+    if config.logits:
+        needed["convnext"] = config.convnext
+    missing = [name for name, file in needed.items() if not file.path]
+    if missing and any(file.path for file in (config.vgg, config.lpips_heads, config.convnext)):
+        raise UserError(
+            f"perceptual.{missing[0]}.path is empty while other perceptual weights are given; "
+            "give vgg, lpips_heads and convnext (not needed where logits is 0), or none of them for the stand-in"
+        )
+    return not missing
+
+
+def _fill(module: nn.Module, file: WeightsFile, unread: str | None = None) -> None:
+    """Load `file` into `module` strictly, passing over keys that begin with `unread`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        fetch(file.path, file.sha256, path)
+        weights = read_weights(path, file.path)
+    kept = {key: x for key, x in weights.items() if unread is None or not key.startswith(unread)}
+    assign_weights(module, kept, file.path)
