@@ -1,0 +1,139 @@
+"""Turns the graph of dvc.yaml into Dagster's assets and checks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetsDefinition,
+    CodeReferencesMetadataValue,
+    DataVersion,
+    Failure,
+    LocalFileCodeReference,
+    MaterializeResult,
+    MetadataValue,
+    StaticPartitionsDefinition,
+    asset,
+)
+
+from orchestration import locked, results, verdicts
+from orchestration.graph import Artefact, Graph, Unit
+from orchestration.launcher import Finished, Launcher
+
+
+def assets(graph: Graph, root: Path) -> list[AssetsDefinition]:
+    """One asset per artefact; those that run per shard are partitioned by the names of the shards."""
+    return [_asset(artefact, root) for artefact in graph.artefacts]
+
+
+def _asset(artefact: Artefact, root: Path) -> AssetsDefinition:
+    # Equal lists of shards make equal definitions, so that artefacts of the same shards map onto each other.
+    partitions = StaticPartitionsDefinition(list(artefact.shards)) if artefact.shards else None
+
+    @asset(
+        name=artefact.name,
+        deps=list(artefact.parents),
+        description=artefact.description,
+        group_name=artefact.group,
+        kinds=set(artefact.kinds),
+        owners=[artefact.owner] if artefact.owner else None,
+        pool=artefact.pool,
+        partitions_def=partitions,
+        metadata=_definition_metadata(artefact, root),
+        check_specs=[_check(artefact, partitions)] if artefact.units[0].gate else None,
+    )
+    def make(context: AssetExecutionContext, launcher: Launcher) -> Iterator[MaterializeResult[None]]:
+        unit = artefact.unit(context.partition_key if partitions else None)
+        ran = bring_up_to_date(context, launcher, unit)
+        yield _result(root, artefact, unit, ran)
+
+    return make
+
+
+def _check(artefact: Artefact, partitions: StaticPartitionsDefinition | None) -> AssetCheckSpec:
+    return AssetCheckSpec(
+        verdicts.CHECK,
+        asset=artefact.name,
+        blocking=True,
+        partitions_def=partitions,
+        description=f"What must be true of {artefact.name} before anything depends on it (dvc repro {artefact.units[0].gate})",
+    )
+
+
+def _definition_metadata(artefact: Artefact, root: Path) -> dict[str, object]:
+    found: dict[str, object] = {"command": artefact.units[0].command}
+    source = root / "rectok" / "stages" / f"{artefact.name}.py"
+    if source.exists():
+        reference = LocalFileCodeReference(file_path=str(source), line_number=1, label=f"rectok/stages/{source.name}")
+        found["dagster/code_references"] = CodeReferencesMetadataValue(code_references=[reference])
+    return found
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What was run to bring an artefact up to date: its stage, its gate, both, or neither."""
+
+    stage: Finished | None = None
+    gate: Finished | None = None
+
+
+def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: Unit) -> Ran:
+    """Run the stage of `unit` and then its gate, unless DVC finds both unchanged.
+
+    A gate that fails is not an error here: its report says so. Raises Failure when the stage fails, and when a gate that
+    it waits for has not passed for what there is now: a run of one stage alone would not notice that, `dvc repro` would.
+    """
+    own = [unit.stage, *([unit.gate] if unit.gate else [])]
+    changed = launcher.changed(context, *unit.waits_for, *own)
+    waiting = [gate for gate in unit.waits_for if gate in changed]
+    if waiting:
+        raise Failure(
+            f"{unit.stage} waits for {', '.join(waiting)}: materialize what it judges first", allow_retries=False
+        )
+    if not changed:
+        context.log.info(f"{' and '.join(own)} did not change: nothing to do")
+        return Ran()
+    stage = launcher.repro(context, unit.stage)
+    if stage.code:
+        raise _failure(stage)
+    return Ran(stage, launcher.repro(context, unit.gate) if unit.gate else None)
+
+
+def _failure(finished: Finished) -> Failure:
+    return Failure(
+        finished.reason,
+        metadata={
+            "command": " ".join(finished.command),
+            "exit code": finished.code,
+            "last lines": MetadataValue.md("```\n" + "\n".join(finished.lines[-40:]) + "\n```"),
+        },
+        allow_retries=False,
+    )
+
+
+def _result(root: Path, artefact: Artefact, unit: Unit, ran: Ran) -> MaterializeResult[None]:
+    record = locked.read(root)[unit.stage]
+    metadata = results.metadata(root, artefact, unit, record)
+    if ran.stage and ran.stage.messages:
+        metadata["progress"] = MetadataValue.json(ran.stage.messages[-1])
+    return MaterializeResult(
+        data_version=DataVersion(record.data_version),
+        metadata=metadata,
+        check_results=[_check_result(root, unit, ran)] if unit.gate else None,
+    )
+
+
+def _check_result(root: Path, unit: Unit, ran: Ran) -> AssetCheckResult:
+    verdict = verdicts.read(root, unit)
+    if verdict.passed and ran.gate and ran.gate.code:  # it ended before it could touch its old report
+        verdict = verdicts.failed(f"{unit.gate} did not run: {ran.gate.reason}")
+    return AssetCheckResult(
+        check_name=verdicts.CHECK,
+        passed=verdict.passed,
+        severity=verdict.severity,
+        description=verdict.description,
+        metadata=verdict.metadata,
+    )

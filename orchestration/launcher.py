@@ -1,0 +1,126 @@
+"""Runs commands for Dagster: their lines reach the event log as they come, and cancelling the run stops the work itself."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    ConfigurableResource,
+    OpExecutionContext,
+    PipesMessageHandler,
+    PipesSession,
+    PipesTempFileContextInjector,
+    PipesTempFileMessageReader,
+)
+from dagster._core.pipes.context import build_external_execution_context_data
+from pydantic import Field
+
+from orchestration.group import Group
+
+Context = AssetExecutionContext | OpExecutionContext
+
+DVC = ("dvc", "--wait-for-lock")
+"""Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
+BUSY = "is busy, it is being blocked by"
+PAUSE, LONGEST_PAUSE = 1.0, 15.0
+"""Seconds between two attempts while another DVC process holds a file: the first, doubled each time, and the last."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended: its exit code, its last lines, and what it reported through the pipes."""
+
+    command: Sequence[str]
+    code: int
+    lines: Sequence[str]
+    messages: Sequence[Mapping[str, Any]]
+
+    @property
+    def reason(self) -> str:
+        """The line that says best why it failed: the first sentence for people, else DVC's error, else the last line."""
+        for prefix in ("rectok: ", "ERROR: "):
+            for line in self.lines:
+                if line.startswith(prefix):
+                    return line.removeprefix(prefix)
+        return self.lines[-1] if self.lines else "it said nothing"
+
+
+class Launcher(ConfigurableResource[Any]):
+    """Starts commands in the project, each in a process group of its own."""
+
+    root: str = Field(description="the folder that holds dvc.yaml")
+    grace_seconds: float = Field(
+        default=120.0, gt=0, description="how long a cancelled command may take to write its checkpoint"
+    )
+
+    def repro(self, context: Context, *stages: str) -> Finished:
+        """Bring exactly these stages up to date, in this order; all of them, with what they need, where none is named."""
+        single = ("--single-item", *stages) if stages else ()
+        return self.run(context, (*DVC, "repro", *single))
+
+    def changed(self, context: Context, *stages: str) -> Mapping[str, Any]:
+        """What `dvc status` says of these stages: an empty mapping where all of them are up to date."""
+        finished = self.run(context, (*DVC, "status", "--json", *stages), echo=False)
+        if finished.code:
+            raise RuntimeError(f"dvc status failed: {finished.reason}")
+        status: Mapping[str, Any] = json.loads(finished.lines[-1])
+        return status
+
+    def run(self, context: Context, command: Sequence[str], echo: bool = True) -> Finished:
+        """Run `command` to its end; once more, and again, as long as another DVC process holds one of its files."""
+        pause = PAUSE
+        while BUSY in "\n".join((finished := self._once(context, command, echo)).lines):
+            context.log.info(
+                f"another DVC process holds a file that {' '.join(command)} needs; trying again in {pause:.0f} s"
+            )
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        return finished
+
+    def _once(self, context: Context, command: Sequence[str], echo: bool) -> Finished:
+        with _pipes(context) as session:
+            group = Group(command, Path(self.root), _environment(session))
+            try:
+                lines = _logged(context, group, echo)
+            except BaseException:
+                context.log.warning(
+                    f"stopping {' '.join(command)}: it has {self.grace_seconds:.0f} s to write its checkpoint"
+                )
+                for line in group.stop(self.grace_seconds):
+                    context.log.info(line)
+                raise
+        return Finished(command, group.code, lines, session.get_custom_messages())
+
+
+def _logged(context: Context, group: Group, echo: bool) -> list[str]:
+    lines = []
+    for line in group.lines():
+        lines.append(line)
+        if echo and line.startswith(("ERROR", "rectok: ")):
+            context.log.error(line)
+        elif echo:
+            context.log.info(line)
+    return lines
+
+
+def _environment(session: PipesSession) -> dict[str, str]:
+    """Where `dvc` and `rectok` are found, output that is not held back, and the way back to Dagster."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
+
+
+@contextmanager
+def _pipes(context: Context) -> Iterator[PipesSession]:
+    """`dagster.open_pipes_session`, without its warning when a command reports nothing: most of ours have no reason to."""
+    injector, reader = PipesTempFileContextInjector(), PipesTempFileMessageReader()
+    data = build_external_execution_context_data(context, None)
+    handler = PipesMessageHandler(context, reader)
+    with injector.inject_context(data) as context_params, handler.handle_messages() as message_params:
+        yield PipesSession(data, handler, context_params, message_params, context)
