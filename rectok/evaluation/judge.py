@@ -25,6 +25,16 @@ class Judge:
     stand_in: str
     model: VisionNetwork
 
+    @property
+    def title(self) -> str:
+        """What stands beside a figure."""
+        return f"{self.network} (a stand-in)" if self.stand_in else self.network
+
+    @property
+    def described(self) -> str:
+        """What stands in a protocol: the name, and in words what it stands in for."""
+        return f"{self.network}. {self.stand_in}" if self.stand_in else self.network
+
     @torch.no_grad()
     def labels(self, images: Tensor) -> Tensor:
         """The most likely label of each of uint8 images [N, 3, H, W], int64 [N]."""

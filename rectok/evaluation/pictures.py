@@ -17,13 +17,17 @@ PREVIEW_SIDE = 96
 
 
 def grid(images: Pixels, columns: int) -> Pixels:
-    """Tile [N, 3, H, W] row by row into one picture [rows·(H + gap) − gap, columns·(W + gap) − gap, 3], white gaps."""
+    """Tile [N, 3, H, W] row by row into one RGBA picture [rows·(H + gap) − gap, columns·(W + gap) − gap, 4].
+
+    Gaps are transparent, so that the picture suits a light page and a dark one.
+    """
     count, _, height, width = images.shape
     rows = -(-count // columns)
-    canvas = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    canvas = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), np.uint8)
     for position, image in enumerate(images):
         top, left = position // columns * (height + GAP), position % columns * (width + GAP)
-        canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+        tile = canvas[top : top + height, left : left + width]
+        tile[..., :3], tile[..., 3] = image.transpose(1, 2, 0), 255
     return canvas
 
 
@@ -34,7 +38,7 @@ def enlarged(images: Pixels) -> Pixels:
 
 
 def write_png(path: Path, picture: Pixels) -> None:
-    """Write a picture [H, W, 3] atomically."""
+    """Write a picture [H, W, 3 or 4] atomically."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "png", optimize=True)
     write_bytes(path, buffer.getvalue())

@@ -19,11 +19,6 @@ class Record:
     protocol: Mapping[str, str | int | float]
 
 
-def network_name(network: str, stand_in: str) -> str:
-    """A network's name with, where it is a stand-in, the sentence that says so."""
-    return f"{network} ({stand_in})" if stand_in else network
-
-
 def write_record(stage: str, record: Record) -> None:
     """Keep the figures flat, so that `dvc metrics` reads them, beside their networks and their protocol."""
     assert record.figures.keys() == record.networks.keys()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rectok.evaluation.config import GenerationConfig, GuidanceConfig
-from rectok.evaluation.fidelity import fidelity
+from rectok.evaluation.fidelity import fidelity, inception_splits
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.judge import Judge
 from rectok.evaluation.metrics import to_uint8
@@ -87,16 +87,19 @@ def generation_figures(
 
 
 def protocol(
-    config: GenerationConfig, reference: Reference, classes: int, per_class: int
+    config: GenerationConfig, reference: Reference, judge: Judge, classes: int, per_class: int
 ) -> dict[str, str | int | float]:
     """How the samples were drawn and what they were compared with, for people."""
-    guidance, sampler = config.guidance, config.sampler
+    guidance, sampler, count = config.guidance, config.sampler, classes * per_class
+    parts = inception_splits(count)
     return {
-        "samples": f"{classes * per_class}, {per_class} of each of {classes} classes, from EMA weights",
+        "judge": judge.described,
+        "samples": f"{count}, {per_class} of each of {classes} classes, from EMA weights",
         "seeds": "one per sample index, the same with and without guidance",
         "sampler": f"{sampler.method}, {sampler.points} time points",
         "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",
         "rounding": f"{config.rounding} to 8 bits",
         "reference": reference.description,
-        "neighbours": config.neighbours,
+        "precision_and_recall": f"{config.neighbours} nearest neighbours",
+        "inception_score": f"mean over {parts} part{'s' if parts > 1 else ''} of the samples",
     }

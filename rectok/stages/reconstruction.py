@@ -14,7 +14,7 @@ from rectok.evaluation.images import Stack, stacked
 from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.metrics import psnr, ssim, to_uint8
 from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
-from rectok.evaluation.records import PIXELS, Record, network_name, write_record
+from rectok.evaluation.records import PIXELS, Record, write_record
 from rectok.evaluation.reference import Reference
 from rectok.params import Params
 from rectok.tokenizer.loading import load_tokenizer
@@ -33,10 +33,8 @@ def run(params: Params) -> None:
     originals = stacked(dataset)
     rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
     figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), judge)
-    measured_by = {
-        name: PIXELS if name in ("psnr", "ssim") else network_name(judge.network, judge.stand_in) for name in figures
-    }
-    write_record("reconstruction", Record(figures, measured_by, _protocol(config, len(dataset))))
+    measured_by = {name: PIXELS if name in ("psnr", "ssim") else judge.title for name in figures}
+    write_record("reconstruction", Record(figures, measured_by, _protocol(config, judge, len(dataset))))
     _write_pictures(originals, rebuilt)
 
 
@@ -61,8 +59,9 @@ def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -
     }
 
 
-def _protocol(config: ReconstructionConfig, count: int) -> dict[str, str | int | float]:
+def _protocol(config: ReconstructionConfig, judge: Judge, count: int) -> dict[str, str | int | float]:
     return {
+        "judge": judge.described,
         "split": config.split,
         "images": count,
         "latent": "posterior mean",
@@ -73,7 +72,9 @@ def _protocol(config: ReconstructionConfig, count: int) -> dict[str, str | int |
 
 
 def _write_pictures(originals: Tensor, rebuilt: Tensor) -> None:
-    chosen = np.linspace(0, len(originals) - 1, min(SHOWN, len(originals))).round().astype(int)
-    images = side_by_side((originals.numpy()[chosen], rebuilt.numpy()[chosen]), COLUMNS)
-    write_png(stage_dir("reconstruction") / "grid.png", grid(images, COLUMNS))
-    write_png(stage_dir("reconstruction") / "preview.png", grid(enlarged(images), COLUMNS))
+    columns = min(COLUMNS, len(originals))
+    count = min(SHOWN, len(originals)) // columns * columns
+    chosen = np.linspace(0, len(originals) - 1, count).round().astype(int)
+    images = side_by_side((originals.numpy()[chosen], rebuilt.numpy()[chosen]), columns)
+    write_png(stage_dir("reconstruction") / "grid.png", grid(images, columns))
+    write_png(stage_dir("reconstruction") / "preview.png", grid(enlarged(images), columns))

@@ -6,7 +6,7 @@ from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.generator import load_generator
 from rectok.evaluation.judge import load_judge
-from rectok.evaluation.records import Record, network_name
+from rectok.evaluation.records import Record
 from rectok.evaluation.reference import load_reference
 from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
 from rectok.params import Params
@@ -29,6 +29,6 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
 
         samples = draw(generator, config, labels, sample_seeds(params.seed, purpose, len(labels)), progress)
     figures = generation_figures(samples, config, reference, judge)
-    networks = dict.fromkeys(figures, network_name(judge.network, judge.stand_in))
-    described = protocol(config, reference, generator.dit.config.classes, per_class)
+    networks = dict.fromkeys(figures, judge.title)
+    described = protocol(config, reference, judge, generator.dit.config.classes, per_class)
     return samples, Record(figures, networks, described)

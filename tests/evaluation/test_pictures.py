@@ -12,9 +12,9 @@ def tiles(values: list[int], side: int = 4) -> np.ndarray:
 
 def test_grid_places_tiles_row_by_row_with_gaps() -> None:
     picture = grid(tiles([10, 20, 30]), columns=2)
-    assert picture.shape == (4 + GAP + 4, 4 + GAP + 4, 3)
+    assert picture.shape == (4 + GAP + 4, 4 + GAP + 4, 4)
     assert (picture[0, 0, 0], picture[0, 4 + GAP, 0], picture[4 + GAP, 0, 0]) == (10, 20, 30)
-    assert picture[0, 4, 0] == 255
+    assert (picture[0, 0, 3], picture[0, 4, 3], picture[-1, -1, 3]) == (255, 0, 0)
 
 
 def test_small_images_are_enlarged_by_a_whole_factor_and_large_ones_left() -> None:

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rectok import artifacts
+from rectok.evaluation.records import read_record
+from rectok.stages import generation
+from tests.evaluation import project
+
+PLAIN = {"gfid", "kid", "inception_score", "inception_score_std", "precision", "recall", "sample_accuracy"}
+
+
+def test_figures_of_both_sets_with_protocol_and_grids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    generation.run(project.build())
+    record = read_record("generation")
+    assert record.figures.keys() == PLAIN | {f"{name}_guided" for name in PLAIN} == record.networks.keys()
+    assert record.protocol["samples"].startswith("15, 5 of each of 3 classes")
+    assert record.protocol["reference"] == "16 of 16 images of the train split"
+    assert "trained here" in record.protocol["judge"]
+    for name in ("unguided", "guided"):
+        with Image.open(artifacts.stage_dir("generation") / f"{name}.png") as image:
+            assert image.size == (5 * 32 + 4 * 2, 3 * 32 + 2 * 2)
+
+
+def test_samples_depend_on_the_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = project.build()
+    written = []
+    for seed in (0, 0, 1):
+        generation.run(params.model_copy(update={"seed": seed}))
+        folder = artifacts.stage_dir("generation")
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1] != written[2]

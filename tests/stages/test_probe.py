@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.evaluation.records import read_record
+from rectok.stages import probe
+from tests.evaluation import project
+
+
+def test_accuracy_at_every_time_and_in_the_semantic_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    probe.run(project.build())
+    record = read_record("probe")
+    assert [point["t"] for point in record.figures["probe"]] == [0.0, 0.5]
+    shares = [*(point["accuracy"] for point in record.figures["probe"]), record.figures["semantic_accuracy"]]
+    assert all((8 * share).is_integer() and 0 <= share <= 1 for share in shares)
+    assert record.protocol["training"] == "16 images of the train split, 2 noise draws each"
+    assert (artifacts.stage_dir("probe") / "curve.png").read_bytes().startswith(b"\x89PNG")
