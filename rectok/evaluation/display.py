@@ -42,5 +42,8 @@ def duration(seconds: float) -> str:
     """Seconds for people: 9.5 s, 2 min 05 s, 3 h 20 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes = round(seconds / 60) if seconds >= 3600 else int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if seconds >= 3600 else f"{minutes} min {seconds % 60:02.0f} s"
+    if seconds < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min"

@@ -1,0 +1,63 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rectok import artifacts
+from rectok.cli.main import app
+from rectok.errors import UserError
+from rectok.evaluation.history import read_history
+from rectok.files import write_text
+from tests.evaluation import project
+
+ASKED = {
+    "psnr", "ssim", "rfid", "gfid", "gfid_guided", "inception_score", "precision", "recall", "judge_accuracy",
+    "sample_accuracy", "sample_accuracy_guided", "probe",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+    project.build_records()
+    project.build_evaluation()
+
+
+def test_summary_is_one_json_object_and_loads_no_torch() -> None:
+    code = "import sys; sys.argv = ['rectok', 'summary']\nfrom rectok.cli.main import main\ntry: main()\n"
+    code += "except SystemExit as end: sys.exit('torch was loaded' if 'torch' in sys.modules else end.code)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found.keys() > ASKED
+    assert found["networks"].keys() >= ASKED
+    assert found["probe"] == [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": 0.75}]
+    assert found["seconds"]["shards"] == 3.0
+
+
+def test_summary_as_text_names_figures_and_the_report() -> None:
+    write_text(artifacts.stage_dir("report") / "index.html", "x")
+    result = CliRunner().invoke(app, ["summary", "--text"])
+    assert result.exit_code == 0
+    for text in ("PSNR", "27.50 dB", "Probe at t = 0.5", "75.0%", "regnetx_002 (a stand-in)", "index.html"):
+        assert text in result.stdout
+
+
+def test_summary_without_an_evaluation_says_what_to_do() -> None:
+    artifacts.metrics_file("generation").unlink()
+    result = CliRunner().invoke(app, ["summary"])
+    assert isinstance(result.exception, UserError)
+    assert "dvc repro" in str(result.exception)
+
+
+def test_nightly_catches_up_on_a_date() -> None:
+    project.build()
+    for day in ("2026-01-02", "2026-01-01"):
+        assert CliRunner().invoke(app, ["nightly", "--date", day]).exit_code == 0
+    assert [night.date for night in read_history()] == ["2026-01-01", "2026-01-02"]
+    result = CliRunner().invoke(app, ["nightly", "--date", "yesterday"])
+    assert str(result.exception) == "--date is 'yesterday', but must be a date such as 2026-01-31"

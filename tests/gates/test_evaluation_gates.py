@@ -1,0 +1,81 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rectok import artifacts
+from rectok.artifacts import Check
+from rectok.errors import UserError
+from rectok.gates import generation, probe, reconstruction
+from rectok.params import Params
+from tests.evaluation import project
+
+GATES = {"reconstruction": reconstruction, "probe": probe, "generation": generation}
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    project.build_evaluation()
+    return project.params()
+
+
+def failed(stage: str, params: Params) -> dict[str, Check]:
+    return {check.name: check for check in GATES[stage].check(params) if not check.passed}
+
+
+def change(stage: str, **changes: Any) -> None:
+    path = artifacts.metrics_file(stage)
+    artifacts.write_json(path, artifacts.read_json(path) | changes)
+
+
+@pytest.mark.parametrize("stage", GATES)
+def test_good_figures_pass(stage: str, params: Params) -> None:
+    assert failed(stage, params) == {}
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "check"),
+    [
+        ("reconstruction", {"psnr": 10.0}, "psnr"),
+        ("reconstruction", {"rfid": 1e6}, "rfid"),
+        ("generation", {"gfid": 1e6}, "gfid"),
+        ("generation", {"sample_accuracy": 0.2}, "sample accuracy"),
+        ("generation", {"sample_accuracy_guided": 0.2}, "sample accuracy guided"),
+        ("probe", {"probe": [{"t": 0.5, "accuracy": 0.1}]}, "accuracy at t = 0.5"),
+    ],
+)
+def test_a_figure_beyond_its_threshold_fails(stage: str, changes: dict[str, Any], check: str, params: Params) -> None:
+    change(stage, **changes)
+    assert failed(stage, params).keys() == {check}
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "message"),
+    [
+        ("reconstruction", {"ssim": 1.5}, "ssim in row 0 is 1.5, which breaks in_range(-1, 1)"),
+        ("generation", {"recall_guided": -0.1, "gfid": -1.0}, "gfid in row 0 is -1.0"),
+        ("probe", {"probe": [{"t": 0.5, "accuracy": 0.9}, {"t": 1.0, "accuracy": 1.2}]}, "accuracy in row 1 is 1.2"),
+    ],
+)
+def test_impossible_figures_break_the_schema(stage: str, changes: dict[str, Any], message: str, params: Params) -> None:
+    change(stage, **changes)
+    found = failed(stage, params)
+    assert found.keys() == {"schema"}
+    assert message in found["schema"].message
+
+
+def test_a_missing_figure_is_named(params: Params) -> None:
+    path = artifacts.metrics_file("generation")
+    record = artifacts.read_json(path)
+    del record["recall"], record["networks"]["gfid"]
+    artifacts.write_json(path, record)
+    found = failed("generation", params)
+    assert found["schema"].message == "column recall is missing"
+    assert found["networks"].message
+
+
+def test_the_gated_time_must_have_been_probed(params: Params) -> None:
+    change("probe", probe=[{"t": 0.25, "accuracy": 0.9}])
+    with pytest.raises(UserError, match=r"gates\.probe\.at is 0\.5, but probe\.times holds 0\.25"):
+        failed("probe", params)
