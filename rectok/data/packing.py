@@ -81,9 +81,10 @@ class PackedShard:
         self.keys: list[str] = table["key"].to_pylist()
         self.splits: list[str] = table["split"].to_pylist()
         self.sha256: list[str] = table["sha256"].to_pylist()
-        self.labels: NDArray[np.int64] = table["label"].to_numpy()
-        self.offsets: NDArray[np.int64] = table["offset"].to_numpy()
-        self.sizes: NDArray[np.int64] = table["size"].to_numpy()
+        # By way of lists, since pyarrow's to_numpy imports pandas.
+        self.labels: NDArray[np.int64] = np.array(table["label"].to_pylist(), np.int64)
+        self.offsets: NDArray[np.int64] = np.array(table["offset"].to_pylist(), np.int64)
+        self.sizes: NDArray[np.int64] = np.array(table["size"].to_pylist(), np.int64)
         self._content: mmap.mmap | None = None
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ class StoredFile:
 def open_binary(uri: str) -> Iterator[BinaryIO]:
     """A readable stream over a local file or an object. Raises UserError naming `uri` when it cannot be read."""
     if not uri.startswith(S3):
-        with _local(uri).open("rb") as file:
+        with _open_local(uri) as file:
             yield file
         return
     with _explained(uri):
@@ -47,7 +47,9 @@ def list_files(prefix: str) -> Iterator[StoredFile]:
     if prefix.startswith(S3):
         yield from _list_objects(prefix.rstrip("/") + "/")
         return
-    root = _local(prefix)
+    root = Path(prefix)
+    if not root.is_dir():
+        raise UserError(f"{prefix} is not a folder")
     for path in sorted((p for p in root.rglob("*") if p.is_file()), key=lambda p: p.relative_to(root).as_posix()):
         yield StoredFile(path.relative_to(root).as_posix(), path.stat().st_size)
 
@@ -63,10 +65,11 @@ def fetch(uri: str, sha256: str, to: Path) -> None:
             raise UserError(f"{uri} has sha256 {digest.hexdigest()}, but {sha256 or 'none'} was expected")
 
 
-def _local(path: str) -> Path:
-    if not Path(path).exists():
-        raise UserError(f"{path} does not exist")
-    return Path(path)
+def _open_local(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _list_objects(prefix: str) -> Iterator[StoredFile]:

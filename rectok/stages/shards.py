@@ -1,0 +1,69 @@
+"""Decode, crop and pack one shard's images; what cannot be taken is listed with its reason."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO
+
+from rectok import artifacts
+from rectok.data.config import ImageConfig
+from rectok.data.images import BadImage, encode_png, prepare
+from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard
+from rectok.data.parallel import mapped
+from rectok.data.sources.opening import open_source
+from rectok.data.tables import IndexRow, read_index
+from rectok.errors import UserError
+from rectok.params import Params
+
+Readable = tuple[str, Callable[[], bytes]]
+Outcome = Packed | Quarantined
+
+
+def run(params: Params, shard: str) -> None:
+    """Write data/shards/<shard>.tar, .parquet and .quarantine.json; rows are in the order of the index."""
+    index = read_index(artifacts.index_file(shard))
+    source = open_source(params.index.source)
+    worker = _Worker({row.uri: row for row in index}, params.image)
+    artifacts.stage_dir("shards").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=artifacts.stage_dir("shards")) as spool:
+        places, quarantined = _spool(mapped(worker, source.read([row.uri for row in index])), spool)
+        write_shard(shard, _packed(index, places, spool))
+    write_quarantine(shard, quarantined)
+    print(f"shard {shard}: {len(places)} images packed, {len(quarantined)} quarantined")
+
+
+@dataclass(frozen=True)
+class _Worker:
+    rows: Mapping[str, IndexRow]
+    config: ImageConfig
+
+    def __call__(self, readable: Readable) -> Outcome:
+        uri, read = readable
+        row, content = self.rows[uri], read()
+        if hashlib.sha256(content).hexdigest() != row.sha256:
+            raise UserError(f"{uri} has changed since it was indexed; run the stage `index` again")
+        try:
+            return Packed(row.key, row.label, row.split, encode_png(prepare(content, self.config)))
+        except BadImage as bad:
+            return Quarantined(row.key, uri, bad.reason, bad.detail)
+
+
+def _spool(outcomes: Iterator[Outcome], spool: IO[bytes]) -> tuple[dict[str, tuple[int, int]], list[Quarantined]]:
+    """Images come in the order in which the source is read cheaply: keep them on disk until the index's order is known."""
+    places, quarantined = {}, []
+    for outcome in outcomes:
+        if isinstance(outcome, Quarantined):
+            quarantined.append(outcome)
+        else:
+            places[outcome.key] = (spool.tell(), len(outcome.png))
+            spool.write(outcome.png)
+    return places, quarantined
+
+
+def _packed(index: list[IndexRow], places: Mapping[str, tuple[int, int]], spool: IO[bytes]) -> Iterator[Packed]:
+    for row in index:
+        if row.key in places:
+            offset, size = places[row.key]
+            spool.seek(offset)
+            yield Packed(row.key, row.label, row.split, spool.read(size))
