@@ -15,7 +15,7 @@ from rectok.teacher.network import VisionNetwork
 class Judge:
     """The network kept in `folder`, on `device`; it sees `batch` images at a time.
 
-    `network` is its name, `stand_in` says in words what it stands in for, or is empty.
+    `network` is its name; `stand_in` says in words that it is one, and how it was trained, or is empty.
     """
 
     folder: Path
@@ -32,8 +32,8 @@ class Judge:
 
     @property
     def described(self) -> str:
-        """What stands in a protocol: the name, and in words what it stands in for."""
-        return f"{self.network}. {self.stand_in}" if self.stand_in else self.network
+        """What stands in a protocol: the name, or in words that it is a stand-in."""
+        return self.stand_in or self.network
 
     @torch.no_grad()
     def labels(self, images: Tensor) -> Tensor:

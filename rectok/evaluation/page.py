@@ -44,11 +44,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that a figure or a loss leans on, and what it stands in for, if it does."""
+    """A network that a figure or a loss leans on, described in words where it is a stand-in."""
 
     role: str
-    name: str
-    remark: str
+    described: str
+    stand_in: bool
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,11 @@ def networks() -> list[Network]:
     found = []
     for role in ("judge", "teacher"):
         summary = read_json(summary_file(role))
-        found.append(Network(role, summary["network"], summary["stand_in"]))
+        found.append(Network(role, summary["stand_in"] or summary["network"], bool(summary["stand_in"])))
     for role in ("tokenizer", "decoder"):
         perceptual = read_json(summary_file(role)).get("perceptual")
         if perceptual:
-            found.append(Network(f"perceptual loss of the {role}", perceptual, ""))
+            found.append(Network(f"perceptual loss, {role}", perceptual, "stand-in" in perceptual))
     return found
 
 

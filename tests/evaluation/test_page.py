@@ -14,7 +14,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     project.build_records()
     project.build_evaluation()
-    summary = {"network": "resnet10t", "stand_in": "Stands in for DINOv3."}
+    summary = {"network": "resnet10t", "stand_in": "stand-in: resnet10t trained here"}
     for role in ("judge", "teacher"):
         artifacts.write_json(artifacts.summary_file(role), summary)
     artifacts.write_json(artifacts.classes_file(), ["red", "<b>green</b>", "blue"])
@@ -23,7 +23,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
     for text in (
-        "27.50 dB", "regnetx_002 (a stand-in)", "cfg, scale 1.5", "75.0 %", "Stands in for DINOv3.",
+        "27.50 dB", "regnetx_002 (a stand-in)", "cfg, scale 1.5", "75.0 %", "The judge is a stand-in: resnet10t trained here.",
         "layers of the teacher", "shards 00001", "1 of 1 failed", "1 failed", "1 min 05 s", "not in a git repository",
         "There is no dvc.lock",
     ):  # fmt: skip
