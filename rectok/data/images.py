@@ -22,7 +22,7 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, 
 Image.MAX_IMAGE_PIXELS = None
 
 
-class BadImage(Exception):  # noqa: N818 - it is a finding, not a fault
+class BadImage(Exception):
     """An image that cannot be taken; `reason` is one of a few words to count by, `detail` says more about this one."""
 
     def __init__(self, reason: str, detail: str = "") -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rectok.data.config import SPLITS, IndexConfig, Split, SplitConfig
+from rectok.data.config import SPLITS, IndexConfig, Split
 from rectok.data.parallel import mapped
 from rectok.data.sources.item import Item, Source
 from rectok.data.tables import IndexRow
@@ -63,7 +63,7 @@ def build_index(source: Source, config: IndexConfig) -> Index:
             sha256=image.sha256,
         )
         shards[shard_of(image.sha256, config.shards)].append(row)
-    return Index(shards, classes, _summary(shards, classes, found, distinct, config.split))
+    return Index(shards, classes, _summary(shards, classes, found, distinct))
 
 
 def shard_of(sha256: str, shards: Sequence[str]) -> str:
@@ -150,7 +150,6 @@ def _summary(
     classes: Sequence[str],
     found: Sequence[Found],
     distinct: Sequence[Found],
-    asked: SplitConfig,
 ) -> dict[str, Any]:
     rows = [row for part in shards.values() for row in part]
     per_class = Counter((row.label, row.split) for row in rows)
@@ -165,6 +164,5 @@ def _summary(
         "bytes": sum(row.bytes for row in rows),
         "shards": {shard: len(part) for shard, part in shards.items()},
         "splits": {split: sum(row.split == split for row in rows) for split in SPLITS},
-        "asked": {"val": asked.val, "test": asked.test},
         "classes": {name: {split: per_class[i, split] for split in SPLITS} for i, name in enumerate(classes)},
     }

@@ -85,7 +85,7 @@ class PackedShard:
         self.labels: NDArray[np.int64] = np.array(table["label"].to_pylist(), np.int64)
         self.offsets: NDArray[np.int64] = np.array(table["offset"].to_pylist(), np.int64)
         self.sizes: NDArray[np.int64] = np.array(table["size"].to_pylist(), np.int64)
-        self._content: mmap.mmap | None = None
+        self._content: mmap.mmap | bytes | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -97,7 +97,8 @@ class PackedShard:
         """The PNG bytes of a row as they lie in the tar."""
         if self._content is None:
             with self.path.open("rb") as file:
-                self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                empty = self.path.stat().st_size == 0
+                self._content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         offset = int(self.offsets[row])
         return self._content[offset : offset + int(self.sizes[row])]
 

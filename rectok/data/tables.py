@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rectok.errors import UserError
 from rectok.files import replacing
 
 
@@ -54,9 +55,12 @@ def write_table(
 
 
 def read_table(path: Path) -> pa.Table:
-    """The table in `path`; FileNotFoundError if there is none."""
+    """The table in `path`. Raises FileNotFoundError if there is none, UserError if it is damaged."""
     with path.open("rb") as file:
-        return pq.ParquetFile(file).read()  # pq.read_table would import pandas
+        try:
+            return pq.ParquetFile(file).read()  # pq.read_table would import pandas
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
 
 
 def read_index(path: Path) -> list[IndexRow]:

@@ -4,6 +4,7 @@ n images, o orientations (2 where training mirrors, else 1), N tokens, D feature
 has a checksum, so that damage can be named.
 """
 
+import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,7 +90,8 @@ class TensorFile:
     @property
     def provenance(self) -> dict[str, str]:
         """What the file was made from."""
-        return dict(self._open().metadata() or {})
+        record: dict[str, str] = json.loads(self._open().metadata()["provenance"])
+        return record
 
     @property
     def orientations(self) -> int:
@@ -190,7 +192,8 @@ def _write(path: Path, keys: Sequence[str], rows: Tensors, small: Tensors, prove
     tensors = {**rows, **small, "keys": _packed(keys), "checksum": checksum}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata=dict(provenance))
+        # One entry, since safetensors writes several in an order that changes from run to run.
+        save_file(contiguous, temporary, metadata={"provenance": json.dumps(dict(provenance), sort_keys=True)})
 
 
 def _checksum(parts: Iterable[NDArray[Any]]) -> int:

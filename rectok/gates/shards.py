@@ -1,0 +1,98 @@
+"""Every row of a shard must be what was packed, and every image of its index packed or listed as bad."""
+
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from rectok import artifacts
+from rectok.artifacts import Check
+from rectok.data.config import ImageConfig
+from rectok.data.packing import PackedShard
+from rectok.data.schema import QUARANTINE, SHARD
+from rectok.data.tables import IndexRow, read_index, read_table
+from rectok.errors import UserError
+from rectok.gates.bounds import at_most, holds
+from rectok.gates.listing import listed
+from rectok.gates.tables import fits
+from rectok.params import Params
+
+
+def check(params: Params, shard: str) -> Iterator[Check]:
+    """Checks of one shard against its index."""
+    index = read_index(artifacts.index_file(shard))
+    quarantined = artifacts.read_json(artifacts.quarantine_file(shard))
+    yield fits("schema", read_table(artifacts.shard_table(shard)).to_pandas(), SHARD)
+    if quarantined:
+        yield fits("quarantine schema", pd.DataFrame(quarantined), QUARANTINE)
+    packed = PackedShard(shard)
+    yield _rows(packed, params.image)
+    yield _layout(packed)
+    yield _accounted(packed, index, quarantined)
+    share = len(quarantined) / max(1, len(index))
+    limit = params.gates.shards.max_quarantined
+    yield at_most("quarantined", share, limit, f"the share of bad images in shard {shard} ({_reasons(quarantined)})")
+    for reason, count in sorted(Counter(record["reason"] for record in quarantined).items()):
+        uris = [record["uri"] for record in quarantined if record["reason"] == reason]
+        yield Check(f"quarantined: {reason}", False, "WARN", count, 0, f"left out: {listed(uris)}")
+
+
+def _rows(packed: PackedShard, config: ImageConfig) -> Check:
+    """Stored bytes are those that were written, and decode to RGB of the right size."""
+    faults = [fault for row in range(len(packed)) if (fault := _fault(packed, row, config.size))]
+    message = f"shard {packed.shard}: {len(faults)} of {len(packed)} rows are damaged: {listed(faults)}"
+    return Check("rows", not faults, "ERROR", len(packed) - len(faults), len(packed), message if faults else "")
+
+
+def _fault(packed: PackedShard, row: int, size: int) -> str | None:
+    name = f"row {row} (key {packed.keys[row]})"
+    if not packed.intact(row):
+        return f"{name} is not what was written"
+    try:
+        shape = packed.pixels(row).shape
+    except UserError as error:
+        return str(error)
+    return None if shape == (size, size, 3) else f"{name} has shape {shape}, but should have {(size, size, 3)}"
+
+
+def _layout(packed: PackedShard) -> Check:
+    """The tar itself, as others read it, holds `<key>.png` and `<key>.cls` for every row, in order."""
+    expected = [
+        (f"{key}.{kind}", str(label))
+        for key, label in zip(packed.keys, packed.labels, strict=True)
+        for kind in ("png", "cls")
+    ]
+    try:
+        with tarfile.open(packed.path) as tar:
+            found = [(m.name, _label(tar, m)) for m in tar]
+    except tarfile.TarError as error:
+        return holds("layout", False, f"{packed.path} is no whole tar file: {error}")
+    same = len(found) == len(expected) and all(
+        name == wanted and label in (None, text) for (name, label), (wanted, text) in zip(found, expected, strict=True)
+    )
+    return holds("layout", same, f"the members of {packed.path} are not those of its table")
+
+
+def _label(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
+    """What a .cls member says."""
+    content = tar.extractfile(member) if member.name.endswith(".cls") else None
+    return content.read().decode(errors="replace") if content else None
+
+
+def _accounted(packed: PackedShard, index: list[IndexRow], quarantined: list[dict[str, Any]]) -> Check:
+    """Packed and quarantined images together are those of the index, in its order, with its labels and splits."""
+    bad = {record["key"] for record in quarantined}
+    expected = [(row.key, row.label, row.split) for row in index if row.key not in bad]
+    found = list(zip(packed.keys, packed.labels.tolist(), packed.splits, strict=True))
+    strangers = [*sorted(bad - {row.key for row in index}), *sorted(row[0] for row in set(found) - set(expected))]
+    missing = sorted(row[0] for row in set(expected) - set(found))
+    message = f"shard {packed.shard} is not its index: missing {listed(missing)}; unexpected {listed(strangers)}"
+    same = found == expected and not strangers
+    return Check("accounted", same, "ERROR", len(found) + len(bad), len(index), "" if same else message)
+
+
+def _reasons(quarantined: list[dict[str, Any]]) -> str:
+    counts = Counter(record["reason"] for record in quarantined)
+    return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items())) or "none"
