@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rectok.artifacts import read_json
+from rectok.errors import UserError
 from rectok.teacher.loading import load_network
 from rectok.teacher.network import VisionNetwork
 
@@ -34,6 +35,14 @@ class Judge:
     def described(self) -> str:
         """What stands in a protocol: the name, or in words that it is a stand-in."""
         return self.stand_in or self.network
+
+    def require_classes(self, count: int) -> None:
+        """Raise UserError unless the judge tells exactly `count` classes apart: labels would mean something else."""
+        if self.model.classes != count:
+            raise UserError(
+                f"judge {self.network} tells {self.model.classes} classes apart, but the images have {count}; "
+                'set judge.network.weights to a network of these classes, or to "" to train one here'
+            )
 
     @torch.no_grad()
     def labels(self, images: Tensor) -> Tensor:

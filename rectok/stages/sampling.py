@@ -19,6 +19,7 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
     generator = load_generator()
     judge = load_judge(stage_dir("judge"), generator.device.type, config.batch)
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
+    judge.require_classes(generator.dit.config.classes)
     labels = balanced_labels(generator.dit.config.classes, per_class)
     began = time.monotonic()
     with reporting(stage, 0, 2 * len(labels), first=True) as reporter:

@@ -96,6 +96,12 @@ def test_recognised_is_the_share_of_right_labels(judge: Judge) -> None:
     assert judge.recognised(images, labels) == 0.7
 
 
+def test_a_judge_of_other_classes_is_a_sentence(judge: Judge) -> None:
+    judge.require_classes(3)
+    with pytest.raises(UserError, match="regnetx_002 tells 3 classes apart, but the images have 5"):
+        judge.require_classes(5)
+
+
 def test_reference_is_the_train_split_or_the_npz_file(judge: Judge) -> None:
     project.build_shards()
     train = project.train_split()
