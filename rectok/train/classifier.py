@@ -1,6 +1,7 @@
 """Trains a small classifier on the train split, for where a vision network's weights cannot be had."""
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=max(2, steps))
     draws = torch.Generator().manual_seed(seed)
     network.train()
+    began = time.monotonic()
     with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng():
         torch.manual_seed(seed)  # for layers that drop
         for step, rows in enumerate(_batches(len(data.labels), batch, config.epochs, draws), 1):
@@ -63,7 +65,7 @@ def train_classifier(
             optimizer.step()
             schedule.step()
             if reporter is not None:
-                reporter.report(step, {"loss": value}, batch)
+                reporter.report(step, {"loss": value}, step * batch / (time.monotonic() - began))
     network.frozen()
 
 

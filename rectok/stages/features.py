@@ -1,0 +1,40 @@
+"""Teacher features of one shard: tokens of every image on the tokenizer's grid, mirrored too where training mirrors."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from rectok import artifacts
+from rectok.data.shards import ShardReader
+from rectok.data.tensors import write_features
+from rectok.params import Params
+from rectok.storage.hashing import sha256_file
+from rectok.teacher.features import oriented_tokens
+from rectok.teacher.loading import load_network
+from rectok.train.world import device_of
+
+
+def run(params: Params, shard: str) -> None:
+    """Write data/features/<shard>.safetensors; with storage `online` it holds the keys alone."""
+    reader = ShardReader(shard)
+    provenance = {
+        "teacher": sha256_file(artifacts.weights_file("teacher")),
+        "shard": sha256_file(artifacts.shard_tar(shard)),
+    }
+    batches = _computed(params, reader)  # nothing is computed until it is read
+    write_features(artifacts.features_file(shard), reader.keys, batches, params.features.storage, provenance)
+
+
+def _computed(params: Params, reader: ShardReader) -> Iterator[NDArray[np.float32]]:
+    """Features float32 [b, o, N, D], batch by batch."""
+    network = load_network(artifacts.stage_dir("teacher")).to(device_of(params.machine))
+    grid, flip, batch = params.image.size // params.tokenizer.sizes.patch, params.image.flip, params.features.batch
+    starts = range(0, len(reader), batch)
+    for start in track(starts, description=f"features {reader.shard}", console=Console(stderr=True)):
+        rows = range(start, min(start + batch, len(reader)))
+        images = torch.stack([reader.image(row) for row in rows])
+        yield oriented_tokens(network, images, grid, flip).numpy()

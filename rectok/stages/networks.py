@@ -1,0 +1,73 @@
+"""What the teacher and the judge share: take the network from elsewhere, or train a stand-in on the train split."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rectok import artifacts
+from rectok.data.config import Split
+from rectok.data.dataset import ImageDataset
+from rectok.params import Params
+from rectok.params.schema import NetworkParams
+from rectok.storage.hashing import sha256_file
+from rectok.teacher.loading import save_config, save_network
+from rectok.teacher.network import VisionNetwork
+from rectok.teacher.sources import obtain
+from rectok.train.classifier import LabelledImages, accuracy, train_classifier
+from rectok.train.world import device_of
+
+EVALUATION_BATCH = 256
+
+
+def make(stage: str, section: NetworkParams, params: Params) -> None:
+    """Write model.safetensors, config.json and summary.json of the network that `section` asks for."""
+    figures = _trained(stage, section, params) if not section.network.weights else _obtained(stage, section)
+    summary = {
+        "network": section.network.name,
+        "licence": section.network.licence,
+        "sha256": sha256_file(artifacts.weights_file(stage)),
+        **figures,
+    }
+    artifacts.write_json(artifacts.summary_file(stage), summary)
+
+
+def _obtained(stage: str, section: NetworkParams) -> dict[str, Any]:
+    folder = artifacts.stage_dir(stage)
+    network = obtain(section.network, folder)
+    save_config(folder, network, {"source": section.network.weights, "licence": section.network.licence})
+    return {"trained_here": False, "stand_in": "", "val_accuracy": None, "test_accuracy": None}
+
+
+def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:
+    classes = artifacts.read_json(artifacts.classes_file())
+    device = torch.device(device_of(params.machine))
+    seed = stream(params.seed, stage)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = VisionNetwork(section.network, len(classes)).to(device)
+    data = LabelledImages.of(ImageDataset(params.index.shards, "train"))
+    train_classifier(network, data.to(device), section.training, params.image.flip, seed, stage)
+    stand_in = f"stand-in: {section.network.name} trained here on {len(data.labels):,} train images".replace(",", " ")
+    save_network(artifacts.stage_dir(stage), network, {"source": stand_in, "licence": section.network.licence})
+    return {
+        "trained_here": True,
+        "stand_in": stand_in,
+        "val_accuracy": _held_out(network, params, "val", device),
+        "test_accuracy": _held_out(network, params, "test", device),
+    }
+
+
+def _held_out(network: VisionNetwork, params: Params, split: Split, device: torch.device) -> float | None:
+    """Accuracy on a split; None where it has no images."""
+    dataset = ImageDataset(params.index.shards, split)
+    if not len(dataset):
+        return None
+    found = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
+    print(f"{split} accuracy {found:.4f} on {len(dataset)} images")
+    return found
+
+
+def stream(seed: int, stage: str) -> int:
+    """A seed for `stage`, independent of those of other stages."""
+    return int(np.random.SeedSequence((seed, *stage.encode())).generate_state(1)[0])

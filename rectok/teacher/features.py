@@ -1,0 +1,20 @@
+"""What the teacher says about images, in every orientation that training shows."""
+
+import torch
+from torch import Tensor
+
+from rectok.teacher.network import VisionNetwork
+
+
+@torch.no_grad()
+def oriented_tokens(network: VisionNetwork, images: Tensor, grid: int, flip: bool) -> Tensor:
+    """uint8 [B, 3, H, W] → float32 [B, o, grid², D] on the CPU: as they are and, with `flip`, mirrored (o = 2, else 1).
+
+    Computed on the network's device, in bfloat16 where that is a GPU.
+    """
+    device = network.mean.device
+    unit = images.to(device).float() / 255
+    orientations = [unit, unit.flip(-1)] if flip else [unit]
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        tokens = [network.tokens(x, grid) for x in orientations]
+    return torch.stack(tokens, dim=1).float().cpu()
