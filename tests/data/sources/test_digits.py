@@ -1,0 +1,28 @@
+import io
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from rectok.data.sources.opening import open_source
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    bunch = load_digits()
+    items = list(open_source("sklearn:digits").items())
+    assert [int(item.label) for item in items] == bunch.target.tolist()
+    assert {item.split for item in items} == {None}
+    for number in (0, 17, 1796):
+        with Image.open(io.BytesIO(items[number].read())) as image:
+            assert (image.mode, image.size, image.format) == ("RGB", (8, 8), "PNG")
+            pixels = np.asarray(image)
+        for channel in range(3):
+            np.testing.assert_array_equal(pixels[..., channel], np.rint(bunch.images[number] * 255 / 16))
+
+
+def test_digits_are_read_again_by_uri() -> None:
+    source = open_source("sklearn:digits")
+    first = {item.uri: item.read() for item in source.items()}
+    assert {uri: read() for uri, read in source.read(["digits/1000", "digits/0003"])} == {
+        uri: first[uri] for uri in ("digits/1000", "digits/0003")
+    }
