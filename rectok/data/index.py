@@ -125,7 +125,7 @@ def _splits(images: Sequence[Found], config: IndexConfig) -> dict[str, Split]:
     """The split of every content hash: the source's own, and where it names none of a kind, cut from the rest."""
     given = {image.split for image in images}
     if None in given and len(given) > 1:
-        stray = next(image.uri for image in images if image.split is None)
+        stray = min(image.uri for image in images if image.split is None)
         raise UserError(
             f"index.source {config.source} names splits, but {stray} lies outside of them; move or remove it"
         )

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rectok import artifacts
+from rectok.data.dataset import ImageDataset, LatentDataset
+from rectok.data.tensors import write_features
+from rectok.errors import UserError
+from tests.data import project
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build()
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_spans_all_shards(split: str) -> None:
+    dataset, places = ImageDataset(project.SHARDS, split), project.places(split)
+    assert len(dataset) == len(places) > 0
+    assert dataset.keys == [project.key(*place) for place in places]
+    assert dataset.labels.tolist() == [row % 3 for _, row in places]
+    for position, place in enumerate(places):
+        np.testing.assert_array_equal(dataset.image(position).permute(1, 2, 0).numpy(), project.pixels(*place))
+
+
+def test_batches_mirror_images_and_take_the_features_of_the_mirrored_ones() -> None:
+    dataset, places = ImageDataset(project.SHARDS, "train", features=True), project.places("train")
+    batch = dataset.batch([7, 0], [True, False])
+    assert (batch.image.dtype, batch.image.shape) == (torch.uint8, (2, 3, project.SIDE, project.SIDE))
+    np.testing.assert_array_equal(batch.image[0].permute(1, 2, 0).numpy(), project.pixels(*places[7])[:, ::-1])
+    np.testing.assert_array_equal(batch.image[1].permute(1, 2, 0).numpy(), project.pixels(*places[0]))
+    assert batch.label.tolist() == [places[7][1] % 3, places[0][1] % 3]
+    assert batch.features is not None and batch.features.dtype == torch.float32
+    for found, (shard, row), flipped in zip(batch.features, (places[7], places[0]), (1, 0), strict=True):
+        np.testing.assert_allclose(found.numpy(), project.features(shard)[row, flipped], atol=2e-3)
+
+
+def test_without_features_a_batch_has_none() -> None:
+    assert ImageDataset(project.SHARDS, "train").batch([0], [False]).features is None
+
+
+def test_features_of_other_images_are_refused() -> None:
+    write_features(artifacts.features_file("00002"), ["0" * 16], [project.features("00002")[:1]], "int8", {})
+    with pytest.raises(UserError, match=r"features/00002\.safetensors was made from other images"):
+        ImageDataset(project.SHARDS, "train", features=True)
+
+
+def test_latents_of_a_split() -> None:
+    dataset, places = LatentDataset(project.SHARDS, "val"), project.places("val")
+    assert len(dataset) == len(places)
+    batch = dataset.batch([2, 1], [False, True])
+    for found, (shard, row), flipped in zip(batch.moments, (places[2], places[1]), (0, 1), strict=True):
+        np.testing.assert_array_equal(found.numpy(), project.moments(shard)[row, flipped])
+    assert batch.label.tolist() == [places[2][1] % 3, places[1][1] % 3]
+    assert batch.label.dtype == torch.int64
+
+
+def test_batches_move_to_a_device() -> None:
+    device = torch.device("meta")
+    images = ImageDataset(project.SHARDS, "train", features=True).batch([0], [False]).to(device)
+    latents = LatentDataset(project.SHARDS, "train").batch([0], [False]).to(device)
+    found = (images.image, images.label, images.features, latents.moments, latents.label)
+    assert {tensor.device.type for tensor in found if tensor is not None} == {"meta"}

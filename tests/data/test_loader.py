@@ -1,0 +1,126 @@
+import itertools
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rectok.data.dataset import ImageDataset, LatentBatch, LatentDataset
+from rectok.data.loader import Order, TrainingLoader
+from rectok.errors import UserError
+from tests.data import project
+
+
+class Positions:
+    """A data set whose sample at position p is p, and p + 1000 where it is mirrored."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> LatentBatch:
+        values = torch.tensor([p + 1000 * f for p, f in zip(positions, flipped, strict=True)])
+        return LatentBatch(values, values)
+
+
+def loader(
+    n: int = 10, rank: int = 0, world: int = 1, batch: int = 12, micro: int = 6, flip: bool = False, workers: int = 0
+):
+    return TrainingLoader(Positions(n), Order(n, 3, flip), batch, micro, rank, world, workers)
+
+
+def seen(batches) -> list[list[int]]:
+    return [batch.label.tolist() for batch in batches]
+
+
+@given(n=st.integers(1, 200), seed=st.integers(0, 2**31), epoch=st.integers(0, 50))
+def test_every_epoch_is_a_permutation(n: int, seed: int, epoch: int) -> None:
+    order = Order(n, seed, flip=False)
+    assert sorted(order.sample(epoch * n + i) for i in range(n)) == [(p, False) for p in range(n)]
+
+
+def test_epochs_and_seeds_differ() -> None:
+    def epoch(seed: int, number: int) -> list[int]:
+        return [Order(100, seed, flip=False).sample(number * 100 + i)[0] for i in range(100)]
+
+    orders = [epoch(seed, number) for seed in (0, 1) for number in (0, 1, 2)]
+    assert all(a != b for a, b in itertools.combinations(orders, 2))
+
+
+@given(first=st.integers(0, 300), seed=st.integers(0, 100))
+def test_an_order_does_not_depend_on_where_it_is_entered(first: int, seed: int) -> None:
+    whole = Order(37, seed, flip=True)
+    everything = [whole.sample(i) for i in range(first + 5)]
+    entered = pickle.loads(pickle.dumps(Order(37, seed, flip=True)))
+    assert [entered.sample(i) for i in range(first, first + 5)] == everything[first:]
+
+
+def test_half_of_every_epoch_is_mirrored_and_never_without_flip() -> None:
+    order = Order(10_000, 0, flip=True)
+    mirrored = [{p for p, f in (order.sample(e * 10_000 + i) for i in range(10_000)) if f} for e in range(2)]
+    # Binomial(10 000, ½) has a standard deviation of 50.
+    assert all(abs(len(found) - 5000) < 250 for found in mirrored)
+    assert mirrored[0] != mirrored[1]
+    assert not any(Order(100, 0, flip=False).sample(i)[1] for i in range(300))
+
+
+def test_a_step_holds_its_samples_of_the_order() -> None:
+    order = Order(10, 3, flip=False)
+    batches = seen(loader().iterate(2, 4))
+    assert len(batches) == 2 * 2
+    assert [*itertools.chain(*batches)] == [order.sample(i)[0] for i in range(2 * 12, 4 * 12)]
+
+
+def test_a_resumed_run_sees_what_an_uninterrupted_one_sees() -> None:
+    assert seen(loader(flip=True).iterate(0, 7)) == seen(loader(flip=True).iterate(0, 3)) + seen(
+        loader(flip=True).iterate(3, 7)
+    )
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_processes_share_the_same_global_micro_batches(world: int) -> None:
+    alone = seen(loader(flip=True).iterate(1, 3))
+    shares = [seen(loader(flip=True, rank=rank, world=world).iterate(1, 3)) for rank in range(world)]
+    assert [[*itertools.chain(*parts)] for parts in zip(*shares, strict=True)] == alone
+
+
+def test_workers_change_nothing() -> None:
+    assert seen(loader(workers=2).iterate(1, 6)) == seen(loader().iterate(1, 6))
+
+
+@pytest.mark.parametrize(
+    "numbers,problem",
+    [
+        ({"micro": 5}, "batch 12 is not a multiple of micro_batch 5"),
+        ({"world": 4}, "micro_batch 6 cannot be split over 4 processes"),
+        ({"n": 0}, "no training image"),
+    ],
+)
+def test_numbers_that_do_not_divide(numbers: dict[str, int], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        loader(**numbers)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_real_images_and_latents_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build()
+    images, latents = ImageDataset(project.SHARDS, "train", features=True), LatentDataset(project.SHARDS, "train")
+    order = Order(len(images), 0, flip=True)
+    first = list(TrainingLoader(images, order, 4, 2, 0, 1, workers).iterate(0, 3))
+    second = list(TrainingLoader(latents, order, 4, 2, 0, 1, workers).iterate(0, 3))
+    assert [batch.label.tolist() for batch in first] == [batch.label.tolist() for batch in second]
+    positions = [order.sample(i) for i in range(12)]
+    expected = torch.stack([images.image(p).flip(-1) if f else images.image(p) for p, f in positions])
+    assert torch.equal(torch.cat([batch.image for batch in first]), expected)
+    assert torch.equal(
+        torch.cat([batch.moments for batch in second]), torch.stack([latents.moments(p, f) for p, f in positions])
+    )
+    assert torch.equal(
+        torch.cat([batch.features for batch in first]), torch.stack([images.features(p, f) for p, f in positions])
+    )
