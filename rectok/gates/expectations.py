@@ -34,7 +34,8 @@ class Expected:
 
 
 def checks(table: pd.DataFrame, suite: Iterable[Expected]) -> Iterator[Check]:
-    """Validate `table` (index 0 … n − 1) against a suite; a message names the first rows that break it."""
+    """Validate `table` against a suite; a message names the first rows that break it."""
+    table = table.reset_index(drop=True)  # rows of a named index would be reported as dicts
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("memory").add_dataframe_asset("table")

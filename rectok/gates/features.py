@@ -33,7 +33,7 @@ def check(params: Params, shard: str) -> Iterator[Check]:
         yield from belongs
         if all(c.passed for c in belongs) and len(file) and params.features.storage != "online":
             yield from _values(params, file, reader)
-    except (UserError, SafetensorError, KeyError, ValueError) as error:
+    except (UserError, SafetensorError, KeyError, TypeError, ValueError) as error:
         yield holds("readable", False, f"the features of shard {shard} cannot be read: {' '.join(str(error).split())}")
 
 

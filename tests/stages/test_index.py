@@ -1,0 +1,116 @@
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.data.tables import read_index
+from rectok.errors import UserError
+from rectok.stages import index
+from tests.data.files import image_folder, params, picture
+
+SHARDS = ["00000", "00001", "00002", "00003"]
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def folder(**changes: object):
+    return params({"source": "pets", "shards": SHARDS, **changes})
+
+
+def files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in artifacts.stage_dir("index").iterdir()}
+
+
+def test_every_image_is_indexed_once_with_its_own_content() -> None:
+    image_folder(Path("pets"), {"cat": 20, "dog": 15})
+    index.run(folder())
+    rows = [row for shard in SHARDS for row in read_index(artifacts.index_file(shard))]
+    assert len({row.uri for row in rows}) == 35
+    for row in rows:
+        content = Path("pets", row.uri).read_bytes()
+        assert (row.sha256, row.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert artifacts.read_json(artifacts.classes_file()) == ["cat", "dog"]
+
+
+def test_the_same_source_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
+    image_folder(Path("pets"), {"cat": 20, "dog": 15})
+    index.run(folder())
+    before = files()
+    index.run(folder(source=str(tmp_path / "pets")))
+    assert files() == before
+
+
+def test_an_added_image_changes_only_its_shard_and_the_summary() -> None:
+    image_folder(Path("pets"), {"cat": 20, "dog": 15})
+    index.run(folder())
+    before = files()
+    content = picture(77)
+    Path("pets/dog/new.png").write_bytes(content)
+    index.run(folder())
+    changed = {name for name, now in files().items() if before[name] != now}
+    shard = SHARDS[int(hashlib.sha256(content).hexdigest(), 16) % len(SHARDS)]
+    assert changed == {f"{shard}.parquet", "summary.json"}
+
+
+def test_fewer_shards_leave_no_stale_table() -> None:
+    image_folder(Path("pets"), {"cat": 20, "dog": 15})
+    index.run(folder())
+    index.run(folder(shards=["00000"]))
+    assert set(files()) == {"00000.parquet", "classes.json", "summary.json"}
+    assert len(read_index(artifacts.index_file("00000"))) == 35
+
+
+def test_digits_are_split_as_asked() -> None:
+    index.run(params({"source": "sklearn:digits"}))
+    summary = artifacts.read_json(artifacts.summary_file("index"))
+    assert summary["images"] == 1797
+    assert summary["splits"]["test"] / 1797 == pytest.approx(0.2, abs=0.005)
+    assert summary["splits"]["val"] / 1797 == pytest.approx(0.1, abs=0.005)
+    for counts in summary["classes"].values():
+        total = sum(counts.values())
+        assert counts["test"] / total == pytest.approx(0.2, abs=0.02)
+        assert counts["val"] / total == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_source_that_nothing_watches_is_refused() -> None:
+    image_folder(Path("pets"), {"cat": 2, "dog": 2})
+    Path("other").mkdir()
+    with pytest.raises(UserError, match=r"index\.watch is other, so changes of index\.source pets would go unseen"):
+        index.run(folder(watch="other"))
+    index.run(folder(watch="pets"))
+
+
+@pytest.mark.parametrize(
+    "counts,problem",
+    [
+        (None, r"index\.source pets does not exist"),
+        ({}, r"index\.source pets holds no images"),
+        ({"cat": 3}, r"holds only one class \(cat\)"),
+        ({"cat": 3, "dog": 1}, r"class dog of index\.source pets has a single image"),
+    ],
+)
+def test_a_source_of_no_use_leaves_the_old_index_whole(
+    counts: dict[str, int] | None, problem: str, tmp_path: Path
+) -> None:
+    image_folder(Path("good"), {"cat": 4, "dog": 4})
+    index.run(folder(source="good"))
+    before = files()
+    if counts is not None:
+        image_folder(Path("pets"), counts).mkdir(exist_ok=True)
+    with pytest.raises(UserError, match=problem):
+        index.run(folder())
+    assert files() == before
+
+
+def test_neither_index_nor_shards_imports_torch_or_pandera() -> None:
+    script = (
+        "import sys, rectok.stages.index, rectok.stages.shards, rectok.data.tensors; "
+        "print([name for name in ('torch', 'pandera', 'sklearn', 'boto3') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"

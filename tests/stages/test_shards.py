@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rectok import artifacts
+from rectok.data.images import prepare
+from rectok.data.packing import PackedShard
+from rectok.data.tables import read_index
+from rectok.errors import UserError
+from rectok.stages import index, shards
+from tests.data.files import BAD, image_folder, params, picture
+from tests.data.sources.test_tar import write as write_tar
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def folder(**image: object):
+    return params({"source": "pets", "shards": ["00000"]}, image)
+
+
+def test_packed_images_are_the_cropped_originals_in_the_order_of_the_index() -> None:
+    image_folder(Path("pets"), {"cat": 6, "dog": 6})
+    settings = folder(size=16)
+    index.run(settings)
+    shards.run(settings, "00000")
+    shard, rows = PackedShard("00000"), read_index(artifacts.index_file("00000"))
+    assert shard.keys == [row.key for row in rows]
+    assert shard.labels.tolist() == [row.label for row in rows]
+    assert shard.splits == [row.split for row in rows]
+    for number, row in enumerate(rows):
+        np.testing.assert_array_equal(shard.pixels(number), prepare(Path("pets", row.uri).read_bytes(), settings.image))
+    assert artifacts.read_json(artifacts.quarantine_file("00000")) == []
+
+
+def test_every_bad_image_is_left_out_with_its_reason_and_nothing_takes_its_place() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    for name, (content, _) in BAD.items():
+        Path("pets/dog", name).write_bytes(content)
+    index.run(folder())
+    shards.run(folder(), "00000")
+    found = {
+        Path(record["uri"]).name: record["reason"] for record in artifacts.read_json(artifacts.quarantine_file("00000"))
+    }
+    assert found == {name: reason for name, (_, reason) in BAD.items()}
+    assert len(PackedShard("00000")) == 6
+    assert len(read_index(artifacts.index_file("00000"))) == 6 + len(BAD)
+
+
+def test_modes_that_are_allowed_are_taken() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    Path("pets/dog/grey.png").write_bytes(picture(1, mode="L"))
+    index.run(folder())
+    shards.run(folder(modes=["RGB", "L"]), "00000")
+    assert len(PackedShard("00000")) == 7
+
+
+def test_a_tar_gives_the_same_shard_as_its_folder() -> None:
+    image_folder(Path("pets"), {"cat": 6, "dog": 6})
+    write_tar(
+        Path("pets.tar"), {str(p.relative_to("pets")): p.read_bytes() for p in sorted(Path("pets").rglob("*.png"))}
+    )
+    found = []
+    for source in ("pets", "pets.tar"):
+        settings = params({"source": source, "shards": ["00000"]})
+        index.run(settings)
+        shards.run(settings, "00000")
+        found.append(artifacts.shard_tar("00000").read_bytes())
+    assert found[0] == found[1]
+
+
+def test_an_image_that_changed_since_it_was_indexed_stops_the_stage() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    index.run(folder())
+    shards.run(folder(), "00000")
+    before = artifacts.shard_tar("00000").read_bytes()
+    victim = next(Path("pets/dog").iterdir())
+    victim.write_bytes(picture(5))
+    with pytest.raises(UserError, match=f"dog/{victim.name} has changed since it was indexed"):
+        shards.run(folder(), "00000")
+    victim.unlink()
+    with pytest.raises(UserError, match=f"dog/{victim.name} cannot be read"):
+        shards.run(folder(), "00000")
+    assert artifacts.shard_tar("00000").read_bytes() == before
+    assert not list(artifacts.stage_dir("shards").glob(".*"))
+
+
+def test_a_shard_without_images_is_written_too() -> None:
+    image_folder(Path("pets"), {"cat": 2, "dog": 2})
+    settings = params({"source": "pets", "shards": [f"{i:05d}" for i in range(16)]})
+    index.run(settings)
+    empty = next(shard for shard in settings.index.shards if not read_index(artifacts.index_file(shard)))
+    shards.run(settings, empty)
+    assert len(PackedShard(empty)) == 0
