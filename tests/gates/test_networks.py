@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rectok import artifacts
+from rectok.gates import judge, teacher
+from rectok.params import Params
+from rectok.storage.hashing import sha256_file
+from rectok.teacher.loading import save_network
+from tests.teacher.networks import network
+from tests.teacher.project import params
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def keep(stage: str, of: Params, expected: str = "", **changed: Any) -> None:
+    """A network with a summary as the stage leaves it."""
+    config = getattr(of, stage).network.model_copy(update={"sha256": expected})
+    save_network(artifacts.stage_dir(stage), network(config, 3), {})
+    figures = {"trained_here": True, "stand_in": "stand-in", "val_accuracy": 0.97, "test_accuracy": 0.96}
+    digest = sha256_file(artifacts.weights_file(stage))
+    record = {"network": config.name, "licence": "", "sha256": digest, **figures, **changed}
+    artifacts.write_json(artifacts.summary_file(stage), record)
+
+
+def failed(stage: str, of: Params) -> dict[str, str]:
+    checks = {"teacher": teacher, "judge": judge}[stage].check(of)
+    return {c.name: c.message for c in checks if not c.passed}
+
+
+@pytest.mark.parametrize("stage", ["teacher", "judge"])
+def test_a_good_network_passes_at_the_limit(stage: str) -> None:
+    of = params(**{f"gates__{stage}__min_accuracy": 0.96})
+    keep(stage, of)
+    assert failed(stage, of) == {}
+
+
+@pytest.mark.parametrize("stage", ["teacher", "judge"])
+def test_an_accuracy_below_the_limit_is_an_error(stage: str) -> None:
+    of = params(**{f"gates__{stage}__min_accuracy": 0.965})
+    keep(stage, of)
+    message = f"accuracy of the {stage} on the test split is 0.96, but must be at least 0.965"
+    assert failed(stage, of) == {"test accuracy": message}
+
+
+def test_each_gate_has_its_own_limit() -> None:
+    of = params(gates__teacher__min_accuracy=0.5, gates__judge__min_accuracy=0.99)
+    keep("teacher", of)
+    keep("judge", of)
+    assert failed("teacher", of) == {}
+    assert set(failed("judge", of)) == {"val accuracy", "test accuracy"}
+
+
+def test_a_network_trained_without_held_out_images_is_an_error() -> None:
+    keep("teacher", params(), val_accuracy=None, test_accuracy=None)
+    assert list(failed("teacher", params())) == ["held-out images"]
+
+
+def test_a_network_from_elsewhere_needs_no_accuracy() -> None:
+    keep("teacher", params(), trained_here=False, val_accuracy=None, test_accuracy=None)
+    assert failed("teacher", params()) == {}
+
+
+def test_changed_weights_are_an_error() -> None:
+    keep("judge", params())
+    path = artifacts.weights_file("judge")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert failed("judge", params()) == {"weights whole": f"{path} is not the file that was written"}
+
+
+def test_weights_must_be_those_that_were_asked_for() -> None:
+    keep("judge", params(), expected="A" * 64)
+    digest = sha256_file(artifacts.weights_file("judge"))
+    assert failed("judge", params()) == {
+        "sha256": f"{artifacts.weights_file('judge')} has sha256 {digest}, but {'a' * 64} was expected"
+    }
+    keep("judge", params(), expected=digest.upper())
+    assert failed("judge", params()) == {}
