@@ -11,6 +11,7 @@ from rectok.errors import UserError
 from rectok.stages import index, shards
 from tests.data.files import BAD, image_folder, params, picture
 from tests.data.sources.test_tar import write as write_tar
+from tests.storage.server import BUCKET, running
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,20 @@ def test_a_tar_gives_the_same_shard_as_its_folder() -> None:
         index.run(settings)
         shards.run(settings, "00000")
         found.append(artifacts.shard_tar("00000").read_bytes())
+    assert found[0] == found[1]
+
+
+def test_a_bucket_gives_the_same_shard_as_its_folder() -> None:
+    image_folder(Path("pets"), {"cat": 6, "dog": 6})
+    found = []
+    with pytest.MonkeyPatch.context() as patch, running(patch) as client:
+        for path in Path("pets").rglob("*.png"):
+            client.put_object(Bucket=BUCKET, Key=f"all/{path}", Body=path.read_bytes())
+        for source in ("pets", f"s3://{BUCKET}/all/pets"):
+            settings = params({"source": source, "shards": ["00000"]})
+            index.run(settings)
+            shards.run(settings, "00000")
+            found.append((artifacts.index_file("00000").read_bytes(), artifacts.shard_tar("00000").read_bytes()))
     assert found[0] == found[1]
 
 
