@@ -1,8 +1,8 @@
 """What the tokenizer learns from, and how strongly."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rectok.config import Config
 
@@ -22,6 +22,12 @@ class WeightsFile(Config):
 
     path: str
     sha256: str
+
+    @model_validator(mode="after")
+    def _knows_what_it_loads(self) -> Self:
+        if self.path and not self.sha256:
+            raise ValueError(f"sha256 is empty, but {self.path} needs it (64 hex digits, as sha256sum prints)")
+        return self
 
 
 class PerceptualConfig(Config):

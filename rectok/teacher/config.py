@@ -1,8 +1,8 @@
 """Which network, from where, and how to feed it."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rectok.config import Config
 
@@ -23,6 +23,14 @@ class NetworkConfig(Config):
     weights: str
     sha256: str
     licence: str
+
+    @model_validator(mode="after")
+    def _knows_what_it_loads(self) -> Self:
+        if self.weights not in ("", "timm") and not self.sha256:
+            raise ValueError(
+                f"sha256 is empty, but weights {self.weights} need it (64 hex digits, as sha256sum prints)"
+            )
+        return self
 
 
 class ClassifierTraining(Config):

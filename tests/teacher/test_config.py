@@ -1,0 +1,14 @@
+import pytest
+
+from rectok.errors import UserError
+from tests.teacher.project import params
+
+
+def test_weights_in_a_file_need_their_sha256() -> None:
+    with pytest.raises(UserError, match=r"judge.network: .*sha256 is empty, but weights a.safetensors need it"):
+        params(judge__network__weights="a.safetensors")
+
+
+@pytest.mark.parametrize("weights", ["", "timm"])
+def test_other_weights_need_none(weights: str) -> None:
+    assert params(judge__network__weights=weights).judge.network.weights == weights
