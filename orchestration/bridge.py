@@ -18,6 +18,7 @@ from dagster import (
     StaticPartitionsDefinition,
     asset,
 )
+from dagster_shared.utils.warnings import disable_dagster_warnings
 
 from orchestration import locked, results, verdicts
 from orchestration.graph import Artefact, Graph, Unit
@@ -26,7 +27,9 @@ from orchestration.launcher import Finished, Launcher
 
 def assets(graph: Graph, root: Path) -> list[AssetsDefinition]:
     """One asset per artefact; those that run per shard are partitioned by the names of the shards."""
-    return [_asset(artefact, root) for artefact in graph.artefacts]
+    # Links to the code and checks per partition are what Dagster calls beta and preview.
+    with disable_dagster_warnings():
+        return [_asset(artefact, root) for artefact in graph.artefacts]
 
 
 def _asset(artefact: Artefact, root: Path) -> AssetsDefinition:
@@ -116,20 +119,20 @@ def _failure(finished: Finished) -> Failure:
 
 def _result(root: Path, artefact: Artefact, unit: Unit, ran: Ran) -> MaterializeResult[None]:
     record = locked.read(root)[unit.stage]
-    metadata = results.metadata(root, artefact, unit, record)
+    metadata = {**results.metadata(root, artefact, unit, record), "ran": ran.stage is not None}
     if ran.stage and ran.stage.messages:
         metadata["progress"] = MetadataValue.json(ran.stage.messages[-1])
     return MaterializeResult(
         data_version=DataVersion(record.data_version),
         metadata=metadata,
-        check_results=[_check_result(root, unit, ran)] if unit.gate else None,
+        check_results=[_check_result(root, unit, record, ran)] if unit.gate else None,
     )
 
 
-def _check_result(root: Path, unit: Unit, ran: Ran) -> AssetCheckResult:
-    verdict = verdicts.read(root, unit)
+def _check_result(root: Path, unit: Unit, record: locked.Record, ran: Ran) -> AssetCheckResult:
+    verdict = verdicts.read(root, unit, record.data_version)
     if verdict.passed and ran.gate and ran.gate.code:  # it ended before it could touch its old report
-        verdict = verdicts.failed(f"{unit.gate} did not run: {ran.gate.reason}")
+        verdict = verdicts.not_run(verdict, f"{unit.gate} did not run: {ran.gate.reason}")
     return AssetCheckResult(
         check_name=verdicts.CHECK,
         passed=verdict.passed,

@@ -79,6 +79,7 @@ class Group:
 
     def _read(self, stream: IO[str]) -> None:
         # Universal newlines also part the carriage returns of a progress bar.
-        for line in stream:
-            self._queue.put(_PAINT.sub("", line).rstrip())
+        with stream:
+            for line in stream:
+                self._queue.put(_PAINT.sub("", line).rstrip())
         self._queue.put(None)

@@ -1,13 +1,28 @@
-"""The whole pipeline as one run."""
+"""Jobs that are no selection of assets: the whole pipeline as one run, and the report of gates that ran outside."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagster import Failure, JobDefinition, Nothing, OpExecutionContext, Out, Output, job, op
+from dagster import (
+    AssetCheckEvaluation,
+    AssetMaterialization,
+    Failure,
+    JobDefinition,
+    Nothing,
+    OpExecutionContext,
+    Out,
+    Output,
+    job,
+    op,
+)
 
 from orchestration.graph import Graph
 from orchestration.launcher import Launcher
-from orchestration.news import Event, news
+from orchestration.news import evaluations, materializations
+
+PIPELINE = "pipeline"
+
+Event = AssetMaterialization | AssetCheckEvaluation
 
 
 def pipeline(graph: Graph, root: Path) -> JobDefinition:
@@ -20,13 +35,32 @@ def pipeline(graph: Graph, root: Path) -> JobDefinition:
     @op(out=Out(Nothing), description="dvc repro, then an event for every artefact and every gate's result that is new")
     def repro(context: OpExecutionContext, launcher: Launcher) -> Iterator[Event | Output[None]]:
         finished = launcher.repro(context)
-        yield from news(context.instance, graph, root)
+        yield from materializations(context.instance, graph, root)
+        yield from evaluations(context.instance, graph, root)
         if finished.code:
             raise Failure(finished.reason, allow_retries=False)
         yield Output(None)
 
-    @job(name="pipeline", description="The whole of dvc.yaml in one run, as `dvc repro` does it")
+    @job(name=PIPELINE, description="The whole of dvc.yaml in one run, as `dvc repro` does it")
     def whole() -> None:
         repro()
+
+    return whole
+
+
+def verdicts(graph: Graph, root: Path) -> JobDefinition:
+    """Reports what gates found outside Dagster.
+
+    Outside a run the event log takes one result per check and shard, ever; so the sensor asks for a run.
+    """
+
+    @op(out=Out(Nothing), description="An event for every gate's result that is new; it runs nothing")
+    def report(context: OpExecutionContext) -> Iterator[Event | Output[None]]:
+        yield from evaluations(context.instance, graph, root)
+        yield Output(None)
+
+    @job(name="verdicts", description="Report what gates found outside Dagster; the sensor `external` asks for it")
+    def whole() -> None:
+        report()
 
     return whole

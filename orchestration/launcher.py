@@ -20,6 +20,7 @@ from dagster import (
     PipesTempFileMessageReader,
 )
 from dagster._core.pipes.context import build_external_execution_context_data
+from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
 
 from orchestration.group import Group
@@ -120,7 +121,8 @@ def _environment(session: PipesSession) -> dict[str, str]:
 def _pipes(context: Context) -> Iterator[PipesSession]:
     """`dagster.open_pipes_session`, without its warning when a command reports nothing: most of ours have no reason to."""
     injector, reader = PipesTempFileContextInjector(), PipesTempFileMessageReader()
-    data = build_external_execution_context_data(context, None)
-    handler = PipesMessageHandler(context, reader)
+    with disable_dagster_warnings():  # Dagster's, about itself
+        data = build_external_execution_context_data(context, None)
+        handler = PipesMessageHandler(context, reader)
     with injector.inject_context(data) as context_params, handler.handle_messages() as message_params:
         yield PipesSession(data, handler, context_params, message_params, context)

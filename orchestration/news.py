@@ -19,51 +19,54 @@ from orchestration.graph import Artefact, Graph, Unit
 
 DATA_VERSION = f"{SYSTEM_TAG_PREFIX}data_version"
 
-Event = AssetMaterialization | AssetCheckEvaluation
 
-
-def news(instance: DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()) -> Iterator[Event]:
-    """Events for every artefact but the `busy` ones, whose dvc.lock entry or gate report differs from what is known."""
+def materializations(
+    instance: DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
+) -> Iterator[AssetMaterialization]:
+    """One for every artefact but the `busy` ones, whose md5 in dvc.lock is not the data version that is known."""
     records = locked.read(root)
     for artefact in graph.artefacts:
         if artefact.name in busy:
             continue
         known = _known_versions(instance, artefact)
         for unit in artefact.units:
-            if record := records.get(unit.stage):
-                yield from _of_unit(
-                    instance, root, artefact, unit, records, record.data_version != known.get(unit.shard)
+            record = records.get(unit.stage)
+            if record and record.data_version != known.get(unit.shard):
+                yield AssetMaterialization(
+                    artefact.name,
+                    partition=unit.shard,
+                    metadata=results.metadata(root, artefact, unit, record),
+                    tags={DATA_VERSION: record.data_version},
                 )
 
 
-def _of_unit(
-    instance: DagsterInstance,
-    root: Path,
-    artefact: Artefact,
-    unit: Unit,
-    records: Mapping[str, locked.Record],
-    made: bool,
-) -> Iterator[Event]:
-    record = records[unit.stage]
-    if made:
-        yield AssetMaterialization(
-            artefact.name,
-            partition=unit.shard,
-            metadata=results.metadata(root, artefact, unit, record),
-            tags={DATA_VERSION: record.data_version},
-        )
-    if unit.gate and _speaks_of_what_is(root, unit, records) and (made or _is_new(instance, root, artefact, unit)):
-        verdict = verdicts.read(root, unit)
-        yield AssetCheckEvaluation(
-            AssetKey(artefact.name),
-            verdicts.CHECK,
-            passed=verdict.passed,
-            severity=verdict.severity,
-            description=verdict.description,
-            metadata=verdict.metadata,
-            blocking=True,
-            partition=unit.shard,
-        )
+def evaluations(
+    instance: DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
+) -> Iterator[AssetCheckEvaluation]:
+    """One for every gate but those of `busy` artefacts, whose result is about what there is, and is not known yet."""
+    records = locked.read(root)
+    for artefact in graph.artefacts:
+        if artefact.name in busy:
+            continue
+        for unit in artefact.units:
+            record = records.get(unit.stage)
+            if record and unit.gate and _speaks_of_what_is(root, unit, records):
+                verdict = verdicts.read(root, unit, record.data_version)
+                if _known_fingerprint(instance, artefact, unit) != verdict.fingerprint:
+                    yield _evaluation(artefact, unit, verdict)
+
+
+def _evaluation(artefact: Artefact, unit: Unit, verdict: verdicts.Verdict) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        AssetKey(artefact.name),
+        verdicts.CHECK,
+        passed=verdict.passed,
+        severity=verdict.severity,
+        description=verdict.description,
+        metadata=verdict.metadata,
+        blocking=False,  # it tells of the past, and has nothing to hold back
+        partition=unit.shard,
+    )
 
 
 def _known_versions(instance: DagsterInstance, artefact: Artefact) -> Mapping[str | None, str | None]:
@@ -85,15 +88,13 @@ def _speaks_of_what_is(root: Path, unit: Unit, records: Mapping[str, locked.Reco
     return failed or locked.judged_as_it_is(unit, records)
 
 
-def _is_new(instance: DagsterInstance, root: Path, artefact: Artefact, unit: Unit) -> bool:
+def _known_fingerprint(instance: DagsterInstance, artefact: Artefact, unit: Unit) -> object:
     key = AssetCheckKey(AssetKey(artefact.name), verdicts.CHECK)
     executions = instance.event_log_storage.get_asset_check_execution_history(
         key, limit=1, partition_filter=PartitionKeyFilter(key=unit.shard)
     )
-    if not executions or not executions[0].event or not executions[0].event.dagster_event:
-        return True
-    last = executions[0].event.dagster_event.event_specific_data
-    if not isinstance(last, AssetCheckEvaluation):
-        return True
-    told = last.metadata.get(verdicts.FINGERPRINT)
-    return told is None or told.value != verdicts.fingerprint(root, unit)
+    event = executions[0].event.dagster_event if executions and executions[0].event else None
+    told = event.event_specific_data if event else None
+    if not isinstance(told, AssetCheckEvaluation) or verdicts.FINGERPRINT not in told.metadata:
+        return None
+    return told.metadata[verdicts.FINGERPRINT].value

@@ -1,6 +1,7 @@
 """Reads the graph through DVC itself, so that templates, foreach and interpolation mean what `dvc repro` takes them for."""
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -82,7 +83,9 @@ def _stages(root: Path) -> list[_Stage]:
     from dvc.repo import Repo
 
     try:
-        with Repo(str(root)) as repo:
+        with warnings.catch_warnings(), Repo(str(root)) as repo:
+            # DVC's, about a library of its own.
+            warnings.simplefilter("ignore", DeprecationWarning)
             stages = [_stage(stage, root) for stage in repo.index.stages if stage.path_in_repo == "dvc.yaml"]
             repo.index.check_graph()
             return stages

@@ -30,8 +30,8 @@ from dagster import (
     op,
 )
 
+from orchestration.jobs import Event
 from orchestration.launcher import Launcher
-from orchestration.news import Event
 from orchestration.results import figures, pictures
 from rectok.artifacts import stage_dir
 from rectok.params.schema import NightlyParams

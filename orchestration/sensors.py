@@ -4,6 +4,8 @@ from pathlib import Path
 
 from dagster import (
     DefaultSensorStatus,
+    JobDefinition,
+    RunRequest,
     RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
@@ -14,17 +16,19 @@ from dagster import (
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration.graph import Graph
-from orchestration.news import news
+from orchestration.jobs import PIPELINE
+from orchestration.news import evaluations, materializations
 from rectok.artifacts import DATA
 
 SECONDS = 30
 
 
-def external(graph: Graph, root: Path) -> SensorDefinition:
-    """A sensor that reports artefacts and gate results which no run of Dagster has reported."""
+def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinition:
+    """A sensor that reports artefacts which no run of Dagster has reported, and has `verdicts` report their gates."""
 
     @sensor(
         name="external",
+        job=verdicts,
         description="Reports what `dvc repro` made and what its gates found outside Dagster",
         default_status=DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS,
@@ -34,9 +38,14 @@ def external(graph: Graph, root: Path) -> SensorDefinition:
         if context.cursor == now:
             return SkipReason("dvc.lock and the gates' reports are as they were")
         busy = _busy(context, graph)
-        events = list(news(context.instance, graph, root, busy))
-        # What a run is about to report itself is looked at again once that run is over.
-        return SensorResult(asset_events=events, cursor=context.cursor if busy else now)
+        made = list(materializations(context.instance, graph, root, busy))
+        judged = any(True for _ in evaluations(context.instance, graph, root, busy))
+        return SensorResult(
+            asset_events=made,
+            run_requests=[RunRequest(run_key=now)] if judged else [],
+            # What a run is about to report itself is looked at again once that run is over.
+            cursor=context.cursor if busy else now,
+        )
 
     return look
 
@@ -53,8 +62,8 @@ def _busy(context: SensorEvaluationContext, graph: Graph) -> set[str]:
     """Names of the artefacts that a run of Dagster is making."""
     busy: set[str] = set()
     for run in context.instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES))):
-        if run.asset_selection is None:
-            busy |= {artefact.name for artefact in graph.artefacts}
-        else:
+        if run.asset_selection is not None:
             busy |= {key.path[-1] for key in run.asset_selection}
+        elif run.job_name == PIPELINE:
+            busy |= {artefact.name for artefact in graph.artefacts}
     return busy

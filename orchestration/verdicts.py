@@ -1,7 +1,7 @@
 """What a gate found, as Dagster's check sees it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dagster import AssetCheckSeverity, MetadataValue, TableMetadataValue, TableRecord
@@ -17,45 +17,54 @@ FINGERPRINT = "fingerprint"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one gate. It passes only if the gate's report and its verdict both say so."""
+    """The result of one gate. It passes only if the gate's report and its verdict both say so.
+
+    `fingerprint` tells it from results of other reports and of other artefacts.
+    """
 
     passed: bool
     severity: AssetCheckSeverity
     description: str
-    metadata: dict[str, RawMetadataValue]
+    figures: dict[str, RawMetadataValue]
+    fingerprint: str
+
+    @property
+    def metadata(self) -> dict[str, RawMetadataValue]:
+        """What the check shows."""
+        return {**self.figures, FINGERPRINT: self.fingerprint}
 
 
-def failed(description: str, metadata: dict[str, RawMetadataValue] | None = None) -> Verdict:
-    """A result that stops what comes next."""
-    return Verdict(False, AssetCheckSeverity.ERROR, description, metadata or {})
-
-
-def read(root: Path, unit: Unit) -> Verdict:
+def read(root: Path, unit: Unit, data_version: str) -> Verdict:
     """The stored result of the gate of `unit`; a gate that left no report or no verdict has not passed."""
     assert unit.gate and unit.report and unit.verdict
-    kept: dict[str, RawMetadataValue] = {"command": f"dvc repro {unit.gate}", FINGERPRINT: fingerprint(root, unit)}
-    path = root / unit.report
+    path, told = root / unit.report, _fingerprint(root, unit, data_version)
+    kept: dict[str, RawMetadataValue] = {"command": f"dvc repro {unit.gate}"}
     if not path.exists():
-        return failed(f"{unit.gate} left no report in {unit.report}", kept)
+        return Verdict(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no report in {unit.report}", kept, told)
     report = read_report(path)
     kept |= {"report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
-    kept |= {check.name: check.value for check in report.checks if check.value is not None}
+    kept = {**{check.name: check.value for check in report.checks if check.value is not None}, **kept}
     sentence = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
     if report.errors:
-        return failed(sentence, kept)
+        return Verdict(False, AssetCheckSeverity.ERROR, sentence, kept, told)
     if not (root / unit.verdict).exists():
-        return failed(f"{unit.gate} left no verdict in {unit.verdict}", kept)
+        return Verdict(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no verdict in {unit.verdict}", kept, told)
     if sentence:
-        return Verdict(False, AssetCheckSeverity.WARN, sentence, kept)
-    return Verdict(True, AssetCheckSeverity.ERROR, f"all {len(report.checks)} checks passed", kept)
+        return Verdict(False, AssetCheckSeverity.WARN, sentence, kept, told)
+    return Verdict(True, AssetCheckSeverity.ERROR, f"all {len(report.checks)} checks passed", kept, told)
 
 
-def fingerprint(root: Path, unit: Unit) -> str:
-    """A hash of the gate's report and of whether it gave its verdict."""
+def not_run(verdict: Verdict, reason: str) -> Verdict:
+    """`verdict` is an old one: its gate should have run again and could not."""
+    return replace(verdict, passed=False, severity=AssetCheckSeverity.ERROR, description=reason, fingerprint="")
+
+
+def _fingerprint(root: Path, unit: Unit, data_version: str) -> str:
     assert unit.report and unit.verdict
     report, verdict = root / unit.report, root / unit.verdict
     content = report.read_bytes() if report.exists() else b""
-    return hashlib.md5(content + bytes([verdict.exists()]), usedforsecurity=False).hexdigest()
+    parts = (data_version.encode(), content, bytes([verdict.exists()]))
+    return hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
 
 
 def _table(checks: tuple[Check, ...]) -> TableMetadataValue:

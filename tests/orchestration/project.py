@@ -1,0 +1,189 @@
+"""A throw-away DVC project of the same shape as ours: cheap stages, gates that can be made to fail, a slow training."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rectok.params import preset_text
+
+PIPELINE = """
+stages:
+  index:
+    desc: The rows of every shard
+    meta: {group: data, kinds: [python], owner: "team:data"}
+    cmd: python work.py index
+    deps: [rows.txt]
+    outs: [data/index]
+  shards:
+    foreach: ${index.shards}
+    do:
+      desc: One shard's rows
+      meta: {group: data, kinds: [python], owner: "team:data"}
+      cmd: python work.py shards ${item}
+      deps: ["data/index/${item}.txt", data/passed/index]
+      outs: ["data/shards/${item}.txt", "data/shards/${item}.count"]
+  tokenizer:
+    desc: A training that can be stopped and continued
+    meta: {group: tokenizer, kinds: [python], owner: "team:models", pool: accelerator}
+    cmd: python work.py tokenizer
+    deps: [data/shards, data/passed/shards]
+    params: [tokenizer.training.epochs]
+    outs: [data/tokenizer]
+  report:
+    desc: The last page
+    cmd: python work.py report
+    deps: [data/tokenizer, data/checks/shards, data/checks/tokenizer.json, data/passed/tokenizer]
+    outs: [data/report]
+  gate:
+    foreach: [index, tokenizer]
+    do:
+      cmd: python work.py gate ${item}
+      deps: ["data/${item}"]
+      params: ["gates.${item}"]
+      outs: ["data/checks/${item}.json", "data/passed/${item}"]
+  gate-shards:
+    foreach: ${index.shards}
+    do:
+      cmd: python work.py gate shards ${item}
+      deps: ["data/shards/${item}.txt"]
+      params: [gates.shards]
+      outs: ["data/checks/shards/${item}.json", "data/passed/shards/${item}"]
+"""
+
+WORK = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+import dagster_pipes
+from rectok.artifacts import Check, GateReport, timing_file, write_json, write_report
+from rectok.files import write_bytes, write_text
+
+DATA = Path("data")
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+name, shard = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
+asked = []
+
+
+def index():
+    rows = Path("rows.txt").read_text().split()
+    for i, item in enumerate(("00000", "00001")):
+        write_text(DATA / "index" / f"{item}.txt", "\\n".join(rows[i::2]))
+
+
+def shards():
+    text = (DATA / "index" / f"{shard}.txt").read_text()
+    write_text(DATA / "shards" / f"{shard}.txt", text)
+    write_text(DATA / "shards" / f"{shard}.count", str(len(text.split())))
+
+
+def tokenizer():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: asked.append(number))
+    state = Path("data/state/tokenizer")
+    write_text(Path("data/state/pid"), str(os.getpid()))
+    step = int(state.read_text()) if state.exists() else 0
+    print(f"continuing at step {step}")
+    steps = int(Path("steps").read_text())
+    piped = "DAGSTER_PIPES_CONTEXT" in os.environ
+    if piped:
+        dagster_pipes.open_dagster_pipes()
+    while step < steps:
+        time.sleep(0.2)
+        step += 1
+        print(f"tokenizer step {step}/{steps}  64 images/s  ETA 0:00:01  loss 0.5")
+        if piped:
+            dagster_pipes.PipesContext.get().report_custom_message({"stage": "tokenizer", "step": step})
+        if asked:
+            time.sleep(1)
+            write_text(state, str(step))
+            sys.exit(f"rectok: tokenizer stopped at step {step} after its checkpoint")
+    if piped:
+        dagster_pipes.PipesContext.get().close()
+    state.unlink(missing_ok=True)
+    write_text(DATA / "tokenizer" / "log.csv", "step,pixel\\n" + "".join(f"{i},{1 / i}\\n" for i in range(1, 101)))
+    write_json(DATA / "tokenizer" / "summary.json", {"psnr": 26.5, "loss": {"first": 1.0, "last": 0.01}})
+    write_bytes(DATA / "tokenizer" / "samples.png", PNG)
+
+
+def report():
+    write_text(DATA / "report" / "index.html", "<html></html>")
+
+
+def gate():
+    gate, item = shard, sys.argv[3] if len(sys.argv) > 3 else None
+    checks = [Check("kept", True, "WARN", 1, 1, "")]
+    if gate == "shards":
+        bad = [row for row in (DATA / "shards" / f"{item}.txt").read_text().split() if row.startswith("bad")]
+        message = f"shard {item}: row {bad[0]} does not decode" if bad else ""
+        checks.append(Check("rows", not bad, "ERROR", len(bad), 0, message))
+        checks.append(Check("tidy", Path("tidy").exists(), "WARN", 0, 1, "the desk is not tidy"))
+    verdict = GateReport(gate, item, tuple(checks))
+    write_report(verdict)
+    if verdict.errors:
+        sys.exit(f"rectok: gate {gate} failed: {verdict.errors[0].message}")
+
+
+{f.__name__: f for f in (index, shards, tokenizer, report, gate)}[name]()
+if name != "gate":
+    write_json(timing_file(name, shard), {"stage": name, "shard": shard, "seconds": 0.5})
+"""
+
+CONFIG = """
+[core]
+    analytics = false
+    check_update = false
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A DVC project at `root`, and how to run its commands."""
+
+    root: Path
+
+    def environment(self) -> dict[str, str]:
+        """This environment, with the commands beside this Python first."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "RECTOK_ROOT": str(self.root)}
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run `command` in the project, to its end."""
+        return subprocess.run(
+            command, cwd=self.root, env=self.environment(), capture_output=True, text=True, timeout=300
+        )
+
+    def repro(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`dvc repro` as a person types it."""
+        return self.run("dvc", "repro", *arguments)
+
+    def rows(self, *rows: str) -> None:
+        """Give the pipeline its input; a row that begins with "bad" does not pass the gate of its shard."""
+        (self.root / "rows.txt").write_text("\n".join(rows), encoding="utf-8")
+
+    def steps(self, steps: int) -> None:
+        """Give the training its length, in steps of a fifth of a second."""
+        (self.root / "steps").write_text(str(steps), encoding="utf-8")
+
+
+def make(root: Path) -> Project:
+    """Write the project, with our own default parameters."""
+    root.mkdir(exist_ok=True)
+    project = Project(root)
+    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
+        assert project.run(*command).returncode == 0
+    (root / ".dvc" / "config").write_text(CONFIG, encoding="utf-8")
+    (root / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    # The twenty-ninth of February that is a Monday: no night comes while a test runs.
+    never = preset_text("digits").replace('"0 3 * * *"', '"0 0 29 2 1"')
+    (root / "params.yaml").write_text(never, encoding="utf-8")
+    (root / "work.py").write_text(WORK, encoding="utf-8")
+    (root / ".gitignore").write_text("/data/\n/.dagster/\n", encoding="utf-8")
+    (root / "tidy").touch()
+    project.steps(2)
+    project.rows("a", "b", "c", "d")
+    return project

@@ -1,0 +1,126 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import AssetSpec, Definitions
+
+from orchestration.loading import build
+from tests.orchestration.project import Project
+
+SNAPSHOT = Path(__file__).with_name("snapshot.json")
+
+
+def described(definitions: Definitions) -> dict[str, Any]:
+    repository = definitions.get_repository_def()
+    graph = repository.asset_graph
+    assets = {}
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        assets[key.to_user_string()] = {
+            "group": node.group_name,
+            "kinds": sorted(node.kinds),
+            "owners": list(node.owners),
+            "pools": sorted(node.pools or []),
+            "parents": sorted(parent.to_user_string() for parent in node.parent_keys),
+            "partitions": list(node.partitions_def.get_partition_keys()) if node.partitions_def else [],
+            "checks": {
+                k.name: "blocking" if graph.get(k).blocking else "not blocking" for k in sorted(node.check_keys)
+            },
+        }
+    return {
+        "assets": assets,
+        "jobs": sorted(name for name in repository.job_names if not name.startswith("__")),
+        "schedules": {
+            s.name: [s.cron_schedule, s.execution_timezone, s.default_status.value] for s in repository.schedule_defs
+        },
+        "sensors": {s.name: s.default_status.value for s in repository.sensor_defs},
+        "resources": sorted(definitions.resources or {}),
+    }
+
+
+def test_everything_that_dagster_shows_is_as_in_the_snapshot(ours: Project) -> None:
+    found = described(build(ours.root))
+    written = json.dumps(found, indent=1, sort_keys=True) + "\n"
+    # After a deliberate change: delete snapshot.json, run this test twice, read the difference.
+    if not SNAPSHOT.exists():
+        SNAPSHOT.write_text(written, encoding="utf-8")
+        pytest.fail(f"{SNAPSHOT.name} did not exist and has been written; read it and run the test again")
+    assert written == SNAPSHOT.read_text(encoding="utf-8")
+
+
+def test_there_is_one_asset_with_a_gate_and_a_link_to_its_code_for_each_noun(ours: Project) -> None:
+    listed = ours.run("dvc", "stage", "list", "--name-only").stdout.split()
+    nouns = {name.partition("@")[0] for name in listed if not name.startswith("gate")}
+    gates = {name.partition("@")[2] for name in listed if name.startswith("gate@")}
+    gates |= {name.removeprefix("gate-").partition("@")[0] for name in listed if name.startswith("gate-")}
+    graph = build(ours.root).get_repository_def().asset_graph
+    derived = {key.to_user_string() for key in graph.materializable_asset_keys}
+    assert derived == nouns == gates == {key.asset_key.to_user_string() for key in graph.asset_check_keys} - {"nightly"}
+    for key in graph.materializable_asset_keys:
+        written = (ours.root / "rectok" / "stages" / f"{key.to_user_string()}.py").exists()
+        assert ("dagster/code_references" in graph.get(key).metadata) == written
+
+
+def test_loading_takes_less_than_five_seconds_and_no_torch(ours: Project) -> None:
+    program = (
+        "import time; began = time.monotonic()\n"
+        "import orchestration.definitions as d; d.defs.get_repository_def()\n"
+        "import sys; print(time.monotonic() - began, 'torch' in sys.modules, 'dvc' in sys.modules)"
+    )
+    load = (sys.executable, "-W", "error::UserWarning", "-c", program)
+    subprocess.run(load, cwd=ours.root, env=ours.environment(), check=True, capture_output=True)
+    finished = subprocess.run(load, cwd=ours.root, env=ours.environment(), check=True, capture_output=True, text=True)
+    seconds, torch, dvc = finished.stdout.split()
+    print(f"definitions loaded in {float(seconds):.1f} s")
+    assert (torch, dvc) == ("False", "False")
+    assert float(seconds) < 5
+
+
+BROKEN_PIPELINES = {
+    "not YAML": ("stages: [", "dvc.yaml"),
+    "an unknown key": ("stages:\n  index: {cmd: x, ouputs: [a]}\n", "ouputs"),
+    "an unknown parameter": ("stages:\n  index: {cmd: 'echo ${no.such}'}\n", "no.such"),
+    "a cycle": (
+        "stages:\n  a: {cmd: x, deps: [p], outs: [q]}\n  b: {cmd: x, deps: [q], outs: [p]}\n",
+        "both a dependency and an output",
+    ),
+    "a gate of nothing": ("stages:\n  gate: {cmd: x, outs: [data/passed/ghost]}\n", "ghost"),
+    "a wrong owner": ("stages:\n  a: {cmd: x, meta: {owner: nobody at all}}\n", "nobody at all"),
+}
+
+
+@pytest.mark.parametrize("text, hint", BROKEN_PIPELINES.values(), ids=BROKEN_PIPELINES.keys())
+def test_a_broken_pipeline_still_loads_and_says_what_is_wrong(ours: Project, text: str, hint: str) -> None:
+    (ours.root / "dvc.yaml").write_text(text, encoding="utf-8")
+    spec = shown(build(ours.root))["dvc_yaml_is_broken"]
+    assert hint in (spec.description or "") and "\n" not in (spec.description or "")
+
+
+BROKEN_PARAMS = {
+    "an unknown parameter": ("nightly:\n", "nightly:\n  crom: x\n", "nightly.crom"),
+    "an impossible cron line": ('"0 3 * * *"', '"61 3 * * *"', "61 3"),
+    "an unknown time zone": ("timezone: UTC", "timezone: Atlantis", "Atlantis"),
+}
+
+
+@pytest.mark.parametrize("old, new, hint", BROKEN_PARAMS.values(), ids=BROKEN_PARAMS.keys())
+def test_broken_parameters_still_load_and_say_what_is_wrong(ours: Project, old: str, new: str, hint: str) -> None:
+    path = ours.root / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    found = shown(build(ours.root))
+    assert hint in (found["params_yaml_is_broken"].description or "")
+    assert "tokenizer" in found
+
+
+def test_parameters_that_even_dvc_cannot_read_are_named(ours: Project) -> None:
+    (ours.root / "params.yaml").write_text("index: [", encoding="utf-8")
+    found = shown(build(ours.root))
+    assert found.keys() == {"dvc_yaml_is_broken", "params_yaml_is_broken"}
+    assert all("params.yaml" in (spec.description or "") for spec in found.values())
+
+
+def shown(definitions: Definitions) -> dict[str, AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}

@@ -1,0 +1,52 @@
+import pytest
+
+from orchestration import reading
+from orchestration.reading import KEPT, load
+from rectok.errors import UserError
+from tests.orchestration.project import Project
+
+
+def test_units_know_their_gate_their_outputs_and_the_gates_that_they_wait_for(project: Project) -> None:
+    found = {artefact.name: artefact for artefact in load(project.root).artefacts}
+    assert list(found) == ["index", "shards", "tokenizer", "report"]
+    assert found["shards"].shards == ("00000", "00001")
+    shard = found["shards"].unit("00001")
+    assert shard.stage == "shards@00001" and shard.gate == "gate-shards@00001"
+    assert shard.outs == ("data/shards/00001.txt", "data/shards/00001.count")
+    assert shard.report == "data/checks/shards/00001.json" and shard.verdict == "data/passed/shards/00001"
+    assert shard.waits_for == ("gate@index",)
+    tokenizer = found["tokenizer"]
+    assert tokenizer.unit(None).waits_for == ("gate-shards@00000", "gate-shards@00001")
+    assert (tokenizer.group, tokenizer.kinds, tokenizer.owner, tokenizer.pool) == (
+        "tokenizer",
+        ("python",),
+        "team:models",
+        "accelerator",
+    )
+    assert found["report"].parents == ("shards", "tokenizer")
+    assert found["report"].unit(None).gate is None
+
+
+def test_a_second_reading_uses_the_cache_and_a_changed_file_does_not(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = load(project.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "_stages", lambda root: pytest.fail("DVC was asked again"))
+        assert load(project.root) == graph
+    path = project.root / "params.yaml"
+    text = path.read_text(encoding="utf-8").replace('["00000", "00001"]', '["00000", "00001", "00002"]')
+    path.write_text(text, encoding="utf-8")
+    assert load(project.root).artefacts[1].shards == ("00000", "00001", "00002")
+
+
+def test_a_damaged_cache_is_made_anew(project: Project) -> None:
+    graph = load(project.root)
+    kept = project.root / KEPT
+    kept.write_bytes(kept.read_bytes()[:-20])
+    assert load(project.root) == graph
+
+
+def test_a_folder_without_a_pipeline_is_named(tmp_path: pytest.TempPathFactory) -> None:
+    with pytest.raises(UserError, match=r"dvc\.yaml does not exist"):
+        load(tmp_path)  # type: ignore[arg-type]
