@@ -16,7 +16,7 @@ from rectok.evaluation.reference import Reference, Statistics
 
 SPLIT_SAMPLES = 500
 """The Inception Score is averaged over at most ten parts, of at least so many samples: small parts bias it down."""
-KID_SUBSET = 1000
+KID_SUBSETS, KID_SUBSET = 10, 1000
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,12 @@ def frechet(images: Tensor, reference: Reference, judge: Judge) -> float:
     return _positive(calculate_metrics(fid=True, input2=reference.images, **options)["frechet_inception_distance"])
 
 
-def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int) -> Fidelity:
+def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int, cache: str) -> Fidelity:
     """All distances of uint8 [N, 3, H, W] to the reference.
 
     FID as in `frechet`; KID (arXiv 1801.01401); Inception Score (arXiv 1606.03498) on the judge's logits; precision and
-    recall (arXiv 1904.06991) with `neighbours` = k. Raises UserError where there are too few images for k neighbours.
+    recall (arXiv 1904.06991) with `neighbours` = k. The folder `cache` keeps the reference's features for the next call
+    with the same reference. Raises UserError where there are too few images for k neighbours.
     """
     smallest = min(len(images), reference.size)
     if smallest <= neighbours:
@@ -59,8 +60,9 @@ def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int
         input2=reference.images,
         prc_neighborhood=neighbours,
         isc_splits=inception_splits(len(images)),
+        kid_subsets=KID_SUBSETS,
         kid_subset_size=min(KID_SUBSET, smallest),
-        **options,
+        **options | {"cache": True, "cache_root": cache, "input2_cache_name": "reference"},
     )
     if reference.statistics is not None:
         fid = _frechet_to_statistics(reference.statistics, options)

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
 from rectok.evaluation.config import GenerationConfig, GuidanceConfig
-from rectok.evaluation.fidelity import fidelity, inception_splits
+from rectok.evaluation.fidelity import KID_SUBSET, KID_SUBSETS, fidelity, inception_splits
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.judge import Judge
 from rectok.evaluation.metrics import to_uint8
@@ -72,17 +73,18 @@ def generation_figures(
 ) -> dict[str, float]:
     """Fidelity to the reference and recognised labels; figures of the guided samples end in `_guided`."""
     figures: dict[str, float] = {}
-    for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
-        found = fidelity(images, reference, judge, config.neighbours)
-        figures |= {
-            f"gfid{suffix}": found.fid,
-            f"kid{suffix}": found.kid,
-            f"inception_score{suffix}": found.inception_score,
-            f"inception_score_std{suffix}": found.inception_score_std,
-            f"precision{suffix}": found.precision,
-            f"recall{suffix}": found.recall,
-            f"sample_accuracy{suffix}": judge.recognised(images, samples.labels),
-        }
+    with TemporaryDirectory() as cache:
+        for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
+            found = fidelity(images, reference, judge, config.neighbours, cache)
+            figures |= {
+                f"gfid{suffix}": found.fid,
+                f"kid{suffix}": found.kid,
+                f"inception_score{suffix}": found.inception_score,
+                f"inception_score_std{suffix}": found.inception_score_std,
+                f"precision{suffix}": found.precision,
+                f"recall{suffix}": found.recall,
+                f"sample_accuracy{suffix}": judge.recognised(images, samples.labels),
+            }
     return figures
 
 
@@ -101,5 +103,6 @@ def protocol(
         "rounding": f"{config.rounding} to 8 bits",
         "reference": reference.description,
         "precision_and_recall": f"{config.neighbours} nearest neighbours",
+        "kid": f"mean over {KID_SUBSETS} subsets of at most {KID_SUBSET} images",
         "inception_score": f"mean over {parts} part{'s' if parts > 1 else ''} of the samples",
     }

@@ -65,22 +65,29 @@ def test_statistics_and_images_give_the_same_distance(judge: Judge) -> None:
     )
 
 
-def test_precision_and_recall_know_equal_and_distant_sets(judge: Judge) -> None:
+def test_precision_and_recall_know_equal_and_distant_sets(judge: Judge, tmp_path: Path) -> None:
     images = pictures(12)
-    same = fidelity(images, Reference(Stack(images), None, ""), judge, neighbours=2)
+    same = fidelity(images, Reference(Stack(images), None, ""), judge, 2, cache=str(tmp_path / "same"))
     assert (same.precision, same.recall) == (1.0, 1.0)
     assert same.fid == pytest.approx(0, abs=1e-4)
-    far = fidelity(images, Reference(Stack(255 - images), None, ""), judge, neighbours=2)
+    far = fidelity(images, Reference(Stack(255 - images), None, ""), judge, 2, cache=str(tmp_path / "far"))
     assert (far.precision, far.recall) == (0.0, 0.0)
     assert far.fid > 0
     assert far.kid > same.kid
     assert far.inception_score == same.inception_score >= 1.0
 
 
+def test_a_cached_reference_gives_the_same_figures(judge: Judge, tmp_path: Path) -> None:
+    images, reference = pictures(12), Reference(Stack(pictures(15, first=100)), None, "")
+    first, again = (fidelity(images, reference, judge, 2, cache=str(tmp_path / "cache")) for _ in range(2))
+    assert first == again == fidelity(images, reference, judge, 2, cache=str(tmp_path / "other"))
+    assert first.fid == pytest.approx(frechet(images, reference, judge))
+
+
 def test_too_few_images_for_the_neighbours_are_a_sentence(judge: Judge) -> None:
     images = pictures(3)
     with pytest.raises(UserError, match=r"generation\.neighbours is 3, .* only 3 images"):
-        fidelity(images, Reference(Stack(images), None, ""), judge, neighbours=3)
+        fidelity(images, Reference(Stack(images), None, ""), judge, 3, cache="unused")
 
 
 @pytest.mark.parametrize(("samples", "splits"), [(15, 1), (500, 1), (1000, 2), (4999, 9), (5000, 10), (50_000, 10)])
