@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
-needs_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="the released implementation's tensors are not here")
+needs_reference = pytest.mark.skipif(
+    not REFERENCE.exists(), reason="the released implementation's tensors are not here"
+)
 
 
 def tensors(name: str) -> dict[str, torch.Tensor]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from rectok.artifacts import metrics_file, read_json, write_json
 
-PIXELS = "none (computed on pixels)"
-PROBE = "none (logistic regression on the tokenizer's own features)"
+PIXELS = "no network: pixels"
+PROBE = "no network: logistic regression"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """PatchGAN with hinge loss (arXiv 1611.07004, as used by VQGAN, arXiv 2012.09841)."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +13,7 @@ class PatchGAN(nn.Module):
         super().__init__()
         widths = [filters * min(2**i, 8) for i in range(layers + 1)]
         stages: list[nn.Module] = [nn.Conv2d(3, filters, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for i, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (before, after) in enumerate(pairwise(widths)):
             stride = 1 if i == layers - 1 else 2
             stages += [nn.Conv2d(before, after, 4, stride, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
         self.net = nn.Sequential(*stages, nn.Conv2d(widths[-1], 1, 4, 1, 1))

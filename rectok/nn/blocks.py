@@ -72,7 +72,7 @@ class MlpBlock(nn.Module):
         self.mlp_norm = norm(width)
         self.mlp = SwiGLU(width)
 
-    def forward(self, x: Tensor, tables: Tables) -> Tensor:  # noqa: ARG002 - same call as Block
+    def forward(self, x: Tensor, tables: Tables) -> Tensor:
         """x [B, N, W] → [B, N, W]."""
         return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
 
