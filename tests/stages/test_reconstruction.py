@@ -27,7 +27,7 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     assert rebuilt.dtype == torch.uint8
     assert record.figures["psnr"] == pytest.approx(float(psnr(rebuilt, originals).mean()))
     assert record.protocol["images"] == 8
-    assert record.networks["psnr"].startswith("none")
+    assert record.networks["psnr"] == "no network: pixels"
     assert record.networks["rfid"] == "regnetx_002 (a stand-in)"
 
     # Eight originals in a row above their eight reconstructions.
