@@ -3,6 +3,7 @@
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
 from rectok.dit.config import DiTConfig
+from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.statistics import LatentStatistics
@@ -33,9 +34,10 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
     trained = training.fit(stage, params, section, objective, loader, inputs, world)
     summary = training.keep(stage, trained, model, model.config, section, world)
     if summary is not None:
-        with trained.ema.swapped():
-            generator = Generator(model.eval(), None, tokenizer.to(world.device), statistics, world.device)
-            sample_std = sample_preview(stage, generator)
+        # The weights just written, not the engine's: under ZeRO 3 no process can run that model alone.
+        written = load_dit(artifacts.stage_dir(stage)).to(world.device)
+        generator = Generator(written, None, tokenizer.to(world.device), statistics, world.device)
+        sample_std = sample_preview(stage, generator)
         artifacts.write_json(artifacts.summary_file(stage), {**summary, "sample_std": sample_std})
         training.finish(stage)
     world.barrier()

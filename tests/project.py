@@ -1,0 +1,72 @@
+"""A tiny project in a temporary folder: the digits preset cut down until every stage takes a second or two."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from rectok.params import Params, parse, preset_text
+
+BLOCKS = {"width": 16, "depth": 1, "heads": 2}
+SHORT = {"epochs": 2, "batch": 32, "micro_batch": 32, "checkpoint_every": 2, "log_every": 1}
+TINY: dict[str, Any] = {
+    "index.limit": 150,
+    "index.split": {"val": 0.2, "test": 0.3},
+    "image.size": 16,
+    "teacher.network.options": {"channels": [8, 8, 8, 16], "output_stride": 8},
+    "teacher.network.image_size": 16,
+    "teacher.training.epochs": 1,
+    "judge.network.name": "resnet10t",
+    "judge.network.options": {"channels": [8, 8, 16, 16]},
+    "judge.network.image_size": 32,
+    "judge.training.epochs": 1,
+    "tokenizer.sizes.patch": 4,
+    "tokenizer.sizes.channels": 4,
+    "tokenizer.sizes.encoder": BLOCKS,
+    "tokenizer.sizes.decoder": BLOCKS,
+    "tokenizer.sizes.semantic.transformer": BLOCKS,
+    "dit.sizes": {"encoder": BLOCKS, "head": BLOCKS},
+    "guide.sizes": {"encoder": BLOCKS, "head": BLOCKS},
+    "probe": {"times": [0.0, 0.5], "batch": 64, "regularisation": 1.0, "views": 1},
+    "generation.per_class": 4,
+    "generation.sampler.points": 3,
+    "nightly.per_class": 4,
+    # Nothing this small learns anything: the thresholds only let the run through.
+    "gates.index.min_per_class": 2,
+    "gates.index.max_imbalance": 10.0,
+    "gates.teacher.min_accuracy": 0.0,
+    "gates.judge.min_accuracy": 0.0,
+    "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
+    "gates.decoder.max_psnr_loss": 10.0,
+    "gates.statistics.min_std": 1e-6,
+    "gates.dit": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.guide": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
+    "gates.probe": {"at": 0.5, "min_accuracy": 0.0},
+    "gates.generation": {"min_accuracy": 0.0, "min_accuracy_guided": 0.0, "max_gfid": 1e6},
+    **{f"{stage}.training.{key}": value for stage in ("tokenizer", "decoder", "dit", "guide") for key, value in SHORT.items()},
+}
+
+
+def overridden(changes: dict[str, Any]) -> str:
+    """The tiny parameters with `changes` (dotted names) on top, as text."""
+    tree = YAML(typ="safe", pure=True).load(preset_text("digits"))
+    for name, value in {**TINY, **changes}.items():
+        section, *path = name.split(".")
+        parent, key = tree, section
+        for step in path:
+            parent, key = parent[key], step
+        assert key in parent, f"there is no parameter {name}"
+        parent[key] = value
+    return json.dumps(tree, indent=1)
+
+
+def write_params(folder: Path, changes: dict[str, Any] | None = None) -> Params:
+    """Write the tiny params.yaml into `folder` and return what it says."""
+    text = overridden(changes or {})
+    (folder / "params.yaml").write_text(text)
+    watched = folder / "data" / "raw"
+    watched.mkdir(parents=True, exist_ok=True)
+    (watched / "README.md").touch()
+    return parse(text, "params.yaml")

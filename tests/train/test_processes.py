@@ -1,0 +1,44 @@
+"""Two processes learn what one learns, for every ZeRO stage."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from tests.project import write_params
+from tests.train.project import finish, make, start
+
+pytestmark = pytest.mark.slow
+SETTINGS = {"dit.training.epochs": 4, "dit.training.micro_batch": 16}
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "data/dit/log.csv").open() as file:
+        return [float(row["total"]) for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
+    folder = tmp_path_factory.mktemp("processes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make(folder, SETTINGS)
+    finish(start(folder))
+    (folder / "data/dit").rename(folder / "alone")
+    with (folder / "alone/log.csv").open() as file:
+        return folder, [float(row["total"]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("zero_stage", [1, 2, 3])
+def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]], zero_stage: int) -> None:
+    folder, alone = trained
+    write_params(folder, {**SETTINGS, "dit.training.zero_stage": zero_stage, "machine.processes": 2})
+    finish(start(folder))
+    assert losses(folder) == pytest.approx(alone, rel=1e-4)
+    one, two = (load_file(folder / place / "model.safetensors") for place in ("alone", "data/dit"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert two[name] == pytest.approx(tensor, abs=1e-4), name
+    raw = load_file(folder / "data/dit/raw.safetensors")
+    assert any((raw[name] != two[name]).any() for name in raw), "the average was not gathered"

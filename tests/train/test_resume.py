@@ -1,0 +1,58 @@
+"""A training that is killed, or asked to stop, goes on to the very same weights."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.train.project import finish, make, start
+
+pytestmark = pytest.mark.slow
+STEPS = {"dit.training.epochs": 40, "dit.training.checkpoint_every": 5}
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two equal projects; the first has been trained without interruption."""
+    whole = tmp_path_factory.mktemp("whole")
+    before = Path.cwd()
+    os.chdir(whole)
+    try:
+        make(whole, STEPS)
+    finally:
+        os.chdir(before)
+    interrupted = tmp_path_factory.mktemp("interrupted") / "project"
+    shutil.copytree(whole, interrupted)
+    finish(start(whole))
+    return whole, interrupted
+
+
+def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("data/state/dit/*/step-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_training_ends_at_the_same_bytes(projects: tuple[Path, Path], number: signal.Signals) -> None:
+    whole, interrupted = projects
+    shutil.rmtree(interrupted / "data" / "dit", ignore_errors=True)
+    process = start(interrupted)
+    wait_for_checkpoint(interrupted, process)
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    if number != signal.SIGKILL:
+        assert "after its checkpoint; run it again to go on" in err
+    assert not (interrupted / "data" / "dit").exists()
+
+    finish(start(interrupted))
+    for name in ("model.safetensors", "raw.safetensors", "log.csv", "summary.json"):
+        assert (interrupted / "data/dit" / name).read_bytes() == (whole / "data/dit" / name).read_bytes(), name
+    assert not (interrupted / "data" / "state" / "dit").exists()
