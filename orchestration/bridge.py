@@ -101,20 +101,8 @@ def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: U
         return Ran()
     stage = launcher.repro(context, unit.stage)
     if stage.code:
-        raise _failure(stage)
+        raise stage.failure()
     return Ran(stage, launcher.repro(context, unit.gate) if unit.gate else None)
-
-
-def _failure(finished: Finished) -> Failure:
-    return Failure(
-        finished.reason,
-        metadata={
-            "command": " ".join(finished.command),
-            "exit code": finished.code,
-            "last lines": MetadataValue.md("```\n" + "\n".join(finished.lines[-40:]) + "\n```"),
-        },
-        allow_retries=False,
-    )
 
 
 def _result(root: Path, artefact: Artefact, unit: Unit, ran: Ran) -> MaterializeResult[None]:

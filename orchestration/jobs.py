@@ -6,7 +6,6 @@ from pathlib import Path
 from dagster import (
     AssetCheckEvaluation,
     AssetMaterialization,
-    Failure,
     JobDefinition,
     Nothing,
     OpExecutionContext,
@@ -33,17 +32,17 @@ def pipeline(graph: Graph, root: Path) -> JobDefinition:
     """
 
     @op(out=Out(Nothing), description="dvc repro, then an event for every artefact and every gate's result that is new")
-    def repro(context: OpExecutionContext, launcher: Launcher) -> Iterator[Event | Output[None]]:
+    def dvc_repro(context: OpExecutionContext, launcher: Launcher) -> Iterator[Event | Output[None]]:
         finished = launcher.repro(context)
         yield from materializations(context.instance, graph, root)
         yield from evaluations(context.instance, graph, root)
         if finished.code:
-            raise Failure(finished.reason, allow_retries=False)
+            raise finished.failure()
         yield Output(None)
 
     @job(name=PIPELINE, description="The whole of dvc.yaml in one run, as `dvc repro` does it")
     def whole() -> None:
-        repro()
+        dvc_repro()
 
     return whole
 
@@ -55,12 +54,12 @@ def verdicts(graph: Graph, root: Path) -> JobDefinition:
     """
 
     @op(out=Out(Nothing), description="An event for every gate's result that is new; it runs nothing")
-    def report(context: OpExecutionContext) -> Iterator[Event | Output[None]]:
+    def report_verdicts(context: OpExecutionContext) -> Iterator[Event | Output[None]]:
         yield from evaluations(context.instance, graph, root)
         yield Output(None)
 
     @job(name="verdicts", description="Report what gates found outside Dagster; the sensor `external` asks for it")
     def whole() -> None:
-        report()
+        report_verdicts()
 
     return whole

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typing import Any
 from dagster import (
     AssetExecutionContext,
     ConfigurableResource,
+    Failure,
+    MetadataValue,
     OpExecutionContext,
     PipesMessageHandler,
     PipesSession,
     PipesTempFileContextInjector,
     PipesTempFileMessageReader,
 )
+from dagster._core.definitions.metadata import RawMetadataValue
 from dagster._core.pipes.context import build_external_execution_context_data
 from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
@@ -30,6 +34,8 @@ Context = AssetExecutionContext | OpExecutionContext
 DVC = ("dvc", "--wait-for-lock")
 """Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
 BUSY = "is busy, it is being blocked by"
+KEPT_LINES, LAST_LINES = 1000, 40
+"""How many of a command's last lines are kept in memory, and how many of them a failure shows."""
 PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two attempts while another DVC process holds a file: the first, doubled each time, and the last."""
 
@@ -52,6 +58,21 @@ class Finished:
                     return line.removeprefix(prefix)
         return self.lines[-1] if self.lines else "it said nothing"
 
+    @property
+    def busy(self) -> bool:
+        """Whether it failed because another DVC process holds a file that it needs."""
+        return self.code != 0 and any(BUSY in line for line in self.lines)
+
+    def failure(self) -> Failure:
+        """What a run of Dagster says of it."""
+        last = "\n".join(self.lines[-LAST_LINES:])
+        shown: dict[str, RawMetadataValue] = {
+            "command": " ".join(self.command),
+            "exit code": self.code,
+            "last lines": MetadataValue.md(f"```\n{last}\n```"),
+        }
+        return Failure(self.reason, metadata=shown, allow_retries=False)
+
 
 class Launcher(ConfigurableResource[Any]):
     """Starts commands in the project, each in a process group of its own."""
@@ -70,14 +91,14 @@ class Launcher(ConfigurableResource[Any]):
         """What `dvc status` says of these stages: an empty mapping where all of them are up to date."""
         finished = self.run(context, (*DVC, "status", "--json", *stages), echo=False)
         if finished.code:
-            raise RuntimeError(f"dvc status failed: {finished.reason}")
-        status: Mapping[str, Any] = json.loads(finished.lines[-1])
+            raise finished.failure()
+        status: Mapping[str, Any] = json.loads(next(line for line in finished.lines if line.startswith("{")))
         return status
 
     def run(self, context: Context, command: Sequence[str], echo: bool = True) -> Finished:
         """Run `command` to its end; once more, and again, as long as another DVC process holds one of its files."""
         pause = PAUSE
-        while BUSY in "\n".join((finished := self._once(context, command, echo)).lines):
+        while (finished := self._once(context, command, echo)).busy:
             context.log.info(
                 f"another DVC process holds a file that {' '.join(command)} needs; trying again in {pause:.0f} s"
             )
@@ -101,14 +122,14 @@ class Launcher(ConfigurableResource[Any]):
 
 
 def _logged(context: Context, group: Group, echo: bool) -> list[str]:
-    lines = []
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
     for line in group.lines():
         lines.append(line)
         if echo and line.startswith(("ERROR", "rectok: ")):
             context.log.error(line)
         elif echo:
             context.log.info(line)
-    return lines
+    return list(lines)
 
 
 def _environment(session: PipesSession) -> dict[str, str]:

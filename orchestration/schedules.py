@@ -15,7 +15,6 @@ from dagster import (
     Config,
     DefaultScheduleStatus,
     Definitions,
-    Failure,
     JobDefinition,
     Nothing,
     OpExecutionContext,
@@ -83,11 +82,13 @@ def nightly(params: NightlyParams, root: Path, parents: Sequence[str], command: 
 
 def _job(root: Path, command: Sequence[str]) -> JobDefinition:
     @op(out=Out(Nothing), pool="accelerator", description=f"{' '.join(command)}, then its figures and what got worse")
-    def evaluate(context: OpExecutionContext, config: Night, launcher: Launcher) -> Iterator[Event | Output[None]]:
+    def evaluate_generator(
+        context: OpExecutionContext, config: Night, launcher: Launcher
+    ) -> Iterator[Event | Output[None]]:
         dated = ("--date", config.date) if config.date else ()
         finished = launcher.run(context, (*command, *dated))
         if finished.code:
-            raise Failure(finished.reason, allow_retries=False)
+            raise finished.failure()
         folder = root / stage_dir(NAME)
         yield AssetMaterialization(NAME, metadata=figures(root / LATEST) | pictures(folder.glob("*.png")))
         found = read_finding(root)
@@ -96,7 +97,7 @@ def _job(root: Path, command: Sequence[str]) -> JobDefinition:
 
     @job(name=NAME, description="Evaluate the current generator with the seeds of a date")
     def whole() -> None:
-        evaluate()
+        evaluate_generator()
 
     return whole
 
@@ -104,7 +105,7 @@ def _job(root: Path, command: Sequence[str]) -> JobDefinition:
 def _schedule(evaluation: JobDefinition, params: NightlyParams) -> ScheduleDefinition:
     def request(context: ScheduleEvaluationContext) -> RunRequest:
         date = context.scheduled_execution_time.date().isoformat()
-        return RunRequest(run_key=date, run_config=RunConfig(ops={"evaluate": Night(date=date)}))
+        return RunRequest(run_key=date, run_config=RunConfig(ops={"evaluate_generator": Night(date=date)}))
 
     return ScheduleDefinition(
         name=NAME,

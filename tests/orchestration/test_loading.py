@@ -42,7 +42,9 @@ def described(definitions: Definitions) -> dict[str, Any]:
 
 
 def test_everything_that_dagster_shows_is_as_in_the_snapshot(ours: Project) -> None:
-    found = described(build(ours.root))
+    definitions = build(ours.root)
+    Definitions.validate_loadable(definitions)
+    found = described(definitions)
     written = json.dumps(found, indent=1, sort_keys=True) + "\n"
     # After a deliberate change: delete snapshot.json, run this test twice, read the difference.
     if not SNAPSHOT.exists():

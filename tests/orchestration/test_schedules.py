@@ -43,7 +43,7 @@ def defined(root: Path, params: NightlyParams, program: str = EVALUATION) -> Def
 
 def run(definitions: Definitions, instance: DagsterInstance, date: str) -> object:
     job = definitions.resolve_job_def("nightly")
-    config = {"ops": {"evaluate": {"config": {"date": date}}}}
+    config = {"ops": {"evaluate_generator": {"config": {"date": date}}}}
     return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
 
 
@@ -55,7 +55,7 @@ def test_the_schedule_runs_by_itself_and_gives_the_date_that_it_stands_for(
     assert (schedule.cron_schedule, schedule.execution_timezone) == (params.cron, params.timezone)
     context = build_schedule_context(scheduled_execution_time=datetime(2026, 1, 31, 3, tzinfo=UTC))
     [request] = schedule.evaluate_tick(context).run_requests or []
-    assert request.run_config["ops"] == {"evaluate": {"config": {"date": "2026-01-31"}}}
+    assert request.run_config["ops"] == {"evaluate_generator": {"config": {"date": "2026-01-31"}}}
 
 
 @pytest.mark.parametrize("date, passed", [("2026-01-01", True), ("2026-01-02", False)])

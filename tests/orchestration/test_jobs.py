@@ -1,0 +1,52 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, ExecuteInProcessResult
+
+from orchestration.jobs import pipeline
+from orchestration.launcher import Launcher
+from orchestration.reading import load
+from tests.orchestration.project import Project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    (tmp_path / "instance").mkdir()
+    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+def run(project: Project, instance: DagsterInstance) -> ExecuteInProcessResult:
+    job = pipeline(load(project.root), project.root)
+    resources = {"launcher": Launcher(root=str(project.root))}
+    return job.execute_in_process(instance=instance, resources=resources, raise_on_error=False)
+
+
+def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
+    project: Project, instance: DagsterInstance
+) -> None:
+    def made(result: ExecuteInProcessResult) -> list[tuple[str, str | None]]:
+        events = [event.materialization for event in result.get_asset_materialization_events()]
+        return [(event.asset_key.to_user_string(), event.partition) for event in events]
+
+    def judged(result: ExecuteInProcessResult) -> dict[str, bool]:
+        found = result.get_asset_check_evaluations()
+        return {e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else ""): e.passed for e in found}
+
+    everything = run(project, instance)
+    assert everything.success and len(made(everything)) == 5 and all(judged(everything).values())
+    assert made(run(project, instance)) == []
+
+    project.rows("a", "bad1", "c", "d")
+    broken = run(project, instance)
+    assert not broken.success
+    assert made(broken) == [("index", None), ("shards", "00001")]
+    assert judged(broken) == {"index": True, "shards@00001": False}
+
+    project.rows("a", "b2", "c", "d")
+    mended = run(project, instance)
+    assert mended.success and judged(mended)["shards@00001"]
+    assert "Data and pipelines are up to date." in project.repro().stdout
