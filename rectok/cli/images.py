@@ -34,7 +34,7 @@ def sample(
     from rectok.evaluation.config import GuidanceConfig
     from rectok.evaluation.generator import load_generator
     from rectok.evaluation.metrics import to_uint8
-    from rectok.evaluation.pictures import grid, write_png
+    from rectok.evaluation.pictures import enlarged, grid, write_png
 
     wanted = GuidanceConfig(
         kind=kind.value, scale=guidance, low=params.generation.guidance.low, high=params.generation.guidance.high
@@ -42,7 +42,8 @@ def sample(
     seeds = torch.arange(seed, seed + count)
     labels = torch.full((count,), label)
     images = load_generator().sample(labels, seeds, params.generation.sampler, wanted if guidance != 1 else None)
-    write_png(out, grid(to_uint8(images, params.generation.rounding).cpu().numpy(), columns=round(count**0.5)))
+    pixels = enlarged(to_uint8(images, params.generation.rounding).cpu().numpy())
+    write_png(out, grid(pixels, columns=round(count**0.5)))
     typer.echo(f"wrote {count} images of class {_class_name(label)} to {out}")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rectok.cli.evaluating import nightly, summary
+from rectok.cli.images import reconstruct, sample
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
@@ -14,7 +15,7 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, summary, nightly):
+    for command in (init, sample, reconstruct, summary, nightly):
         app.command(rich_help_panel="For people")(command)
 
 
