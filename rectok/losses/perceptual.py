@@ -39,7 +39,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, config: PerceptualConfig, layers: Layers) -> None:
         super().__init__()
-        self.config = config
+        self.lpips_weight, self.logits_weight = config.lpips, config.logits
         self.lpips: LPIPS | None = None
         self.convnext: ConvNeXtLogits | None = None
         self.layers = layers
@@ -61,11 +61,11 @@ class PerceptualLoss(nn.Module):
         if self.lpips is None:
             distances = [feature_distance(*pair) for pair in _pairs(self.layers, images, targets)]
             return torch.stack(distances).mean()
-        loss = self.config.lpips * self.lpips(images, targets).mean()
+        loss = self.lpips_weight * self.lpips(images, targets).mean()
         if self.convnext is not None:
             ours, theirs = (self.convnext(x) for x in (images, targets))
-            loss = loss + self.config.logits * F.mse_loss(ours, theirs)
-        mean: Tensor = loss / (self.config.lpips + self.config.logits)
+            loss = loss + self.logits_weight * F.mse_loss(ours, theirs)
+        mean: Tensor = loss / (self.lpips_weight + self.logits_weight)
         return mean
 
 
