@@ -1,0 +1,86 @@
+"""Every declared parameter changes something: a whole tiny run reads them all, and the run's artefacts are there."""
+
+import importlib
+import shutil
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from PIL import Image
+
+from orchestration.schedules import nightly
+from rectok import artifacts
+from rectok.config import Config
+from rectok.errors import UserError
+from rectok.gates.running import run as run_gate
+from rectok.params import Params
+from rectok.storage.hashing import sha256_file
+from tests.project import write_params
+
+# Every library of the pipeline runs in this process; their warnings are not what is tested.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+ADVERSARY = {"weight": 0.1, "start": 0.0, "filters": 4, "layers": 1, "lr_per_256": 1e-4}
+
+
+def declared(model: type[Config]) -> Iterator[tuple[str, str]]:
+    """(class, field) of `model` and of every configuration inside it."""
+    for name, field in model.model_fields.items():
+        yield model.__name__, name
+        inner = field.annotation
+        for candidate in get_args(inner) if isinstance(inner, types.UnionType) else (inner,):
+            if isinstance(candidate, type) and issubclass(candidate, Config):
+                yield from declared(candidate)
+
+
+def run_everything(params: Params) -> None:
+    for stage in artifacts.STAGES:
+        run = importlib.import_module(f"rectok.stages.{stage}").run
+        for shard in params.index.shards if stage in artifacts.SHARDED else [None]:
+            run(params, *([shard] if shard else []))
+            run_gate(stage, params, shard)
+    importlib.import_module("rectok.stages.nightly").run(params, "2026-01-01")
+    nightly(params.nightly, Path.cwd(), ["generation"])
+
+
+def run_what_the_digits_do_not_need(folder: Path) -> None:
+    """Images in a folder of one's own, and networks whose weights come from a file."""
+    weights = folder / "weights.safetensors"
+    shutil.copy(artifacts.weights_file("teacher"), weights)
+    images = folder / "images"
+    for label in "ab":
+        (images / label).mkdir(parents=True)
+        for brightness in (60, 90, 120):
+            Image.new("RGB", (16, 16), (brightness, ord(label), 0)).save(images / label / f"{brightness}.png")
+    file = {"path": str(weights), "sha256": "0" * 64}
+    section = {"weight": 1.0, "lpips": 1.0, "logits": 0.0, "vgg": file, "lpips_heads": file, "convnext": file}
+    changes = {
+        "index.source": str(images),
+        "index.watch": str(images),
+        "teacher.network.weights": str(weights),
+        "teacher.network.sha256": sha256_file(weights),
+        "tokenizer.losses.perceptual": section,
+    }
+    params = write_params(folder, changes)
+    for stage in ("index", "teacher"):
+        importlib.import_module(f"rectok.stages.{stage}").run(params)
+    with pytest.raises(UserError, match="sha256"):
+        importlib.import_module("rectok.stages.tokenizer").run(params)
+
+
+def test_every_parameter_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = write_params(tmp_path, {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY})
+    read: set[tuple[str, str]] = set()
+    plain = Config.__getattribute__
+
+    def recording(self: Config, name: str) -> Any:
+        if name in type(self).model_fields:
+            read.add((type(self).__name__, name))
+        return plain(self, name)
+
+    monkeypatch.setattr(Config, "__getattribute__", recording)
+    run_everything(params)
+    run_what_the_digits_do_not_need(tmp_path)
+    assert not sorted(set(declared(Params)) - read)
