@@ -117,8 +117,7 @@ def test_an_unchanged_artefact_is_reported_with_its_stored_verdict_and_the_versi
 def test_a_training_streams_its_lines_and_reports_through_the_pipes(
     project: Project, make: Make, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = project.root / "params.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("epochs: 25", "epochs: 26"), encoding="utf-8")
+    project.change("tokenizer.training.epochs", 99)
     result = make("tokenizer")
     assert result.success
     [event] = result.get_asset_materialization_events()
@@ -141,8 +140,7 @@ def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: 
 
 def test_a_failed_stage_says_why_in_its_own_words(project: Project, make: Make) -> None:
     project.steps("many")  # type: ignore[arg-type]
-    path = project.root / "params.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("epochs: 25", "epochs: 26"), encoding="utf-8")
+    project.change("tokenizer.training.epochs", 99)
     result = make("tokenizer")
     assert not result.success and "failed to reproduce 'tokenizer'" in failure(result, "tokenizer")
     assert not versions(result) and not result.get_asset_check_evaluations()
@@ -153,8 +151,7 @@ def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, m
     work.write_text(
         work.read_text(encoding="utf-8").replace("def gate():", "def gate():\n    raise SystemError"), encoding="utf-8"
     )
-    path = project.root / "params.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("min_psnr: 22.0", "min_psnr: 23.0"), encoding="utf-8")
+    project.change("gates.tokenizer.min_psnr", 9.5)
     result = make("tokenizer")
     assert not result.success and not check(result).passed
     assert check(result).description == "gate@tokenizer left no report in data/checks/tokenizer.json"
@@ -163,8 +160,7 @@ def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, m
 def test_an_artefact_that_another_process_is_reading_is_waited_for(
     project: Project, make: Make, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = project.root / "params.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("epochs: 25", "epochs: 26"), encoding="utf-8")
+    project.change("tokenizer.training.epochs", 99)
     project.steps(60)
     training = subprocess.Popen(
         ("dvc", "repro", "--single-item", "tokenizer"), cwd=project.root, env=project.environment()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.orchestration.project import Project, make
+from tests.orchestration.project import make
 from tests.orchestration.server import Server, serving, waited
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -17,11 +17,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert project.repro().returncode == 0
     with serving(project) as server:
         yield server
-
-
-def train_longer(project: Project, epochs: int) -> None:
-    path = project.root / "params.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("epochs: 25", f"epochs: {epochs}", 1), encoding="utf-8")
 
 
 def test_the_sensor_reports_what_dvc_made_before(server: Server) -> None:
@@ -45,7 +40,7 @@ def test_the_sensor_reports_what_dvc_made_before(server: Server) -> None:
 
 def test_cancelling_a_run_stops_the_training_after_its_checkpoint_and_dvc_goes_on_from_there(server: Server) -> None:
     project = server.project
-    train_longer(project, 26)
+    project.change("tokenizer.training.epochs", 99)
     project.steps(2000)
     pid = project.root / "data" / "state" / "pid"
     pid.unlink()
