@@ -30,11 +30,15 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true in any process; all of them must ask at the same time."""
+        return self.largest(float(flag)) > 0
+
+    def largest(self, value: float) -> float:
+        """The largest of all processes' values; all of them must ask at the same time."""
         if self.size == 1:
-            return flag
-        shared = torch.tensor(float(flag), device=self.device)
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return bool(shared.item())
+        return float(shared.item())
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The average of `values` over processes."""
@@ -62,7 +66,7 @@ def launched(machine: MachineConfig, stage: str) -> bool:
 
     Raises UserError when a process failed.
     """
-    if LAUNCHED_BY in os.environ:
+    if "RANK" in os.environ:  # torchrun, DeepSpeed or SLURM started this process as one of several
         return False
     device = device_of(machine)
     count = machine.processes or (torch.cuda.device_count() if device == "cuda" else 1)
@@ -88,13 +92,13 @@ def join(machine: MachineConfig) -> World:
     """Join the process group (gloo on CPU, nccl on GPU), a group of one where nobody launched this process."""
     device = device_of(machine)
     os.environ["DS_ACCELERATOR"] = device
-    alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    for name, value in alone.items():
-        os.environ.setdefault(name, value)
-    rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it even where there is one process
+    rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
+    size = int(os.environ.get("WORLD_SIZE", "1"))
     if device == "cuda":
         torch.cuda.set_device(local)
         torch.backends.cuda.matmul.allow_tf32 = True
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=rank, world_size=size)
+        store = None if "RANK" in os.environ else dist.HashStore()
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", store=store, rank=rank, world_size=size)
     return World(rank, size, torch.device(device, local) if device == "cuda" else torch.device("cpu"))
