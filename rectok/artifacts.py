@@ -3,11 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from pydantic import ValidationError
+
+from rectok.config import Config
+from rectok.errors import UserError
 from rectok.files import write_text
 
 DATA = Path("data")
+C = TypeVar("C", bound=Config)
 
 STAGES = (
     "index", "shards", "teacher", "features", "judge", "tokenizer", "decoder", "latents", "statistics", "dit", "guide",
@@ -163,5 +168,17 @@ def write_json(path: Path, record: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parse the JSON file `path`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Parse the JSON file `path`. Raises UserError when it is damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged, for it is not JSON: {error}") from None
+
+
+def read_config(path: Path, kind: type[C]) -> C:
+    """The configuration that was written to `path` as JSON. Raises UserError when it is damaged."""
+    try:
+        return kind.model_validate_json(json.dumps(read_json(path)))  # JSON mode: a list is a tuple there
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None

@@ -29,7 +29,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if is_disk_full(error):
-            raise UserError(f"the disk is full while writing {path}; free some space and run the command again") from error
+            raise UserError(
+                f"the disk is full while writing {path}; free some space and run the command again"
+            ) from error
         raise
 
 

@@ -1,6 +1,7 @@
 """A tiny project in a temporary folder: the digits preset cut down until every stage takes a second or two."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +46,29 @@ TINY: dict[str, Any] = {
     "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
     "gates.probe": {"at": 0.5, "min_accuracy": 0.0},
     "gates.generation": {"min_accuracy": 0.0, "min_accuracy_guided": 0.0, "max_gfid": 1e6},
-    **{f"{stage}.training.{key}": value for stage in ("tokenizer", "decoder", "dit", "guide") for key, value in SHORT.items()},
+    **{
+        f"{stage}.training.{key}": value
+        for stage in ("tokenizer", "decoder", "dit", "guide")
+        for key, value in SHORT.items()
+    },
 }
+
+
+@lru_cache
+def _digits() -> str:
+    return json.dumps(YAML(typ="safe", pure=True).load(preset_text("digits")))
 
 
 def overridden(changes: dict[str, Any]) -> str:
     """The tiny parameters with `changes` (dotted names) on top, as text."""
-    tree = YAML(typ="safe", pure=True).load(preset_text("digits"))
+    tree = json.loads(_digits())
     for name, value in {**TINY, **changes}.items():
         section, *path = name.split(".")
         parent, key = tree, section
         for step in path:
             parent, key = parent[key], step
         assert key in parent, f"there is no parameter {name}"
-        parent[key] = value
+        parent[key] = json.loads(json.dumps(value))  # shared by no other section
     return json.dumps(tree, indent=1)
 
 

@@ -121,6 +121,7 @@ class TensorFile:
 
     def _open(self) -> Any:
         if self._handle is None:
+            self.path.stat()  # its FileNotFoundError names the file, that of safetensors does not
             try:
                 self._handle = safe_open(self.path, framework="numpy")
             except SafetensorError as error:

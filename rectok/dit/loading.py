@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rectok.artifacts import read_json
+from rectok.artifacts import read_config
 from rectok.dit.config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.nn.weights import load_weights
@@ -10,6 +10,6 @@ from rectok.nn.weights import load_weights
 
 def load_dit(folder: Path) -> DiTDH:
     """The generator kept in `folder`, frozen and in eval mode."""
-    model = DiTDH(DiTConfig.model_validate(read_json(folder / "config.json")))
+    model = DiTDH(read_config(folder / "config.json", DiTConfig))
     load_weights(model, folder / "model.safetensors")
     return model.eval().requires_grad_(False)

@@ -69,7 +69,7 @@ def dit_key(published: str, encoder_depth: int) -> str:
     if block:
         number = int(block[1])
         part, index = ("encoder", number) if number < encoder_depth else ("head", number - encoder_depth)
-        published = f"{part}.{index}.{published[block.end():]}"
+        published = f"{part}.{index}.{published[block.end() :]}"
     return _renamed(published, DIT + BLOCK)
 
 
@@ -90,7 +90,9 @@ def load_dit_weights(model: DiTDH, published: Mapping[str, Tensor]) -> None:
 
 def _same_table(key: str, theirs: Tensor, ours: Tensor) -> None:
     if theirs.shape != ours.shape or not torch.allclose(theirs, ours, atol=1e-4):
-        raise UserError(f"the checkpoint's table {key} is not the one this model computes; was it made with another grid?")
+        raise UserError(
+            f"the checkpoint's table {key} is not the one this model computes; was it made with another grid?"
+        )
 
 
 def _load(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -25,6 +25,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def read_weights(path: Path, name: str) -> dict[str, Tensor]:
     """The tensors of `path`, which errors call `name`. Raises UserError when it is not a whole safetensors file."""
+    path.stat()  # its FileNotFoundError names the file, that of safetensors does not
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -6,16 +6,27 @@ import types
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rectok.errors import UserError
 from rectok.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that a message repeats."""
+WRONG_LENGTH = {"missing": "few", "too_long": "many"}
+WORDS = {
+    "an object": "a section",
+    "a valid array": "a list",
+    "a valid string": "text",
+    "a valid integer": "a whole number",
+    "a valid number": "a finite number",
+    "a valid boolean": "true or false",
+}
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -24,6 +35,8 @@ def load(path: Path = PARAMS_FILE) -> Params:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; write it with `rectok init digits`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
     return parse(text, str(path))
 
 
@@ -32,14 +45,18 @@ def parse(text: str, name: str) -> Params:
     try:
         tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"{name} must hold a mapping of sections, not {type(tree).__name__}")
+        raise UserError(f"{name} is not valid YAML{_place(error)}") from None
     try:
         # JSON mode keeps types strict, yet lets a YAML list become a tuple and a whole number a float.
-        return Params.model_validate_json(json.dumps(tree))
+        text = json.dumps(tree)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} may hold sections, lists, text, numbers, true and false only: {error}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{name} must hold a mapping of sections such as `seed: 0`, not {_shown(tree)}")
+    try:
+        return Params.model_validate_json(text)
     except ValidationError as error:
-        raise UserError(f"{name}: {_sentence(error)}") from None
+        raise UserError(f"{name}: {_sentence(error, tree)}") from None
 
 
 def preset_names() -> list[str]:
@@ -58,16 +75,55 @@ def _presets() -> Traversable:
     return resources.files("rectok.params") / "presets"
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+def _place(error: YAMLError) -> str:
+    """Where and what, without the excerpt that ruamel adds."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        return f" in line {error.problem_mark.line + 1}: {error.problem}"
+    return f": {' '.join(str(error).split())}"
+
+
+def _sentence(error: ValidationError, tree: dict[str, Any]) -> str:
+    # A misspelt name is missing under its right one too; the misspelling is what to show.
+    first = next((e for e in error.errors() if e["type"] == "extra_forbidden"), error.errors()[0])
+    loc = first["loc"]
     if first["type"] == "extra_forbidden":
-        return f"unknown parameter {key}; {_nearest(key, field_names(Params))}"
-    if first["type"] == "missing":
-        return f"parameter {key} is missing"
-    if first["type"] == "value_error":
-        return f"{key + ': ' if key else ''}{first['ctx']['error']}"
-    return f"parameter {key} is {first['input']!r}, but it must satisfy: {first['msg'].lower()}"
+        name = ".".join(map(str, loc))
+        return f"unknown parameter {name}; {_nearest(name, field_names(Params))}"
+    if first["type"] == "missing" and isinstance(loc[-1], str):
+        return f"parameter {'.'.join(map(str, loc))} is missing"
+    if first["type"] == "value_error":  # raised by a validator of ours, whose sentence begins with a field's name
+        return ".".join([*map(str, loc), str(first["ctx"]["error"])])
+    key = _written(loc, tree)
+    if first["type"] in ("missing", "too_long"):
+        return f"parameter {key} is {_shown(first['input'])}, which has too {WRONG_LENGTH[first['type']]} values"
+    wishes = [_wish(other["msg"]) for other in error.errors() if _written(other["loc"], tree) == key]
+    return f"parameter {key} is {_shown(first['input'])}, but must be {' or '.join(dict.fromkeys(wishes))}"
+
+
+def _written(loc: tuple[int | str, ...], tree: Any) -> str:
+    """The dotted name as far as it stands in the file: pydantic adds the names of a union's members."""
+    found = []
+    for part in loc:
+        try:
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        found.append(str(part))
+    return ".".join(found)
+
+
+def _wish(message: str) -> str:
+    """pydantic's words about a value, in those of YAML."""
+    words = message.removeprefix("Input should be ")
+    for theirs, ours in WORDS.items():
+        words = words.replace(theirs, ours)
+    return words
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in YAML; long ones cut short."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _nearest(name: str, valid: list[str]) -> str:

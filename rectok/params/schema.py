@@ -97,7 +97,28 @@ class Params(Config):
         return self
 
     @model_validator(mode="after")
+    def _adversary_sees_a_patch(self) -> Self:
+        for stage, losses in (("tokenizer", self.tokenizer.losses), ("decoder", self.decoder.losses)):
+            layers = losses.adversary.layers
+            if losses.adversary.weight and self.image.size < 3 * 2**layers:
+                raise ValueError(
+                    f"{stage}.losses.adversary.layers {layers} need images of at least {3 * 2**layers} pixels, "
+                    f"but image.size is {self.image.size}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _probe_is_gated_where_it_looks(self) -> Self:
+        if self.gates.probe.at not in self.probe.times:
+            raise ValueError(
+                f"gates.probe.at {self.gates.probe.at} must be one of probe.times {list(self.probe.times)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _judge_is_not_the_teacher(self) -> Self:
         if self.judge.network == self.teacher.network:
-            raise ValueError("judge.network must differ from teacher.network: a metric must not share what was distilled")
+            raise ValueError(
+                "judge.network must differ from teacher.network: a metric must not share what was distilled"
+            )
         return self

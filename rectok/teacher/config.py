@@ -32,6 +32,12 @@ class NetworkConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _divides_by_its_deviation(self) -> Self:
+        if any(value <= 0 for value in self.std):
+            raise ValueError(f"std {list(self.std)} must be above 0")
+        return self
+
 
 class ClassifierTraining(Config):
     """How a stand-in teacher or judge is trained on the train split (AdamW, one-cycle)."""

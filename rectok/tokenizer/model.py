@@ -24,7 +24,9 @@ class Trunk(nn.Module):
         super().__init__()
         self.position = nn.Parameter(torch.empty(1, grid * grid, config.width))
         self.norm_in = norm(config.width)
-        blocks = [Block(config.width, config.heads) if attention else MlpBlock(config.width) for _ in range(config.depth)]
+        blocks = [
+            Block(config.width, config.heads) if attention else MlpBlock(config.width) for _ in range(config.depth)
+        ]
         self.blocks = nn.ModuleList(blocks)
         self.norm_out = norm(config.width)
         self.rotary = Rotary(tokenizer_angles(config.head_width, grid))

@@ -40,6 +40,12 @@ class TrainingConfig(Config):
             raise ValueError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
         return self
 
+    @model_validator(mode="after")
+    def _averages_forget(self) -> Self:
+        if any(not 0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas {list(self.betas)} must lie in [0, 1)")
+        return self
+
 
 class MachineConfig(Config):
     """Where training runs. Nothing here changes what is learnt, so no stage depends on it.

@@ -21,6 +21,10 @@ class EMA:
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.average, [held(p).float() for p in self.parameters], 1 - decay)
 
+    def finite(self) -> bool:
+        """Whether no average has become NaN or infinite, as it does where a weight has."""
+        return all(bool(torch.isfinite(average).all()) for average in self.average)
+
     @contextmanager
     def swapped(self) -> Iterator[None]:
         """Inside, the module holds the averages; afterwards its own weights again."""

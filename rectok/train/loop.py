@@ -56,10 +56,21 @@ class Stopped(UserError):
     """The run was asked to stop and has written its checkpoint."""
 
 
+class NotFinite(UserError):
+    """Training has blown up; what was saved before is whole."""
+
+    def __init__(self, stage: str, what: str, step: int) -> None:
+        super().__init__(
+            f"{stage}: the {what} is not a finite number at step {step}; the last good checkpoint stays in data/state/{stage}, "
+            f"and lower values of {stage}.training.lr_per_256 or clip start it anew"
+        )
+
+
 class Meter:
     """Sums the parts of the loss on the device, and remembers the first step that was not finite; no sync until asked."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, name: str, world: World) -> None:
+        self.name = name
         self.world = world
         self.sums: dict[str, Tensor] = {}
         self.count = 0
@@ -78,12 +89,9 @@ class Meter:
         names = list(self.sums)
         stacked = torch.stack([self.sums[name] for name in names]) / self.count
         values = self.world.mean(stacked).tolist()
-        bad = int(self.bad_step.item())
-        if self.world.any(bad >= 0):
-            raise UserError(
-                f"the loss is not a finite number at step {bad}; the last good checkpoint is kept, so lower lr_per_256 or "
-                "raise clip, and run the command again"
-            )
+        bad = int(self.world.largest(self.bad_step.item()))
+        if bad >= 0:
+            raise NotFinite(self.name, "loss", bad)
         self.sums, self.count = {}, 0
         return dict(zip(names, values, strict=True))
 
@@ -102,7 +110,7 @@ def train(job: Job) -> Trained:
     job.checkpoints.restore(state)
 
     engine.train()
-    meter = Meter(world)
+    meter = Meter(job.name, world)
     accumulation = config.batch // config.micro_batch
     batches = job.loader.iterate(state.step, job.steps)
     with reporting(job.name, state.step, job.steps, world.first) as reporter, _stop_on_signals() as asked:
@@ -119,17 +127,19 @@ def train(job: Job) -> Trained:
                 engine.step()
                 if job.adversary and fake is not None and isinstance(batch, ImageBatch):
                     parts |= job.adversary.learn(batch.image, fake.detach(), share)
-                meter.add(state.step, loss, parts)
+                meter.add(state.step + 1, loss, parts)
             state.ema.update(state.step)
             state.step += 1
 
-            # Log, then checkpoint; a checkpoint follows a finite log, so that a bad step is never kept.
+            # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
             last = state.step == job.steps
             checkpoint_due = state.step % config.checkpoint_every == 0
             stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(asked.signal != 0)
             if state.step % config.log_every == 0 or checkpoint_due or stop or last:
                 _log(job, state, meter.read(), clock.rate(state.step), reporter)
             if checkpoint_due or stop or last:
+                if world.any(not state.ema.finite()):
+                    raise NotFinite(job.name, "average of the weights", state.step)
                 job.checkpoints.save(state)
             if stop and not last:
                 raise Stopped(
