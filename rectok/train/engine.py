@@ -31,7 +31,6 @@ def build(
         optimizer=optimizer,
         lr_scheduler=scheduler,
         config=_config(config, world, zero_stage),
-        dist_init_required=True,
     )
     return engine
 
