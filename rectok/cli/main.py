@@ -66,7 +66,7 @@ def main() -> None:
         if error.filename is None or not Path(error.filename).is_relative_to(artifacts.DATA):
             raise
         _fail(f"{error.filename} is missing; `dvc repro` makes it")
-    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         _fail(f"{error.filename} cannot be used: {str(error.strerror).lower()}")
     except OSError as error:
         if not is_disk_full(error):

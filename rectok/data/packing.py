@@ -110,5 +110,7 @@ class PackedShard:
         """uint8 RGB [H, W, 3]. Raises UserError naming shard, row and key when the row does not decode."""
         try:
             return decode_png(self.stored(row))
+        except FileNotFoundError:
+            raise
         except DAMAGE as error:
             raise UserError(f"{self.path} is damaged in row {row} (key {self.keys[row]}): {error}") from None

@@ -104,8 +104,12 @@ class TensorFile:
         return sorted(self._open().keys())
 
     def whole(self, name: str) -> NDArray[Any]:
-        """A whole tensor."""
-        tensor: NDArray[Any] = self._open().get_tensor(name)
+        """A whole tensor. Raises UserError when the file has none of that name."""
+        handle = self._open()
+        try:
+            tensor: NDArray[Any] = handle.get_tensor(name)
+        except SafetensorError as error:
+            raise UserError(f"{self.path} is damaged: {error}") from None
         return tensor
 
     def row(self, name: str, row: int, flipped: bool) -> NDArray[Any]:

@@ -1,17 +1,20 @@
 """From labels and seeds to images: DiT^DH, guidance, ODE solver, tokenizer decoder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rectok import flow
 from rectok.artifacts import stage_dir
+from rectok.dit.config import DiTConfig
 from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH, to_tokens
 from rectok.errors import UserError
 from rectok.evaluation.config import GuidanceConfig, SamplerConfig
 from rectok.evaluation.statistics import LatentStatistics
+from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, to_unit
 
@@ -64,11 +67,27 @@ class Generator:
 
 
 def load_generator() -> Generator:
-    """The generator of data/dit, data/guide, data/decoder and data/statistics, on a GPU where there is one."""
+    """The generator of data/dit, data/guide, data/decoder and data/statistics, on a GPU where there is one.
+
+    Raises UserError where they are not of the same sizes.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     guide = load_dit(stage_dir("guide")).to(device) if stage_dir("guide").exists() else None
     tokenizer = load_tokenizer(stage_dir("decoder")).to(device)
-    return Generator(load_dit(stage_dir("dit")).to(device), guide, tokenizer, LatentStatistics.load(), device)
+    dit = load_dit(stage_dir("dit")).to(device)
+    for name, model in (("dit", dit), ("guide", guide)):
+        if model is not None:
+            _check_fit(stage_dir(name), model.config, tokenizer.config)
+    return Generator(dit, guide, tokenizer, LatentStatistics.load(), device)
+
+
+def _check_fit(folder: Path, dit: DiTConfig, tokenizer: TokenizerConfig) -> None:
+    theirs, ours = (dit.channels, dit.grid), (tokenizer.sizes.channels, tokenizer.grid)
+    if theirs != ours:
+        raise UserError(
+            f"{folder} makes latents of {theirs[0]} channels on a side of {theirs[1]} tokens, but {stage_dir('decoder')} "
+            f"reads {ours[0]} channels on {ours[1]}; `dvc repro` trains them for each other"
+        )
 
 
 def seeded_noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:

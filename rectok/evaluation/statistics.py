@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rectok.artifacts import read_json, stage_dir
+from rectok.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,14 @@ class LatentStatistics:
 
     @classmethod
     def load(cls) -> "LatentStatistics":
-        """Read data/statistics."""
-        record = read_json(stage_dir("statistics") / "statistics.json")
-        values = {name: torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std")}
-        return cls(values["mean"], values["std"], record["tokenizer"])
+        """Read data/statistics. Raises UserError when it is damaged."""
+        path = stage_dir("statistics") / "statistics.json"
+        record = read_json(path)
+        try:
+            mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))
+            return cls(mean, std, record["tokenizer"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged: it lacks {error}") from None
 
     def normalise(self, z: Tensor) -> Tensor:
         """(z − mean) / std for tokens [..., C]."""
