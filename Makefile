@@ -12,10 +12,10 @@ demo: $(STAMP)  ## the whole pipeline on real digits: images in, evaluated gener
 	rectok summary --text
 
 test: $(STAMP) lint  ## linters, types, import contracts and every test
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
 
 quick: $(STAMP)  ## unit tests only
-	pytest -m "not slow"
+	OMP_NUM_THREADS=1 pytest -m "not slow"
 
 lint: $(STAMP)
 	ruff format --check .

@@ -99,6 +99,6 @@ def join(machine: MachineConfig) -> World:
         torch.cuda.set_device(local)
         torch.backends.cuda.matmul.allow_tf32 = True
     if not dist.is_initialized():
-        store = None if "RANK" in os.environ else dist.HashStore()
+        store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group("nccl" if device == "cuda" else "gloo", store=store, rank=rank, world_size=size)
     return World(rank, size, torch.device(device, local) if device == "cuda" else torch.device("cpu"))
