@@ -1,0 +1,114 @@
+"""A checkpoint is whole or not there, and belongs to one set of parameters and inputs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rectok.errors import UserError
+from rectok.train.checkpoint import Checkpoints, State
+from rectok.train.ema import EMA
+from rectok.train.world import World
+
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+class Engine:
+    """Keeps a module's weights as DeepSpeed's engine does, in a folder and tag of its own."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def save_checkpoint(self, folder: str, tag: str) -> None:
+        (Path(folder) / tag).mkdir(parents=True)
+        torch.save(self.module.state_dict(), Path(folder) / tag / "weights.pt")
+
+    def load_checkpoint(self, folder: str, tag: str) -> None:
+        self.module.load_state_dict(torch.load(Path(folder) / tag / "weights.pt", weights_only=True))
+
+
+class FullDisk(Engine):
+    """Writes something, and then there is no space."""
+
+    def save_checkpoint(self, folder: str, tag: str) -> None:
+        super().save_checkpoint(folder, tag)
+        raise OSError(28, "No space left on device")
+
+
+def state(step: int, engine: type[Engine] = Engine) -> Any:
+    module = nn.Linear(3, 2)
+    return State({"model": engine(module)}, EMA(module, 0.9), step, [{"step": float(step)}])
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    saved, restored = state(7), state(0)
+    torch.manual_seed(5)
+    checkpoints.save(saved)
+    expected = torch.rand(3)
+    assert checkpoints.restore(restored)
+    assert (restored.step, restored.rows) == (7, [{"step": 7.0}])
+    assert torch.equal(torch.rand(3), expected), "the random state differs"
+    for mine, theirs in zip(restored.ema.average, saved.ema.average, strict=True):
+        assert torch.equal(mine, theirs)
+    mine, theirs = (s.engines["model"].module.weight for s in (restored, saved))
+    assert torch.equal(mine, theirs)
+
+
+def test_nothing_to_restore(tmp_path: Path) -> None:
+    found = state(0)
+    assert not Checkpoints(tmp_path, "a", ALONE).restore(found)
+    assert found.step == 0
+
+
+def test_only_the_newest_is_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    for step in (9, 10):
+        checkpoints.save(state(step))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000010"]
+
+
+def test_a_partial_folder_is_never_taken_for_whole(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    (tmp_path / "a" / "partial" / "model").mkdir(parents=True)
+    (tmp_path / "a" / "step-5").mkdir()
+    assert checkpoints.latest() == tmp_path / "a" / "step-000000004"
+    checkpoints.save(state(6))
+    assert checkpoints.latest() == tmp_path / "a" / "step-000000006"
+    assert not (tmp_path / "a" / "partial").exists()
+
+
+def test_a_full_disk_keeps_the_one_before(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    with pytest.raises(UserError, match=r"the disk is full while writing checkpoint .*step-000000005; the one before"):
+        checkpoints.save(state(5, FullDisk))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000004"]
+    assert checkpoints.restore(state(0))
+
+
+def test_other_parameters_remove_the_state(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "a", ALONE).save(state(4))
+    other = Checkpoints(tmp_path, "b", ALONE)
+    assert other.latest() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    (tmp_path / "a" / "step-000000004" / "rank-1.pt").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"written by 2 processes and cannot continue with 1; set machine\.processes to 2"
+    ):
+        checkpoints.restore(state(0))
+
+
+def test_a_finished_training_leaves_nothing(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    checkpoints.remove()
+    assert list(tmp_path.iterdir()) == []

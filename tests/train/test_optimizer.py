@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from rectok.dit.config import DiTConfig
+from rectok.dit.model import DiTDH
+from rectok.params import parse
+from rectok.tokenizer.model import Tokenizer
+from rectok.train.optimizer import adamw
+from tests.project import overridden
+from tests.tokenizer.test_model import config
+
+PARAMS = parse(overridden({"tokenizer.training.weight_decay": 0.1}), "params.yaml")
+TRAINING = PARAMS.tokenizer.training
+
+
+def decayed(module: torch.nn.Module) -> tuple[set[str], set[str]]:
+    """Names of the parameters that decay, and of the others that are trained."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    groups = adamw(module, TRAINING).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    found = [{names[id(parameter)] for parameter in group["params"]} for group in groups]
+    return found[0], found[1]
+
+
+def test_matrices_decay_and_vectors_tokens_and_positions_do_not() -> None:
+    model = Tokenizer(config())
+    yes, no = decayed(model)
+    assert yes | no == {name for name, _ in model.named_parameters()} and not yes & no
+    assert all(name.endswith("weight") for name in yes)
+    assert {"encoder.trunk.position", "decoder.mask_token"} <= no
+    assert all(p.ndim > 1 for name, p in model.named_parameters() if name in yes)
+
+
+def test_the_label_embedding_does_not_decay() -> None:
+    yes, no = decayed(DiTDH(DiTConfig(grid=2, channels=3, classes=4, sizes=PARAMS.dit.sizes)))
+    assert "label.weight" in no and "final.out.weight" in yes
+
+
+def test_what_is_frozen_is_not_optimised() -> None:
+    model = Tokenizer(config())
+    model.encoder.requires_grad_(False)
+    assert not any(name.startswith("encoder.") for names in decayed(model) for name in names)
+
+
+def test_the_learning_rate_scales_with_the_batch() -> None:
+    module = torch.nn.Linear(2, 2)
+    assert adamw(module, TRAINING).param_groups[0]["lr"] == pytest.approx(TRAINING.lr_per_256 * 32 / 256)
+    assert adamw(module, TRAINING, 1e-2).param_groups[0]["lr"] == pytest.approx(1e-2 * 32 / 256)
+    assert adamw(module, TRAINING).param_groups[0]["betas"] == TRAINING.betas

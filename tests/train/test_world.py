@@ -1,0 +1,56 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+
+from rectok.errors import UserError
+from rectok.params import parse
+from rectok.train.config import MachineConfig
+from rectok.train.world import World, device_of, launched
+from tests.project import overridden
+
+CPU = torch.device("cpu")
+
+
+def machine(**changes: object) -> MachineConfig:
+    return parse(overridden({f"machine.{name}": value for name, value in changes.items()}), "params.yaml").machine
+
+
+def test_one_process_is_its_own_world() -> None:
+    world = World(0, 1, CPU)
+    assert world.first and world.any(True) and not world.any(False)
+    assert world.largest(-1.0) == -1.0
+    assert torch.equal(world.mean(torch.tensor([2.0])), torch.tensor([2.0]))
+    world.barrier()
+    assert not World(1, 2, CPU).first
+
+
+def together(rank: int, store: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    world = World(rank, 2, CPU)
+    assert world.any(rank == 1) and not world.any(False)
+    assert world.largest([-1.0, 2.0**40 + 1][rank]) == 2.0**40 + 1
+    assert world.mean(torch.tensor([float(rank)])).item() == 0.5
+    world.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_agree(tmp_path: Path) -> None:
+    multiprocessing.spawn(together, args=(str(tmp_path / "store"),), nprocs=2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
+def test_a_gpu_that_is_not_there_is_told() -> None:
+    assert device_of(machine(device="auto")) == "cpu"
+    with pytest.raises(UserError, match=r"machine\.device is cuda, but no GPU is visible here; use auto or cpu"):
+        device_of(machine(device="cuda"))
+
+
+@pytest.mark.skipif("RANK" in os.environ, reason="a launcher started these tests")
+def test_one_process_does_the_work_itself() -> None:
+    assert not launched(machine(device="cpu", processes=1), "dit")
+    assert not launched(machine(device="cpu", processes=0), "dit")
