@@ -1,5 +1,6 @@
 """`rectok sample` and `rectok reconstruct`: pictures on demand."""
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +55,9 @@ def reconstruct(
     """Encode and decode images; each PNG shows the cropped original beside its reconstruction."""
     params = load()
     _need(artifacts.weights_file("decoder"))
+    twice = [name for name, count in Counter(path.stem for path in files).items() if count > 1]
+    if twice:
+        raise UserError(f"two of the files would both become {twice[0]}.png; rename one")
     import torch
 
     from rectok.data.images import BadImage, prepare
