@@ -15,6 +15,8 @@ from rectok.train.ema import EMA
 from rectok.train.world import World
 
 STEP = re.compile(r"step-(\d{9})")
+FAILED_WRITE = ("PytorchStreamWriter", "iostream error", "unexpected pos")
+"""How torch.save words a write that the system refused; it does not pass on why."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Checkpoints:
             self._write(state, partial)
         except (OSError, RuntimeError) as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if is_disk_full(error) or "PytorchStreamWriter" in str(error):
+            if is_disk_full(error) or any(words in str(error) for words in FAILED_WRITE):
                 raise UserError(
                     f"the disk is full while writing checkpoint {whole}; the one before it is kept, free some space and "
                     "run the command again"

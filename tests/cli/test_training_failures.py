@@ -70,7 +70,7 @@ def test_a_second_run_is_refused_and_the_first_goes_on(project: Path) -> None:
 
 @pytest.fixture
 def small_disk(project: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A disk of a few hundred kilobytes at the folder that the test names."""
+    """A disk of so many kilobytes at the folder that the test names."""
     place = project / "data" / request.param[0]
     place.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_no_half_written_artefact(project: Path, small_disk: 
     assert list(small_disk.iterdir()) == []
 
 
-@pytest.mark.parametrize("small_disk", [("state", 900)], indirect=True)
+@pytest.mark.parametrize("small_disk", [("state", 4000)], indirect=True)
 def test_a_full_disk_keeps_the_checkpoint_before(project: Path, small_disk: Path) -> None:
     write_params(project, {**LONG, "dit.training.epochs": 120, "dit.training.checkpoint_every": 2})
     process = start(project)
