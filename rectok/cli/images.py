@@ -36,13 +36,16 @@ def sample(
     from rectok.evaluation.generator import load_generator
     from rectok.evaluation.metrics import to_uint8
     from rectok.evaluation.pictures import enlarged, grid, write_png
+    from rectok.train.world import device_of
 
     wanted = GuidanceConfig(
         kind=kind.value, scale=guidance, low=params.generation.guidance.low, high=params.generation.guidance.high
     )
     seeds = torch.arange(seed, seed + count)
     labels = torch.full((count,), label)
-    images = load_generator().sample(labels, seeds, params.generation.sampler, wanted if guidance != 1 else None)
+    images = load_generator(torch.device(device_of(params.machine))).sample(
+        labels, seeds, params.generation.sampler, wanted if guidance != 1 else None
+    )
     pixels = enlarged(to_uint8(images, params.generation.rounding).cpu().numpy())
     write_png(out, grid(pixels, columns=round(count**0.5)))
     typer.echo(f"wrote {count} images of class {_class_name(label)} to {out}")
@@ -66,15 +69,16 @@ def reconstruct(
     from rectok.tokenizer.loading import load_tokenizer
     from rectok.tokenizer.model import from_bytes, split_moments, to_unit
 
+    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
+    wanted = params.image.model_copy(update={"size": tokenizer.config.image_size})
     originals = []
     for path in files:
         try:
-            originals.append(torch.from_numpy(prepare(path.read_bytes(), params.image).transpose(2, 0, 1).copy()))
+            originals.append(torch.from_numpy(prepare(path.read_bytes(), wanted).transpose(2, 0, 1).copy()))
         except FileNotFoundError:
             raise UserError(f"{path} does not exist") from None
         except BadImage as bad:
             raise UserError(f"{path} cannot be used: {bad}") from None
-    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
     with torch.no_grad():
         for path, original in zip(files, originals, strict=True):
             mean, _ = split_moments(tokenizer.encode(from_bytes(original[None])))

@@ -30,7 +30,7 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
 @contextmanager
 def exclusive(stage: str, shard: str | None = None) -> Iterator[None]:
     """Hold the stage's lock file, which the system frees when the process ends. Raises UserError if another run has it."""
-    if "RECTOK_LAUNCHED_BY" in os.environ or os.environ.get("RANK", "0") != "0":  # the run's first process holds it
+    if "RANK" in os.environ:  # one of several processes: the command that launched them holds the lock
         yield
         return
     path = artifacts.DATA / "state" / "locks" / (f"{stage}@{shard}" if shard else stage)

@@ -1,5 +1,6 @@
 """A deterministic, resumable loader: what a step sees follows from its number and the seed alone."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -85,6 +86,7 @@ class TrainingLoader:
             batch_size=None,
             sampler=wanted,
             num_workers=self.workers,
+            worker_init_fn=_outlive_signals,
             prefetch_factor=4,
             pin_memory=torch.cuda.is_available(),
         )
@@ -96,6 +98,12 @@ class TrainingLoader:
         first = number * self.micro_batch + self.rank * size
         positions, flipped = zip(*(self.order.sample(i) for i in range(first, first + size)), strict=True)
         return self.dataset.batch(positions, flipped)
+
+
+def _outlive_signals(_: int) -> None:
+    """A worker must not die of the signal that asks its parent for a checkpoint; it ends with its parent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _MicroBatches(Dataset[Batch]):

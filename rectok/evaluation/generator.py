@@ -66,12 +66,11 @@ class Generator:
         return flow.guided(without, with_label, guidance.scale)
 
 
-def load_generator() -> Generator:
-    """The generator of data/dit, data/guide, data/decoder and data/statistics, on a GPU where there is one.
+def load_generator(device: torch.device) -> Generator:
+    """The generator of data/dit, data/guide, data/decoder and data/statistics, on `device`.
 
     Raises UserError where they are not of the same sizes.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     guide = load_dit(stage_dir("guide")).to(device) if stage_dir("guide").exists() else None
     tokenizer = load_tokenizer(stage_dir("decoder")).to(device)
     dit = load_dit(stage_dir("dit")).to(device)

@@ -1,40 +1,65 @@
-"""How good a freshly trained tokenizer or generator is, for its gate and its preview."""
+"""How good a freshly trained tokenizer is, for its gate and its preview."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rectok.data.dataset import ImageDataset
+from rectok.data.welford import Welford
 from rectok.evaluation.metrics import psnr, to_uint8
 from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
+
+SHOWN = 20
+"""Originals and reconstructions kept for the preview."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Figures of a tokenizer on held-out images: PSNR in dB, cosine to the teacher, channel stds of posterior means."""
+    """Figures of a tokenizer on held-out images: PSNR in dB, cosine to the teacher, channel stds of posterior means.
+
+    `originals` and `reconstructions` are the first images, uint8 [SHOWN, 3, H, H].
+    """
 
     psnr: float
     semantic_cosine: float | None
     latent_std_min: float
     latent_std_max: float
+    originals: Tensor
     reconstructions: Tensor
 
 
 @torch.no_grad()
-def validate(tokenizer: Tokenizer, images: Tensor, features: Tensor | None, batch: int) -> Validation:
-    """Reconstruct uint8 images [N, 3, H, H] from their posterior means; `features` [N, tokens, D] are the teacher's."""
-    decibels, cosines, means, fakes = [], [], [], []
-    for start in range(0, len(images), batch):
-        real = from_bytes(images[start : start + batch])
-        mean, _ = split_moments(tokenizer.encode(real))
-        fake = to_unit(tokenizer.decode(mean))
-        decibels.append(psnr(to_uint8(fake, "round"), images[start : start + batch]))
-        means.append(mean.double().flatten(0, 1))
-        fakes.append(fake)
-        if features is not None:
-            target = features[start : start + batch].to(mean)
-            cosines.append(F.cosine_similarity(tokenizer.semantic(mean), target, dim=-1).double().mean(1))
-    std = torch.cat(means).std(0, correction=0)
-    cosine = torch.cat(cosines).mean().item() if cosines else None
-    return Validation(torch.cat(decibels).mean().item(), cosine, std.min().item(), std.max().item(), torch.cat(fakes))
+def validate(
+    tokenizer: Tokenizer, dataset: ImageDataset, teach: Callable[[Tensor], Tensor] | None, batch: int
+) -> Validation:
+    """Reconstruct a split from its posterior means, batch by batch, on the tokenizer's device.
+
+    `teach` maps images [B, 3, H, H] in [0, 1] to the teacher's features [B, N, D]; None leaves the cosine out.
+    """
+    device = next(tokenizer.parameters()).device
+    decibels, cosines, shown, means = [], [], [], Welford()
+    for start in range(0, len(dataset), batch):
+        rows = range(start, min(start + batch, len(dataset)))
+        images = torch.stack([dataset.image(row) for row in rows]).to(device)
+        mean, _ = split_moments(tokenizer.encode(from_bytes(images)))
+        fake = to_uint8(to_unit(tokenizer.decode(mean)), "round")
+        decibels.append(psnr(fake, images).cpu())
+        means.add(mean.double().flatten(0, 1).cpu().numpy())
+        if start < SHOWN:
+            shown.append(torch.stack([images.cpu(), fake.cpu()]))
+        if teach is not None:
+            cosine = F.cosine_similarity(tokenizer.semantic(mean), teach(images.float() / 255), dim=-1)
+            cosines.append(cosine.double().mean(1).cpu())
+    originals, reconstructions = torch.cat(shown, dim=1)[:, :SHOWN]
+    return Validation(
+        torch.cat(decibels).mean().item(),
+        torch.cat(cosines).mean().item() if cosines else None,
+        float(np.min(means.std)),
+        float(np.max(means.std)),
+        originals,
+        reconstructions,
+    )

@@ -21,6 +21,9 @@ def check(params: Params) -> Iterator[Check]:
     mean, std = np.array(record["mean"]), np.array(record["std"])
     digest = sha256_file(artifacts.weights_file("tokenizer"))
     yield holds("tokenizer", record["tokenizer"] == digest, "the statistics were made with another tokenizer")
+    strangers = [shard for shard in params.index.shards if _encoder_of(shard) != digest]
+    message = f"the latents of shards {', '.join(strangers)} were made with another tokenizer"
+    yield holds("latents' tokenizer", not strangers, message)
     yield at_least("smallest std", float(std.min()), limits.min_std, "the smallest std of a latent channel")
     found = _recomputed(params)
     offset, spread = found.mean - mean, found.std / std
@@ -40,3 +43,8 @@ def _recomputed(params: Params) -> Welford:
         for row in np.flatnonzero(np.asarray(latents.splits) == SPLITS.index("train")):
             found.add(np.split(np.asarray(latents.read(int(row), False), np.float64), 2, axis=-1)[0])
     return found
+
+
+def _encoder_of(shard: str) -> str:
+    """sha256 of the tokenizer that made the shard's latents."""
+    return LatentsFile(artifacts.latents_file(shard)).provenance.get("tokenizer", "")

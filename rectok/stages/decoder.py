@@ -31,8 +31,7 @@ def run(params: Params) -> None:
     summary = training.keep(STAGE, trained, model, model.config, section, world)
     if summary is not None:
         before = artifacts.read_json(artifacts.summary_file("tokenizer"))
-        found = training.validated(STAGE, params, features=False)
+        found = training.validated(STAGE, params, section.training.micro_batch, world, None)
         figures = {"psnr": found.psnr, "psnr_before": before["psnr"], "perceptual": training.name_of(perceptual)}
         artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
         training.finish(STAGE)
-    world.barrier()

@@ -40,4 +40,3 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
         sample_std = sample_preview(stage, generator)
         artifacts.write_json(artifacts.summary_file(stage), {**summary, "sample_std": sample_std})
         training.finish(stage)
-    world.barrier()

@@ -9,12 +9,13 @@ from rectok.params import Params
 from rectok.storage.hashing import sha256_file
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import from_bytes
+from rectok.train.world import device_of
 
 
 @torch.no_grad()
 def run(params: Params, shard: str) -> None:
     """Write data/latents/<shard>.safetensors."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device_of(params.machine))
     tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer")).to(device)
     reader = ShardReader(shard)
     config = tokenizer.config

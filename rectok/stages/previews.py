@@ -14,9 +14,8 @@ PREVIEW_POINTS = 25
 
 
 def reconstruction_preview(stage: str, originals: Tensor, reconstructions: Tensor) -> None:
-    """Originals (uint8) above reconstructions ([0, 1]), the first two rows of ten."""
-    count = 2 * COLUMNS
-    pairs = [originals[:count].cpu().numpy(), to_uint8(reconstructions[:count], "round").cpu().numpy()]
+    """Originals above reconstructions, both uint8 [N, 3, H, H], in rows of ten."""
+    pairs = [originals.numpy(), reconstructions.numpy()]
     write_png(artifacts.stage_dir(stage) / "preview.png", grid(enlarged(side_by_side(pairs, COLUMNS)), COLUMNS))
 
 

@@ -2,6 +2,8 @@
 
 import time
 
+import torch
+
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.generator import load_generator
@@ -11,12 +13,13 @@ from rectok.evaluation.reference import load_reference
 from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
 from rectok.params import Params
 from rectok.train.progress import reporting
+from rectok.train.world import device_of
 
 
 def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[Samples, Record]:
     """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says."""
     config = params.generation
-    generator = load_generator()
+    generator = load_generator(torch.device(device_of(params.machine)))
     judge = load_judge(stage_dir("judge"), generator.device.type, config.batch)
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     judge.require_classes(generator.dit.config.classes)

@@ -1,5 +1,8 @@
 """Train the tokenizer: images and teacher features in, EMA weights out."""
 
+import torch
+from torch import Tensor
+
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
@@ -25,9 +28,13 @@ def run(params: Params) -> None:
     online = params.features.storage == "online"
     adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
     perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
-    teach = (lambda images: teacher.tokens(images, model.config.grid)) if online else None
+
+    def teach(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return teacher.tokens(images, model.config.grid)
+
     objective = TokenizerObjective(
-        model, section.losses, section.flow, section.masking, Frozen(perceptual, teach, adversary)
+        model, section.losses, section.flow, section.masking, Frozen(perceptual, teach if online else None, adversary)
     )
     dataset = ImageDataset(params.index.shards, "train", features=distils and not online)
     loader = training.loader(params, dataset, section.training, world)
@@ -35,7 +42,8 @@ def run(params: Params) -> None:
     trained = training.fit(STAGE, params, section, objective, loader, inputs, world, adversary)
     summary = training.keep(STAGE, trained, model, model.config, section, world)
     if summary is not None:
-        found = training.validated(STAGE, params, features=distils and not online)
+        batch = section.training.micro_batch
+        found = training.validated(STAGE, params, batch, world, teach if distils else None)
         figures = {
             "psnr": found.psnr,
             "semantic_cosine": found.semantic_cosine,
@@ -45,4 +53,3 @@ def run(params: Params) -> None:
         }
         artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
         training.finish(STAGE)
-    world.barrier()

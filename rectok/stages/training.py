@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +122,13 @@ def loader(params: Params, dataset: Source, config: TrainingConfig, world: World
     )
 
 
-def validated(stage: str, params: Params, features: bool) -> Validation:
+def validated(
+    stage: str, params: Params, batch: int, world: World, teach: Callable[[Tensor], Tensor] | None
+) -> Validation:
     """Reconstruct the validation split with the weights just written, and keep a preview."""
-    dataset = ImageDataset(params.index.shards, "val", features=features)
-    images = torch.stack([dataset.image(i) for i in range(len(dataset))])
-    targets = torch.stack([dataset.features(i, False) for i in range(len(dataset))]) if features else None
-    found = validate(load_tokenizer(artifacts.stage_dir(stage)), images, targets, params.tokenizer.training.micro_batch)
-    reconstruction_preview(stage, images, found.reconstructions)
+    tokenizer = load_tokenizer(artifacts.stage_dir(stage)).to(world.device)
+    found = validate(tokenizer, ImageDataset(params.index.shards, "val"), teach, batch)
+    reconstruction_preview(stage, found.originals, found.reconstructions)
     return found
 
 

@@ -5,7 +5,6 @@ Shapes: B images, H side, p patch, G = H/p, N = G² tokens, C latent channels, W
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rectok.nn.blocks import Block, MlpBlock, norm
 from rectok.nn.config import TransformerConfig
@@ -149,10 +148,3 @@ def to_unit(images: Tensor) -> Tensor:
 def from_bytes(images: Tensor) -> Tensor:
     """uint8 [B, 3, H, W] → float [−1, 1]."""
     return images.float() / 127.5 - 1
-
-
-def resized(images: Tensor, side: int) -> Tensor:
-    """Bicubic, antialiased resize of float images to side × side; returns the input where it has that side already."""
-    if images.shape[-1] == side:
-        return images
-    return F.interpolate(images, size=(side, side), mode="bicubic", antialias=True, align_corners=False)

@@ -1,5 +1,6 @@
 """The PatchGAN adversary and its own DeepSpeed engine."""
 
+import math
 from typing import Any
 
 import torch
@@ -24,9 +25,14 @@ class Adversary:
         self.network = PatchGAN(config.filters, config.layers)
 
     def start(self, training: TrainingConfig, steps: int, world: World) -> Any:
-        """Build its engine. A few million parameters are not worth splitting beyond ZeRO 1."""
+        """Build its engine, whose schedule spans the steps in which it is active.
+
+        A few million parameters are not worth splitting beyond ZeRO 1. BatchNorm sees each process's own samples, as in
+        the published training.
+        """
+        active = max(1, math.ceil(steps * (1 - self.config.start)))
         optimizer = adamw(self.network, training, self.config.lr_per_256)
-        self.engine = engines.build(self.network, optimizer, training, steps, world, min(training.zero_stage, 1))
+        self.engine = engines.build(self.network, optimizer, training, active, world, min(training.zero_stage, 1))
         return self.engine
 
     def active(self, share: float) -> bool:

@@ -12,6 +12,7 @@ import torch
 from rectok.errors import UserError
 from rectok.files import is_disk_full, sync
 from rectok.train.ema import EMA
+from rectok.train.meter import Meter
 from rectok.train.world import World
 
 STEP = re.compile(r"step-(\d{9})")
@@ -28,6 +29,7 @@ class State:
 
     engines: Mapping[str, Any]
     ema: EMA
+    meter: Meter
     step: int
     rows: list[dict[str, float]]
 
@@ -78,7 +80,13 @@ class Checkpoints:
         self.world.barrier()
         for name, engine in state.engines.items():
             engine.save_checkpoint(str(partial / name), tag="state")
-        mine = {"ema": state.ema.state_dict(), "step": state.step, "rows": state.rows, "rng": torch.get_rng_state()}
+        mine = {
+            "ema": state.ema.state_dict(),
+            "meter": state.meter.state_dict(),
+            "step": state.step,
+            "rows": state.rows,
+            "rng": torch.get_rng_state(),
+        }
         torch.save(mine, partial / f"rank-{self.world.rank}.pt")
         self.world.barrier()
 
@@ -104,15 +112,12 @@ class Checkpoints:
                 f"machine.processes to {ranks}, or remove it to start over"
             )
         for name, engine in state.engines.items():
-            engine.load_checkpoint(str(path / name), tag="state")
+            loaded, _ = engine.load_checkpoint(str(path / name), tag="state")
+            if loaded is None:
+                raise UserError(f"checkpoint {path / name} is not whole; remove {path} to start over")
         mine = torch.load(path / f"rank-{self.world.rank}.pt", map_location=self.world.device, weights_only=True)
         state.ema.load_state_dict(mine["ema"])
+        state.meter.load_state_dict(mine["meter"])
         state.step, state.rows = mine["step"], mine["rows"]
         torch.set_rng_state(mine["rng"].cpu())
         return True
-
-    def remove(self) -> None:
-        """Training has finished and its weights are kept elsewhere."""
-        self.world.barrier()
-        if self.world.first:
-            shutil.rmtree(self.folder)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rectok.data.dataset import ImageBatch
 from rectok.data.loader import TrainingLoader
@@ -20,6 +19,7 @@ from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.config import TrainingConfig
 from rectok.train.draws import Draws
 from rectok.train.ema import EMA
+from rectok.train.meter import Meter, NotFinite
 from rectok.train.optimizer import adamw
 from rectok.train.progress import Reporter, reporting
 from rectok.train.world import World
@@ -56,46 +56,6 @@ class Stopped(UserError):
     """The run was asked to stop and has written its checkpoint."""
 
 
-class NotFinite(UserError):
-    """Training has blown up; what was saved before is whole."""
-
-    def __init__(self, stage: str, what: str, step: int) -> None:
-        super().__init__(
-            f"{stage}: the {what} is not a finite number at step {step}; the last good checkpoint stays in data/state/{stage}, "
-            f"and lower values of {stage}.training.lr_per_256 or clip start it anew"
-        )
-
-
-class Meter:
-    """Sums the parts of the loss on the device, and remembers the first step that was not finite; no sync until asked."""
-
-    def __init__(self, name: str, world: World) -> None:
-        self.name = name
-        self.world = world
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
-        self.bad_step = torch.full((), -1.0, device=world.device)
-
-    def add(self, step: int, loss: Tensor, parts: dict[str, Tensor]) -> None:
-        """Take one micro-batch's figures."""
-        finite = torch.isfinite(loss.detach())
-        self.bad_step = torch.where(finite | (self.bad_step >= 0), self.bad_step, float(step))
-        for name, value in {"total": loss, **parts}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
-        self.count += 1
-
-    def read(self) -> dict[str, float]:
-        """The mean of every figure since the last call, over all processes. Raises UserError where one was not finite."""
-        names = list(self.sums)
-        stacked = torch.stack([self.sums[name] for name in names]) / self.count
-        values = self.world.mean(stacked).tolist()
-        bad = int(self.world.largest(self.bad_step.item()))
-        if bad >= 0:
-            raise NotFinite(self.name, "loss", bad)
-        self.sums, self.count = {}, 0
-        return dict(zip(names, values, strict=True))
-
-
 def train(job: Job) -> Trained:
     """Train to the end, continuing from the newest checkpoint. Raises Stopped after a signal, UserError on NaN."""
     config, world = job.config, job.world
@@ -106,11 +66,10 @@ def train(job: Job) -> Trained:
     all_engines = {"model": engine}
     if job.adversary:
         all_engines["adversary"] = job.adversary.start(config, job.steps, world)
-    state = State(all_engines, EMA(engine.module, config.ema), 0, [])
+    state = State(all_engines, EMA(engine.module, config.ema), Meter(job.name, world), 0, [])
     job.checkpoints.restore(state)
 
     engine.train()
-    meter = Meter(job.name, world)
     accumulation = config.batch // config.micro_batch
     batches = job.loader.iterate(state.step, job.steps)
     with reporting(job.name, state.step, job.steps, world.first) as reporter, _stop_on_signals() as asked:
@@ -127,7 +86,7 @@ def train(job: Job) -> Trained:
                 engine.step()
                 if job.adversary and fake is not None and isinstance(batch, ImageBatch):
                     parts |= job.adversary.learn(batch.image, fake.detach(), share)
-                meter.add(state.step + 1, loss, parts)
+                state.meter.add(state.step + 1, loss, parts)
             state.ema.update(state.step)
             state.step += 1
 
@@ -135,9 +94,10 @@ def train(job: Job) -> Trained:
             last = state.step == job.steps
             checkpoint_due = state.step % config.checkpoint_every == 0
             stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(asked.signal != 0)
-            if state.step % config.log_every == 0 or checkpoint_due or stop or last:
-                _log(job, state, meter.read(), clock.rate(state.step), reporter)
+            if state.step % config.log_every == 0 or last:
+                _log(job, state, state.meter.read(), clock.rate(state.step), reporter)
             if checkpoint_due or stop or last:
+                state.meter.check()
                 if world.any(not state.ema.finite()):
                     raise NotFinite(job.name, "average of the weights", state.step)
                 job.checkpoints.save(state)

@@ -12,8 +12,6 @@ import torch.distributed as dist
 from rectok.errors import UserError
 from rectok.train.config import MachineConfig
 
-LAUNCHED_BY = "RECTOK_LAUNCHED_BY"
-
 
 @dataclass(frozen=True)
 class World:
@@ -66,13 +64,14 @@ def launched(machine: MachineConfig, stage: str) -> bool:
 
     Raises UserError when a process failed.
     """
-    if "RANK" in os.environ:  # torchrun, DeepSpeed or SLURM started this process as one of several
+    if "RANK" in os.environ:  # torchrun or DeepSpeed started this process as one of several
         return False
     device = device_of(machine)
     count = machine.processes or (torch.cuda.device_count() if device == "cuda" else 1)
     if count == 1 and not machine.hostfile:
         return False
-    child = subprocess.Popen(_command(machine, count, stage), env={**os.environ, LAUNCHED_BY: str(os.getpid())})
+    # In a session of its own, so that a signal to our group reaches the processes once, through us.
+    child = subprocess.Popen(_command(machine, count, stage), start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: child.send_signal(received))
     if child.wait():
@@ -82,7 +81,15 @@ def launched(machine: MachineConfig, stage: str) -> bool:
 
 def _command(machine: MachineConfig, count: int, stage: str) -> list[str]:
     if machine.hostfile:
-        launcher = ["deepspeed.launcher.runner", "--hostfile", machine.hostfile, "--num_gpus", str(count), "--module"]
+        launcher = [
+            "deepspeed.launcher.runner",
+            "--hostfile",
+            machine.hostfile,
+            "--num_gpus",
+            str(count),
+            "--no_local_rank",
+            "--module",
+        ]
     else:
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module"]
     return [sys.executable, "-m", *launcher, "rectok.cli.main", stage]
@@ -97,7 +104,6 @@ def join(machine: MachineConfig) -> World:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if device == "cuda":
         torch.cuda.set_device(local)
-        torch.backends.cuda.matmul.allow_tf32 = True
     if not dist.is_initialized():
         store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group("nccl" if device == "cuda" else "gloo", store=store, rank=rank, world_size=size)

@@ -43,6 +43,11 @@ def params() -> Params:
     tree["reconstruction"] |= {"batch": 3, "split": "test"}
     tree["probe"] |= {"times": [0.0, 0.5], "batch": 7, "views": 2}
     tree["nightly"] |= {"per_class": 5, "gfid_tolerance": 0.25, "accuracy_tolerance": 0.03}
+    tree["gates"] |= {
+        "reconstruction": {"min_psnr": 24.0, "max_rfid": 50.0},
+        "probe": {"at": 0.5, "min_accuracy": 0.5},
+        "generation": {"min_accuracy": 0.9, "min_accuracy_guided": 0.95, "max_gfid": 100.0},
+    }
     text = json.dumps(tree, indent=1)
     write_text(PARAMS_FILE, text)
     return parse(text, "params.yaml")
