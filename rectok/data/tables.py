@@ -58,7 +58,8 @@ def read_table(path: Path) -> pa.Table:
     """The table in `path`. Raises FileNotFoundError if there is none, UserError if it is damaged."""
     with path.open("rb") as file:
         try:
-            return pq.ParquetFile(file).read()  # pq.read_table would import pandas
+            # pq.read_table would import pandas; a table this small needs no thread that could outlive the process.
+            return pq.ParquetFile(file).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
 
