@@ -11,11 +11,10 @@ from rectok.errors import UserError
 
 @dataclass(frozen=True)
 class LatentStatistics:
-    """`mean` and `std` of every latent channel, float64 [C], over the tokenizer whose weights hash to `tokenizer`."""
+    """`mean` and `std` of every latent channel, float64 [C]."""
 
     mean: Tensor
     std: Tensor
-    tokenizer: str
 
     @classmethod
     def load(cls) -> "LatentStatistics":
@@ -24,7 +23,7 @@ class LatentStatistics:
         record = read_json(path)
         try:
             mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))
-            return cls(mean, std, record["tokenizer"])
+            return cls(mean, std)
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged: it lacks {error}") from None
 

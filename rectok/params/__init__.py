@@ -1,4 +1,4 @@
-"""Typed, frozen parameters: read them with `load`, write a preset with `write_preset`."""
+"""Typed, frozen parameters: read a file with `load`, a preset with `preset_text`."""
 
 from rectok.params.loading import load, parse, preset_names, preset_text
 from rectok.params.schema import Params
