@@ -16,6 +16,7 @@ from rectok.data.loader import Order, Source, TrainingLoader
 from rectok.evaluation.validation import Validation, validate
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
+from rectok.nn.blocks import AdaptiveBlock, Block
 from rectok.nn.weights import save_weights
 from rectok.params import Params
 from rectok.stages.previews import reconstruction_preview
@@ -59,7 +60,7 @@ def fit(
 def compile_blocks(module: nn.Module) -> None:
     """torch.compile every transformer block in place; token counts vary under masking, so shapes are dynamic."""
     for part in module.modules():
-        if type(part).__name__ in ("Block", "AdaptiveBlock"):
+        if isinstance(part, Block | AdaptiveBlock):
             part.compile(dynamic=True)
 
 
