@@ -112,6 +112,11 @@ def passed_file(gate: str, shard: str | None = None) -> Path:
     return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate
 
 
+def missing(path: Path | str) -> str:
+    """The sentence that says that an artefact is not there, and what makes it."""
+    return f"{path} is missing; `dvc repro` makes it"
+
+
 Severity = Literal["ERROR", "WARN"]
 Figure = float | int | str | None
 

@@ -90,7 +90,7 @@ def reconstruct(
 def _need(*files: Path) -> None:
     for path in files:
         if not path.exists():
-            raise UserError(f"{path} is missing; `dvc repro` makes it")
+            raise UserError(artifacts.missing(path))
 
 
 def _class_name(label: int) -> str:

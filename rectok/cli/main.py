@@ -65,7 +65,7 @@ def main() -> None:
     except FileNotFoundError as error:
         if error.filename is None or not Path(error.filename).is_relative_to(artifacts.DATA):
             raise
-        _fail(f"{error.filename} is missing; `dvc repro` makes it")
+        _fail(artifacts.missing(error.filename))
     except (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         _fail(f"{error.filename} cannot be used: {str(error.strerror).lower()}")
     except OSError as error:

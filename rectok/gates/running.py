@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterable, Iterator
 
-from rectok.artifacts import Check, GateReport, check_file, write_report
+from rectok.artifacts import Check, GateReport, check_file, missing, write_report
 from rectok.errors import UserError
 from rectok.gates.bounds import holds
 from rectok.params import Params
@@ -26,8 +26,10 @@ def _checks(checks: Iterable[Check]) -> Iterator[Check]:
     """The checks, and a failed one where an artefact cannot even be read, so that the report is kept all the same."""
     try:
         yield from checks
-    except (UserError, FileNotFoundError) as error:
+    except UserError as error:
         yield holds("readable", False, str(error))
+    except FileNotFoundError as error:
+        yield holds("readable", False, missing(error.filename))
     except (KeyError, ValueError) as error:
         yield holds(
             "readable", False, f"a record of the stage is not as it was written ({error!r}); run the stage again"

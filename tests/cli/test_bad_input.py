@@ -1,5 +1,6 @@
 """What is wrong is said in one sentence, with a code that is not zero, and earlier artefacts stay whole."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -136,7 +137,6 @@ def test_a_source_of_no_use(counts: dict[str, int] | None, said: str, project: P
         ("dit", "decoder/model.safetensors"),
         ("latents 00000", "shards/00000.parquet"),
         ("latents 00000", "shards/00000.tar"),
-        ("gate shards 00000", "shards/00000.quarantine.json"),
         ("sample --label 3 --out grid.png", "dit/model.safetensors"),
         ("sample --label 3 --out grid.png", "dit/config.json"),
         ("sample --label 3 --out grid.png", "statistics/statistics.json"),
@@ -147,6 +147,19 @@ def test_a_missing_artefact_says_what_makes_it(arguments: str, missing: str, pro
         missing = missing.replace("decoder", "tokenizer")
     (project / "data" / missing).unlink()
     assert refused(project, *arguments.split()) == f"data/{missing} is missing; `dvc repro` makes it"
+
+
+def test_a_gate_whose_artefact_is_missing_fails_and_keeps_its_report(project: Path) -> None:
+    (project / "data/shards/00000.quarantine.json").unlink()
+    done = rectok(project, "gate", "shards", "00000")
+    assert done.returncode == 1
+    assert sentence(done.stderr) == (
+        "gate shards failed (data/checks/shards/00000.json): readable: "
+        "data/shards/00000.quarantine.json is missing; `dvc repro` makes it"
+    )
+    report = json.loads((project / "data/checks/shards/00000.json").read_text())
+    assert not report["passed"] and [check["name"] for check in report["checks"]] == ["readable"]
+    assert not (project / "data/passed/shards/00000").exists()
 
 
 def truncate(path: Path) -> None:

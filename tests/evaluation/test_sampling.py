@@ -26,7 +26,7 @@ def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = project.build()
-    generator, labels = load_generator(), balanced_labels(3, 3)
+    generator, labels = load_generator(torch.device("cpu")), balanced_labels(3, 3)
     seeds = sample_seeds(0, "generation", 9)
     seen: list[int] = []
     by_four = draw(generator, params.generation, labels, seeds, seen.append)
