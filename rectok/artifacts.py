@@ -62,6 +62,11 @@ def latents_file(shard: str) -> Path:
     return stage_dir("latents") / f"{shard}.safetensors"
 
 
+def statistics_file() -> Path:
+    """What normalises the latent: mean and std of every channel."""
+    return stage_dir("statistics") / "statistics.json"
+
+
 def weights_file(stage: str) -> Path:
     """The weights that later stages use: the EMA where there is one."""
     return stage_dir(stage) / "model.safetensors"

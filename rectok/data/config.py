@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from rectok.config import Config
 
 Split = Literal["train", "val", "test"]
+LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 

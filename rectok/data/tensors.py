@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -57,12 +57,12 @@ def write_latents(
     keys: Sequence[str],
     labels: NDArray[np.int64],
     splits: Sequence[str],
-    moments: ArrayLike,
+    moments: NDArray[np.floating[Any]],
     provenance: Mapping[str, str],
 ) -> None:
-    """Write posterior moments [n, o, N, 2C] (means, then log-variances) with each image's label and split."""
+    """Write posterior moments [n, o, N, 2C] (means, then log-variances), of any float type, with labels and splits."""
     codes = np.array([SPLITS.index(split) for split in splits], np.uint8)
-    rows = {"moments": np.asarray(moments, np.float32)}
+    rows = {"moments": moments}
     _write(path, keys, rows, {"labels": np.asarray(labels, np.int64), "splits": codes}, provenance)
 
 
@@ -163,7 +163,12 @@ class LatentsFile(TensorFile):
 
     def read(self, row: int, flipped: bool) -> Floats:
         """Moments [N, 2C] of one image in one orientation."""
-        return self.row("moments", row, flipped)
+        return self.row("moments", row, flipped).astype(np.float32, copy=False)
+
+    def unflipped(self, start: int, stop: int) -> Floats:
+        """Moments [stop − start, N, 2C] of consecutive images as they are."""
+        values: NDArray[Any] = self._open().get_slice("moments")[start:stop, 0]
+        return values.astype(np.float32, copy=False)
 
 
 def _encoded(batch: Floats, storage: str) -> Tensors:

@@ -53,6 +53,7 @@ class ProbeConfig(Config):
     """Linear probe on mean-pooled x_t at each of `times`."""
 
     times: tuple[float, ...]
+    images: int = Field(ge=0, description="training images, evenly spaced over the split; 0 takes all")
     batch: int = Field(gt=0)
     regularisation: float = Field(gt=0, description="inverse strength C of scikit-learn's logistic regression")
     views: int = Field(gt=0, description="noise draws per training image")

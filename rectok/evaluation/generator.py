@@ -14,6 +14,7 @@ from rectok.dit.model import DiTDH, to_tokens
 from rectok.errors import UserError
 from rectok.evaluation.config import GuidanceConfig, SamplerConfig
 from rectok.evaluation.statistics import LatentStatistics
+from rectok.nn.precision import inference_precision
 from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, to_unit
@@ -32,9 +33,10 @@ class Generator:
     @torch.no_grad()
     def sample(self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> Tensor:
         """Images [B, 3, H, H] in [0, 1] for labels [B] and seeds [B]; one seed per sample, so batches change nothing."""
-        latents = self.sample_latents(labels, seeds, sampler, guidance)
-        z = self.statistics.restore(to_tokens(latents))
-        return to_unit(self.tokenizer.decode(z))
+        with inference_precision(self.device):
+            latents = self.sample_latents(labels, seeds, sampler, guidance)
+            z = self.statistics.restore(to_tokens(latents))
+            return to_unit(self.tokenizer.decode(z).float())
 
     def sample_latents(
         self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None
@@ -48,7 +50,7 @@ class Generator:
         times = flow.time_points(sampler.points, flow.time_shift(config.grid**2, config.channels))
 
         def velocity(x: Tensor, time: float) -> Tensor:
-            return self._velocity(x, time, labels, guidance)
+            return self._velocity(x, time, labels, guidance).float()
 
         return flow.integrate(velocity, noise, times, sampler.method)
 
@@ -59,10 +61,10 @@ class Generator:
         if guidance.kind == "autoguidance":
             if self.guide is None:
                 raise UserError("guidance kind autoguidance needs the guide model; `dvc repro guide` makes it")
-            return flow.guided(self.guide(x, t, labels), self.dit(x, t, labels), guidance.scale)
+            return flow.guided(self.guide(x, t, labels).float(), self.dit(x, t, labels).float(), guidance.scale)
         none = torch.full_like(labels, self.dit.no_label)
         both = self.dit(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, none]))
-        with_label, without = both.chunk(2)
+        with_label, without = both.float().chunk(2)
         return flow.guided(without, with_label, guidance.scale)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,16 +23,25 @@ class Stack(Dataset[Tensor]):
 
 
 class Sample(Dataset[Tensor]):
-    """At most `limit` images of a split, evenly spaced; read when they are asked for."""
+    """At most `limit` images of a split, evenly spaced, with their keys and labels; read when they are asked for."""
+
+    keys: list[str]
+    labels: NDArray[np.int64]
 
     def __init__(self, dataset: ImageDataset, limit: int) -> None:
         self.dataset = dataset
         self.positions = np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int)
+        self.keys = [dataset.keys[position] for position in self.positions]
+        self.labels = dataset.labels[self.positions]
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, position: int) -> Tensor:
+        return self.image(position)
+
+    def image(self, position: int) -> Tensor:
+        """uint8 [3, H, H]."""
         return self.dataset.image(int(self.positions[position]))
 
 

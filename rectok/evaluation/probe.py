@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from rectok.flow import interpolate
+from rectok.nn.precision import inference_precision
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 
 Features = NDArray[np.float32]
@@ -64,13 +65,16 @@ def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, dev
     for start in range(0, len(images), batch):
         positions = range(start, min(start + batch, len(images)))
         pixels = torch.stack([images.image(position) for position in positions]).to(device)
-        moments = tokenizer.encode(from_bytes(pixels))  # [B, N, 2C]
+        with inference_precision(device):
+            moments = tokenizer.encode(from_bytes(pixels)).float()  # [B, N, 2C]
         keys = images.keys[positions.start : positions.stop]
         for view in range(noising.views):
             along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
             latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]
             clean = _noised(moments, keys, view, 0.0, noising)
-            semantic.append(tokenizer.semantic.penultimate(clean).mean(1).cpu().numpy())
+            with inference_precision(device):
+                features = tokenizer.semantic.penultimate(clean).float()
+            semantic.append(features.mean(1).cpu().numpy())
             labels.append(images.labels[positions.start : positions.stop])
     return Pooled(np.concatenate(latent, axis=1), np.concatenate(semantic), np.concatenate(labels))
 

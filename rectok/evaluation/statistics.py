@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rectok.artifacts import read_json, stage_dir
+from rectok.artifacts import read_json, statistics_file
 from rectok.errors import UserError
 
 
@@ -19,7 +19,7 @@ class LatentStatistics:
     @classmethod
     def load(cls) -> "LatentStatistics":
         """Read data/statistics. Raises UserError when it is damaged."""
-        path = stage_dir("statistics") / "statistics.json"
+        path = statistics_file()
         record = read_json(path)
         try:
             mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from rectok.data.dataset import ImageDataset
 from rectok.data.welford import Welford
 from rectok.evaluation.metrics import psnr, to_uint8
+from rectok.nn.precision import inference_precision
 from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 
 SHOWN = 20
@@ -45,14 +46,16 @@ def validate(
     for start in range(0, len(dataset), batch):
         rows = range(start, min(start + batch, len(dataset)))
         images = torch.stack([dataset.image(row) for row in rows]).to(device)
-        mean, _ = split_moments(tokenizer.encode(from_bytes(images)))
-        fake = to_uint8(to_unit(tokenizer.decode(mean)), "round")
+        with inference_precision(device):
+            mean, _ = split_moments(tokenizer.encode(from_bytes(images)).float())
+            fake = to_uint8(to_unit(tokenizer.decode(mean).float()), "round")
+            predicted = tokenizer.semantic(mean).float() if teach is not None else None
         decibels.append(psnr(fake, images).cpu())
         means.add(mean.double().flatten(0, 1).cpu().numpy())
         if start < SHOWN:
             shown.append(torch.stack([images.cpu(), fake.cpu()]))
-        if teach is not None:
-            cosine = F.cosine_similarity(tokenizer.semantic(mean), teach(images.float() / 255), dim=-1)
+        if teach is not None and predicted is not None:
+            cosine = F.cosine_similarity(predicted, teach(images.float() / 255).float(), dim=-1)
             cosines.append(cosine.double().mean(1).cpu())
     originals, reconstructions = torch.cat(shown, dim=1)[:, :SHOWN]
     return Validation(

@@ -1,4 +1,4 @@
-"""The latent's statistics must normalise it, belong to the tokenizer, and show no collapsed channel."""
+"""The latent's statistics must normalise it, belong to the tokenizer, and blow no collapsed channel up."""
 
 from collections.abc import Iterator
 
@@ -6,18 +6,20 @@ import numpy as np
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.data.config import SPLITS
+from rectok.data.moments import LatentMoments, latent_moments
 from rectok.data.tensors import LatentsFile
-from rectok.data.welford import Welford
 from rectok.gates.bounds import at_least, at_most, holds
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
+
+COLLAPSED = 0.1
+"""A channel whose means vary less than this share of the sampled latent holds the prior's noise and nothing else."""
 
 
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/statistics, against data/latents and data/tokenizer."""
     limits = params.gates.statistics
-    record = artifacts.read_json(artifacts.stage_dir("statistics") / "statistics.json")
+    record = artifacts.read_json(artifacts.statistics_file())
     mean, std = np.array(record["mean"]), np.array(record["std"])
     digest = sha256_file(artifacts.weights_file("tokenizer"))
     yield holds("tokenizer", record["tokenizer"] == digest, "the statistics were made with another tokenizer")
@@ -25,24 +27,29 @@ def check(params: Params) -> Iterator[Check]:
     message = f"the latents of shards {', '.join(strangers)} were made with another tokenizer"
     yield holds("latents' tokenizer", not strangers, message)
     yield at_least("smallest std", float(std.min()), limits.min_std, "the smallest std of a latent channel")
-    found = _recomputed(params)
-    offset, spread = found.mean - mean, found.std / std
-    yield at_most(
-        "normalised mean", float(np.abs(offset / std).max()), limits.max_mean, "the largest |mean| of a channel"
-    )
-    yield at_most(
-        "normalised std", float(np.abs(spread - 1).max()), limits.max_std_error, "the largest |std − 1| of a channel"
-    )
+    found = latent_moments(params.index.shards)
+    yield holds("training images", found is not None, "data/latents holds no training image")
+    if found is None:
+        return
+    yield _collapsed(found, params)
+    given = bool(params.statistics.file.path)  # those of other data need not normalise ours exactly
+    offset = float(np.abs((found.mean - mean) / std).max())
+    measured = found.std_means if params.statistics.std == "means" else found.std_sampled
+    spread = float(np.abs(measured / std - 1).max())
+    severity = "WARN" if given else "ERROR"
+    yield at_most("normalised mean", offset, limits.max_mean, "the largest |mean| of a channel", severity)
+    yield at_most("normalised std", spread, limits.max_std_error, "the largest |std − 1| of a channel", severity)
 
 
-def _recomputed(params: Params) -> Welford:
-    """Statistics of all training tokens' posterior means, from the latents as they are now."""
-    found = Welford()
-    for shard in params.index.shards:
-        latents = LatentsFile(artifacts.latents_file(shard))
-        for row in np.flatnonzero(np.asarray(latents.splits) == SPLITS.index("train")):
-            found.add(np.split(np.asarray(latents.read(int(row), False), np.float64), 2, axis=-1)[0])
-    return found
+def _collapsed(found: LatentMoments, params: Params) -> Check:
+    """Dividing such a channel by the std of its means would blow its noise up; by that of its samples it would not."""
+    dead = found.std_means < COLLAPSED * found.std_sampled
+    harmless = params.statistics.std == "sampled"
+    what = f"the share of collapsed channels ({int(dead.sum())} of {len(dead)})"
+    if not harmless:
+        what += "; raise what they carry (lower losses.kl or channels), or set statistics.std to sampled: it"
+    limit = params.gates.statistics.max_collapsed
+    return at_most("collapsed channels", float(dead.mean()), limit, what, "WARN" if harmless else "ERROR")
 
 
 def _encoder_of(shard: str) -> str:

@@ -36,7 +36,8 @@ class DecoderGateParams(Config):
 class StatisticsGateParams(Config):
     max_mean: float = Field(gt=0, description="of the normalised latent")
     max_std_error: float = Field(gt=0, description="|std − 1| of the normalised latent")
-    min_std: float = Field(gt=0, description="smallest per-channel std: below it a channel has collapsed")
+    min_std: float = Field(gt=0, description="smallest per-channel std that normalises")
+    max_collapsed: float = Field(ge=0, le=1, description="share of channels that hold noise alone")
 
 
 class LatentsGateParams(Config):

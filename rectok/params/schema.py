@@ -1,14 +1,14 @@
 """Every parameter of the pipeline, one section per stage. Nothing has a default: a preset is complete."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from rectok.config import Config
-from rectok.data.config import ImageConfig, IndexConfig
+from rectok.data.config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.config import DiTSizes
 from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
-from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig
+from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig, WeightsFile
 from rectok.params.gates import GatesParams
 from rectok.teacher.config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
@@ -41,7 +41,21 @@ class DecoderParams(Config):
 
 
 class LatentsParams(Config):
+    """float16 halves the disk; its rounding is far below the noise that the posterior adds."""
+
+    storage: LatentStorage
     batch: int = Field(gt=0)
+
+
+class StatisticsParams(Config):
+    """What normalises the latent: the std of the posterior means (as published) or of the sampled latent.
+
+    The latter stays near 1 where a channel has collapsed onto the prior. `file` names given statistics instead, JSON with
+    `mean` and `std` of every channel.
+    """
+
+    std: Literal["means", "sampled"]
+    file: WeightsFile
 
 
 class DiTParams(Config):
@@ -76,6 +90,7 @@ class Params(Config):
     tokenizer: TokenizerParams
     decoder: DecoderParams
     latents: LatentsParams
+    statistics: StatisticsParams
     dit: DiTParams
     guide: DiTParams
     reconstruction: ReconstructionConfig

@@ -5,6 +5,7 @@ import torch
 from rectok import artifacts
 from rectok.data.shards import ShardReader
 from rectok.data.tensors import write_latents
+from rectok.nn.precision import inference_precision
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
 from rectok.tokenizer.loading import load_tokenizer
@@ -20,17 +21,20 @@ def run(params: Params, shard: str) -> None:
     reader = ShardReader(shard)
     config = tokenizer.config
     orientations = 2 if params.image.flip else 1
-    moments = torch.empty(len(reader), orientations, config.tokens, 2 * config.sizes.channels)
+    dtype = getattr(torch, params.latents.storage)
+    moments = torch.empty(len(reader), orientations, config.tokens, 2 * config.sizes.channels, dtype=dtype)
     for start in range(0, len(reader), params.latents.batch):
         stop = min(start + params.latents.batch, len(reader))
         images = from_bytes(torch.stack([reader.image(row) for row in range(start, stop)])).to(device)
         for flipped in range(orientations):
-            moments[start:stop, flipped] = tokenizer.encode(images.flip(-1) if flipped else images).cpu()
+            with inference_precision(device):
+                found = tokenizer.encode(images.flip(-1) if flipped else images)
+            moments[start:stop, flipped] = found.cpu()
     write_latents(
         artifacts.latents_file(shard),
         keys=reader.keys,
         labels=reader.labels,
         splits=reader.splits,
-        moments=moments,
+        moments=moments.numpy(),
         provenance={"tokenizer": sha256_file(artifacts.weights_file("tokenizer"))},
     )

@@ -3,6 +3,7 @@
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.charts import Line, line_png
+from rectok.evaluation.images import Sample
 from rectok.evaluation.probe import Noising, linear_accuracy, pool
 from rectok.evaluation.records import PROBE, Record, write_record
 from rectok.files import write_bytes
@@ -16,7 +17,8 @@ def run(params: Params) -> None:
     config, device = params.probe, device_of(params.machine)
     tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
     noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)
-    train_images, test_images = (ImageDataset(params.index.shards, split) for split in ("train", "test"))
+    every_train_image, test_images = (ImageDataset(params.index.shards, split) for split in ("train", "test"))
+    train_images = Sample(every_train_image, config.images or len(every_train_image))
     train = pool(tokenizer, train_images, noising, config.batch, device)
     test = pool(tokenizer, test_images, noising.once(), config.batch, device)
     strength = config.regularisation

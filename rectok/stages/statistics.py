@@ -1,35 +1,65 @@
-"""Per-channel mean and std of the posterior means over the un-flipped training set (METHOD, section 3)."""
+"""Per-channel mean and std that normalise the latent, over the un-flipped training set (METHOD, section 3)."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.data.config import SPLITS
-from rectok.data.tensors import LatentsFile
-from rectok.data.welford import Welford
+from rectok.data.moments import LatentMoments, latent_moments
 from rectok.errors import UserError
+from rectok.losses.config import WeightsFile
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
+from rectok.storage.objects import fetch
 
 
 def run(params: Params) -> None:
-    """Write data/statistics/statistics.json."""
-    means, sampled = Welford(), 0.0
-    for shard in params.index.shards:
-        latents = LatentsFile(artifacts.latents_file(shard))
-        train = np.flatnonzero(np.asarray(latents.splits) == SPLITS.index("train"))
-        for row in train:
-            mean, logvar = np.split(np.asarray(latents.read(int(row), False), np.float64), 2, axis=-1)
-            means.add(mean)
-            sampled = sampled + np.exp(np.clip(logvar, -30, 20)).sum(0)
-    if means.count == 0:
+    """Write data/statistics/statistics.json: what normalises, beside what was measured."""
+    found = latent_moments(params.index.shards)
+    if found is None:
         raise UserError("data/latents holds no training image, so there is nothing to normalise by")
+    file = params.statistics.file
     artifacts.write_json(
-        artifacts.stage_dir("statistics") / "statistics.json",
+        artifacts.statistics_file(),
         {
-            "mean": means.mean.tolist(),
-            "std": means.std.tolist(),
-            "std_sampled": np.sqrt(means.std**2 + sampled / means.count).tolist(),
-            "tokens": means.count,
+            **(_given(file, len(found.mean)) if file.path else _chosen(found, params.statistics.std)),
+            "std_means": found.std_means.tolist(),
+            "std_sampled": found.std_sampled.tolist(),
+            "tokens": found.tokens,
             "tokenizer": sha256_file(artifacts.weights_file("tokenizer")),
         },
     )
+
+
+def _chosen(found: LatentMoments, std: str) -> dict[str, Any]:
+    kinds = {"means": found.std_means, "sampled": found.std_sampled}
+    return {"mean": found.mean.tolist(), "std": kinds[std].tolist(), "source": f"std of the {std}"}
+
+
+def _given(file: WeightsFile, channels: int) -> dict[str, Any]:
+    """Statistics from elsewhere, such as those published beside a checkpoint."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "statistics.json"
+        fetch(file.path, file.sha256, path)
+        try:
+            record = json.loads(path.read_bytes())
+            mean, std = (_vector(record[name], channels) for name in ("mean", "std"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"statistics.file.path {file.path} must be JSON with `mean` and `std`, {channels} finite numbers each, "
+                f"std above 0: {error!r}"
+            ) from None
+    if (std <= 0).any():
+        raise UserError(f"statistics.file.path {file.path} holds a std that is not above 0")
+    return {"mean": mean.tolist(), "std": std.tolist(), "source": file.path}
+
+
+def _vector(values: Any, channels: int) -> NDArray[np.float64]:
+    vector = np.array(values, np.float64)
+    if vector.shape != (channels,) or not np.isfinite(vector).all():
+        raise ValueError(f"shape {list(vector.shape)}")
+    return vector

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from rectok.nn.precision import inference_precision
 from rectok.teacher.network import VisionNetwork
 
 
@@ -15,6 +16,6 @@ def oriented_tokens(network: VisionNetwork, images: Tensor, grid: int, flip: boo
     device = network.mean.device
     unit = images.to(device).float() / 255
     orientations = [unit, unit.flip(-1)] if flip else [unit]
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with inference_precision(device):
         tokens = [network.tokens(x, grid) for x in orientations]
     return torch.stack(tokens, dim=1).float().cpu()
