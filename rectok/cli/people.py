@@ -1,10 +1,11 @@
-"""Commands that people type: init, sample, reconstruct, summary, nightly."""
+"""Commands that people type: init, sample, reconstruct, summary, nightly, ablate."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rectok.cli.ablating import ablate
 from rectok.cli.evaluating import nightly, summary
 from rectok.cli.images import reconstruct, sample
 from rectok.errors import UserError
@@ -15,7 +16,7 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, sample, reconstruct, summary, nightly):
+    for command in (init, sample, reconstruct, summary, nightly, ablate):
         app.command(rich_help_panel="For people")(command)
 
 

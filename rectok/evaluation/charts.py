@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -44,11 +45,62 @@ def line_svg(*lines: Line, x: str, y: str, logarithmic: bool = False) -> str:
 
 def line_png(*lines: Line, x: str, y: str) -> bytes:
     """The same chart as a PNG on white, 800 pixels wide or so."""
-    figure = _figure(lines, x, y, logarithmic=False)
+    return _png(_figure(lines, x, y, logarithmic=False))
+
+
+@dataclass(frozen=True)
+class Series:
+    """Places on the x axis, and all values found at each."""
+
+    x: Sequence[float]
+    values: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of several rows: a point per value, a line through the means; `names` stand under the places."""
+
+    title: str
+    series: Series
+    names: Sequence[str]
+    x: str
+
+
+def panels_png(panels: Sequence[Panel]) -> bytes:
+    """Panels side by side, up to three in a row, as a PNG on white."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4 * columns, 3 * rows), dpi=150, layout="constrained")
+    for place, panel in enumerate(panels, 1):
+        _draw_panel(figure.add_subplot(rows, columns, place), panel)
+    return _png(figure)
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    x, values = panel.series.x, panel.series.values
+    axes.plot(x, [sum(found) / len(found) for found in values], color=LINES[0], linewidth=1.2, alpha=0.6)
+    for place, found in zip(x, values, strict=True):
+        axes.plot([place] * len(found), found, "o", color=LINES[0], markersize=4)
+    axes.set_title(panel.title, fontsize=9, color=INK)
+    if panel.names:
+        axes.set_xticks(x, panel.names, rotation=20, ha="right")
+    axes.set_xlabel(panel.x, fontsize=8, color=INK)
+    _style(axes)
+
+
+def _png(figure: Figure) -> bytes:
     figure.set_facecolor("white")
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _style(axes: Axes) -> None:
+    axes.tick_params(which="both", labelsize=8, colors=INK, length=0)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(RULE)
 
 
 def _figure(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> Figure:
@@ -67,9 +119,5 @@ def _figure(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(x, fontsize=8, color=INK)
     axes.set_ylabel(y, fontsize=8, color=INK)
-    axes.tick_params(which="both", labelsize=8, colors=INK, length=0)
-    axes.grid(axis="y", color=RULE, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(RULE)
+    _style(axes)
     return figure

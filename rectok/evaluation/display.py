@@ -19,6 +19,7 @@ FIGURES = {
     "rfid": Shown("rFID", "{:.3f}", LOWER),
     "gfid": Shown("gFID", "{:.3f}", LOWER),
     "gfid_guided": Shown("gFID, guided", "{:.3f}", LOWER),
+    "gfid_floor": Shown("gFID of real held-out images", "{:.3f}", LOWER),
     "inception_score": Shown("Inception Score", "{:.2f}", HIGHER),
     "inception_score_guided": Shown("Inception Score, guided", "{:.2f}", HIGHER),
     "precision": Shown("Precision", "{:.3f}", HIGHER),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import Dataset
 from torch_fidelity import calculate_metrics
 from torch_fidelity.metric_fid import fid_input_id_to_statistics, fid_statistics_to_metric
 from torch_fidelity.utils import create_feature_extractor
@@ -31,8 +32,8 @@ class Fidelity:
     recall: float
 
 
-def frechet(images: Tensor, reference: Reference, judge: Judge) -> float:
-    """Fréchet distance (arXiv 1706.08500) of uint8 [N, 3, H, W] to the reference, on the pooled features of `judge`."""
+def frechet(images: Dataset[Tensor], reference: Reference, judge: Judge) -> float:
+    """Fréchet distance (arXiv 1706.08500) of uint8 [3, H, W] images to the reference, on the pooled features of `judge`."""
     options = _options(images, judge)
     if reference.statistics is not None:
         return _frechet_to_statistics(reference.statistics, options)
@@ -51,7 +52,7 @@ def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int
         raise UserError(
             f"generation.neighbours is {neighbours}, but one of the compared sets has only {smallest} images"
         )
-    options = _options(images, judge)
+    options = _options(Stack(images), judge)
     found = calculate_metrics(
         fid=reference.statistics is None,
         kid=True,
@@ -83,9 +84,9 @@ def inception_splits(samples: int) -> int:
     return max(1, min(10, samples // SPLIT_SAMPLES))
 
 
-def _options(images: Tensor, judge: Judge) -> dict[str, Any]:
+def _options(images: Dataset[Tensor], judge: Judge) -> dict[str, Any]:
     return {
-        "input1": Stack(images),
+        "input1": images,
         "batch_size": judge.batch,
         "cuda": judge.device == "cuda",
         "cache": False,

@@ -21,7 +21,10 @@ LIMITS = {
     "sample_accuracy": pa.Check.in_range(0, 1),
 }
 SCHEMA = pa.DataFrameSchema(
-    {f"{name}{suffix}": pa.Column(float, limit) for suffix in ("", "_guided") for name, limit in LIMITS.items()},
+    {
+        "gfid_floor": pa.Column(float, pa.Check.ge(0)),
+        **{f"{name}{suffix}": pa.Column(float, limit) for suffix in ("", "_guided") for name, limit in LIMITS.items()},
+    },
     coerce=True,
 )
 

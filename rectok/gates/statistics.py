@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rectok import artifacts
-from rectok.artifacts import Check
+from rectok.artifacts import Check, Severity
 from rectok.data.moments import LatentMoments, latent_moments
 from rectok.data.tensors import LatentsFile
 from rectok.gates.bounds import at_least, at_most, holds
@@ -36,7 +36,7 @@ def check(params: Params) -> Iterator[Check]:
     offset = float(np.abs((found.mean - mean) / std).max())
     measured = found.std_means if params.statistics.std == "means" else found.std_sampled
     spread = float(np.abs(measured / std - 1).max())
-    severity = "WARN" if given else "ERROR"
+    severity: Severity = "WARN" if given else "ERROR"
     yield at_most("normalised mean", offset, limits.max_mean, "the largest |mean| of a channel", severity)
     yield at_most("normalised std", spread, limits.max_std_error, "the largest |std − 1| of a channel", severity)
 

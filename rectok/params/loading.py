@@ -88,7 +88,7 @@ def _sentence(error: ValidationError, tree: dict[str, Any]) -> str:
     loc = first["loc"]
     if first["type"] == "extra_forbidden":
         name = ".".join(map(str, loc))
-        return f"unknown parameter {name}; {_nearest(name, field_names(Params))}"
+        return f"unknown parameter {name}; {nearest_parameter(name)}"
     if first["type"] == "missing" and isinstance(loc[-1], str):
         return f"parameter {'.'.join(map(str, loc))} is missing"
     if first["type"] == "value_error":  # raised by a validator of ours, whose sentence begins with a field's name
@@ -124,6 +124,11 @@ def _shown(value: Any) -> str:
     """A value as it stands in YAML; long ones cut short."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def nearest_parameter(name: str) -> str:
+    """Words that name the parameter most like `name`."""
+    return _nearest(name, field_names(Params))
 
 
 def _nearest(name: str, valid: list[str]) -> str:

@@ -16,8 +16,9 @@ from rectok.train.config import MachineConfig, TrainingConfig
 
 
 class NetworkParams(Config):
-    """A network from elsewhere, or a stand-in trained here."""
+    """A network from elsewhere, or a stand-in trained here from a seed of its own: other seeds keep the same referee."""
 
+    seed: int = Field(ge=0)
     network: NetworkConfig
     training: ClassifierTraining
 

@@ -42,7 +42,7 @@ def _obtained(stage: str, section: NetworkParams) -> dict[str, Any]:
 def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:
     classes = artifacts.read_json(artifacts.classes_file())
     device = torch.device(device_of(params.machine))
-    seed = stream(params.seed, stage)
+    seed = stream(section.seed, stage)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = VisionNetwork(section.network, len(classes)).to(device)

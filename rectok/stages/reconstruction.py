@@ -56,7 +56,7 @@ def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
         "ssim": float(torch.cat([ssim(a, b) for a, b in pairs]).mean()),
-        "rfid": frechet(rebuilt, Reference(Stack(originals), None, "the originals"), judge),
+        "rfid": frechet(Stack(rebuilt), Reference(Stack(originals), None, "the originals"), judge),
         "judge_accuracy": judge.recognised(originals, labels),
         "reconstruction_accuracy": judge.recognised(rebuilt, labels),
     }

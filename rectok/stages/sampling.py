@@ -6,10 +6,12 @@ import torch
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
+from rectok.evaluation.fidelity import frechet
 from rectok.evaluation.generator import load_generator
+from rectok.evaluation.images import Sample
 from rectok.evaluation.judge import load_judge
 from rectok.evaluation.records import Record
-from rectok.evaluation.reference import load_reference
+from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
 from rectok.params import Params
 from rectok.train.progress import reporting
@@ -22,6 +24,7 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
     generator = load_generator(torch.device(device_of(params.machine)))
     judge = load_judge(stage_dir("judge"), generator.device.type, config.batch)
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
+    held_out = Sample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     judge.require_classes(generator.dit.config.classes)
     labels = balanced_labels(generator.dit.config.classes, per_class)
     began = time.monotonic()
@@ -32,7 +35,13 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
                 reporter.report(done, {}, done / (time.monotonic() - began))
 
         samples = draw(generator, config, labels, sample_seeds(params.seed, purpose, len(labels)), progress)
-    figures = generation_figures(samples, config, reference, judge)
+    figures = {
+        **generation_figures(samples, config, reference, judge),
+        "gfid_floor": frechet(held_out, reference, judge),
+    }
     networks = dict.fromkeys(figures, judge.title)
-    described = protocol(config, reference, judge, generator.dit.config.classes, per_class)
+    described = {
+        **protocol(config, reference, judge, generator.dit.config.classes, per_class),
+        "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
+    }
     return samples, Record(figures, networks, described)

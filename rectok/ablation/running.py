@@ -1,0 +1,91 @@
+"""Runs the workspaces of an ablation, several at a time, and keeps the figures of each."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rectok.ablation.workspace import Workspace
+from rectok.artifacts import write_json
+from rectok.errors import UserError
+from rectok.evaluation.display import duration
+
+Say = Callable[[str], None]
+REPRO = ("-m", "dvc", "repro", "--quiet")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that stopped, and its last words."""
+
+    workspace: Workspace
+    reason: str
+
+
+def make_shared(targets: Sequence[str]) -> None:
+    """`dvc repro` in the project itself, for what all rows share. Raises UserError when it fails."""
+    if targets and subprocess.run([sys.executable, *REPRO, *targets], env=_environment(""), check=False).returncode:
+        raise UserError(f"`dvc repro {' '.join(targets)}` failed; its message stands above")
+
+
+def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Sequence[str], say: Say) -> list[Failure]:
+    """Run every workspace that is not done, one at a time per entry of `devices` (a CUDA device, or "" for any).
+
+    A failed run does not stop the others; running the ablation again goes on with it.
+    """
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for device in devices:
+        free.put(device)
+
+    def run(workspace: Workspace) -> Failure | None:
+        device = free.get()
+        try:
+            return _run(workspace, targets, device, say)
+        finally:
+            free.put(device)
+
+    waiting = [workspace for workspace in workspaces if not workspace.done()]
+    say(f"{len(workspaces) - len(waiting)} of {len(workspaces)} runs are done")
+    with ThreadPoolExecutor(len(devices)) as pool:
+        return [failure for failure in pool.map(run, waiting) if failure]
+
+
+def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say) -> Failure | None:
+    began = time.monotonic()
+    say(f"{workspace.cell.name} started, log in {workspace.log}")
+    with workspace.log.open("ab") as log:
+        command = [sys.executable, *REPRO, *targets]
+        env = _environment(device)
+        code = subprocess.run(command, cwd=workspace.folder, env=env, stdout=log, stderr=log, check=False).returncode
+    if code:
+        say(f"{workspace.cell.name} failed: {_last_words(workspace.log)}")
+        return Failure(workspace, _last_words(workspace.log))
+    figures = _figures(workspace)
+    write_json(workspace.result, {"params": workspace.params.read_text(encoding="utf-8"), "figures": figures})
+    say(f"{workspace.cell.name} done in {duration(time.monotonic() - began)}")
+    return None
+
+
+def _figures(workspace: Workspace) -> object:
+    command = [sys.executable, "-m", "rectok.cli.main", "summary"]
+    done = subprocess.run(command, cwd=workspace.folder, env=_environment(""), capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def _environment(device: str) -> dict[str, str]:
+    """Stages find `rectok` beside this Python; `device` hides all other GPUs."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}
+
+
+def _last_words(log: Path) -> str:
+    """The sentence with which a stage failed, or the last line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    sentences = [line for line in lines if line.startswith("rectok: ")]
+    return (sentences or lines or ["no message"])[-1].removeprefix("rectok: ")

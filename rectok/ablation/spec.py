@@ -1,0 +1,108 @@
+"""What an ablation compares: rows of changed parameters, the seeds of each, and the figures to show."""
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from rectok.config import Config
+from rectok.errors import UserError
+
+NAME = r"^[a-z0-9][a-z0-9.-]*$"
+Changes = dict[str, Any]
+"""Parameters by their dotted names."""
+
+
+class Row(Config):
+    """One line of the table. `x` places it on the plot's axis; without it rows stand side by side. `seeds` replace the spec's."""
+
+    name: str = Field(pattern=NAME)
+    title: str
+    set: Changes
+    x: float | None = None
+    seeds: tuple[int, ...] | None = None
+
+
+class Spec(Config):
+    """An ablation.
+
+    `claim` says what the paper says must hold. `shared` are DVC targets that no row changes: they are made once, in the
+    project itself. `targets` are made in every row. `set` changes parameters in all rows. `columns` are figures of
+    `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
+    """
+
+    title: str
+    claim: str
+    shared: tuple[str, ...]
+    targets: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    set: Changes
+    columns: tuple[str, ...] = Field(min_length=1)
+    axis: str = ""
+    rows: tuple[Row, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rows_differ(self) -> Self:
+        names = [row.name for row in self.rows]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two rows are named {twice[0]}")
+        return self
+
+
+class Cell(Config):
+    """One run: a row with one seed."""
+
+    row: Row
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.row.name}-s{self.seed}"
+
+    def changes(self, spec: Spec) -> Changes:
+        """All parameters that differ from the project's."""
+        return {**spec.set, **self.row.set, "seed": self.seed}
+
+
+def cells(spec: Spec) -> list[Cell]:
+    """All runs; the first seed of every row before the second of any, so that a table is soon whole."""
+    seeds = {row.name: row.seeds or spec.seeds for row in spec.rows}
+    turns = range(max(map(len, seeds.values())))
+    return [
+        Cell(row=row, seed=seeds[row.name][turn]) for turn in turns for row in spec.rows if turn < len(seeds[row.name])
+    ]
+
+
+def spec_names() -> list[str]:
+    """Ablations that come with the package."""
+    return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
+
+
+def load_spec(name: str) -> Spec:
+    """The ablation that comes with the package under `name`, or the YAML file of that path. Raises UserError."""
+    if name in spec_names():
+        return _parsed((_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name)
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"there is no ablation {name!r}; name a YAML file or one of {', '.join(spec_names())}")
+    return _parsed(path.read_text(encoding="utf-8"), name)
+
+
+def _folder() -> Traversable:
+    return resources.files("rectok.ablation") / "specs"
+
+
+def _parsed(text: str, name: str) -> Spec:
+    try:
+        return Spec.model_validate(YAML(typ="safe", pure=True).load(text), strict=False)
+    except YAMLError as error:
+        raise UserError(f"ablation {name} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"ablation {name}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None

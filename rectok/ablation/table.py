@@ -1,0 +1,103 @@
+"""The table of an ablation: mean and spread over seeds, as records, as Markdown, and as a plot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from rectok.ablation.spec import Row, Spec
+from rectok.ablation.workspace import Workspace
+from rectok.artifacts import read_json
+from rectok.evaluation.display import FIGURES
+
+PROBE = "probe@"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure over `seeds`: its values, their mean and their sample standard deviation (None for a single seed)."""
+
+    values: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return mean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """n − 1 in the denominator."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+
+Table = dict[str, dict[str, Entry]]
+"""Row → column → entry; a row without a finished run is absent."""
+
+
+def tabulate(spec: Spec, workspaces: Sequence[Workspace]) -> Table:
+    """Gather the figures of all finished runs."""
+    table: Table = {}
+    for row in spec.rows:
+        done = [workspace for workspace in workspaces if workspace.cell.row == row and workspace.done()]
+        if done:
+            found = [read_json(workspace.result)["figures"] for workspace in done]
+            seeds = tuple(workspace.cell.seed for workspace in done)
+            table[row.name] = {
+                column: Entry(tuple(figure(figures, column) for figures in found), seeds) for column in spec.columns
+            }
+    return table
+
+
+def figure(figures: Mapping[str, Any], column: str) -> float:
+    """The figure that `column` names; NaN where the run has none of it."""
+    if column.startswith(PROBE):
+        time = float(column.removeprefix(PROBE))
+        return next((float(point["accuracy"]) for point in figures["probe"] if point["t"] == time), float("nan"))
+    value = figures.get(column)
+    return float("nan") if value is None else float(value)
+
+
+def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
+    """One record per finished row, for JSON."""
+    return [
+        {
+            "row": row.name,
+            "title": row.title,
+            "set": row.set,
+            "figures": {
+                column: {**asdict(entry), "mean": entry.mean, "spread": entry.spread}
+                for column, entry in table[row.name].items()
+            },
+        }
+        for row in spec.rows
+        if row.name in table
+    ]
+
+
+def markdown(spec: Spec, table: Table) -> str:
+    """A table for people; an unfinished row says so."""
+    header = ["", *(heading(column) for column in spec.columns)]
+    lines = [header, ["---"] + ["--:"] * len(spec.columns)]
+    lines += [[row.title, *_values(spec, table.get(row.name), row)] for row in spec.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _values(spec: Spec, entries: Mapping[str, Entry] | None, row: Row) -> list[str]:
+    if entries is None:
+        return ["not run"] * len(spec.columns)
+    return [written(column, entries[column]) for column in spec.columns]
+
+
+def heading(column: str) -> str:
+    """What stands above a column."""
+    if column.startswith(PROBE):
+        return f"Probe, t = {column.removeprefix(PROBE)}"
+    return FIGURES[column].title if column in FIGURES else column
+
+
+def written(column: str, entry: Entry) -> str:
+    """Mean ± spread, in the figure's own format."""
+    shape = "{:.1%}" if column.startswith(PROBE) else FIGURES[column].written if column in FIGURES else "{:.4g}"
+    text = shape.format(entry.mean)
+    return text if entry.spread is None else f"{text} ± {shape.format(entry.spread)}"

@@ -1,0 +1,90 @@
+"""A DVC workspace for every run of an ablation: its own parameters and outputs, the project's cache and lock.
+
+A workspace is a folder with copies of dvc.yaml and dvc.lock, changed params.yaml, and the project's cache. So `dvc repro`
+there reruns only what the changed parameters reach, takes the rest from the cache, and goes on where it was stopped.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from rectok.ablation.spec import Cell, Spec
+from rectok.artifacts import DATA, read_json
+from rectok.errors import UserError
+from rectok.files import write_text
+from rectok.params import parse
+from rectok.params.editing import changed
+from rectok.params.loading import PARAMS_FILE
+
+DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
+CONFIG = """[core]
+    no_scm = true
+    analytics = false
+    check_update = false
+[cache]
+    dir = {cache}
+    type = "reflink,hardlink,symlink"
+"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one run, below the project's data/ablations/<ablation>/."""
+
+    cell: Cell
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """What `dvc repro` printed there."""
+        return self.folder / "run.log"
+
+    @property
+    def result(self) -> Path:
+        """The figures, once the run is whole."""
+        return self.folder / "result.json"
+
+    @property
+    def params(self) -> Path:
+        """Its parameters."""
+        return self.folder / PARAMS_FILE
+
+    def done(self) -> bool:
+        """Whether the figures there belong to the parameters there."""
+        return self.result.exists() and read_json(self.result)["params"] == self.params.read_text(encoding="utf-8")
+
+
+def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
+    """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
+    found = Workspace(cell, DATA / "ablations" / name / cell.name)
+    text = changed(PARAMS_FILE.read_text(encoding="utf-8"), cell.changes(spec))
+    parse(text, f"row {cell.name} of ablation {name}")
+    write_text(found.params, text)
+    write_text(found.folder / ".dvc" / "config", CONFIG.format(cache=_cache()))
+    _copy(DVC_YAML, found.folder / DVC_YAML)
+    if DVC_LOCK.exists() and not (found.folder / DVC_LOCK).exists():
+        _copy(DVC_LOCK, found.folder / DVC_LOCK)
+    _link_sources(found.folder)
+    return found
+
+
+def _cache() -> Path:
+    """Where the project's DVC keeps its content."""
+    local = Path(".dvc") / "cache"
+    if not local.parent.is_dir():
+        raise UserError("this folder is no DVC project, for it has no .dvc; run the ablation where dvc.yaml lies")
+    return local.resolve()
+
+
+def _link_sources(folder: Path) -> None:
+    """The images that the index reads lie in the project."""
+    link, raw = folder / DATA / "raw", DATA / "raw"
+    if raw.exists() and not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(raw, link.parent), target_is_directory=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
