@@ -72,6 +72,11 @@ def weights_file(stage: str) -> Path:
     return stage_dir(stage) / "model.safetensors"
 
 
+def raw_file(stage: str) -> Path:
+    """The weights of the last step, beside their EMA; absent where nothing was trained."""
+    return stage_dir(stage) / "raw.safetensors"
+
+
 def config_file(stage: str) -> Path:
     """How to build the network whose weights lie beside it."""
     return stage_dir(stage) / "config.json"

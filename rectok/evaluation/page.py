@@ -43,6 +43,15 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Training:
+    """The losses of a network trained here, or where its weights come from instead."""
+
+    title: str
+    charts: list[Chart]
+    source: str
+
+
+@dataclass(frozen=True)
 class Network:
     """A network that a figure or a loss leans on, described in words where it is a stand-in."""
 
@@ -80,7 +89,7 @@ def render(preset: str, params_text: str) -> str:
         probe_chart=_probe_chart(summary.figures["probe"]),
         protocol=summary.protocol,
         networks=networks(),
-        trainings={title: loss_charts(log_file(stage)) for stage, title in TRAINED.items()},
+        trainings=[_training(stage, title) for stage, title in TRAINED.items()],
         pictures={name: data_uri(path) for name, path in _pictures().items()},
         classes=read_json(classes_file()),
         gates=gates,
@@ -111,6 +120,13 @@ def _pictures() -> dict[str, Path]:
 def data_uri(path: Path) -> str:
     """A PNG file as a data: URI."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _training(stage: str, title: str) -> Training:
+    summary = read_json(summary_file(stage))
+    if not summary["trained"]:
+        return Training(title, [], summary["source"])
+    return Training(title, loss_charts(log_file(stage)), "")
 
 
 def loss_charts(path: Path) -> list[Chart]:

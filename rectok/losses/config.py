@@ -1,10 +1,11 @@
 """What the tokenizer learns from, and how strongly."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from rectok.config import Config
+from rectok.storage.config import WeightsFile
 
 
 class SemanticLossConfig(Config):
@@ -15,19 +16,6 @@ class SemanticLossConfig(Config):
     input: Literal["noised", "clean"]
     target: Literal["all", "visible", "masked"]
     temperature: float = Field(gt=0)
-
-
-class WeightsFile(Config):
-    """Network weights in a file: `path` (local or s3://) and its `sha256`; an empty path means there are none."""
-
-    path: str
-    sha256: str
-
-    @model_validator(mode="after")
-    def _knows_what_it_loads(self) -> Self:
-        if self.path and not self.sha256:
-            raise ValueError(f"sha256 is empty, but {self.path} needs it (64 hex digits, as sha256sum prints)")
-        return self
 
 
 class PerceptualConfig(Config):

@@ -6,9 +6,7 @@ Weights are safetensors files with these keys, all of them and no others:
 `convnext`: timm's convnext_small with 1000 classes.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import timm
 import torch
@@ -17,9 +15,10 @@ from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.errors import UserError
-from rectok.losses.config import PerceptualConfig, WeightsFile
+from rectok.losses.config import PerceptualConfig
 from rectok.nn.weights import assign_weights, read_weights
-from rectok.storage.objects import fetch
+from rectok.storage.config import WeightsFile
+from rectok.storage.objects import verified
 
 Layers = Callable[[Tensor], Sequence[Tensor]]
 
@@ -158,9 +157,7 @@ def _given(config: PerceptualConfig) -> bool:
 
 def _fill(module: nn.Module, file: WeightsFile, unread: str | None = None) -> None:
     """Load `file` into `module` strictly, passing over keys that begin with `unread`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
-        fetch(file.path, file.sha256, path)
+    with verified(file.path, file.sha256) as path:
         weights = read_weights(path, file.path)
     kept = {key: x for key, x in weights.items() if unread is None or not key.startswith(unread)}
     assign_weights(module, kept, file.path)

@@ -6,8 +6,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from rectok.params.loading import nearest_parameter
 from rectok.errors import UserError
+from rectok.params.loading import nearest_parameter
 
 
 def changed(text: str, changes: Mapping[str, Any]) -> str:

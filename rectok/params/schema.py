@@ -8,8 +8,9 @@ from rectok.config import Config
 from rectok.data.config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.config import DiTSizes
 from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
-from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig, WeightsFile
+from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
+from rectok.storage.config import WeightsFile
 from rectok.teacher.config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
 from rectok.train.config import MachineConfig, TrainingConfig
@@ -28,15 +29,29 @@ class FeaturesParams(Config):
     batch: int = Field(gt=0)
 
 
-class TokenizerParams(Config):
+class TrainedParams(Config):
+    """A network that is trained from the weights `initial`, or from random ones where none are given."""
+
+    initial: WeightsFile
+    training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.training.epochs == 0 and not self.initial.path:
+            raise ValueError("training.epochs 0 trains nothing, so initial.path must name the weights to take instead")
+        return self
+
+
+class TokenizerParams(TrainedParams):
     sizes: TokenizerSizes
     flow: FlowConfig
     masking: MaskingConfig
     losses: TokenizerLossConfig
-    training: TrainingConfig
 
 
 class DecoderParams(Config):
+    """Finetuning of the pixel decoder; with 0 epochs the tokenizer's own decoder is kept."""
+
     losses: DecoderLossConfig
     training: TrainingConfig
 
@@ -59,12 +74,11 @@ class StatisticsParams(Config):
     file: WeightsFile
 
 
-class DiTParams(Config):
+class DiTParams(TrainedParams):
     """The generator, or its guide."""
 
     sizes: DiTSizes
     label_dropout: float = Field(ge=0, lt=1)
-    training: TrainingConfig
 
 
 class NightlyParams(Config):

@@ -1,13 +1,16 @@
 """Finetune the pixel decoder on clean latents (second stage of RecTok)."""
 
+from typing import Any
+
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.stages import training
 from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, Frozen
-from rectok.train.world import join, launched
+from rectok.train.world import World, join, launched
 
 STAGE = "decoder"
 
@@ -19,7 +22,22 @@ def run(params: Params) -> None:
     world = join(params.machine)
     section = params.decoder
     training.seeded(params.seed, STAGE)
-    model = load_tokenizer(artifacts.stage_dir("tokenizer"))
+    source = artifacts.stage_dir("tokenizer")
+    model = load_tokenizer(source)
+    if section.training.epochs:
+        summary = _trained(params, model, world)
+    else:
+        summary = training.keep_untrained(STAGE, str(source), model, model.config, section, world)
+    if summary is not None:
+        before = artifacts.read_json(artifacts.summary_file("tokenizer"))
+        found = training.validated(STAGE, params, section.training.micro_batch, world, None)
+        figures = {"psnr": found.psnr, "psnr_before": before["psnr"]}
+        artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
+        training.finish(STAGE)
+
+
+def _trained(params: Params, model: Tokenizer, world: World) -> dict[str, Any] | None:
+    section = params.decoder
     teacher = training.frozen_teacher(world)
     adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
     perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
@@ -29,9 +47,4 @@ def run(params: Params) -> None:
     inputs = [artifacts.stage_dir(name) for name in ("shards", "tokenizer", "teacher")]
     trained = training.fit(STAGE, params, section, objective, loader, inputs, world, adversary)
     summary = training.keep(STAGE, trained, model, model.config, section, world)
-    if summary is not None:
-        before = artifacts.read_json(artifacts.summary_file("tokenizer"))
-        found = training.validated(STAGE, params, section.training.micro_batch, world, None)
-        figures = {"psnr": found.psnr, "psnr_before": before["psnr"], "perceptual": training.name_of(perceptual)}
-        artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
-        training.finish(STAGE)
+    return summary and {**summary, "perceptual": training.name_of(perceptual)}

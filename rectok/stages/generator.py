@@ -1,5 +1,7 @@
 """Train a DiT^DH; the generator and its guide differ only in their section of the parameters."""
 
+from typing import Any
+
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
 from rectok.dit.config import DiTConfig
@@ -7,13 +9,14 @@ from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.statistics import LatentStatistics
+from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
 from rectok.stages import training
 from rectok.stages.previews import sample_preview
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.train.objectives import DiTObjective
-from rectok.train.world import join, launched
+from rectok.train.world import World, join, launched
 
 
 def train_generator(stage: str, params: Params, section: DiTParams) -> None:
@@ -26,13 +29,14 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
     classes = len(artifacts.read_json(artifacts.classes_file()))
     channels = tokenizer.config.sizes.channels
     model = DiTDH(DiTConfig(grid=tokenizer.config.grid, channels=channels, classes=classes, sizes=section.sizes))
+    weights = training.initial_weights(section.initial)
+    if weights is not None:
+        assign_weights(model, weights, section.initial.path)
     statistics = LatentStatistics.load()
-    objective = DiTObjective(model, statistics.normalise, section.label_dropout)
-    dataset = LatentDataset(params.index.shards, "train")
-    loader = training.loader(params, dataset, section.training, world)
-    inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]
-    trained = training.fit(stage, params, section, objective, loader, inputs, world)
-    summary = training.keep(stage, trained, model, model.config, section, world)
+    if section.training.epochs:
+        summary = _trained(stage, params, section, model, statistics, world)
+    else:
+        summary = training.keep_untrained(stage, section.initial.path, model, model.config, section, world)
     if summary is not None:
         # The weights just written, not the engine's: under ZeRO 3 no process can run that model alone.
         written = load_dit(artifacts.stage_dir(stage)).to(world.device)
@@ -40,3 +44,14 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
         sample_std = sample_preview(stage, generator)
         artifacts.write_json(artifacts.summary_file(stage), {**summary, "sample_std": sample_std})
         training.finish(stage)
+
+
+def _trained(
+    stage: str, params: Params, section: DiTParams, model: DiTDH, statistics: LatentStatistics, world: World
+) -> dict[str, Any] | None:
+    objective = DiTObjective(model, statistics.normalise, section.label_dropout)
+    dataset = LatentDataset(params.index.shards, "train")
+    loader = training.loader(params, dataset, section.training, world)
+    inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]
+    trained = training.fit(stage, params, section, objective, loader, inputs, world)
+    return training.keep(stage, trained, model, model.config, section, world)

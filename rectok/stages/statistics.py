@@ -1,8 +1,6 @@
 """Per-channel mean and std that normalise the latent, over the un-flipped training set (METHOD, section 3)."""
 
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,10 +9,10 @@ from numpy.typing import NDArray
 from rectok import artifacts
 from rectok.data.moments import LatentMoments, latent_moments
 from rectok.errors import UserError
-from rectok.losses.config import WeightsFile
 from rectok.params import Params
+from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import sha256_file
-from rectok.storage.objects import fetch
+from rectok.storage.objects import verified
 
 
 def run(params: Params) -> None:
@@ -42,9 +40,7 @@ def _chosen(found: LatentMoments, std: str) -> dict[str, Any]:
 
 def _given(file: WeightsFile, channels: int) -> dict[str, Any]:
     """Statistics from elsewhere, such as those published beside a checkpoint."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "statistics.json"
-        fetch(file.path, file.sha256, path)
+    with verified(file.path, file.sha256) as path:
         try:
             record = json.loads(path.read_bytes())
             mean, std = (_vector(record[name], channels) for name in ("mean", "std"))

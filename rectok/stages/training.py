@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from rectok.evaluation.validation import Validation, validate
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.nn.blocks import AdaptiveBlock, Block
-from rectok.nn.weights import save_weights
+from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.stages.previews import reconstruction_preview
+from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import fingerprint, sha256_file
+from rectok.storage.objects import verified
 from rectok.teacher.loading import load_network
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.loading import load_tokenizer
@@ -28,7 +30,7 @@ from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints
 from rectok.train.config import TrainingConfig
 from rectok.train.loop import Job, Trained, train
-from rectok.train.outputs import averaged_weights, full_weights, loss_ratio, relative_distance, write_log
+from rectok.train.outputs import Row, averaged_weights, full_weights, loss_ratio, relative_distance, write_log
 from rectok.train.world import World
 
 
@@ -71,14 +73,11 @@ def keep(
     ema, raw = averaged_weights(trained, module), full_weights(module)
     if not world.first:
         return None
-    folder = artifacts.stage_dir(stage)
-    save_weights(folder / "model.safetensors", ema)
-    save_weights(folder / "raw.safetensors", raw)
-    artifacts.write_json(artifacts.config_file(stage), config.model_dump())
-    artifacts.write_json(artifacts.params_file(stage), section.model_dump())
-    write_log(artifacts.log_file(stage), trained.rows)
+    save_weights(artifacts.raw_file(stage), raw)
+    _write(stage, ema, trained.rows, config, section)
     trainable = {name for name, p in module.named_parameters() if p.requires_grad}
     return {
+        "trained": True,
         "steps": int(trained.rows[-1]["step"]),
         "images": int(trained.rows[-1]["images"]),
         "parameters": sum(tensor.numel() for name, tensor in raw.items() if name in trainable),
@@ -89,8 +88,40 @@ def keep(
     }
 
 
+def keep_untrained(
+    stage: str, source: str, module: nn.Module, config: Config, section: Config, world: World
+) -> dict[str, Any] | None:
+    """Write what `keep` writes, for a `module` that holds the weights of `source` and is not trained: an empty log."""
+    if not world.first:
+        return None
+    _write(stage, module.state_dict(), [], config, section)
+    return {
+        "trained": False,
+        "source": source,
+        "steps": 0,
+        "images": 0,
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "sha256": sha256_file(artifacts.weights_file(stage)),
+    }
+
+
+def _write(stage: str, weights: Mapping[str, Tensor], rows: Sequence[Row], config: Config, section: Config) -> None:
+    save_weights(artifacts.weights_file(stage), weights)
+    artifacts.write_json(artifacts.config_file(stage), config.model_dump())
+    artifacts.write_json(artifacts.params_file(stage), section.model_dump())
+    write_log(artifacts.log_file(stage), rows)
+
+
 def _only(weights: Mapping[str, Tensor], names: set[str]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in weights.items() if name in names}
+
+
+def initial_weights(file: WeightsFile) -> dict[str, Tensor] | None:
+    """The tensors to start from, by our names; None where no file is given."""
+    if not file.path:
+        return None
+    with verified(file.path, file.sha256) as path:
+        return read_weights(path, file.path)
 
 
 def frozen_teacher(world: World) -> VisionNetwork:

@@ -1,6 +1,7 @@
 """One read interface for local paths and s3:// URIs; boto3 finds endpoint, region and keys (AWS_ENDPOINT_URL …)."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.storage.hashing import sha256_file
 
 S3 = "s3://"
 CHUNK = 2**20
@@ -61,8 +63,26 @@ def fetch(uri: str, sha256: str, to: Path) -> None:
         while chunk := source.read(CHUNK):
             digest.update(chunk)
             target.write(chunk)
-        if digest.hexdigest() != sha256.lower():
-            raise UserError(f"{uri} has sha256 {digest.hexdigest()}, but {sha256 or 'none'} was expected")
+        _require(uri, digest.hexdigest(), sha256)
+
+
+@contextmanager
+def verified(uri: str, sha256: str) -> Iterator[Path]:
+    """A file whose content hashes to `sha256` (hex), else UserError: `uri` itself, or a copy that lasts as long."""
+    if uri.startswith(S3):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "object"
+            fetch(uri, sha256, copy)
+            yield copy
+        return
+    _open_local(uri).close()
+    _require(uri, sha256_file(Path(uri)), sha256)
+    yield Path(uri)
+
+
+def _require(uri: str, found: str, sha256: str) -> None:
+    if found != sha256.lower():
+        raise UserError(f"{uri} has sha256 {found}, but {sha256 or 'none'} was expected")
 
 
 def _open_local(path: str) -> BinaryIO:

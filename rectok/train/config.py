@@ -17,9 +17,12 @@ class ScheduleConfig(Config):
 
 
 class TrainingConfig(Config):
-    """One network's training. `batch` is the global batch; the learning rate is lr_per_256 · batch / 256."""
+    """One network's training. `batch` is the global batch; the learning rate is lr_per_256 · batch / 256.
 
-    epochs: float = Field(gt=0)
+    With 0 `epochs` nothing is trained: the network is taken as it is.
+    """
+
+    epochs: float = Field(ge=0)
     batch: int = Field(gt=0)
     micro_batch: int = Field(gt=0)
     lr_per_256: float = Field(gt=0)

@@ -12,6 +12,8 @@ from rectok.files import write_text
 from rectok.train.loop import Trained
 
 Row = dict[str, float]
+ALWAYS = ("step", "images", "lr", "total")
+"""Columns that every log has."""
 
 
 def full_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -43,8 +45,8 @@ def relative_distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
 
 
 def write_log(path: Path, rows: Sequence[Row]) -> None:
-    """One CSV row per logged step; a figure that began later is empty before."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    """One CSV row per logged step; a figure that began later is empty before. Without rows only the header is left."""
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(ALWAYS)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()

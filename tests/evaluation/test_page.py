@@ -31,6 +31,13 @@ def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) 
     assert page.count("data:image/png;base64,") == 3
 
 
+def test_a_network_that_was_not_trained_here_names_its_weights(page: str) -> None:
+    assert "Not trained here" not in page
+    write_text(artifacts.log_file("dit"), "step,images,lr,total\n")
+    artifacts.write_json(artifacts.summary_file("dit"), {"trained": False, "source": "s3://w/<dit>"})
+    assert "Not trained here: taken from <code>s3://w/&lt;dit&gt;</code>." in render("digits", "")
+
+
 def test_text_from_elsewhere_is_escaped(page: str) -> None:
     assert "seed: 0 # &lt;script&gt;" in page
     assert "&lt;b&gt;green&lt;/b&gt;" in page

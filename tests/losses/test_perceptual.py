@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from rectok.errors import UserError
-from rectok.losses.config import PerceptualConfig, WeightsFile
+from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss, feature_distance
+from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import sha256_file
 
 NONE = WeightsFile(path="", sha256="")

@@ -207,6 +207,20 @@ def test_a_batch_is_whole_micro_batches(batch: int, micro: int) -> None:
         assert problem(text) == f"params.yaml: dit.training.batch {batch} is not a multiple of micro_batch {micro}"
 
 
+@pytest.mark.parametrize("stage", ["tokenizer", "dit", "guide"])
+def test_without_training_there_must_be_weights(stage: str) -> None:
+    found = problem(overridden({f"{stage}.training.epochs": 0}))
+    assert found == (
+        f"params.yaml: {stage}.training.epochs 0 trains nothing, so initial.path must name the weights to take instead"
+    )
+    given = {"path": "weights.safetensors", "sha256": "0" * 64}
+    parse(overridden({f"{stage}.training.epochs": 0, f"{stage}.initial": given}), "params.yaml")
+
+
+def test_without_finetuning_the_tokenizers_decoder_is_kept() -> None:
+    assert parse(overridden({"decoder.training.epochs": 0}), "params.yaml").decoder.training.epochs == 0
+
+
 @pytest.mark.parametrize("stage", ["tokenizer", "decoder"])
 def test_an_adversary_needs_images_that_its_layers_can_halve(stage: str) -> None:
     adversary = {"weight": 0.1, "start": 0.0, "filters": 4, "layers": 3, "lr_per_256": 1e-4}

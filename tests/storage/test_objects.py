@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rectok.errors import UserError
-from rectok.storage import fetch, list_files, open_binary, read_bytes
+from rectok.storage import fetch, list_files, open_binary, read_bytes, verified
 from tests.storage.server import BUCKET, running
 
 CONTENT = bytes(range(256)) * 8192
@@ -60,6 +60,20 @@ def test_fetch_refuses_another_hash_and_leaves_the_old_file(place: str, tmp_path
     assert all(part in str(error.value) for part in (f"{place}/a/1", DIGEST, wanted))
     assert target.read_bytes() == b"old"
     assert not list(tmp_path.glob(".weights*"))
+
+
+def test_a_verified_file_is_the_local_one_or_a_copy_that_goes_away(place: str) -> None:
+    with verified(f"{place}/a/1", DIGEST.upper()) as path:
+        assert path.read_bytes() == CONTENT
+    assert path.exists() == (not place.startswith("s3"))
+
+
+@pytest.mark.parametrize(
+    "name,said", [("a/1", f"has sha256 {DIGEST}, but {'0' * 64} was expected"), ("none", "cannot be read")]
+)
+def test_a_file_of_another_hash_is_not_verified(place: str, name: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"{place}/{name} {said}"), verified(f"{place}/{name}", "0" * 64):
+        pytest.fail("it was taken")
 
 
 def test_what_is_missing_is_named(place: str, tmp_path: Path) -> None:

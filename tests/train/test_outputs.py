@@ -42,6 +42,11 @@ def test_a_figure_that_began_later_is_empty_before(tmp_path: Path) -> None:
     assert [float(row["total"]) for row in rows] == [0.5, 0.25]
 
 
+def test_a_log_without_rows_has_its_header(tmp_path: Path) -> None:
+    write_log(tmp_path / "log.csv", [])
+    assert (tmp_path / "log.csv").read_text() == "step,images,lr,total\n"
+
+
 def test_loss_ratio_is_the_last_tenth_over_the_first() -> None:
     rows = [{"total": float(i)} for i in range(1, 21)]
     assert loss_ratio(rows) == pytest.approx(19.5 / 1.5)

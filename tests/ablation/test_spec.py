@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from rectok.ablation.spec import Spec, cells, load_spec, spec_names
+from rectok.errors import UserError
+from rectok.evaluation.display import FIGURES
+from rectok.params import parse, preset_text
+from rectok.params.editing import changed
+
+TEXT = """
+title: t
+claim: c
+shared: []
+targets: [gate@generation]
+seeds: [0, 1]
+set: {dit.training.epochs: 2}
+columns: [psnr]
+rows:
+  - {name: a, title: A, set: {}}
+  - {name: b, title: B, set: {dit.training.epochs: 3}, seeds: [7]}
+"""
+
+
+def written(folder: Path, text: str) -> Spec:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return load_spec(str(path))
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_every_packaged_row_is_a_valid_variation_of_cifar10(name: str) -> None:
+    spec, text = load_spec(name), preset_text("cifar10")
+    for cell in cells(spec):
+        found = parse(changed(text, cell.changes(spec)), cell.name)
+        assert found.seed == cell.seed
+    assert all(column.startswith("probe@") or column in FIGURES for column in spec.columns)
+
+
+def test_all_rows_run_once_before_any_runs_twice(tmp_path: Path) -> None:
+    found = cells(written(tmp_path, TEXT))
+    assert [cell.name for cell in found] == ["a-s0", "b-s7", "a-s1"]
+
+
+def test_a_row_overrides_the_whole_table(tmp_path: Path) -> None:
+    spec = written(tmp_path, TEXT)
+    epochs = [cell.changes(spec)["dit.training.epochs"] for cell in cells(spec)]
+    assert epochs == [2, 3, 2]
+
+
+@pytest.mark.parametrize(
+    "before,after,said",
+    [
+        ("targets: [gate@generation]", "targets: []", "targets: "),
+        ("name: b", "name: a", "two rows are named a"),
+        ("name: b", "name: ../b", "rows.1.name"),
+        ("claim: c", "clam: c", "claim: field required"),
+        ("title: t", "title: [", "is not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named(before: str, after: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ablation .*mine\.yaml") as caught:
+        written(tmp_path, TEXT.replace(before, after))
+    assert said in str(caught.value)
+
+
+def test_an_unknown_ablation_names_those_that_there_are() -> None:
+    with pytest.raises(UserError, match=r"there is no ablation 'metod'.*channels, choices, method"):
+        load_spec("metod")

@@ -1,0 +1,100 @@
+"""Means and spreads over seeds, and what stands in an unfinished row."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rectok import artifacts
+from rectok.ablation.report import write_report
+from rectok.ablation.spec import Spec, cells
+from rectok.ablation.table import figure, markdown, tabulate
+from rectok.ablation.workspace import Workspace, prepare
+from rectok.errors import UserError
+from tests.project import write_params
+
+SPEC = Spec.model_validate(
+    {
+        "title": "Decoders",
+        "claim": "Longer is better.",
+        "shared": (),
+        "targets": ("gate@generation",),
+        "seeds": (0, 1),
+        "set": {},
+        "columns": ("psnr", "gfid", "probe@0.5"),
+        "rows": (
+            {"name": "short", "title": "short", "set": {"decoder.training.epochs": 1}, "x": 1},
+            {"name": "long", "title": "long", "set": {"decoder.training.epochs": 4}, "x": 4},
+        ),
+    }
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    return tmp_path
+
+
+def finish(workspace: Workspace, psnr: float) -> None:
+    figures: dict[str, Any] = {"psnr": psnr, "gfid": 2 * psnr, "probe": [{"t": 0.5, "accuracy": 0.25}]}
+    artifacts.write_json(workspace.result, {"params": workspace.params.read_text(), "figures": figures})
+
+
+def test_mean_and_spread_are_those_of_the_seeds(project: Path) -> None:
+    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+    for workspace, psnr in zip(workspaces, (20.0, 30.0, 24.0, 30.5), strict=True):
+        finish(workspace, psnr)
+    table = tabulate(SPEC, workspaces)
+    assert table["short"]["psnr"].mean == 22
+    assert table["short"]["psnr"].spread == pytest.approx(math.sqrt(8))
+    assert "| short | 22.00 dB ± 2.83 dB | 44.000 ± 5.657 | 25.0% ± 0.0% |" in markdown(SPEC, table)
+
+
+def test_an_unfinished_row_says_so_and_one_seed_has_no_spread(project: Path) -> None:
+    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+    finish(workspaces[0], 20.0)
+    text = markdown(SPEC, tabulate(SPEC, workspaces))
+    assert "| short | 20.00 dB | 40.000 | 25.0% |" in text
+    assert "| long | not run | not run | not run |" in text
+
+
+def test_the_report_holds_table_records_plot_and_parameters(project: Path) -> None:
+    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+    finish(workspaces[0], 20.0)
+    write_report("decoders", SPEC, workspaces, project / "out")
+    names = sorted(path.relative_to(project / "out").as_posix() for path in (project / "out").rglob("*.*"))
+    assert names == ["params/short-s0.yaml", "plot.png", "table.json", "table.md"]
+    record = artifacts.read_json(project / "out" / "table.json")["rows"]
+    assert [row["row"] for row in record] == ["short"]
+    assert record[0]["figures"]["gfid"]["values"] == [40.0]
+
+
+def test_a_probe_elsewhere_is_no_number() -> None:
+    assert math.isnan(figure({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.9"))
+
+
+def test_changed_parameters_make_a_run_undone(project: Path) -> None:
+    workspace = prepare("decoders", SPEC, cells(SPEC)[0])
+    finish(workspace, 20.0)
+    assert workspace.done()
+    write_params(project, {"guide.training.epochs": 3})
+    assert not prepare("decoders", SPEC, cells(SPEC)[0]).done()
+
+
+def test_an_impossible_row_is_named_before_anything_runs(project: Path) -> None:
+    rows = (SPEC.rows[0].model_copy(update={"set": {"image.size": 17}}),)
+    spec = SPEC.model_copy(update={"rows": rows})
+    with pytest.raises(UserError, match=r"row short-s0 of ablation decoders: image\.size 17 is not a multiple"):
+        prepare("decoders", spec, cells(spec)[0])
+    assert not (project / "data" / "ablations").exists()
+
+
+def test_a_folder_without_dvc_is_refused(project: Path) -> None:
+    (project / ".dvc").rmdir()
+    with pytest.raises(UserError, match=r"has no \.dvc"):
+        prepare("decoders", SPEC, cells(SPEC)[0])

@@ -1,0 +1,28 @@
+import pytest
+
+from rectok.errors import UserError
+from rectok.params import parse, preset_text
+from rectok.params.editing import changed
+
+
+def test_only_the_named_values_change_and_comments_stay() -> None:
+    text = preset_text("cifar10")
+    found = changed(text, {"tokenizer.sizes.channels": 8, "seed": 3, "tokenizer.masking": {"low": -1.0, "high": 0.0}})
+    before, after = (parse(each, "params").model_dump() for each in (text, found))
+    before["tokenizer"]["sizes"]["channels"] = 8
+    before["tokenizer"]["masking"] = {"low": -1.0, "high": 0.0}
+    before["seed"] = 3
+    assert after == before
+    assert text.splitlines()[0] == found.splitlines()[0]
+    assert found.count("#") == text.count("#")
+
+
+def test_without_changes_the_values_stay() -> None:
+    text = preset_text("digits")
+    assert parse(changed(text, {}), "a") == parse(text, "b")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.sizes.chanels", "tokeniser.sizes.channels", "seed.x", "nothing"])
+def test_an_unknown_name_gets_the_nearest(name: str) -> None:
+    with pytest.raises(UserError, match=f"unknown parameter {name}; the nearest valid name is "):
+        changed(preset_text("digits"), {name: 1})
