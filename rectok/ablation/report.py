@@ -1,14 +1,20 @@
-"""What an ablation leaves: table.md, table.json, plot.png, and the parameters of every row."""
+"""What an ablation leaves: table.md, table.json, plot.png, and the parameters and pictures of every run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from rectok import artifacts
 from rectok.ablation.spec import Spec
 from rectok.ablation.table import Entry, Table, heading, markdown, records, tabulate
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.evaluation.charts import Panel, Series, panels_png
 from rectok.files import write_bytes, write_text
+
+PICTURES = {
+    "samples": artifacts.stage_dir("generation") / "unguided.png",
+    "reconstructions": artifacts.stage_dir("reconstruction") / "grid.png",
+}
 
 
 def write_report(name: str, spec: Spec, workspaces: Sequence[Workspace], folder: Path) -> Table:
@@ -21,15 +27,23 @@ def write_report(name: str, spec: Spec, workspaces: Sequence[Workspace], folder:
         write_bytes(folder / "plot.png", panels_png([_panel(spec, table, column) for column in spec.columns]))
     for workspace in workspaces:
         if workspace.done():
-            text = workspace.params.read_text(encoding="utf-8")
-            write_text(folder / "params" / f"{workspace.cell.name}.yaml", text)
+            _keep(workspace, folder)
     return table
+
+
+def _keep(workspace: Workspace, folder: Path) -> None:
+    name = workspace.cell.name
+    write_text(folder / "params" / f"{name}.yaml", workspace.params.read_text(encoding="utf-8"))
+    for title, picture in PICTURES.items():
+        source = workspace.folder / picture
+        if source.exists():
+            write_bytes(folder / "pictures" / f"{name}-{title}.png", source.read_bytes())
 
 
 def _how(name: str, spec: Spec, workspaces: Sequence[Workspace]) -> str:
     done = sum(workspace.done() for workspace in workspaces)
     seeds = f"Mean ± sample standard deviation over seeds {', '.join(map(str, spec.seeds))} where there are several."
-    return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} Each run's parameters lie in params/."
+    return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} Each run's parameters lie in params/, its pictures in pictures/."
 
 
 def _panel(spec: Spec, table: Table, column: str) -> Panel:
