@@ -43,7 +43,8 @@ def _keep(workspace: Workspace, folder: Path) -> None:
 def _how(name: str, spec: Spec, workspaces: Sequence[Workspace]) -> str:
     done = sum(workspace.done() for workspace in workspaces)
     seeds = f"Mean ± sample standard deviation over seeds {', '.join(map(str, spec.seeds))} where there are several."
-    return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} Each run's parameters lie in params/, its pictures in pictures/."
+    kept = "Each run's parameters lie in params/, its pictures in pictures/."
+    return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} {kept}"
 
 
 def _panel(spec: Spec, table: Table, column: str) -> Panel:
