@@ -58,7 +58,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure of several rows: a point per value, a line through the means; `names` stand under the places."""
+    """One figure of several rows: a point per value, and the means, joined unless the places have `names`."""
 
     title: str
     series: Series
@@ -78,7 +78,9 @@ def panels_png(panels: Sequence[Panel]) -> bytes:
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     x, values = panel.series.x, panel.series.values
-    axes.plot(x, [sum(found) / len(found) for found in values], color=LINES[0], linewidth=1.2, alpha=0.6)
+    means = [sum(found) / len(found) for found in values]
+    marker = {"marker": "_", "markersize": 24, "linestyle": ""} if panel.names else {"linewidth": 1.2}
+    axes.plot(x, means, color=LINES[0], alpha=0.6, **marker)
     for place, found in zip(x, values, strict=True):
         axes.plot([place] * len(found), found, "o", color=LINES[0], markersize=4)
     axes.set_title(panel.title, fontsize=9, color=INK)
