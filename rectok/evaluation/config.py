@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+INCEPTION = "inception-v3-compat"
+"""Name of the judge that published figures are computed with (rectok/evaluation/inception.py)."""
+
 
 class GuidanceConfig(Config):
     """v_ref + scale·(v − v_ref) inside t ∈ [low, high]; v_ref is unconditional (`cfg`) or the guide's (`autoguidance`)."""

@@ -33,6 +33,5 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
 
         samples = draw(generator, config, labels, sample_seeds(params.seed, purpose, len(labels)), progress)
     figures = generation_figures(samples, config, reference, judge)
-    networks = dict.fromkeys(figures, judge.title)
     described = protocol(config, reference, judge, generator.dit.config.classes, per_class)
-    return samples, Record(figures, networks, described)
+    return samples, Record(figures, judge.credits(figures), described)
