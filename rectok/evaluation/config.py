@@ -53,9 +53,11 @@ class ReconstructionConfig(Config):
 
 
 class ProbeConfig(Config):
-    """Linear probe on mean-pooled x_t at each of `times`."""
+    """Linear probe on mean-pooled x_t at each of `times`, tested on the images of `split`."""
 
     times: tuple[float, ...]
+    split: Literal["val", "test"]
+    per_class: int = Field(ge=0, description="training images of every class; 0 takes all")
     batch: int = Field(gt=0)
     regularisation: float = Field(gt=0, description="inverse strength C of scikit-learn's logistic regression")
     views: int = Field(gt=0, description="noise draws per training image")

@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+TORCHVISION, TORCHMETRICS, TIMM = "torchvision", "torchmetrics", "timm"
+"""Values of `path` that leave VGG16, the heads of LPIPS, and ConvNeXt-S to the library that has them."""
+
 
 class SemanticLossConfig(Config):
     """Flow semantic distillation and reconstruction–alignment distillation (RecTok, section 3)."""
@@ -18,14 +21,17 @@ class SemanticLossConfig(Config):
 
 
 class WeightsFile(Config):
-    """Network weights in a file: `path` (local or s3://) and its `sha256`; an empty path means there are none."""
+    """Network weights in a file: `path` (local or s3://) and its `sha256`; an empty path means there are none.
+
+    In place of a path, a library may be named that has them (rectok/losses/libraries.py); `sha256` is empty then.
+    """
 
     path: str
     sha256: str
 
     @model_validator(mode="after")
     def _knows_what_it_loads(self) -> Self:
-        if self.path and not self.sha256:
+        if self.path not in ("", TORCHVISION, TORCHMETRICS, TIMM) and not self.sha256:
             raise ValueError(f"sha256 is empty, but {self.path} needs it (64 hex digits, as sha256sum prints)")
         return self
 
