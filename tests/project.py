@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "tokenizer.sizes.semantic.transformer": BLOCKS,
     "dit.sizes": {"encoder": BLOCKS, "head": BLOCKS},
     "guide.sizes": {"encoder": BLOCKS, "head": BLOCKS},
-    "probe": {"times": [0.0, 0.5], "images": 50, "batch": 64, "regularisation": 1.0, "views": 1},
+    "probe": {"times": [0.0, 0.5], "split": "test", "per_class": 0, "batch": 64, "regularisation": 1.0, "views": 1},
     "generation.per_class": 4,
     "generation.sampler.points": 3,
     "nightly.per_class": 4,
@@ -56,14 +56,19 @@ TINY: dict[str, Any] = {
 
 
 @lru_cache
-def _digits() -> str:
-    return json.dumps(YAML(typ="safe", pure=True).load(preset_text("digits")))
+def _preset(name: str) -> str:
+    return json.dumps(YAML(typ="safe", pure=True).load(preset_text(name)))
 
 
 def overridden(changes: dict[str, Any]) -> str:
     """The tiny parameters with `changes` (dotted names) on top, as text."""
-    tree = json.loads(_digits())
-    for name, value in {**TINY, **changes}.items():
+    return changed("digits", {**TINY, **changes})
+
+
+def changed(preset: str, changes: dict[str, Any]) -> str:
+    """A preset with `changes` (dotted names), as text."""
+    tree = json.loads(_preset(preset))
+    for name, value in changes.items():
         section, *path = name.split(".")
         parent, key = tree, section
         for step in path:

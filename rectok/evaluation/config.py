@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+INCEPTION = "inception-v3-compat"
+"""Name of the judge that published figures are computed with (rectok/evaluation/inception.py)."""
+
 
 class GuidanceConfig(Config):
     """v_ref + scale·(v − v_ref) inside t ∈ [low, high]; v_ref is unconditional (`cfg`) or the guide's (`autoguidance`)."""
@@ -50,10 +53,11 @@ class ReconstructionConfig(Config):
 
 
 class ProbeConfig(Config):
-    """Linear probe on mean-pooled x_t at each of `times`."""
+    """Linear probe on mean-pooled x_t at each of `times`, tested on the images of `split`."""
 
     times: tuple[float, ...]
-    images: int = Field(ge=0, description="training images, evenly spaced over the split; 0 takes all")
+    split: Literal["val", "test"]
+    per_class: int = Field(ge=0, description="training images of every class; 0 takes all")
     batch: int = Field(gt=0)
     regularisation: float = Field(gt=0, description="inverse strength C of scikit-learn's logistic regression")
     views: int = Field(gt=0, description="noise draws per training image")

@@ -34,9 +34,9 @@ FIGURES = {
 }
 
 
-def written(name: str, value: float) -> str:
-    """The value of figure `name`, for people."""
-    return FIGURES[name].written.format(value)
+def written(name: str, value: float | None) -> str:
+    """The value of figure `name`, for people; a dash where there is none."""
+    return "—" if value is None else FIGURES[name].written.format(value)
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
-from rectok.teacher.loading import load_network
+from rectok.evaluation.judge import load_judging_network
 
 NAME = "rectok-judge"
 POOLED = "pooled"
@@ -23,7 +23,7 @@ class JudgeExtractor(FeatureExtractorBase):  # type: ignore[misc]
         self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_options: object
     ) -> None:
         super().__init__(name, features_list)
-        self.judge = load_network(Path(feature_extractor_weights_path))
+        self.judge = load_judging_network(Path(feature_extractor_weights_path))
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:

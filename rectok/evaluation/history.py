@@ -20,7 +20,10 @@ TREND = FOLDER / "trend.png"
 
 @dataclass(frozen=True)
 class Night:
-    """One night's figures. Nights compare where `protocol` agrees: it hashes sampler, counts, judge and reference."""
+    """One night's figures. Nights compare where `protocol` agrees: it hashes sampler, counts, judge and reference.
+
+    Accuracies are None where the judge knows no labels.
+    """
 
     date: str
     generator: str
@@ -28,8 +31,8 @@ class Night:
     n: int
     gfid: float
     gfid_guided: float
-    sample_accuracy: float
-    sample_accuracy_guided: float
+    sample_accuracy: float | None
+    sample_accuracy_guided: float | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def read_history(path: Path = HISTORY) -> list[Night]:
     return [Night(**row) for row in rows]  # type: ignore[arg-type]
 
 
-def _parsed(kind: object, text: str) -> str | int | float:
+def _parsed(kind: object, text: str) -> str | int | float | None:
+    if kind == float | None:
+        return float(text) if text else None
     return int(text) if kind is int else float(text) if kind is float else text
 
 
@@ -87,7 +92,7 @@ def regressions(night: Night, history: Sequence[Night], tolerance: Tolerance) ->
     for name in ("sample_accuracy", "sample_accuracy_guided"):
         best = max(_means(earlier, name), default=None)
         now = getattr(night, name)
-        if best is not None and now < best - tolerance.accuracy:
+        if now is not None and best is not None and now < best - tolerance.accuracy:
             found.append(
                 f"{name} is {now:.4g}, more than {tolerance.accuracy:g} below {best:.4g}, the best generator's mean"
             )
@@ -97,7 +102,9 @@ def regressions(night: Night, history: Sequence[Night], tolerance: Tolerance) ->
 def _means(history: Sequence[Night], name: str) -> list[float]:
     groups: dict[str, list[float]] = defaultdict(list)
     for night in history:
-        groups[night.generator].append(getattr(night, name))
+        value = getattr(night, name)
+        if value is not None:
+            groups[night.generator].append(value)
     return [sum(values) / len(values) for values in groups.values()]
 
 

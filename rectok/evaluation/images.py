@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -38,10 +37,6 @@ class Sample(Dataset[Tensor]):
         return len(self.positions)
 
     def __getitem__(self, position: int) -> Tensor:
-        return self.image(position)
-
-    def image(self, position: int) -> Tensor:
-        """uint8 [3, H, H]."""
         return self.dataset.image(int(self.positions[position]))
 
 

@@ -1,6 +1,7 @@
 """How well one linear layer tells labels apart: on x_t along the flow, and inside the semantic decoder."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -30,6 +31,30 @@ class Images(Protocol):
         """uint8 [3, H, W]."""
 
     def __len__(self) -> int: ...
+
+
+class Few:
+    """The first `per_class` images of every class, by key, which is to say by content hash: a fixed, random choice."""
+
+    def __init__(self, images: Images, per_class: int) -> None:
+        order = sorted(range(len(images)), key=lambda position: images.keys[position])
+        seen: Counter[int] = Counter()
+        self.positions = []
+        for position in order:
+            label = int(images.labels[position])
+            seen[label] += 1
+            if seen[label] <= per_class:
+                self.positions.append(position)
+        self.images = images
+        self.keys = [images.keys[position] for position in self.positions]
+        self.labels = images.labels[self.positions]
+
+    def image(self, position: int) -> Tensor:
+        """uint8 [3, H, W]."""
+        return self.images.image(self.positions[position])
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,9 @@ def _drawn(
 
 def generation_figures(
     samples: Samples, config: GenerationConfig, reference: Reference, judge: Judge
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Fidelity to the reference and recognised labels; figures of the guided samples end in `_guided`."""
-    figures: dict[str, float] = {}
+    figures: dict[str, float | None] = {}
     with TemporaryDirectory() as cache:
         for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
             found = fidelity(images, reference, judge, config.neighbours, cache)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rectok import artifacts
 from rectok.artifacts import Check
+from rectok.evaluation.config import INCEPTION
 from rectok.gates.bounds import at_least, holds
 from rectok.storage.hashing import sha256_file
 
@@ -14,8 +15,10 @@ def network_checks(stage: str, min_accuracy: float) -> Iterator[Check]:
     path = artifacts.weights_file(stage)
     digest = sha256_file(path)
     yield holds("weights whole", digest == summary["sha256"], f"{path} is not the file that was written")
-    expected = artifacts.read_json(artifacts.config_file(stage))["network"]["sha256"].lower()
-    if expected:
+    network = artifacts.read_json(artifacts.config_file(stage))["network"]
+    expected = network["sha256"].lower()
+    # Inception's file is converted; its sha256 was asked for when it was fetched.
+    if expected and network["name"] != INCEPTION:
         yield holds("sha256", digest == expected, f"{path} has sha256 {digest}, but {expected} was expected")
     if summary["trained_here"]:
         yield from _accuracies(stage, summary, min_accuracy)

@@ -17,8 +17,8 @@ SCHEMA = pa.DataFrameSchema(
         "psnr": pa.Column(float, pa.Check.in_range(0, 100)),
         "ssim": pa.Column(float, pa.Check.in_range(-1, 1)),
         "rfid": pa.Column(float, pa.Check.ge(0)),
-        "judge_accuracy": pa.Column(float, SHARE),
-        "reconstruction_accuracy": pa.Column(float, SHARE),
+        "judge_accuracy": pa.Column(float, SHARE, nullable=True),
+        "reconstruction_accuracy": pa.Column(float, SHARE, nullable=True),
     },
     coerce=True,
 )

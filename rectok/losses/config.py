@@ -7,6 +7,15 @@ from pydantic import Field
 from rectok.config import Config
 from rectok.storage.config import WeightsFile
 
+TORCHVISION, TORCHMETRICS, TIMM = "torchvision", "torchmetrics", "timm"
+"""Values of `path` that leave VGG16, the heads of LPIPS, and ConvNeXt-S to the library that has them."""
+
+
+class PerceptualFile(WeightsFile):
+    """A file, or the library that has its weights (rectok/losses/libraries.py)."""
+
+    libraries = (TORCHVISION, TORCHMETRICS, TIMM)
+
 
 class SemanticLossConfig(Config):
     """Flow semantic distillation and reconstruction–alignment distillation (RecTok, section 3)."""
@@ -24,9 +33,9 @@ class PerceptualConfig(Config):
     weight: float = Field(ge=0)
     lpips: float = Field(gt=0)
     logits: float = Field(ge=0)
-    vgg: WeightsFile
-    lpips_heads: WeightsFile
-    convnext: WeightsFile
+    vgg: PerceptualFile
+    lpips_heads: PerceptualFile
+    convnext: PerceptualFile
 
 
 class AdversaryConfig(Config):

@@ -4,6 +4,7 @@ Weights are safetensors files with these keys, all of them and no others:
 `vgg`: `features.<i>.weight` and `.bias` as torchvision's vgg16 names them (its `classifier.*` may be there, unread);
 `lpips_heads`: `lin<i>.model.1.weight`, i = 0…4, [1, C_i, 1, 1], as the lpips package names them;
 `convnext`: timm's convnext_small with 1000 classes.
+Or the name of the library that has them: `torchvision`, `torchmetrics`, `timm`, in this order.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.errors import UserError
 from rectok.losses.config import PerceptualConfig
+from rectok.losses.libraries import LIBRARIES, library_weights
 from rectok.nn.weights import assign_weights, read_weights
 from rectok.storage.config import WeightsFile
 from rectok.storage.objects import verified
@@ -125,7 +127,8 @@ class ConvNeXtLogits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1] → [B, 1000]."""
-        x = F.interpolate(images, (CONVNEXT_SIDE, CONVNEXT_SIDE), mode="bilinear", antialias=True)
+        # In float32, since on a CPU torch resizes no bfloat16 with antialiasing.
+        x = F.interpolate(images.float(), (CONVNEXT_SIDE, CONVNEXT_SIDE), mode="bilinear", antialias=True)
         return self.trunk((x - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
@@ -157,7 +160,11 @@ def _given(config: PerceptualConfig) -> bool:
 
 def _fill(module: nn.Module, file: WeightsFile, unread: str | None = None) -> None:
     """Load `file` into `module` strictly, passing over keys that begin with `unread`."""
-    with verified(file.path, file.sha256) as path:
-        weights = read_weights(path, file.path)
+    weights = library_weights(file.path) if file.path in LIBRARIES else _fetched(file)
     kept = {key: x for key, x in weights.items() if unread is None or not key.startswith(unread)}
     assign_weights(module, kept, file.path)
+
+
+def _fetched(file: WeightsFile) -> dict[str, Tensor]:
+    with verified(file.path, file.sha256) as path:
+        return read_weights(path, file.path)

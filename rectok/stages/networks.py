@@ -1,5 +1,7 @@
 """What the teacher and the judge share: take the network from elsewhere, or train a stand-in on the train split."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.loading import save_config, save_network
+from rectok.teacher.config import NetworkConfig
+from rectok.teacher.loading import Described, save_config, save_network
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.sources import obtain
 from rectok.train.classifier import LabelledImages, accuracy, train_classifier
@@ -22,7 +25,22 @@ EVALUATION_BATCH = 256
 
 def make(stage: str, section: NetworkParams, params: Params) -> None:
     """Write model.safetensors, config.json and summary.json of the network that `section` asks for."""
-    figures = _trained(stage, section, params) if not section.network.weights else _obtained(stage, section)
+    if section.network.weights:
+        take(stage, section, obtain)
+    else:
+        _summarise(stage, section, _trained(stage, section, params))
+
+
+def take(stage: str, section: NetworkParams, obtaining: Callable[[NetworkConfig, Path], Described]) -> None:
+    """Write the same files with a network from elsewhere, whose weights `obtaining` puts into the stage's folder."""
+    folder = artifacts.stage_dir(stage)
+    network = obtaining(section.network, folder)
+    save_config(folder, network, {"source": section.network.weights, "licence": section.network.licence})
+    nothing = {"trained_here": False, "stand_in": "", "val_accuracy": None, "test_accuracy": None}
+    _summarise(stage, section, nothing)
+
+
+def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> None:
     summary = {
         "network": section.network.name,
         "licence": section.network.licence,
@@ -30,13 +48,6 @@ def make(stage: str, section: NetworkParams, params: Params) -> None:
         **figures,
     }
     artifacts.write_json(artifacts.summary_file(stage), summary)
-
-
-def _obtained(stage: str, section: NetworkParams) -> dict[str, Any]:
-    folder = artifacts.stage_dir(stage)
-    network = obtain(section.network, folder)
-    save_config(folder, network, {"source": section.network.weights, "licence": section.network.licence})
-    return {"trained_here": False, "stand_in": "", "val_accuracy": None, "test_accuracy": None}
 
 
 def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:

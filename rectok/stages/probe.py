@@ -3,8 +3,7 @@
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.charts import Line, line_png
-from rectok.evaluation.images import Sample
-from rectok.evaluation.probe import Noising, linear_accuracy, pool
+from rectok.evaluation.probe import Few, Noising, linear_accuracy, pool
 from rectok.evaluation.records import PROBE, Record, write_record
 from rectok.files import write_bytes
 from rectok.params import Params
@@ -17,8 +16,9 @@ def run(params: Params) -> None:
     config, device = params.probe, device_of(params.machine)
     tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
     noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)
-    every_train_image, test_images = (ImageDataset(params.index.shards, split) for split in ("train", "test"))
-    train_images = Sample(every_train_image, config.images or len(every_train_image))
+    every_train_image = ImageDataset(params.index.shards, "train")
+    train_images = Few(every_train_image, config.per_class) if config.per_class else every_train_image
+    test_images = ImageDataset(params.index.shards, config.split)
     train = pool(tokenizer, train_images, noising, config.batch, device)
     test = pool(tokenizer, test_images, noising.once(), config.batch, device)
     strength = config.regularisation
@@ -38,7 +38,7 @@ def run(params: Params) -> None:
 def _protocol(params: Params, train: int, test: int) -> dict[str, str | int | float]:
     return {
         "training": f"{train} images of the train split, {params.probe.views} noise draws each",
-        "test": f"{test} images of the test split, one noise draw each",
+        "test": f"{test} images of the {params.probe.split} split, one noise draw each",
         "features": "x_t averaged over tokens, z drawn from the posterior, standardised",
         "time": "t is the actual flow time: x_t = (1 − t)·z + t·γ·ε, not shifted",
         "noise_scale": params.tokenizer.flow.noise_scale,

@@ -34,7 +34,7 @@ def run(params: Params) -> None:
     originals = stacked(dataset)
     rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
     figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), judge)
-    measured_by = {name: PIXELS if name in ("psnr", "ssim") else judge.title for name in figures}
+    measured_by = judge.credits(figures) | dict.fromkeys(("psnr", "ssim"), PIXELS)
     write_record("reconstruction", Record(figures, measured_by, _protocol(config, judge, len(dataset))))
     _write_pictures(originals, rebuilt)
 
@@ -51,7 +51,7 @@ def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: Reconstructio
     return torch.cat(parts)
 
 
-def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -> dict[str, float]:
+def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -> dict[str, float | None]:
     pairs = list(zip(rebuilt.split(judge.batch), originals.split(judge.batch), strict=True))
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),

@@ -39,9 +39,8 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
         **generation_figures(samples, config, reference, judge),
         "gfid_floor": frechet(held_out, reference, judge),
     }
-    networks = dict.fromkeys(figures, judge.title)
     described = {
         **protocol(config, reference, judge, generator.dit.config.classes, per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
     }
-    return samples, Record(figures, networks, described)
+    return samples, Record(figures, judge.credits(figures), described)

@@ -1,6 +1,6 @@
 """How a file that comes from elsewhere is named."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -10,11 +10,14 @@ from rectok.config import Config
 class WeightsFile(Config):
     """Network weights in a file: `path` (local or s3://) and its `sha256`; an empty path means there are none."""
 
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Values of `path` that leave the weights to a library, and need no `sha256`."""
+
     path: str
     sha256: str
 
     @model_validator(mode="after")
     def _knows_what_it_loads(self) -> Self:
-        if self.path and not self.sha256:
+        if self.path and self.path not in self.libraries and not self.sha256:
             raise ValueError(f"sha256 is empty, but {self.path} needs it (64 hex digits, as sha256sum prints)")
         return self

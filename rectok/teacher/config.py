@@ -6,13 +6,16 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+TIMM, TORCH_FIDELITY = "timm", "torch-fidelity"
+"""Values of `weights` that leave the download to a library."""
+
 
 class NetworkConfig(Config):
-    """A timm network and the preprocessing it expects.
+    """A timm network and the preprocessing it expects; a judge may be `inception-v3-compat` too, which is torch-fidelity's.
 
-    `weights` is empty (train it here on the train split), `timm` (timm's own download), or a path or s3:// URI of a
-    safetensors file. `sha256` is empty only where `weights` is empty or `timm`. `image_size` is the side that images are
-    resized to. `options` goes to timm.create_model.
+    `weights` is empty (train it here on the train split), `timm` or `torch-fidelity` (that library's own download), or a
+    path or s3:// URI of a safetensors file (of torch-fidelity's .pth for its Inception). `sha256` is empty only where there
+    is no such file. `image_size` is the side that images are resized to. `options` goes to timm.create_model.
     """
 
     name: str
@@ -26,7 +29,7 @@ class NetworkConfig(Config):
 
     @model_validator(mode="after")
     def _knows_what_it_loads(self) -> Self:
-        if self.weights not in ("", "timm") and not self.sha256:
+        if self.weights not in ("", TIMM, TORCH_FIDELITY) and not self.sha256:
             raise ValueError(
                 f"sha256 is empty, but weights {self.weights} need it (64 hex digits, as sha256sum prints)"
             )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from rectok.artifacts import read_json, write_json
 from rectok.nn.weights import load_weights, save_weights
@@ -13,13 +14,20 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
 
+class Described(Protocol):
+    """A network that knows how it was built, and how many classes it tells apart."""
+
+    config: NetworkConfig
+    classes: int
+
+
 def save_network(folder: Path, network: VisionNetwork, provenance: Mapping[str, str]) -> None:
     """Write weights (in timm's key names), how to build the network, and where it comes from."""
     save_weights(folder / WEIGHTS, network.trunk.state_dict())
     save_config(folder, network, provenance)
 
 
-def save_config(folder: Path, network: VisionNetwork, provenance: Mapping[str, str]) -> None:
+def save_config(folder: Path, network: Described, provenance: Mapping[str, str]) -> None:
     """Write how to build the network whose weights lie in `folder`, and where they come from."""
     config = network.config.model_dump(mode="json")
     write_json(folder / CONFIG, {"network": config, "classes": network.classes, "provenance": dict(provenance)})

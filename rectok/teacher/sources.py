@@ -45,6 +45,14 @@ def _downloaded(config: NetworkConfig) -> VisionNetwork:
         return VisionNetwork(config, None, pretrained=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"timm could not download the weights of {config.name} ({' '.join(str(error).split())}); "
+            f"timm could not download the weights of {config.name} ({' '.join(str(error).split())}); {_where(config)}"
             "set weights to the path or s3:// URI of a safetensors file instead"
         ) from None
+
+
+def _where(config: NetworkConfig) -> str:
+    """Where a person finds what timm did not, and under which licence."""
+    known = timm.get_pretrained_cfg(config.name)
+    if known is None or not known.hf_hub_id:
+        return ""
+    return f"they are at https://huggingface.co/{known.hf_hub_id}, licence: {config.licence}; "

@@ -1,0 +1,150 @@
+import math
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity import calculate_metrics
+
+from rectok import artifacts
+from rectok.artifacts import read_json, write_json
+from rectok.errors import UserError
+from rectok.evaluation.config import GenerationConfig, GuidanceConfig, SamplerConfig
+from rectok.evaluation.fidelity import fidelity, frechet
+from rectok.evaluation.images import Stack
+from rectok.evaluation.inception import Inception, obtain_inception
+from rectok.evaluation.judge import Judge, load_judge
+from rectok.evaluation.reference import Reference, load_reference
+from rectok.evaluation.sampling import Samples, generation_figures
+from rectok.gates.networks import network_checks
+from rectok.params.schema import NetworkParams
+from rectok.stages.networks import take
+from rectok.storage.hashing import sha256_file
+from rectok.teacher.config import ClassifierTraining, NetworkConfig
+from tests.evaluation import project
+from tests.evaluation.inception import write_random
+
+TRAINING = ClassifierTraining(epochs=1, batch=1, lr=1e-3, weight_decay=0.0, label_smoothing=0.0, crop_padding=0)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> NetworkConfig:
+    return write_random(tmp_path_factory.mktemp("weights") / "inception.pth")
+
+
+@pytest.fixture
+def judge(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Kept as the stage `judge` keeps it."""
+    monkeypatch.chdir(tmp_path)
+    take("judge", NetworkParams(network=config, training=TRAINING), obtain_inception)
+    return load_judge(artifacts.stage_dir("judge"), "cpu", 8)
+
+
+def pictures(count: int, first: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.stack([project.picture(i % 3, first + i) for i in range(count)]))
+
+
+@pytest.mark.slow  # distances of 2048 features
+def test_figures_are_those_of_torch_fidelity_itself(judge: Judge, config: NetworkConfig, tmp_path: Path) -> None:
+    images, others = pictures(10), pictures(9, first=100)
+    theirs = calculate_metrics(
+        input1=Stack(images), input2=Stack(others), fid=True, isc=True, prc=True, cuda=False, verbose=False,
+        batch_size=8, cache=False, isc_splits=1, feature_extractor=config.name, save_cpu_ram=True,
+        feature_extractor_weights_path=config.weights,
+    )  # fmt: skip
+    ours = fidelity(images, Reference(Stack(others), None, ""), judge, 3, cache=str(tmp_path / "cache"))
+    assert ours.fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
+    assert ours.fid > 0.1
+    assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
+    assert (ours.precision, ours.recall) == (theirs["precision"], theirs["recall"])
+
+
+@pytest.mark.slow
+def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(judge: Judge) -> None:
+    project.build_shards()
+    images, others = pictures(8), pictures(6, first=100)
+    features = judge.model.pooled(others.float() / 255).double().numpy()
+    assert features.shape == (6, 2048)
+    sigma = np.cov(features, rowvar=False)
+    np.savez("adm.npz", mu=features.mean(0), sigma=sigma, arr_0=others.permute(0, 2, 3, 1).numpy(), mu_s=np.zeros(7))
+    reference = load_reference("adm.npz", project.train_split())
+    assert reference.size == 6
+    labels = torch.arange(8) % 2
+    judge.require_classes(1000)
+    found = generation_figures(Samples(labels, images, images), generation_config(), reference, judge)
+    by_images = frechet(images, Reference(Stack(others), None, ""), judge)
+    assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
+    assert found["gfid_guided"] == found["gfid"]
+    assert (found["sample_accuracy"], found["sample_accuracy_guided"]) == (None, None)
+    assert all(value is None or math.isfinite(value) for value in found.values())
+    networks = judge.credits(found)
+    assert networks["gfid"] == "inception-v3-compat"
+    assert networks["sample_accuracy"].startswith("not measured: inception-v3-compat knows other classes")
+
+
+def generation_config() -> GenerationConfig:
+    return GenerationConfig(
+        per_class=4,
+        batch=8,
+        sampler=SamplerConfig(method="euler", points=2),
+        guidance=GuidanceConfig(kind="autoguidance", scale=1.29, low=0.0, high=1.0),
+        rounding="truncate",
+        reference="adm.npz",
+        neighbours=3,
+    )
+
+
+def test_the_kept_network_passes_its_gate_and_is_what_was_asked_for(judge: Judge, config: NetworkConfig) -> None:
+    assert all(check.passed for check in network_checks("judge", 1.0))
+    assert read_json(artifacts.summary_file("judge"))["licence"] == "Apache-2.0"
+    published = torch.load(config.weights, weights_only=True)
+    assert isinstance(judge.model, Inception)
+    kept = judge.model.trunk.state_dict()
+    assert kept.keys() == published.keys()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in published.items())
+    record = read_json(artifacts.summary_file("judge"))
+    write_json(artifacts.summary_file("judge"), record | {"sha256": "0" * 64})
+    assert [check.name for check in network_checks("judge", 1.0) if not check.passed] == ["weights whole"]
+
+
+def test_every_level_of_8_bits_reaches_the_network_as_it_is(judge: Judge) -> None:
+    images = torch.arange(256, dtype=torch.uint8).expand(1, 3, 256, 256).contiguous()
+    assert isinstance(judge.model, Inception)
+    pooled, logits = judge.model.trunk(images)
+    assert torch.equal(judge.model.pooled(images.float() / 255), pooled)
+    assert torch.equal(judge.model.logits(images.float() / 255), logits)
+    assert logits.shape == (1, 1008)
+
+
+def refused(config: NetworkConfig, message: str, **changes: object) -> None:
+    with pytest.raises(UserError, match=message):
+        obtain_inception(config.model_copy(update=changes), Path("kept"))
+    assert not list(Path("kept").glob("*"))
+
+
+def test_mistakes_are_sentences(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(config, r"weights is empty, .* torch-fidelity's release has it \(https://.*, Apache-2\.0\)", weights="")
+    refused(config, f"has sha256 {config.sha256}, but {'0' * 64} was expected", sha256="0" * 64)
+    refused(config, r"judge\.network\.image_size must be 299 for inception-v3-compat", image_size=224)
+
+    half = torch.load(config.weights, weights_only=True)
+    del half["fc.bias"]
+    torch.save(half, "half.pth")
+    refused(config, r'half\.pth does not hold .*"fc\.bias"', **named("half.pth"))
+    torch.save({"anything": Path}, "pickle.pth")
+    refused(config, r"pickle\.pth is not a torch file of tensors alone", **named("pickle.pth"))
+
+
+def named(path: str) -> dict[str, object]:
+    return {"weights": path, "sha256": sha256_file(Path(path))}
+
+
+def test_a_download_that_fails_says_where_the_file_is(config: NetworkConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
+    with pytest.raises(UserError, match=r"could not be downloaded .*no route to host.* set judge\.network\.weights to"):
+        obtain_inception(config.model_copy(update={"weights": "torch-fidelity", "sha256": ""}), Path("kept"))

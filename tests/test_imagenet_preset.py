@@ -1,0 +1,42 @@
+"""The preset of the paper runs from images to samples; cut down in its sizes, with random weights for the published ones."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rectok.artifacts import read_json
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.imagenet", "--out", str(folder)],
+        cwd=Path(__file__).parents[1], env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+
+    assert 1 <= found["resumed_at_step"] < 3
+    for stage, losses in found["losses"].items():
+        assert len(losses) == 3, stage
+        assert all(math.isfinite(loss) for loss in losses), stage
+        assert not (folder / "data/state" / stage).exists()
+    figures = found["figures"]
+    assert math.isfinite(figures["gfid"]) and math.isfinite(figures["gfid_guided"])
+    assert figures["sample_accuracy"] is None
+
+    summary = read_json(folder / "data/tokenizer/summary.json")
+    assert summary["perceptual"] == "LPIPS-VGG16 + ConvNeXt-S"
+    log = (folder / "data/tokenizer/log.csv").read_text().split()
+    assert "adversary" in log[0].split(",")
+    assert read_json(folder / "data/generation/metrics.json")["protocol"]["rounding"] == "truncate to 8 bits"
+    with Image.open(folder / "data/generation/guided.png") as image:
+        assert image.size == (2 * 64 + 2, 2 * 64 + 2)
