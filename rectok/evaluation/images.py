@@ -22,16 +22,11 @@ class Stack(Dataset[Tensor]):
 
 
 class Sample(Dataset[Tensor]):
-    """At most `limit` images of a split, evenly spaced, with their keys and labels; read when they are asked for."""
-
-    keys: list[str]
-    labels: NDArray[np.int64]
+    """At most `limit` images of a split, evenly spaced; read when they are asked for."""
 
     def __init__(self, dataset: ImageDataset, limit: int) -> None:
         self.dataset = dataset
         self.positions = np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int)
-        self.keys = [dataset.keys[position] for position in self.positions]
-        self.labels = dataset.labels[self.positions]
 
     def __len__(self) -> int:
         return len(self.positions)
