@@ -5,9 +5,9 @@ from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.stages import training
 from rectok.tokenizer.loading import load_tokenizer
-from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, Frozen
 from rectok.train.world import join, launched
+from rectok.workloads.objectives import adversary_of
 
 STAGE = "decoder"
 
@@ -21,7 +21,7 @@ def run(params: Params) -> None:
     training.seeded(params.seed, STAGE)
     model = load_tokenizer(artifacts.stage_dir("tokenizer"))
     teacher = training.frozen_teacher(world)
-    adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
+    adversary = adversary_of(section.losses.adversary)
     perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
     objective = DecoderObjective(model, section.losses, Frozen(perceptual, None, adversary))
     dataset = ImageDataset(params.index.shards, "train")

@@ -2,9 +2,7 @@
 
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
-from rectok.dit.config import DiTConfig
 from rectok.dit.loading import load_dit
-from rectok.dit.model import DiTDH
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.statistics import LatentStatistics
 from rectok.params import Params
@@ -12,8 +10,8 @@ from rectok.params.schema import DiTParams
 from rectok.stages import training
 from rectok.stages.previews import sample_preview
 from rectok.tokenizer.loading import load_tokenizer
-from rectok.train.objectives import DiTObjective
 from rectok.train.world import join, launched
+from rectok.workloads.objectives import generator_objective
 
 
 def train_generator(stage: str, params: Params, section: DiTParams) -> None:
@@ -24,10 +22,9 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
     training.seeded(params.seed, stage)
     tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
     classes = len(artifacts.read_json(artifacts.classes_file()))
-    channels = tokenizer.config.sizes.channels
-    model = DiTDH(DiTConfig(grid=tokenizer.config.grid, channels=channels, classes=classes, sizes=section.sizes))
-    statistics = LatentStatistics.load()
-    objective = DiTObjective(model, statistics.normalise, section.label_dropout)
+    statistics = LatentStatistics.load().to(world.device)
+    objective = generator_objective(section, tokenizer.config, classes, statistics.normalise)
+    model = objective.dit
     dataset = LatentDataset(params.index.shards, "train")
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]

@@ -1,16 +1,11 @@
 """Train the tokenizer: images and teacher features in, EMA weights out."""
 
-import torch
-from torch import Tensor
-
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.stages import training
-from rectok.tokenizer.model import Tokenizer
-from rectok.train.adversary import Adversary
-from rectok.train.objectives import Frozen, TokenizerObjective
 from rectok.train.world import join, launched
+from rectok.workloads.objectives import adversary_of, teaching, tokenizer_objective
 
 STAGE = "tokenizer"
 
@@ -23,27 +18,21 @@ def run(params: Params) -> None:
     section = params.tokenizer
     training.seeded(params.seed, STAGE)
     teacher = training.frozen_teacher(world)
-    model = Tokenizer(params.tokenizer_config(teacher.width))
-    distils = section.losses.semantic.weight > 0
-    online = params.features.storage == "online"
-    adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
+    adversary = adversary_of(section.losses.adversary)
     perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
-
-    def teach(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return teacher.tokens(images, model.config.grid)
-
-    objective = TokenizerObjective(
-        model, section.losses, section.flow, section.masking, Frozen(perceptual, teach if online else None, adversary)
-    )
-    dataset = ImageDataset(params.index.shards, "train", features=distils and not online)
+    objective = tokenizer_objective(params, teacher, perceptual, adversary)
+    model = objective.tokenizer
+    distils = section.losses.semantic.weight > 0
+    cached = distils and params.features.storage != "online"
+    dataset = ImageDataset(params.index.shards, "train", features=cached)
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("shards", "features", "teacher")]
     trained = training.fit(STAGE, params, section, objective, loader, inputs, world, adversary)
     summary = training.keep(STAGE, trained, model, model.config, section, world)
     if summary is not None:
         batch = section.training.micro_batch
-        found = training.validated(STAGE, params, batch, world, teach if distils else None)
+        teach = teaching(teacher, model.config.grid) if distils else None
+        found = training.validated(STAGE, params, batch, world, teach)
         figures = {
             "psnr": found.psnr,
             "semantic_cosine": found.semantic_cosine,

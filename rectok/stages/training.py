@@ -16,7 +16,7 @@ from rectok.data.loader import Order, Source, TrainingLoader
 from rectok.evaluation.validation import Validation, validate
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
-from rectok.nn.blocks import AdaptiveBlock, Block
+from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import save_weights
 from rectok.params import Params
 from rectok.stages.previews import reconstruction_preview
@@ -55,13 +55,6 @@ def fit(
     if params.machine.compile:
         compile_blocks(objective)
     return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary))
-
-
-def compile_blocks(module: nn.Module) -> None:
-    """torch.compile every transformer block in place; token counts vary under masking, so shapes are dynamic."""
-    for part in module.modules():
-        if isinstance(part, Block | AdaptiveBlock):
-            part.compile(dynamic=True)
 
 
 def keep(
