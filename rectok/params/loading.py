@@ -3,6 +3,7 @@
 import difflib
 import json
 import types
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -46,6 +47,10 @@ def parse(text: str, name: str) -> Params:
         tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise UserError(f"{name} is not valid YAML{_place(error)}") from None
+    return _validated(tree, name)
+
+
+def _validated(tree: Any, name: str) -> Params:
     try:
         # JSON mode keeps types strict, yet lets a YAML list become a tuple and a whole number a float.
         text = json.dumps(tree)
@@ -57,6 +62,18 @@ def parse(text: str, name: str) -> Params:
         return Params.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{name}: {_sentence(error, tree)}") from None
+
+
+def changed(params: Params, values: Mapping[str, Any]) -> Params:
+    """`params` with other values for the dotted names in `values`. Raises UserError as for a file that says so."""
+    tree = params.model_dump(mode="json")
+    for name, value in values.items():
+        *sections, key = name.split(".")
+        place = tree
+        for section in sections:
+            place = place[section]
+        place[key] = value
+    return _validated(tree, "params")
 
 
 def preset_names() -> list[str]:
