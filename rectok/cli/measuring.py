@@ -1,7 +1,9 @@
 """`rectok bench` and `rectok plan`: how fast, how large, how long."""
 
 import contextlib
+import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +54,37 @@ def bench(
         Console().print(_speed_table(found))
     if all(speed.error for speed in found):
         raise typer.Exit(1)
+
+
+def plan(
+    preset: Preset = "",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train")] = 8,
+    bench: Annotated[
+        list[Path] | None, typer.Option(help="Records of `rectok bench --json`, from the hardware meant")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Train images; else those indexed, or of the preset")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters, memory, disk, hours and downloads of a run, without touching data."""
+    params = _params(preset)
+    from rectok.planning.display import tables
+    from rectok.planning.plan import make_plan
+    from rectok.planning.sizes import MEMORY_FORMULA
+    from rectok.workloads.speed import read_speeds
+
+    made = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
+    if as_json:
+        typer.echo(json.dumps(made.as_json(), indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    for table in tables(made):
+        console.print(table)
+    console.print(f"Memory: {MEMORY_FORMULA}.", soft_wrap=True)
+    for basis in dict.fromkeys(row.basis for row in made.estimates):
+        stages = ", ".join(row.workload.stage for row in made.estimates if row.basis == basis)
+        console.print(f"Speed of {stages} {basis}.", soft_wrap=True)
 
 
 def _params(preset: str) -> Params:

@@ -7,7 +7,7 @@ import typer
 
 from rectok.cli.evaluating import nightly, summary
 from rectok.cli.images import reconstruct, sample
-from rectok.cli.measuring import bench
+from rectok.cli.measuring import bench, plan
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
@@ -16,7 +16,7 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, sample, reconstruct, summary, nightly, bench):
+    for command in (init, sample, reconstruct, summary, nightly, bench, plan):
         app.command(rich_help_panel="For people")(command)
 
 

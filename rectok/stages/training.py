@@ -1,6 +1,5 @@
 """What the four training stages share: their job, and the files they leave."""
 
-import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -32,11 +31,6 @@ from rectok.train.outputs import averaged_weights, full_weights, loss_ratio, rel
 from rectok.train.world import World
 
 
-def steps_of(config: TrainingConfig, images: int) -> int:
-    """Optimizer steps that see `config.epochs` times `images` images."""
-    return max(1, math.ceil(config.epochs * images / config.batch))
-
-
 def fit(
     stage: str,
     params: Params,
@@ -51,7 +45,7 @@ def fit(
     config: TrainingConfig = section.training  # type: ignore[attr-defined]
     key = fingerprint(inputs, salt=f"{params.seed} {params.image.model_dump_json()} {section.model_dump_json()}")
     checkpoints = Checkpoints(artifacts.state_dir(stage), key, world)
-    steps = steps_of(config, len(loader.dataset))
+    steps = config.steps(len(loader.dataset))
     if params.machine.compile:
         compile_blocks(objective)
     return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary))

@@ -47,7 +47,7 @@ class Costs:
         self.teacher = self.shapes.build(lambda: teacher_like(params))
         self.latent = params.tokenizer_config(self.teacher.width)
 
-    @lru_cache  # noqa: B019, one object per command
+    @lru_cache  # noqa: B019 (there is one of these a command)
     def tokenizer_step(self, batch: int, online: bool, adversary: bool) -> Cost:
         """A training step of the tokenizer on `batch` images; the teacher looks at them, and the adversary judges, if so."""
         section = self.params.tokenizer
@@ -58,16 +58,17 @@ class Costs:
             step = self.tokenizer_step(batch, False, False)
             return Cost(step.flops + round(batch * self.features()), step.saved)
         cached = changed(self.params, {"features.storage": "int8"})
-        perceptual = self._perceptual(section.losses.perceptual)
+        perceptual = self.perceptual_network(section.losses.perceptual)
         objective = self.shapes.build(lambda: tokenizer_objective(cached, self.teacher, perceptual, None))
         return self._image_step(
             objective, perceptual, batch, section.losses.semantic.weight > 0, section.training.precision
         )
 
+    @lru_cache  # noqa: B019
     def decoder_step(self, batch: int) -> Cost:
         """A step of the decoder finetuning on `batch` images, with its adversary if it has one."""
         section = self.params.decoder
-        perceptual = self._perceptual(section.losses.perceptual)
+        perceptual = self.perceptual_network(section.losses.perceptual)
         frozen = Frozen(perceptual, None, None)
         objective = self.shapes.build(lambda: DecoderObjective(Tokenizer(self.latent), section.losses, frozen))
         step = self._image_step(objective, perceptual, batch, False, section.training.precision)
@@ -75,6 +76,7 @@ class Costs:
             return step
         return _followed(step, self._adversary(section.losses.adversary, batch, section.training.precision))
 
+    @lru_cache  # noqa: B019
     def generator_step(self, section: DiTParams, batch: int) -> Cost:
         """A training step of the generator or its guide on `batch` latents."""
         objective = self.shapes.build(lambda: generator_objective(section, self.latent, self.classes, lambda z: z))
@@ -94,10 +96,12 @@ class Costs:
         tokenizer = self.shapes.build(lambda: Tokenizer(self.latent))
         return self._each(lambda: tokenizer.decode(torch.empty(PAIR, self.latent.tokens, self.latent.sizes.channels)))
 
+    @lru_cache  # noqa: B019
     def features(self) -> float:
         """FLOPs of the teacher's tokens of one image in one orientation."""
         return self._each(lambda: self.teacher.tokens(torch.empty(PAIR, 3, *self._sides), self.latent.grid))
 
+    @lru_cache  # noqa: B019
     def velocity(self, section: DiTParams) -> float:
         """FLOPs of one evaluation of the generator or its guide for one latent."""
         dit = self.shapes.build(lambda: generator(section, self.latent, self.classes))
@@ -108,7 +112,7 @@ class Costs:
 
     def perceptual(self, config: PerceptualConfig) -> float:
         """FLOPs of the perceptual loss and its gradient for one image; 0 where its weight is 0."""
-        perceptual = self._perceptual(config)
+        perceptual = self.perceptual_network(config)
         if perceptual is None:
             return 0.0
 
@@ -125,7 +129,8 @@ class Costs:
     def _each(self, call: Callable[[], object]) -> float:
         return self.shapes.forward(call) / PAIR
 
-    def _perceptual(self, config: PerceptualConfig) -> PerceptualLoss | None:
+    def perceptual_network(self, config: PerceptualConfig) -> PerceptualLoss | None:
+        """The perceptual loss without weights, or None where it has none."""
         with torch.device("meta"):
             perceptual = perceptual_like(config, self.teacher)
         return None if perceptual is None else self.shapes.moved(perceptual)
