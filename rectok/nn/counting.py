@@ -1,6 +1,7 @@
 """What a computation takes, counted without doing it: tensors here have shapes and no values, so that networks of any size
 are built and run in no memory and little time."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ class Shapes:
             return tensor
 
         autocast = torch.autocast("cpu", torch.bfloat16) if precision == BFLOAT16 else nullcontext()
-        with self.mode, FlopCounterMode(display=False) as counter:
+        with warnings.catch_warnings(), self.mode, FlopCounterMode(display=False) as counter:
+            warnings.filterwarnings("ignore", "Mismatch dtype")  # which kernel would have run, if one ran
             with autocast, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 total = loss()
             size = sum(storage.nbytes() for storage in saved.values())
