@@ -14,7 +14,7 @@ from rectok.artifacts import DATA, read_json
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse
-from rectok.params.editing import changed
+from rectok.params.editing import edited
 from rectok.params.loading import PARAMS_FILE
 
 DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
@@ -58,7 +58,7 @@ class Workspace:
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
     """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
     found = Workspace(cell, DATA / "ablations" / name / cell.name)
-    text = changed(PARAMS_FILE.read_text(encoding="utf-8"), cell.changes(spec))
+    text = edited(PARAMS_FILE.read_text(encoding="utf-8"), cell.changes(spec))
     parse(text, f"row {cell.name} of ablation {name}")
     write_text(found.params, text)
     write_text(found.folder / ".dvc" / "config", CONFIG.format(cache=_cache()))

@@ -1,4 +1,4 @@
-"""Commands that people type: init, sample, reconstruct, summary, nightly, ablate."""
+"""Commands that people type: init, sample, reconstruct, summary, nightly, ablate, bench, plan."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ import typer
 from rectok.cli.ablating import ablate
 from rectok.cli.evaluating import nightly, summary
 from rectok.cli.images import reconstruct, sample
+from rectok.cli.measuring import bench, plan
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
@@ -16,7 +17,7 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, sample, reconstruct, summary, nightly, ablate):
+    for command in (init, sample, reconstruct, summary, nightly, ablate, bench, plan):
         app.command(rich_help_panel="For people")(command)
 
 

@@ -79,7 +79,7 @@ def load_generator(device: torch.device) -> Generator:
     for name, model in (("dit", dit), ("guide", guide)):
         if model is not None:
             _check_fit(stage_dir(name), model.config, tokenizer.config)
-    return Generator(dit, guide, tokenizer, LatentStatistics.load(), device)
+    return Generator(dit, guide, tokenizer, LatentStatistics.load().to(device), device)
 
 
 def _check_fit(folder: Path, dit: DiTConfig, tokenizer: TokenizerConfig) -> None:

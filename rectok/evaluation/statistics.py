@@ -27,6 +27,10 @@ class LatentStatistics:
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged: it lacks {error}") from None
 
+    def to(self, device: torch.device) -> "LatentStatistics":
+        """The same on `device`, so that no step waits for a copy from the host."""
+        return LatentStatistics(self.mean.to(device), self.std.to(device))
+
     def normalise(self, z: Tensor) -> Tensor:
         """(z − mean) / std for tokens [..., C]."""
         return (z - self.mean.to(z)) / self.std.to(z)

@@ -35,10 +35,11 @@ class PerceptualLoss(nn.Module):
     """(lpips·LPIPS + logits·MSE of logits) / (lpips + logits), or the stand-in where `config` names no weights.
 
     The stand-in is the mean over the maps that `layers` gives of Σ over channels of the squared difference of
-    channel-normalised features, averaged over positions. `name` says which of the two it is.
+    channel-normalised features, averaged over positions. `name` says which of the two it is. Without `read` the weights
+    stay random, for measuring speed and size.
     """
 
-    def __init__(self, config: PerceptualConfig, layers: Layers) -> None:
+    def __init__(self, config: PerceptualConfig, layers: Layers, read: bool = True) -> None:
         super().__init__()
         self.lpips_weight, self.logits_weight = config.lpips, config.logits
         self.lpips: LPIPS | None = None
@@ -47,14 +48,20 @@ class PerceptualLoss(nn.Module):
         self.name = "stand-in: layers of the teacher"
         if _given(config):
             self.lpips = LPIPS()
-            _fill(self.lpips.vgg, config.vgg, unread="classifier.")
-            _fill(self.lpips.heads, config.lpips_heads)
             self.name = "LPIPS-VGG16"
             if config.logits:
                 self.convnext = ConvNeXtLogits()
-                _fill(self.convnext.trunk, config.convnext)
                 self.name = "LPIPS-VGG16 + ConvNeXt-S"
+            if read:
+                self._read(config)
         self.eval().requires_grad_(False)
+
+    def _read(self, config: PerceptualConfig) -> None:
+        assert self.lpips is not None
+        _fill(self.lpips.vgg, config.vgg, unread="classifier.")
+        _fill(self.lpips.heads, config.lpips_heads)
+        if self.convnext is not None:
+            _fill(self.convnext.trunk, config.convnext)
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """images and targets [B, 3, H, W] in [0, 1] → the batch's mean, a scalar; gradients reach `images` only."""

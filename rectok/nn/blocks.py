@@ -98,3 +98,10 @@ class AdaptiveBlock(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(F.silu(condition)).chunk(6, dim=-1)
         x = x + gate1 * self.attention(modulate(self.attention_norm(x), shift1, scale1), tables)
         return x + gate2 * self.mlp(modulate(self.mlp_norm(x), shift2, scale2))  # type: ignore[no-any-return]
+
+
+def compile_blocks(module: nn.Module) -> None:
+    """torch.compile every transformer block in place; token counts vary under masking, so shapes are dynamic there."""
+    for part in module.modules():
+        if isinstance(part, Block | AdaptiveBlock):
+            part.compile(dynamic=isinstance(part, Block))

@@ -1,4 +1,4 @@
-"""Changes parameters by their dotted names in the text of a params.yaml, whose comments stay."""
+"""Changes parameters by their dotted names, in the text of a params.yaml or in a record."""
 
 import io
 from collections.abc import Mapping
@@ -7,28 +7,35 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from rectok.errors import UserError
-from rectok.params.loading import nearest_parameter
+from rectok.params.loading import nearest_parameter, validated
+from rectok.params.schema import Params
 
 
-def changed(text: str, changes: Mapping[str, Any]) -> str:
-    """`text` with the parameter of each dotted name set anew. Raises UserError for a name that is not there."""
+def edited(text: str, values: Mapping[str, Any]) -> str:
+    """`text` with other values for the dotted names in `values`; comments stay. Raises UserError for an unknown name."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     tree = yaml.load(text)
-    for name, value in changes.items():
-        section, key = _parent(tree, name)
-        section[key] = value
+    _assign(tree, values)
     out = io.StringIO()
     yaml.dump(tree, out)
     return out.getvalue()
 
 
-def _parent(tree: Any, name: str) -> tuple[Any, str]:
-    *path, key = name.split(".")
-    section = tree
-    for step in path:
-        section = section.get(step) if isinstance(section, dict) else None
-    if not isinstance(section, dict) or key not in section:
-        raise UserError(f"unknown parameter {name}; {nearest_parameter(name)}")
-    return section, key
+def changed(params: Params, values: Mapping[str, Any]) -> Params:
+    """`params` with other values for the dotted names in `values`. Raises UserError as for a file that says so."""
+    tree = params.model_dump(mode="json")
+    _assign(tree, values)
+    return validated(tree, "params")
+
+
+def _assign(tree: Any, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        *path, key = name.split(".")
+        section = tree
+        for step in path:
+            section = section.get(step) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or key not in section:
+            raise UserError(f"unknown parameter {name}; {nearest_parameter(name)}")
+        section[key] = value

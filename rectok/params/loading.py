@@ -46,6 +46,11 @@ def parse(text: str, name: str) -> Params:
         tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise UserError(f"{name} is not valid YAML{_place(error)}") from None
+    return validated(tree, name)
+
+
+def validated(tree: Any, name: str) -> Params:
+    """The parameters in `tree`, as YAML was read; `name` is for messages."""
     try:
         # JSON mode keeps types strict, yet lets a YAML list become a tuple and a whole number a float.
         text = json.dumps(tree)

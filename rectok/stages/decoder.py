@@ -8,9 +8,9 @@ from rectok.params import Params
 from rectok.stages import training
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, Frozen
 from rectok.train.world import World, join, launched
+from rectok.workloads.objectives import adversary_of
 
 STAGE = "decoder"
 
@@ -39,7 +39,7 @@ def run(params: Params) -> None:
 def _trained(params: Params, model: Tokenizer, world: World) -> dict[str, Any] | None:
     section = params.decoder
     teacher = training.frozen_teacher(world)
-    adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
+    adversary = adversary_of(section.losses.adversary)
     perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
     objective = DecoderObjective(model, section.losses, Frozen(perceptual, None, adversary))
     dataset = ImageDataset(params.index.shards, "train")

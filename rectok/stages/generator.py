@@ -4,9 +4,7 @@ from typing import Any
 
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
-from rectok.dit.config import DiTConfig
 from rectok.dit.loading import load_dit
-from rectok.dit.model import DiTDH
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.statistics import LatentStatistics
 from rectok.nn.weights import assign_weights
@@ -17,6 +15,7 @@ from rectok.stages.previews import sample_preview
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.train.objectives import DiTObjective
 from rectok.train.world import World, join, launched
+from rectok.workloads.objectives import generator_objective
 
 
 def train_generator(stage: str, params: Params, section: DiTParams) -> None:
@@ -27,14 +26,14 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
     training.seeded(params.seed, stage)
     tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
     classes = len(artifacts.read_json(artifacts.classes_file()))
-    channels = tokenizer.config.sizes.channels
-    model = DiTDH(DiTConfig(grid=tokenizer.config.grid, channels=channels, classes=classes, sizes=section.sizes))
+    statistics = LatentStatistics.load().to(world.device)
+    objective = generator_objective(section, tokenizer.config, classes, statistics.normalise)
+    model = objective.dit
     weights = training.initial_weights(section.initial)
     if weights is not None:
         assign_weights(model, weights, section.initial.path)
-    statistics = LatentStatistics.load()
     if section.training.epochs:
-        summary = _trained(stage, params, section, model, statistics, world)
+        summary = _trained(stage, params, section, objective, world)
     else:
         summary = training.keep_untrained(stage, section.initial.path, model, model.config, section, world)
     if summary is not None:
@@ -47,11 +46,10 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
 
 
 def _trained(
-    stage: str, params: Params, section: DiTParams, model: DiTDH, statistics: LatentStatistics, world: World
+    stage: str, params: Params, section: DiTParams, objective: DiTObjective, world: World
 ) -> dict[str, Any] | None:
-    objective = DiTObjective(model, statistics.normalise, section.label_dropout)
     dataset = LatentDataset(params.index.shards, "train")
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]
     trained = training.fit(stage, params, section, objective, loader, inputs, world)
-    return training.keep(stage, trained, model, model.config, section, world)
+    return training.keep(stage, trained, objective.dit, objective.dit.config, section, world)

@@ -1,9 +1,8 @@
 """Train the tokenizer: images and teacher features in, EMA weights out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rectok import artifacts
@@ -13,12 +12,10 @@ from rectok.params import Params
 from rectok.stages import training
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.adversary import Adversary
-from rectok.train.objectives import Frozen, TokenizerObjective
 from rectok.train.world import World, join, launched
+from rectok.workloads.objectives import adversary_of, teaching, tokenizer_objective
 
 STAGE = "tokenizer"
-Teach = Callable[[Tensor], Tensor]
 
 
 def run(params: Params) -> None:
@@ -30,18 +27,14 @@ def run(params: Params) -> None:
     training.seeded(params.seed, STAGE)
     teacher = training.frozen_teacher(world)
     model = _initial(params, teacher.width)
-
-    def teach(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return teacher.tokens(images, model.config.grid)
-
     if section.training.epochs:
-        summary = _trained(params, model, teacher, teach, world)
+        summary = _trained(params, model, teacher, world)
     else:
         summary = training.keep_untrained(STAGE, section.initial.path, model, model.config, section, world)
     if summary is not None:
         taught = section.losses.semantic.weight > 0 and model.config.teacher_width == teacher.width
-        found = training.validated(STAGE, params, section.training.micro_batch, world, teach if taught else None)
+        teach = teaching(teacher, model.config.grid) if taught else None
+        found = training.validated(STAGE, params, section.training.micro_batch, world, teach)
         figures = {
             "psnr": found.psnr,
             "semantic_cosine": found.semantic_cosine,
@@ -71,18 +64,13 @@ def _teacher_width(weights: Mapping[str, Tensor], default: int) -> int:
     return default if bias is None else len(bias)
 
 
-def _trained(
-    params: Params, model: Tokenizer, teacher: VisionNetwork, teach: Teach, world: World
-) -> dict[str, Any] | None:
+def _trained(params: Params, model: Tokenizer, teacher: VisionNetwork, world: World) -> dict[str, Any] | None:
     section = params.tokenizer
-    distils = section.losses.semantic.weight > 0
-    online = params.features.storage == "online"
-    adversary = Adversary(section.losses.adversary) if section.losses.adversary.weight else None
+    adversary = adversary_of(section.losses.adversary)
     perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
-    objective = TokenizerObjective(
-        model, section.losses, section.flow, section.masking, Frozen(perceptual, teach if online else None, adversary)
-    )
-    dataset = ImageDataset(params.index.shards, "train", features=distils and not online)
+    objective = tokenizer_objective(params, model, teacher, perceptual, adversary)
+    cached = section.losses.semantic.weight > 0 and params.features.storage != "online"
+    dataset = ImageDataset(params.index.shards, "train", features=cached)
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("shards", "features", "teacher")]
     trained = training.fit(STAGE, params, section, objective, loader, inputs, world, adversary)

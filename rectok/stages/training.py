@@ -1,6 +1,5 @@
 """What the four training stages share: their job, and the files they leave."""
 
-import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from rectok.data.loader import Order, Source, TrainingLoader
 from rectok.evaluation.validation import Validation, validate
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
-from rectok.nn.blocks import AdaptiveBlock, Block
+from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.stages.previews import reconstruction_preview
@@ -34,11 +33,6 @@ from rectok.train.outputs import Row, averaged_weights, full_weights, loss_ratio
 from rectok.train.world import World
 
 
-def steps_of(config: TrainingConfig, images: int) -> int:
-    """Optimizer steps that see `config.epochs` times `images` images."""
-    return max(1, math.ceil(config.epochs * images / config.batch))
-
-
 def fit(
     stage: str,
     params: Params,
@@ -53,17 +47,10 @@ def fit(
     config: TrainingConfig = section.training  # type: ignore[attr-defined]
     key = fingerprint(inputs, salt=f"{params.seed} {params.image.model_dump_json()} {section.model_dump_json()}")
     checkpoints = Checkpoints(artifacts.state_dir(stage), key, world)
-    steps = steps_of(config, len(loader.dataset))
+    steps = config.steps(len(loader.dataset))
     if params.machine.compile:
         compile_blocks(objective)
     return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary))
-
-
-def compile_blocks(module: nn.Module) -> None:
-    """torch.compile every transformer block in place; token counts vary under masking, so shapes are dynamic."""
-    for part in module.modules():
-        if isinstance(part, Block | AdaptiveBlock):
-            part.compile(dynamic=True)
 
 
 def keep(

@@ -80,6 +80,11 @@ class VisionNetwork(nn.Module):
         """This network in eval mode, its weights without gradients; gradients still reach the images."""
         return self.eval().requires_grad_(False)
 
+    def compile_blocks(self) -> None:
+        """torch.compile every block of a transformer in place; other networks stay as they are."""
+        for block in getattr(self.trunk, "blocks", ()):
+            block.compile()
+
     def _prepared(self, images: Tensor) -> Tensor:
         side = (self.config.image_size, self.config.image_size)
         if images.shape[-2:] != side:

@@ -1,5 +1,6 @@
 """How long, how fast and with what precision a network trains."""
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -36,6 +37,10 @@ class TrainingConfig(Config):
     offload: Literal["none", "cpu"]
     checkpoint_every: int = Field(gt=0, description="steps between two resumable checkpoints")
     log_every: int = Field(gt=0, description="steps between two rows of the log")
+
+    def steps(self, images: int) -> int:
+        """Optimizer steps that see `epochs` times `images` images."""
+        return max(1, math.ceil(self.epochs * images / self.batch))
 
     @model_validator(mode="after")
     def _accumulates_evenly(self) -> Self:

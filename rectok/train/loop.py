@@ -10,27 +10,21 @@ from typing import Any
 
 from torch import nn
 
-from rectok.data.dataset import ImageBatch
 from rectok.data.loader import TrainingLoader
 from rectok.errors import UserError
-from rectok.train import engine as engines
 from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.config import TrainingConfig
-from rectok.train.draws import Draws
 from rectok.train.ema import EMA
+from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
-from rectok.train.optimizer import adamw
 from rectok.train.progress import Reporter, reporting
 from rectok.train.world import World
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what, on which data, for how long, and where its resumable state lives.
-
-    `objective(batch, draws, share)` → (loss, its parts, reconstructions or None), with `share` ∈ [0, 1) of training done.
-    """
+    """One training: what (see Learner), on which data, for how long, and where its resumable state lives."""
 
     name: str
     objective: nn.Module
@@ -61,33 +55,16 @@ def train(job: Job) -> Trained:
     config, world = job.config, job.world
 
     # Engines and everything that can be resumed.
-    optimizer = adamw(job.objective, config)
-    engine = engines.build(job.objective, optimizer, config, job.steps, world, config.zero_stage)
-    all_engines = {"model": engine}
-    if job.adversary:
-        all_engines["adversary"] = job.adversary.start(config, job.steps, world)
-    state = State(all_engines, EMA(engine.module, config.ema), Meter(job.name, world), 0, [])
+    learner = Learner(job.objective, config, job.steps, job.seed, world, job.adversary)
+    state = State(learner.engines, learner.ema, Meter(job.name, world), 0, [])
     job.checkpoints.restore(state)
 
-    engine.train()
-    accumulation = config.batch // config.micro_batch
+    learner.engine.train()
     batches = job.loader.iterate(state.step, job.steps)
     with reporting(job.name, state.step, job.steps, world.first) as reporter, _stop_on_signals() as asked:
         clock = _Clock(config.batch)
         while state.step < job.steps:
-            # One optimizer step over the micro-batches of one global batch.
-            for micro in range(accumulation):
-                batch = next(batches).to(world.device)
-                key = (job.seed, state.step, micro)
-                draws = Draws.of(key, len(batch.label), world.rank, world.size, world.device)
-                share = state.step / job.steps
-                loss, parts, fake = engine(batch, draws, share)
-                engine.backward(loss)
-                engine.step()
-                if job.adversary and fake is not None and isinstance(batch, ImageBatch):
-                    parts |= job.adversary.learn(batch.image, fake.detach(), share)
-                state.meter.add(state.step + 1, loss, parts)
-            state.ema.update(state.step)
+            learner.step(state.step, batches, state.meter)
             state.step += 1
 
             # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
@@ -105,7 +82,7 @@ def train(job: Job) -> Trained:
                 raise Stopped(
                     f"{job.name} stopped at step {state.step} of {job.steps} after its checkpoint; run it again to go on"
                 )
-    return Trained(engine, state.ema, state.rows)
+    return Trained(learner.engine, state.ema, state.rows)
 
 
 def _log(job: Job, state: State, figures: dict[str, float], rate: float, reporter: Reporter | None) -> None:

@@ -6,7 +6,7 @@ from rectok.ablation.spec import Spec, cells, load_spec, spec_names
 from rectok.errors import UserError
 from rectok.evaluation.display import FIGURES
 from rectok.params import parse, preset_text
-from rectok.params.editing import changed
+from rectok.params.editing import edited
 
 TEXT = """
 title: t
@@ -32,7 +32,7 @@ def written(folder: Path, text: str) -> Spec:
 def test_every_packaged_row_is_a_valid_variation_of_cifar10(name: str) -> None:
     spec, text = load_spec(name), preset_text("cifar10")
     for cell in cells(spec):
-        found = parse(changed(text, cell.changes(spec)), cell.name)
+        found = parse(edited(text, cell.changes(spec)), cell.name)
         assert found.seed == cell.seed
     assert all(column.startswith("probe@") or column in FIGURES for column in spec.columns)
 

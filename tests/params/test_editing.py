@@ -2,12 +2,12 @@ import pytest
 
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
-from rectok.params.editing import changed
+from rectok.params.editing import changed, edited
 
 
 def test_only_the_named_values_change_and_comments_stay() -> None:
     text = preset_text("cifar10")
-    found = changed(text, {"tokenizer.sizes.channels": 8, "seed": 3, "tokenizer.masking": {"low": -1.0, "high": 0.0}})
+    found = edited(text, {"tokenizer.sizes.channels": 8, "seed": 3, "tokenizer.masking": {"low": -1.0, "high": 0.0}})
     before, after = (parse(each, "params").model_dump() for each in (text, found))
     before["tokenizer"]["sizes"]["channels"] = 8
     before["tokenizer"]["masking"] = {"low": -1.0, "high": 0.0}
@@ -19,10 +19,20 @@ def test_only_the_named_values_change_and_comments_stay() -> None:
 
 def test_without_changes_the_values_stay() -> None:
     text = preset_text("digits")
-    assert parse(changed(text, {}), "a") == parse(text, "b")
+    assert parse(edited(text, {}), "a") == parse(text, "b")
 
 
 @pytest.mark.parametrize("name", ["tokenizer.sizes.chanels", "tokeniser.sizes.channels", "seed.x", "nothing"])
 def test_an_unknown_name_gets_the_nearest(name: str) -> None:
     with pytest.raises(UserError, match=f"unknown parameter {name}; the nearest valid name is "):
-        changed(preset_text("digits"), {name: 1})
+        edited(preset_text("digits"), {name: 1})
+
+
+def test_a_record_changes_as_its_file_does() -> None:
+    text, values = preset_text("digits"), {"tokenizer.sizes.channels": 8, "features.storage": "online"}
+    assert changed(parse(text, "a"), values) == parse(edited(text, values), "b")
+
+
+def test_a_record_stays_possible() -> None:
+    with pytest.raises(UserError, match="image.size 33 is not a multiple"):
+        changed(parse(preset_text("digits"), "a"), {"image.size": 33})

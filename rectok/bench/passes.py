@@ -1,0 +1,152 @@
+"""Forward passes as the stages make them: encoding, decoding, teacher, perceptual loss, sampling."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from rectok.bench.watch import Watch
+from rectok.bench.work import Prepared, Setting, Variant
+from rectok.evaluation.config import GuidanceConfig, SamplerConfig
+from rectok.evaluation.generator import Generator
+from rectok.evaluation.statistics import LatentStatistics
+from rectok.teacher.features import oriented_tokens
+from rectok.tokenizer.model import Tokenizer, from_bytes
+from rectok.workloads.batches import image_batch
+from rectok.workloads.costs import evaluations
+from rectok.workloads.networks import perceptual_like, teacher_like
+from rectok.workloads.objectives import generator
+
+SHORT, LONG = 2, 4
+"""Time points of the two samplings from whose times the whole sampling's follows."""
+
+
+def encode(setting: Setting, batch: int | None) -> Iterator[Variant]:
+    """Images to moments and latents to images."""
+    size = batch or setting.params.latents.batch
+    yield Variant("encode", size, partial(_encode, setting, size))
+    yield Variant("decode", size, partial(_decode, setting, size))
+
+
+def features(setting: Setting, batch: int | None) -> Iterator[Variant]:
+    """The teacher alone, and with its tokens brought to the host as the stage has them."""
+    size = batch or setting.params.features.batch
+    yield Variant("forward", size, partial(_teacher, setting, size, False))
+    yield Variant("to the host", size, partial(_teacher, setting, size, True))
+
+
+def perceptual(setting: Setting, batch: int | None) -> Iterator[Variant]:
+    """The perceptual loss alone, forward and backward."""
+    if setting.params.tokenizer.losses.perceptual.weight:
+        size = batch or setting.params.tokenizer.training.micro_batch
+        yield Variant("forward+backward", size, partial(_perceptual, setting, size))
+
+
+def sample(setting: Setting, batch: int | None) -> Iterator[Variant]:
+    """Whole samplings, without guidance and with it at every step, from the times of two short ones."""
+    config = setting.params.generation
+    size = batch or config.batch
+    for kind in (None, config.guidance.kind):
+        name = f"{kind or 'plain'}, {config.sampler.method}, {config.sampler.points} points from {SHORT} and {LONG}"
+        yield Variant(name, size, partial(_sample, setting, kind, size))
+
+
+@torch.no_grad()
+def _encode(setting: Setting, batch: int) -> Prepared:
+    tokenizer = _tokenizer(setting)
+    images = image_batch(tokenizer.config, batch, False, setting.world.device).image
+    return _pass(lambda: tokenizer.encode(from_bytes(images)), batch, setting.costs.encode())
+
+
+@torch.no_grad()
+def _decode(setting: Setting, batch: int) -> Prepared:
+    tokenizer = _tokenizer(setting)
+    z = torch.randn(batch, tokenizer.config.tokens, tokenizer.config.sizes.channels, device=setting.world.device)
+    return _pass(lambda: tokenizer.decode(z), batch, setting.costs.decode())
+
+
+def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
+    device, latent = setting.world.device, setting.costs.latent
+    network = teacher_like(setting.params).to(device)
+    images = image_batch(latent, batch, False, device).image
+    precision = "bfloat16" if device.type == "cuda" else "float32"
+
+    def forward() -> Tensor:
+        if to_host:
+            return oriented_tokens(network, images, latent.grid, flip=False)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            return network.tokens(images.float() / 255, latent.grid)
+
+    return _pass(forward, batch, setting.costs.features(), precision)
+
+
+def _perceptual(setting: Setting, batch: int) -> Prepared:
+    section, device = setting.params.tokenizer, setting.world.device
+    teacher = teacher_like(setting.params).to(device)
+    loss = perceptual_like(section.losses.perceptual, teacher)
+    assert loss is not None
+    loss.to(device)
+    side, precision = setting.costs.latent.image_size, section.training.precision
+    fake, real = (torch.rand(batch, 3, side, side, device=device) for _ in range(2))
+    fake.requires_grad_(True)
+
+    def both() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            total = loss(fake, real)
+        fake.grad = None
+        total.backward()
+
+    flops = setting.costs.perceptual(section.losses.perceptual)
+    return Prepared(batch, flops, precision, False, both, lambda watch: watch(both))
+
+
+def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
+    section, costs = setting.params.generation, setting.costs
+    guidance = section.guidance.model_copy(update={"low": 0.0, "high": 1.0}) if kind else None
+    drawn = _Sampling(_generator(setting, kind == "autoguidance"), section.sampler, guidance, batch)
+    step = costs.velocity(setting.params.dit)
+    if kind:
+        step += costs.velocity(setting.params.guide) if kind == "autoguidance" else step
+    flops = evaluations(section.sampler) * step + costs.decode()
+    return Prepared(batch, flops, "float32", False, lambda: drawn.of(SHORT), drawn.seconds)
+
+
+class _Sampling:
+    """Noise and decoding take their time once, every evaluation of the velocity takes the same."""
+
+    def __init__(self, source: Generator, sampler: SamplerConfig, guidance: GuidanceConfig | None, batch: int) -> None:
+        self.source, self.sampler, self.guidance = source, sampler, guidance
+        self.labels, self.seeds = torch.zeros(batch, dtype=torch.int64), torch.arange(batch)
+
+    def of(self, points: int) -> Tensor:
+        """Images after `points` time points."""
+        return self.source.sample(self.labels, self.seeds, self._with(points), self.guidance)
+
+    def seconds(self, watch: Watch) -> float:
+        """Seconds of a whole sampling."""
+        short, long = (watch(partial(self.of, points)) for points in (SHORT, LONG))
+        known, more = (evaluations(self._with(points)) for points in (SHORT, LONG))
+        each = max(0.0, long - short) / (more - known)
+        return short + (evaluations(self.sampler) - known) * each
+
+    def _with(self, points: int) -> SamplerConfig:
+        return self.sampler.model_copy(update={"points": points})
+
+
+def _pass(run: Callable[[], object], images: int, flops: float, precision: str = "float32") -> Prepared:
+    quiet = torch.no_grad()(run)
+    return Prepared(images, flops, precision, False, quiet, lambda watch: watch(quiet))
+
+
+def _tokenizer(setting: Setting) -> Tokenizer:
+    return Tokenizer(setting.costs.latent).to(setting.world.device).eval().requires_grad_(False)
+
+
+def _generator(setting: Setting, guided: bool) -> Generator:
+    device, latent, params = setting.world.device, setting.costs.latent, setting.params
+    sections = [params.dit, params.guide] if guided else [params.dit]
+    models = [generator(s, latent, setting.classes).to(device).eval().requires_grad_(False) for s in sections]
+    channels = latent.sizes.channels
+    statistics = LatentStatistics(torch.zeros(channels), torch.ones(channels)).to(device)
+    return Generator(models[0], models[1] if guided else None, _tokenizer(setting), statistics, device)

@@ -1,0 +1,107 @@
+"""Training steps as the stages take them: objective, engine, optimizer, average of weights, meter."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import repeat
+
+from torch import nn
+
+from rectok.bench.watch import Watch
+from rectok.bench.work import Prepared, Setting, Variant
+from rectok.data.loader import Batch
+from rectok.nn.blocks import compile_blocks
+from rectok.tokenizer.model import Tokenizer
+from rectok.train.adversary import Adversary
+from rectok.train.config import TrainingConfig
+from rectok.train.draws import Draws
+from rectok.train.learner import Learner
+from rectok.train.meter import Meter
+from rectok.workloads.batches import image_batch, latent_batch
+from rectok.workloads.costs import PAIR
+from rectok.workloads.networks import perceptual_like, teacher_like
+from rectok.workloads.objectives import adversary_of, generator_objective, tokenizer_objective
+from rectok.workloads.variants import TOKENIZER_VARIANTS, tokenizer_variant, with_batch
+
+STEPS = 10_000
+"""Length of the training whose first steps are timed."""
+
+
+def tokenizer(setting: Setting, batch: int | None) -> Iterator[Variant]:
+    """The tokenizer's step, by where features come from and with or without the adversary."""
+    size = batch or setting.params.tokenizer.training.micro_batch
+    for name in TOKENIZER_VARIANTS:
+        yield Variant(name, size, partial(_tokenizer, setting, name, size))
+
+
+def dit(setting: Setting, batch: int | None) -> Iterator[Variant]:
+    """The generator's step, on cached latents."""
+    size = batch or setting.params.dit.training.micro_batch
+    yield Variant("cached latents", size, partial(_dit, setting, size))
+
+
+def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
+    params = with_batch(tokenizer_variant(setting.params, variant), "tokenizer", batch)
+    section, device = params.tokenizer, setting.world.device
+    teacher = teacher_like(params).to(device)
+    perceptual = perceptual_like(section.losses.perceptual, teacher)
+    adversary = adversary_of(section.losses.adversary)
+    model = Tokenizer(params.tokenizer_config(teacher.width))
+    moved = None if perceptual is None else perceptual.to(device)
+    objective = tokenizer_objective(params, model, teacher, moved, adversary)
+    online = params.features.storage == "online"
+    cached = section.losses.semantic.weight > 0 and not online
+    images = image_batch(objective.tokenizer.config, batch, cached, device)
+    flops = setting.costs.tokenizer_step(PAIR, online, adversary is not None).flops / PAIR
+    return _steps(setting, objective, section.training, images, flops, adversary)
+
+
+def _dit(setting: Setting, batch: int) -> Prepared:
+    section, latent = with_batch(setting.params, "dit", batch).dit, setting.costs.latent
+    objective = generator_objective(section, latent, setting.classes, lambda z: z)
+    latents = latent_batch(latent, batch, setting.world.device)
+    flops = setting.costs.generator_step(section, PAIR).flops / PAIR
+    return _steps(setting, objective, section.training, latents, flops)
+
+
+def _steps(
+    setting: Setting,
+    objective: nn.Module,
+    config: TrainingConfig,
+    batch: Batch,
+    flops: float,
+    adversary: Adversary | None = None,
+) -> Prepared:
+    compiled = setting.params.machine.compile
+    if compiled:
+        compile_blocks(objective)
+    learner = Learner(objective, config, STEPS, setting.params.seed, setting.world, adversary)
+    learner.engine.train()
+    step = _Steps(learner, batch)
+    return Prepared(config.batch, flops, config.precision, compiled, step.warm, _seconds_of(step))
+
+
+def _seconds_of(step: Callable[[], None]) -> Callable[[Watch], float]:
+    return lambda watch: watch(step)
+
+
+class _Steps:
+    """Each call is the next optimizer step, on the same batch with other draws."""
+
+    def __init__(self, learner: Learner, batch: Batch) -> None:
+        self.learner, self.batches = learner, repeat(batch)
+        self.meter = Meter("bench", learner.world)
+        self.number = 0
+
+    def __call__(self) -> None:
+        self.learner.step(self.number, self.batches, self.meter)
+        self.number += 1
+
+    def warm(self) -> None:
+        """Steps with few and with all tokens visible: compiled blocks are made for both."""
+        order = sorted(range(STEPS // 100), key=self._share_drawn)
+        for number in (order[-1], order[0], order[-1], order[0]):
+            self.learner.step(number, self.batches, self.meter)
+
+    def _share_drawn(self, number: int) -> float:
+        world = self.learner.world
+        return Draws.of((self.learner.seed, number, 0), 1, 0, 1, world.device).one_uniform()

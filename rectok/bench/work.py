@@ -1,0 +1,147 @@
+"""What one timing needs, and how it is taken."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from rectok.bench.watch import Watch, matrix_peak, rates
+from rectok.params import Params
+from rectok.train.world import World
+from rectok.workloads.costs import Costs
+from rectok.workloads.networks import RANDOM
+from rectok.workloads.speed import Speed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Work that is ready to run: `seconds(watch)` is how long `images` images take, `flops` what one of them costs.
+
+    `warm` runs everything once, so that nothing is compiled or chosen while the watch runs; `close` removes what lies on
+    disk.
+    """
+
+    images: int
+    flops: float | None
+    precision: str
+    compiled: bool
+    warm: Callable[[], object]
+    seconds: Callable[[Watch], float]
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One timing of a work; `prepare` builds its networks, which are free again when it is over."""
+
+    name: str
+    batch: int
+    prepare: Callable[[], Prepared]
+
+
+@dataclass
+class Setting:
+    """What all works of one command share."""
+
+    params: Params
+    world: World
+    classes: int
+
+    @cached_property
+    def costs(self) -> Costs:
+        """FLOPs of the parameters' networks."""
+        return Costs(self.params, self.classes)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """At most `repeats` timings of a variant, begun within `seconds` of the first; one is always taken."""
+
+    repeats: int
+    seconds: float
+
+    def taken(self, prepared: Prepared, watch: Watch) -> list[float]:
+        """Seconds of every timing."""
+        began, found = time.monotonic(), [prepared.seconds(watch)]
+        while len(found) < self.repeats and time.monotonic() - began < self.seconds:
+            found.append(prepared.seconds(watch))
+        return found
+
+
+class Bench:
+    """Times variants, each with what its error was if it had one."""
+
+    def __init__(self, setting: Setting, patience: Patience) -> None:
+        self.setting, self.patience = setting, patience
+        self.watch = Watch(setting.world.device)
+        self._peaks: dict[str, float] = {}
+
+    def measured(self, work: str, variants: Callable[[], Iterator[Variant]]) -> Iterator[Speed]:
+        """The speed of every variant of `work`, one after the other."""
+        try:
+            found = list(variants())
+        except Exception as error:
+            yield self._failed(work, "", 0, error)
+            return
+        for variant in found:
+            try:
+                speed = self._speed(work, variant)
+            except Exception as error:  # out of memory, most often; the other variants go on
+                speed = self._failed(work, variant.name, variant.batch, error)
+            gc.collect()
+            if self.watch.device.type == "cuda":
+                torch.cuda.empty_cache()
+            yield speed
+
+    def _speed(self, work: str, variant: Variant) -> Speed:
+        prepared = variant.prepare()
+        try:
+            prepared.warm()
+            self.watch.forget_peak()
+            seconds = self.patience.taken(prepared, self.watch)
+        finally:
+            prepared.close()
+        memory = self.watch.peak_gib()
+        spread = rates(prepared.images, seconds)
+        tflops = spread.median * prepared.flops / 1e12 if prepared.flops else None
+        peak = self._peak(prepared.precision) if tflops else None
+        return Speed(
+            **self._described(work, variant.name, variant.batch),
+            precision=prepared.precision,
+            compiled=prepared.compiled,
+            images_per_second=spread,
+            flops_per_image=prepared.flops,
+            tflops=tflops,
+            peak_tflops=peak,
+            share_of_peak=tflops / peak if tflops and peak else None,
+            peak_memory_gib=memory,
+            repeats=len(seconds),
+            error=None,
+        )
+
+    def _peak(self, precision: str) -> float:
+        if precision not in self._peaks:
+            self._peaks[precision] = matrix_peak(self.watch, precision, self.patience.repeats)
+        return self._peaks[precision]
+
+    def _failed(self, work: str, variant: str, batch: int, error: Exception) -> Speed:
+        nothing = dict.fromkeys(
+            ("images_per_second", "flops_per_image", "tflops", "peak_tflops", "share_of_peak", "peak_memory_gib")
+        )
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        described = self._described(work, variant, batch)
+        return Speed(**described, **nothing, precision="", compiled=False, repeats=0, error=words)
+
+    def _described(self, work: str, variant: str, batch: int) -> dict[str, str | int]:
+        return {
+            "work": work,
+            "variant": variant,
+            "preset": self.setting.params.preset,
+            "device": self.watch.name,
+            "torch": torch.__version__,
+            "batch": batch,
+            "networks": "none" if work == "loader" else RANDOM,
+        }

@@ -1,0 +1,133 @@
+"""`rectok bench` and `rectok plan`: how fast, how large, how long."""
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rectok.params import Params, load, parse, preset_text
+
+if TYPE_CHECKING:
+    from rectok.workloads.speed import Speed
+
+Preset = Annotated[str, typer.Option(help="A preset in place of params.yaml")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON in place of tables")]
+
+
+def bench(
+    works: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORK…",
+            help="tokenizer, dit, sample, encode, features, perceptual, loader or all; with a variant and a batch size "
+            "of its own as in tokenizer/cached:64",
+        ),
+    ],
+    preset: Preset = "",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images a step; those of the parameters if not given")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timings of every variant, at most")] = 5,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="No further timing after this many seconds of a variant")
+    ] = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the speed of the pipeline's own code with random weights and synthetic inputs."""
+    params = _params(preset)
+    from rectok.bench.running import run, wishes
+    from rectok.bench.work import Patience
+
+    found, out = [], sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is for records
+        for speed in run(params, wishes(works, batch), Patience(repeats, seconds)):
+            typer.echo(_line(speed), err=True)
+            if as_json:
+                print(speed.model_dump_json(), file=out, flush=True)
+            found.append(speed)
+    if not as_json:
+        Console().print(_speed_table(found))
+    if all(speed.error for speed in found):
+        raise typer.Exit(1)
+
+
+def plan(
+    preset: Preset = "",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train")] = 8,
+    bench: Annotated[
+        list[Path] | None, typer.Option(help="Records of `rectok bench --json`, from the hardware meant")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Train images; else those indexed, or of the preset")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters, memory, disk, hours and downloads of a run, without touching data."""
+    params = _params(preset)
+    from rectok.planning.display import tables
+    from rectok.planning.plan import make_plan
+    from rectok.planning.sizes import MEMORY_FORMULA
+    from rectok.workloads.speed import read_speeds
+
+    made = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
+    if as_json:
+        typer.echo(json.dumps(made.as_json(), indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    for table in tables(made):
+        console.print(table)
+    console.print(f"Memory: {MEMORY_FORMULA}.", soft_wrap=True)
+    for basis in dict.fromkeys(row.basis for row in made.estimates):
+        stages = ", ".join(row.workload.stage for row in made.estimates if row.basis == basis)
+        console.print(f"Speed of {stages} {basis}.", soft_wrap=True)
+
+
+def _params(preset: str) -> Params:
+    return parse(preset_text(preset), f"preset {preset}") if preset else load()
+
+
+def _line(speed: "Speed") -> str:
+    head = f"{speed.work} / {speed.variant}, batch {speed.batch}: "
+    if speed.images_per_second is None:
+        return head + str(speed.error)
+    return head + f"{speed.images_per_second.median:.4g} images/s"
+
+
+def _speed_table(speeds: "list[Speed]") -> Table:
+    first = speeds[0]
+    title = f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}"
+    columns = (
+        "work",
+        "variant",
+        "batch",
+        "images/s",
+        "min … max",
+        "precision",
+        "compiled",
+        "TFLOP/s",
+        "of peak",
+        "GiB",
+    )
+    table = Table(*columns, title=title, title_justify="left")
+    for speed in speeds:
+        named = (speed.work, speed.variant, str(speed.batch))
+        rate = speed.images_per_second
+        if rate is None:
+            table.add_row(*named, "failed", str(speed.error))
+            continue
+        spread = f"{rate.min:.4g} … {rate.max:.4g}"
+        share = "" if speed.share_of_peak is None else f"{speed.share_of_peak:.0%} of {speed.peak_tflops:.3g}"
+        figures = (_short(speed.tflops), share, _short(speed.peak_memory_gib))
+        table.add_row(
+            *named, f"{rate.median:.4g}", spread, speed.precision, "yes" if speed.compiled else "no", *figures
+        )
+    return table
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,80 @@
+"""What a computation takes, counted without doing it: tensors here have shapes and no values, so that networks of any size
+are built and run in no memory and little time."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+M = TypeVar("M", bound=nn.Module)
+BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`flops` (a multiply-add counts two), and `saved` bytes of activations that autograd keeps for the backward pass."""
+
+    flops: int
+    saved: int
+
+
+class Shapes:
+    """A place where shapes are computed with; what it builds runs here alone."""
+
+    def __init__(self) -> None:
+        self.mode = FakeTensorMode()
+
+    def build(self, make: Callable[[], M]) -> M:
+        """The network that `make` builds, without weights."""
+        with torch.device("meta"):  # timm asks for values while it builds, which a fake tensor cannot give
+            network = make()
+        return self.moved(network)
+
+    def moved(self, network: M) -> M:
+        """`network`, built on the meta device, as one that runs here."""
+        with self.mode:
+            return network._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
+
+    @torch.no_grad()
+    def forward(self, call: Callable[[], object]) -> int:
+        """FLOPs of `call`."""
+        with self.mode, FlopCounterMode(display=False) as counter:
+            call()
+        return int(counter.get_total_flops())
+
+    def training(self, loss: Callable[[], Tensor], networks: Iterable[nn.Module], precision: str) -> Cost:
+        """What `loss` and its backward pass cost; tensors of `networks` are weights, not activations.
+
+        In `bfloat16` under autocast, as the engine runs it.
+        """
+        weights = {_storage(x) for network in networks for x in (*network.parameters(), *network.buffers())}
+        saved: dict[int, torch.UntypedStorage] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            if _storage(tensor) not in weights:
+                saved[_storage(tensor)] = tensor.untyped_storage()
+            return tensor
+
+        autocast = torch.autocast("cpu", torch.bfloat16) if precision == BFLOAT16 else nullcontext()
+        with warnings.catch_warnings(), self.mode, FlopCounterMode(display=False) as counter:
+            warnings.filterwarnings("ignore", "Mismatch dtype")  # which kernel would have run, if one ran
+            with autocast, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                total = loss()
+            size = sum(storage.nbytes() for storage in saved.values())
+            total.backward()
+        return Cost(int(counter.get_total_flops()), size)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of weights, those of fixed buffers left out."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,71 @@
+"""A plan as tables for people."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from rectok.planning.plan import Plan
+
+GB = 1e9
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    """One table a question."""
+    yield _parameters(plan)
+    yield _memory(plan)
+    yield _disk(plan)
+    yield _hours(plan)
+    yield _downloads(plan)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(*columns, title=title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _parameters(plan: Plan) -> Table:
+    table = _table("Parameters", "part", "millions")
+    for name, count in plan.parameters.items():
+        table.add_row(name, "not counted" if count is None else f"{count / 1e6:.2f}")
+    return table
+
+
+def _memory(plan: Plan) -> Table:
+    title = "Memory of one GPU, GB"
+    table = _table(
+        title, "training", "ZeRO", "GPUs", "weights", "gradients", "optimizer", "EMA", "activations", "total"
+    )
+    for row in plan.memory:
+        sizes = (row.weights, row.gradients, row.optimizer, row.ema, row.activations, row.total)
+        table.add_row(row.training, str(row.zero_stage), str(row.gpus), *(f"{size / GB:.2f}" for size in sizes))
+    return table
+
+
+def _disk(plan: Plan) -> Table:
+    table = _table(f"Disk for {plan.images} images, GB", "what", "GB")
+    for name, size in plan.disk.items():
+        table.add_row(name, f"{size / GB:.3f}")
+    return table
+
+
+def _hours(plan: Plan) -> Table:
+    title = f"Work on {plan.gpus} GPU{'s' if plan.gpus > 1 else ''}, {plan.images} images an epoch"
+    table = _table(title, "stage", "epochs", "steps", "images", "GFLOP an image", "TFLOP/s a GPU", "hours")
+    for row in plan.estimates:
+        load = row.workload
+        epochs, steps = (f"{load.epochs:g}", str(load.steps)) if load.epochs else ("", "")
+        figures = (f"{load.images:.0f}", f"{load.flops / 1e9:.4g}", f"{row.tflops:.3g}", f"{row.hours:.3g}")
+        table.add_row(load.stage, epochs, steps, *figures)
+    table.add_row("all", "", "", "", "", "", f"{sum(row.hours for row in plan.estimates):.3g}")
+    return table
+
+
+def _downloads(plan: Plan) -> Table:
+    table = Table("what", "network", "from", "licence", title="To be had before a run", title_justify="left")
+    for row in plan.downloads:
+        table.add_row(row.what, row.network, row.source, row.licence)
+    if not plan.downloads:
+        table.add_row("nothing: teacher, judge and perceptual loss are trained here", "", "", "")
+    return table

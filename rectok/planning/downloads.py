@@ -1,0 +1,52 @@
+"""What must come from elsewhere before a run, and under which licence."""
+
+from dataclasses import dataclass
+
+from rectok.losses.config import PerceptualConfig
+from rectok.params import Params
+
+PERCEPTUAL_LICENCES = {
+    "vgg": "BSD-3-Clause (torchvision's VGG16, trained on ImageNet)",
+    "lpips_heads": "BSD-2-Clause (richzhang/PerceptualSimilarity, version 0.1)",
+    "convnext": "Apache-2.0 (timm's convnext_small)",
+}
+"""As timm's records and the project itself state them."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """`what` in the parameters wants `source` (a path, an s3:// URI, or timm's own download), which is under `licence`."""
+
+    what: str
+    network: str
+    source: str
+    sha256: str
+    licence: str
+
+
+def downloads(params: Params) -> list[Download]:
+    """Weights and statistics that `params` name; what is trained here is not among them."""
+    found = []
+    for what, section in (("teacher", params.teacher), ("judge", params.judge)):
+        network = section.network
+        if network.weights:
+            found.append(Download(what, network.name, network.weights, network.sha256, network.licence))
+    for stage, losses in (("tokenizer", params.tokenizer.losses), ("decoder", params.decoder.losses)):
+        found += _perceptual(stage, losses.perceptual)
+    if params.generation.reference:
+        statistics = "mean and covariance of the judge's features"
+        found.append(
+            Download("generation.reference", statistics, params.generation.reference, "", "that of its images")
+        )
+    return found
+
+
+def _perceptual(stage: str, config: PerceptualConfig) -> list[Download]:
+    if not config.weight:
+        return []
+    files = {"vgg": config.vgg, "lpips_heads": config.lpips_heads, "convnext": config.convnext}
+    return [
+        Download(f"{stage}.losses.perceptual.{name}", name, file.path, file.sha256, PERCEPTUAL_LICENCES[name])
+        for name, file in files.items()
+        if file.path
+    ]

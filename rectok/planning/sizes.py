@@ -1,0 +1,89 @@
+"""Parameters of every part, and what a training holds in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from rectok.errors import UserError
+from rectok.nn.counting import parameters
+from rectok.params import Params
+from rectok.teacher.network import VisionNetwork
+from rectok.tokenizer.model import Tokenizer
+from rectok.train.config import TrainingConfig
+from rectok.workloads.costs import Costs
+from rectok.workloads.objectives import adversary_of, generator
+
+FLOAT32 = 4
+MEMORY_FORMULA = (
+    "bytes per GPU, P trained and F frozen weights, n GPUs: weights 4·(P + F), gradients 4·P, optimizer 8·P (two moments), EMA "
+    "4·P. ZeRO 1 splits the moments over GPUs beside a split float32 copy of the weights, 12·P/n; ZeRO 2 gradients too, 4·P/n; "
+    "ZeRO 3 weights and EMA too. Offload moves the optimizer to the host. Activations: what autograd keeps of one "
+    "micro-batch's objective, counted on shapes; torch.compile and DeepSpeed's buckets come on top or save some"
+)
+
+
+def part_sizes(costs: Costs) -> dict[str, int | None]:
+    """Number of weights of every network; None for one that only its own library can build."""
+    params, build = costs.params, costs.shapes.build
+    tokenizer = build(lambda: Tokenizer(costs.latent))
+    adversary = adversary_of(params.tokenizer.losses.adversary) or adversary_of(params.decoder.losses.adversary)
+    perceptual = costs.perceptual_network(params.tokenizer.losses.perceptual)
+    found: dict[str, int | None] = {
+        "tokenizer.encoder": parameters(tokenizer.encoder),
+        "tokenizer.decoder": parameters(tokenizer.decoder),
+        "tokenizer.semantic": parameters(tokenizer.semantic),
+        "adversary": parameters(adversary.network) if adversary else 0,
+        "teacher": parameters(costs.teacher),
+        "perceptual": parameters(perceptual) if perceptual else 0,
+        "judge": _judge(params, build),
+    }
+    for name, section in (("dit", params.dit), ("guide", params.guide)):
+        dit = build(lambda section=section: generator(section, costs.latent, costs.classes))
+        head = sum(parameters(part) for part in (dit.head_patch, dit.bridge, dit.head, dit.final))
+        found |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
+    return found
+
+
+def _judge(params: Params, build: Callable[[Callable[[], nn.Module]], nn.Module]) -> int | None:
+    try:
+        return parameters(build(lambda: VisionNetwork(params.judge.network, None)))
+    except UserError:
+        return None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on each of `gpus` GPUs under ZeRO `zero_stage`: see MEMORY_FORMULA."""
+
+    training: str
+    zero_stage: int
+    gpus: int
+    weights: float
+    gradients: float
+    optimizer: float
+    ema: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.weights + self.gradients + self.optimizer + self.ema + self.activations
+
+
+def memory(
+    training: str, config: TrainingConfig, trained: int, frozen: int, zero_stage: int, gpus: int, activations: float
+) -> Memory:
+    """What one GPU holds while `trained` weights learn with the help of `frozen` ones."""
+    whole = FLOAT32 * trained
+    moments = 2 * whole if zero_stage == 0 else 3 * whole / gpus
+    return Memory(
+        training,
+        zero_stage,
+        gpus,
+        weights=whole / (gpus if zero_stage == 3 else 1) + FLOAT32 * frozen,
+        gradients=whole / (gpus if zero_stage >= 2 else 1),
+        optimizer=0.0 if config.offload == "cpu" and zero_stage else moments,
+        ema=whole / (gpus if zero_stage == 3 else 1),
+        activations=activations,
+    )

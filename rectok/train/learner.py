@@ -1,0 +1,56 @@
+"""The optimizer step, the same for every network: what training repeats and the bench times."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from rectok.data.dataset import ImageBatch
+from rectok.data.loader import Batch
+from rectok.train import engine as engines
+from rectok.train.adversary import Adversary
+from rectok.train.config import TrainingConfig
+from rectok.train.draws import Draws
+from rectok.train.ema import EMA
+from rectok.train.meter import Meter
+from rectok.train.optimizer import adamw
+from rectok.train.world import World
+
+
+class Learner:
+    """The engines of one training of `steps` steps, and the average of its weights.
+
+    `objective(batch, draws, share)` → (loss, its parts, reconstructions or None), with `share` ∈ [0, 1) of training done.
+    """
+
+    def __init__(
+        self,
+        objective: nn.Module,
+        config: TrainingConfig,
+        steps: int,
+        seed: int,
+        world: World,
+        adversary: Adversary | None = None,
+    ) -> None:
+        self.config, self.steps, self.seed, self.world, self.adversary = config, steps, seed, world, adversary
+        optimizer = adamw(objective, config)
+        self.engine = engines.build(objective, optimizer, config, steps, world, config.zero_stage)
+        self.engines: dict[str, Any] = {"model": self.engine}
+        if adversary is not None:
+            self.engines["adversary"] = adversary.start(config, steps, world)
+        self.ema = EMA(self.engine.module, config.ema)
+
+    def step(self, number: int, batches: Iterator[Batch], meter: Meter) -> None:
+        """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""
+        share = number / self.steps
+        for micro in range(self.config.batch // self.config.micro_batch):
+            batch = next(batches).to(self.world.device)
+            key = (self.seed, number, micro)
+            draws = Draws.of(key, len(batch.label), self.world.rank, self.world.size, self.world.device)
+            loss, parts, fake = self.engine(batch, draws, share)
+            self.engine.backward(loss)
+            self.engine.step()
+            if self.adversary and fake is not None and isinstance(batch, ImageBatch):
+                parts |= self.adversary.learn(batch.image, fake.detach(), share)
+            meter.add(number + 1, loss, parts)
+        self.ema.update(number)

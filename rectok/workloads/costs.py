@@ -1,0 +1,181 @@
+"""FLOPs and activations of everything that the pipeline computes, counted on the real objectives without running them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from rectok.evaluation.config import SamplerConfig
+from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
+from rectok.losses.config import AdversaryConfig, PerceptualConfig
+from rectok.losses.perceptual import PerceptualLoss
+from rectok.nn.counting import Cost, Shapes
+from rectok.params import Params
+from rectok.params.editing import changed
+from rectok.params.schema import DiTParams
+from rectok.tokenizer.model import Tokenizer
+from rectok.train.draws import Draws
+from rectok.train.objectives import DecoderObjective, Frozen
+from rectok.workloads.batches import image_batch, latent_batch
+from rectok.workloads.networks import perceptual_like, teacher_like
+from rectok.workloads.objectives import generator, generator_objective, tokenizer_objective
+
+CPU = torch.device("cpu")
+PAIR = 2
+"""Images of a counted forward pass; its FLOPs are proportional to their number."""
+Objective = Callable[..., tuple[Tensor, dict[str, Tensor], Tensor | None]]
+
+
+@dataclass(frozen=True)
+class MiddleDraws(Draws):
+    """Draws whose one number for the whole batch, which decides the masked share, is the middle one."""
+
+    def one_uniform(self) -> float:
+        """½."""
+        return 0.5
+
+
+class Costs:
+    """Counts what `params` ask for, with a generator of `classes` classes."""
+
+    def __init__(self, params: Params, classes: int) -> None:
+        self.params = changed(params, {"machine.compile": False})  # compiled code cannot be looked into
+        self.classes = classes
+        self.shapes = Shapes()
+        self.teacher = self.shapes.build(lambda: teacher_like(params))
+        self.latent = params.tokenizer_config(self.teacher.width)
+
+    @lru_cache  # noqa: B019 (there is one of these a command)
+    def tokenizer_step(self, batch: int, online: bool, adversary: bool) -> Cost:
+        """A training step of the tokenizer on `batch` images; the teacher looks at them, and the adversary judges, if so."""
+        section = self.params.tokenizer
+        if adversary:
+            step = self.tokenizer_step(batch, online, False)
+            return _followed(step, self._adversary(section.losses.adversary, batch, section.training.precision))
+        if online:
+            step = self.tokenizer_step(batch, False, False)
+            return Cost(step.flops + round(batch * self.features()), step.saved)
+        cached = changed(self.params, {"features.storage": "int8"})
+        perceptual = self.perceptual_network(section.losses.perceptual)
+        objective = self.shapes.build(
+            lambda: tokenizer_objective(
+                cached, Tokenizer(cached.tokenizer_config(self.teacher.width)), self.teacher, perceptual, None
+            )
+        )
+        return self._image_step(
+            objective, perceptual, batch, section.losses.semantic.weight > 0, section.training.precision
+        )
+
+    @lru_cache  # noqa: B019
+    def decoder_step(self, batch: int) -> Cost:
+        """A step of the decoder finetuning on `batch` images, with its adversary if it has one."""
+        section = self.params.decoder
+        perceptual = self.perceptual_network(section.losses.perceptual)
+        frozen = Frozen(perceptual, None, None)
+        objective = self.shapes.build(lambda: DecoderObjective(Tokenizer(self.latent), section.losses, frozen))
+        step = self._image_step(objective, perceptual, batch, False, section.training.precision)
+        if not section.losses.adversary.weight:
+            return step
+        return _followed(step, self._adversary(section.losses.adversary, batch, section.training.precision))
+
+    @lru_cache  # noqa: B019
+    def generator_step(self, section: DiTParams, batch: int) -> Cost:
+        """A training step of the generator or its guide on `batch` latents."""
+        objective = self.shapes.build(lambda: generator_objective(section, self.latent, self.classes, lambda z: z))
+
+        def loss() -> Tensor:
+            return _loss(objective, latent_batch(self.latent, batch, CPU), batch)
+
+        return self.shapes.training(loss, [objective], section.training.precision)
+
+    def encode(self) -> float:
+        """FLOPs of one image's moments."""
+        tokenizer = self.shapes.build(lambda: Tokenizer(self.latent))
+        return self._each(lambda: tokenizer.encode(torch.empty(PAIR, 3, *self._sides)))
+
+    def decode(self) -> float:
+        """FLOPs of one latent's image."""
+        tokenizer = self.shapes.build(lambda: Tokenizer(self.latent))
+        return self._each(lambda: tokenizer.decode(torch.empty(PAIR, self.latent.tokens, self.latent.sizes.channels)))
+
+    @lru_cache  # noqa: B019
+    def features(self) -> float:
+        """FLOPs of the teacher's tokens of one image in one orientation."""
+        return self._each(lambda: self.teacher.tokens(torch.empty(PAIR, 3, *self._sides), self.latent.grid))
+
+    @lru_cache  # noqa: B019
+    def velocity(self, section: DiTParams) -> float:
+        """FLOPs of one evaluation of the generator or its guide for one latent."""
+        dit = self.shapes.build(lambda: generator(section, self.latent, self.classes))
+        shape = (self.latent.sizes.channels, self.latent.grid, self.latent.grid)
+        return self._each(
+            lambda: dit(torch.empty(PAIR, *shape), torch.zeros(PAIR), torch.zeros(PAIR, dtype=torch.int64))
+        )
+
+    def perceptual(self, config: PerceptualConfig) -> float:
+        """FLOPs of the perceptual loss and its gradient for one image; 0 where its weight is 0."""
+        perceptual = self.perceptual_network(config)
+        if perceptual is None:
+            return 0.0
+
+        def loss() -> Tensor:
+            images = torch.empty(PAIR, 3, *self._sides, requires_grad=True)
+            return perceptual(images, torch.empty(PAIR, 3, *self._sides))  # type: ignore[no-any-return]
+
+        return self.shapes.training(loss, [perceptual, self.teacher], "float32").flops / PAIR
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        return self.latent.image_size, self.latent.image_size
+
+    def _each(self, call: Callable[[], object]) -> float:
+        return self.shapes.forward(call) / PAIR
+
+    def perceptual_network(self, config: PerceptualConfig) -> PerceptualLoss | None:
+        """The perceptual loss without weights, or None where it has none."""
+        with torch.device("meta"):
+            perceptual = perceptual_like(config, self.teacher)
+        return None if perceptual is None else self.shapes.moved(perceptual)
+
+    def _adversary(self, config: AdversaryConfig, batch: int, precision: str) -> Cost:
+        """What judging the reconstructions and learning from them cost."""
+        network = self.shapes.build(lambda: PatchGAN(config.filters, config.layers))
+
+        def judged() -> Tensor:
+            network.requires_grad_(False)
+            return generator_loss(network(torch.empty(batch, 3, *self._sides, requires_grad=True)))
+
+        def learnt() -> Tensor:
+            network.requires_grad_(True)
+            return adversary_loss(*network(torch.empty(2 * batch, 3, *self._sides)).chunk(2))
+
+        both = [self.shapes.training(loss, [network], precision) for loss in (judged, learnt)]
+        return Cost(sum(cost.flops for cost in both), both[0].saved)
+
+    def _image_step(
+        self, objective: nn.Module, perceptual: PerceptualLoss | None, batch: int, cached: bool, precision: str
+    ) -> Cost:
+        networks = [objective, self.teacher, *([perceptual] if perceptual is not None else [])]
+
+        def loss() -> Tensor:
+            return _loss(objective, image_batch(self.latent, batch, cached, CPU), batch)
+
+        return self.shapes.training(loss, networks, precision)
+
+
+def _followed(step: Cost, other: Cost) -> Cost:
+    return Cost(step.flops + other.flops, step.saved + other.saved)
+
+
+def evaluations(sampler: SamplerConfig) -> int:
+    """How often a sampler asks for the velocity: Heun asks twice in every step but its last."""
+    steps = sampler.points - 1
+    return 2 * steps - 1 if sampler.method == "heun" else steps
+
+
+def _loss(objective: Objective, batch: object, size: int) -> Tensor:
+    drawn = Draws.of((0,), size, 0, 1, CPU)
+    loss, _, _ = objective(batch, MiddleDraws(drawn.generator, drawn.samples, drawn.rows), 1.0)
+    return loss

@@ -1,0 +1,41 @@
+"""The real command on a tiny project: every work in one process, JSON on standard output alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rectok.workloads.speed import Speed
+from tests.cli.project import rectok, refused
+from tests.project import write_params
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_work_is_timed(tmp_path: Path) -> None:
+    changes = {"generation.guidance.kind": "autoguidance", "machine.workers": 1}
+    write_params(tmp_path, changes)
+    before = sorted(tmp_path.rglob("*"))
+    done = rectok(tmp_path, "bench", "all", "--batch", "4", "--repeats", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = [Speed(**json.loads(line)) for line in done.stdout.splitlines()]
+    assert {(speed.work, speed.error) for speed in found} == {
+        (work, None) for work in ("tokenizer", "dit", "sample", "encode", "features", "perceptual", "loader")
+    }
+    assert [s.variant for s in found if s.work == "tokenizer"] == [
+        "cached",
+        "cached+adversary",
+        "online",
+        "online+adversary",
+    ]
+    assert all(s.images_per_second is not None and s.images_per_second.median > 0 for s in found)
+    assert all(0 < (s.share_of_peak or 0) < 1 for s in found if s.work != "loader")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
+    write_params(tmp_path)
+    assert refused(tmp_path, "bench", "speed").startswith(
+        "there is no work 'speed' to bench; choose from tokenizer, dit"
+    )
+    assert "there is no preset" in refused(tmp_path, "bench", "dit", "--preset", "digit")

@@ -1,0 +1,101 @@
+"""Timings, their limits, and failures that stop nothing."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import torch
+
+from rectok.bench.running import WORKS, Wish, wishes
+from rectok.bench.watch import Watch, matrix_peak, rates
+from rectok.bench.work import Bench, Patience, Prepared, Setting, Variant
+from rectok.errors import UserError
+from rectok.params import parse, preset_text
+from rectok.train.world import World
+
+CPU = torch.device("cpu")
+SETTING = Setting(parse(preset_text("digits"), "digits"), World(0, 1, CPU), 10)
+
+
+def prepared(seconds: float = 0.5, images: int = 4, flops: float | None = None) -> Prepared:
+    return Prepared(images, flops, "float32", False, lambda: None, lambda watch: seconds)
+
+
+def failing() -> Prepared:
+    raise torch.OutOfMemoryError("CUDA out of memory.\n Tried to allocate 2 GiB")
+
+
+def variants() -> Iterator[Variant]:
+    yield Variant("huge", 1024, failing)
+    yield Variant("small", 4, prepared)
+
+
+def test_a_failing_variant_is_recorded_and_the_others_go_on() -> None:
+    huge, small = Bench(SETTING, Patience(3, 60.0)).measured("dit", variants)
+    assert huge.error == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
+    assert (huge.work, huge.variant, huge.batch, huge.images_per_second) == ("dit", "huge", 1024, None)
+    assert small.error is None
+    assert small.images_per_second is not None and small.images_per_second.median == 8.0
+    assert small.repeats == 3
+
+
+def test_speed_times_cost_is_a_share_of_the_peak() -> None:
+    def one() -> Iterator[Variant]:
+        yield Variant("one", 4, partial(prepared, flops=1e9))
+
+    (found,) = Bench(SETTING, Patience(1, 0.0)).measured("encode", one)
+    assert found.tflops == pytest.approx(8 * 1e9 / 1e12)
+    assert found.peak_tflops is not None and found.share_of_peak == pytest.approx(0.008 / found.peak_tflops)
+    assert found.networks == "random weights"
+
+
+def test_what_lies_on_disk_is_removed_also_after_a_failure() -> None:
+    closed = []
+
+    def broken(watch: Watch) -> float:
+        raise RuntimeError("a worker died")
+
+    def one() -> Iterator[Variant]:
+        yield Variant(
+            "one", 1, lambda: Prepared(1, None, "none", False, lambda: None, broken, lambda: closed.append(1))
+        )
+
+    (found,) = Bench(SETTING, Patience(1, 0.0)).measured("loader", one)
+    assert found.error == "RuntimeError: a worker died"
+    assert closed == [1]
+
+
+def test_patience_takes_one_timing_at_least_and_no_more_than_asked() -> None:
+    assert len(Patience(5, 0.0).taken(prepared(), Watch(CPU))) == 1
+    assert len(Patience(2, 60.0).taken(prepared(), Watch(CPU))) == 2
+
+
+def test_the_watch_waits_and_averages_short_calls() -> None:
+    assert Watch(CPU)(lambda: time.sleep(0.15)) >= 0.15
+    calls = []
+    assert Watch(CPU)(lambda: calls.append(time.sleep(0.01))) >= 0.01
+    assert len(calls) > 2
+
+
+def test_rates_are_sorted_by_speed() -> None:
+    found = rates(12, [2.0, 3.0, 4.0])
+    assert (found.min, found.median, found.max) == (3.0, 4.0, 6.0)
+
+
+def test_the_ceiling_is_a_matrix_product() -> None:
+    assert matrix_peak(Watch(CPU), "float32", 1) > 0
+
+
+def test_wishes_name_work_variant_and_batch() -> None:
+    assert Wish.read("tokenizer/online+adversary:64", None) == Wish("tokenizer", "online+adversary", 64)
+    assert Wish.read("dit", 128) == Wish("dit", "", 128)
+    assert [wish.work for wish in wishes(["all"], None)] == list(WORKS)
+    for text, words in (("nothing", "there is no work 'nothing'"), ("dit:0", "the batch of dit:0 is '0'")):
+        with pytest.raises(UserError, match=words):
+            Wish.read(text, None)
+
+
+def test_an_unknown_variant_is_answered_with_those_there_are() -> None:
+    with pytest.raises(UserError, match="tokenizer has no variant 'offline'; choose from cached, "):
+        list(Wish.read("tokenizer/offline", None).variants(SETTING))

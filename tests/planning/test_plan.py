@@ -1,0 +1,104 @@
+"""Plans rest on the parameters, the index, and measured speeds; data stay untouched."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rectok import artifacts
+from rectok.cli.main import app
+from rectok.errors import UserError
+from rectok.params import Params, parse
+from rectok.params.editing import changed
+from rectok.planning.downloads import downloads
+from rectok.planning.plan import Plan, make_plan
+from rectok.planning.schedule import ASSUMED_PEAK, ASSUMED_SHARE
+from tests.project import overridden, write_params
+from tests.workloads.full_size import full_size
+from tests.workloads.test_speed import speed
+
+PARAMS = parse(overridden({}), "params.yaml")
+
+
+def planned(params: Params = PARAMS, images: int | None = 1000, gpus: int = 2) -> Plan:
+    return make_plan(params, images, gpus, [speed()], indexed=False)
+
+
+def test_hours_are_work_over_speed() -> None:
+    by_stage = {row.workload.stage: row for row in planned().estimates}
+    assert list(by_stage) == ["features", "tokenizer", "decoder", "latents", "dit", "guide", "generation"]
+    dit = by_stage["dit"]
+    steps = PARAMS.dit.training.steps(1000)
+    assert dit.workload.steps == steps == 63  # 2 epochs of 1000 images in batches of 32
+    assert dit.tflops == 100.0 and "a GPU" in dit.basis
+    seconds = steps * 32 * dit.workload.flops / (100e12 * 2)
+    assert dit.hours == pytest.approx(seconds / 3600)
+    assert by_stage["latents"].tflops == ASSUMED_PEAK * ASSUMED_SHARE
+    assert by_stage["latents"].basis.startswith("assumed")
+
+
+def test_a_late_adversary_costs_its_share_of_the_training() -> None:
+    def flops(start: float) -> float:
+        adversary = {"weight": 0.1, "start": start, "filters": 4, "layers": 1, "lr_per_256": 1e-4}
+        return planned(changed(PARAMS, {"tokenizer.losses.adversary": adversary})).flops["tokenizer"]
+
+    never = planned().flops["tokenizer"]
+    assert never < flops(0.5) < flops(0.0)
+    assert flops(0.5) == pytest.approx((never + flops(0.0)) / 2)
+
+
+def test_images_come_from_the_index_or_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 77, "val": 3, "test": 3}})
+    artifacts.write_json(artifacts.classes_file(), ["a", "b", "c"])
+    found = make_plan(PARAMS, None, 1, [], indexed=True)
+    assert (found.images, found.classes) == (77, 3)
+    found = make_plan(PARAMS, None, 1, [], indexed=False)
+    assert (found.images, found.classes) == (1258, 10)
+    with pytest.raises(UserError, match="add --images"):
+        make_plan(PARAMS.model_copy(update={"preset": "mine"}), None, 1, [], indexed=False)
+
+
+def test_memory_covers_every_stage_on_one_gpu_and_on_all() -> None:
+    rows = planned().memory
+    assert {(row.training, row.zero_stage, row.gpus) for row in rows} == {
+        (name, stage, gpus)
+        for name in ("tokenizer", "decoder", "dit", "guide")
+        for stage in range(4)
+        for gpus in (1, 2)
+    }
+    assert all(row.activations > 0 for row in rows)
+
+
+def test_downloads_name_their_licence() -> None:
+    assert downloads(PARAMS) == []
+    found = {row.what: row for row in downloads(full_size())}
+    assert found["teacher"].licence == "DINOv3 License"
+    assert found["tokenizer.losses.perceptual.vgg"].licence.startswith("BSD-3-Clause")
+    assert "judge" not in found
+
+
+def test_the_command_prints_json_or_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    write_params(tmp_path)
+    records = tmp_path / "speed.jsonl"
+    records.write_text(speed().model_dump_json() + "\n")
+    command = ["plan", "--gpus", "2", "--images", "500", "--bench", str(records)]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["preset"], found["images"], found["gpus"]) == ("digits", 500, 2)
+    assert found["hours"] == pytest.approx(sum(row["hours"] for row in found["estimates"]))
+    assert "4·P" in found["memory_formula"]
+    shown = CliRunner().invoke(app, command).stdout
+    for words in (
+        "Parameters",
+        "ZeRO",
+        "Disk for 500 images",
+        "hours",
+        "measured: dit / cached latents",
+        "assumed: 25%",
+    ):
+        assert words in shown

@@ -1,0 +1,105 @@
+"""Counts on shapes agree with the released implementation's figure, and with real tensors where these are small."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from rectok.evaluation.config import SamplerConfig
+from rectok.losses.adversary import adversary_loss
+from rectok.params import Params, parse
+from rectok.params.editing import changed
+from rectok.tokenizer.model import Tokenizer
+from rectok.train.adversary import Adversary
+from rectok.train.draws import Draws
+from rectok.workloads.batches import image_batch, latent_batch
+from rectok.workloads.costs import CPU, Costs, MiddleDraws, evaluations
+from rectok.workloads.networks import perceptual_like, teacher_like
+from rectok.workloads.objectives import adversary_of, generator_objective, tokenizer_objective
+from tests.project import overridden
+from tests.workloads.full_size import full_size
+
+ADVERSARY = {"weight": 0.1, "start": 0.0, "filters": 4, "layers": 1, "lr_per_256": 1e-4}
+BATCH = 3
+
+
+def tiny() -> Params:
+    params = parse(overridden({"tokenizer.losses.adversary": ADVERSARY}), "params.yaml")
+    return changed(params, {"features.storage": "online"})
+
+
+def draws() -> Draws:
+    drawn = Draws.of((0,), BATCH, 0, 1, CPU)
+    return MiddleDraws(drawn.generator, drawn.samples, drawn.rows)
+
+
+def counted(loss: Callable[[], Tensor]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        loss().backward()
+    return int(counter.get_total_flops())
+
+
+def learnt(adversary: Adversary, side: int) -> Tensor:
+    return adversary_loss(*adversary.network(torch.rand(2 * BATCH, 3, side, side)).chunk(2))
+
+
+def test_the_generator_of_the_paper_costs_969_gigaflop_an_image() -> None:
+    params = full_size()
+    costs = Costs(params, 1000)
+    assert costs.generator_step(params.dit, 2).flops / 2 == pytest.approx(969e9, rel=0.01)
+    assert costs.velocity(params.dit) == pytest.approx(969e9 / 3, rel=0.01)
+
+
+def test_a_tokenizer_step_is_counted_as_it_runs() -> None:
+    params = tiny()
+    teacher = teacher_like(params)
+    adversary = adversary_of(params.tokenizer.losses.adversary)
+    assert adversary is not None
+    perceptual = perceptual_like(params.tokenizer.losses.perceptual, teacher)
+    model = Tokenizer(params.tokenizer_config(teacher.width))
+    objective = tokenizer_objective(params, model, teacher, perceptual, adversary)
+    batch = image_batch(objective.tokenizer.config, BATCH, False, CPU)
+    real = counted(lambda: objective(batch, draws(), 1.0)[0])
+    real += counted(lambda: learnt(adversary, params.image.size))
+    assert Costs(params, 10).tokenizer_step(BATCH, online=True, adversary=True).flops == pytest.approx(real, rel=0.01)
+
+
+def test_activations_are_those_that_autograd_keeps() -> None:
+    params = tiny()
+    costs = Costs(params, 10)
+    objective = generator_objective(params.dit, costs.latent, 10, lambda z: z)
+    weights = {x.untyped_storage().data_ptr() for x in (*objective.parameters(), *objective.buffers())}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        objective(latent_batch(costs.latent, BATCH, CPU), draws(), 0.0)
+    real = sum(x.untyped_storage().nbytes() for place, x in kept.items() if place not in weights)
+    assert costs.generator_step(params.dit, BATCH).saved == pytest.approx(real, rel=0.01)
+
+
+def test_bfloat16_keeps_fewer_bytes() -> None:
+    params = tiny()
+    half = changed(params, {"dit.training.precision": "bfloat16"})
+    wide, narrow = (Costs(p, 10).generator_step(p.dit, 64) for p in (params, half))
+    assert narrow.saved < wide.saved
+    assert narrow.flops == wide.flops
+
+
+def test_the_online_teacher_and_the_adversary_add_their_work() -> None:
+    costs = Costs(tiny(), 10)
+    plain, online, both = (costs.tokenizer_step(BATCH, *on) for on in ((False, False), (True, False), (True, True)))
+    assert online.flops - plain.flops == BATCH * costs.features()
+    assert both.flops > online.flops
+
+
+@pytest.mark.parametrize(
+    ("method", "points", "asked"), [("euler", 50, 49), ("euler", 2, 1), ("heun", 2, 1), ("heun", 4, 5)]
+)
+def test_evaluations_of_a_sampler(method: str, points: int, asked: int) -> None:
+    assert evaluations(SamplerConfig.model_validate({"method": method, "points": points})) == asked
