@@ -34,5 +34,5 @@ def test_a_record_changes_as_its_file_does() -> None:
 
 
 def test_a_record_stays_possible() -> None:
-    with pytest.raises(UserError, match="image.size 33 is not a multiple"):
+    with pytest.raises(UserError, match=r"image\.size 33 is not a multiple"):
         changed(parse(preset_text("digits"), "a"), {"image.size": 33})
