@@ -88,4 +88,5 @@ def _picture(number: int, side: int) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[:side, :side][..., None] / side
     turns, start = random.uniform(1, 8, (2, 3)), random.uniform(0, 2 * np.pi, 3)
     waves = np.sin(2 * np.pi * (rows * turns[0] + columns * turns[1]) + start)
-    return (128 + 90 * waves + random.normal(0, 6, (side, side, 3))).clip(0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = (128 + 90 * waves + random.normal(0, 6, (side, side, 3))).clip(0, 255).astype(np.uint8)
+    return picture

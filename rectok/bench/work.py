@@ -84,17 +84,22 @@ class Bench:
         try:
             found = list(variants())
         except Exception as error:
-            yield self._failed(work, "", 0, error)
+            yield self._unmeasured(work, "", 0, error)
             return
         for variant in found:
             try:
                 speed = self._speed(work, variant)
             except Exception as error:  # out of memory, most often; the other variants go on
-                speed = self._failed(work, variant.name, variant.batch, error)
-            gc.collect()
-            if self.watch.device.type == "cuda":
-                torch.cuda.empty_cache()
+                speed = self._unmeasured(work, variant.name, variant.batch, error)
+            self._forget()
             yield speed
+
+    def _forget(self) -> None:
+        """Free what the last variant held, its compiled blocks too: a process keeps few of them, and then runs without."""
+        torch.compiler.reset()
+        gc.collect()
+        if self.watch.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _speed(self, work: str, variant: Variant) -> Speed:
         prepared = variant.prepare()
@@ -108,40 +113,42 @@ class Bench:
         spread = rates(prepared.images, seconds)
         tflops = spread.median * prepared.flops / 1e12 if prepared.flops else None
         peak = self._peak(prepared.precision) if tflops else None
-        return Speed(
-            **self._described(work, variant.name, variant.batch),
-            precision=prepared.precision,
-            compiled=prepared.compiled,
-            images_per_second=spread,
-            flops_per_image=prepared.flops,
-            tflops=tflops,
-            peak_tflops=peak,
-            share_of_peak=tflops / peak if tflops and peak else None,
-            peak_memory_gib=memory,
-            repeats=len(seconds),
-            error=None,
-        )
+        measured = {
+            "precision": prepared.precision,
+            "compiled": prepared.compiled,
+            "images_per_second": spread,
+            "flops_per_image": prepared.flops,
+            "tflops": tflops,
+            "peak_tflops": peak,
+            "share_of_peak": tflops / peak if tflops and peak else None,
+            "peak_memory_gib": memory,
+            "repeats": len(seconds),
+        }
+        return self._unmeasured(work, variant.name, variant.batch, None).model_copy(update=measured)
 
     def _peak(self, precision: str) -> float:
         if precision not in self._peaks:
             self._peaks[precision] = matrix_peak(self.watch, precision, self.patience.repeats)
         return self._peaks[precision]
 
-    def _failed(self, work: str, variant: str, batch: int, error: Exception) -> Speed:
-        nothing = dict.fromkeys(
-            ("images_per_second", "flops_per_image", "tflops", "peak_tflops", "share_of_peak", "peak_memory_gib")
+    def _unmeasured(self, work: str, variant: str, batch: int, error: Exception | None) -> Speed:
+        words = None if error is None else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Speed(
+            work=work,
+            variant=variant,
+            preset=self.setting.params.preset,
+            device=self.watch.name,
+            torch=torch.__version__,
+            precision="",
+            compiled=False,
+            batch=batch,
+            images_per_second=None,
+            flops_per_image=None,
+            tflops=None,
+            peak_tflops=None,
+            share_of_peak=None,
+            peak_memory_gib=None,
+            repeats=0,
+            networks="none" if work == "loader" else RANDOM,
+            error=words,
         )
-        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        described = self._described(work, variant, batch)
-        return Speed(**described, **nothing, precision="", compiled=False, repeats=0, error=words)
-
-    def _described(self, work: str, variant: str, batch: int) -> dict[str, str | int]:
-        return {
-            "work": work,
-            "variant": variant,
-            "preset": self.setting.params.preset,
-            "device": self.watch.name,
-            "torch": torch.__version__,
-            "batch": batch,
-            "networks": "none" if work == "loader" else RANDOM,
-        }

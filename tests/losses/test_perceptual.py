@@ -167,3 +167,13 @@ def test_damaged_and_foreign_weights_are_named(folder: Path, tmp_path: Path) -> 
     (tmp_path / "noise.safetensors").write_bytes(b"noise" * 10)
     with pytest.raises(UserError, match=r"noise.safetensors is damaged or not a safetensors file"):
         build(whole.model_copy(update={"vgg": file(tmp_path / "noise.safetensors")}))
+
+
+def test_unread_weights_are_random_ones_of_the_same_networks(folder: Path) -> None:
+    absent = WeightsFile(path="absent.safetensors", sha256="0" * 64)
+    named = config(folder).model_copy(update={"vgg": absent, "lpips_heads": absent, "convnext": absent})
+    random, read = PerceptualLoss(named, nothing, read=False), PerceptualLoss(config(folder), nothing)
+    assert random.name == read.name
+    assert {key: x.shape for key, x in random.state_dict().items()} == {
+        key: x.shape for key, x in read.state_dict().items()
+    }

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from rectok.losses.adversary import PatchGAN
 from rectok.nn.counting import parameters
 from rectok.params import parse
 from rectok.params.editing import changed
@@ -33,7 +34,8 @@ def test_parts_are_counted_as_they_are_built() -> None:
     assert sum(found[f"tokenizer.{part}"] or 0 for part in ("encoder", "decoder", "semantic")) == parameters(tokenizer)
     dit = generator(PARAMS.dit, tokenizer.config, 10)
     assert (found["dit.encoder"] or 0) + (found["dit.head"] or 0) == parameters(dit)
-    assert found["adversary"] == 0
+    adversary = PARAMS.decoder.losses.adversary
+    assert found["adversary"] == parameters(PatchGAN(adversary.filters, adversary.layers))
 
 
 def test_the_paper_has_172_and_835_million_weights() -> None:
