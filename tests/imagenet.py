@@ -52,6 +52,8 @@ CUT_DOWN: dict[str, Any] = {
     "machine.workers": 0,
     "tokenizer.training.precision": "float32",  # convolutions in bfloat16 take many CPUs minutes
     "decoder.training.precision": "float32",
+    "tokenizer.losses.perceptual.logits": 0.0,  # ConvNeXt-S takes images of 224 pixels, whatever the side
+    "decoder.losses.perceptual.logits": 0.0,
     "teacher.network.image_size": 64,
     "teacher.network.options": {"embed_dim": 48, "depth": 2, "num_heads": 4},
     "tokenizer.sizes.encoder": BLOCKS,

@@ -34,7 +34,7 @@ def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
     assert figures["sample_accuracy"] is None
 
     summary = read_json(folder / "data/tokenizer/summary.json")
-    assert summary["perceptual"] == "LPIPS-VGG16 + ConvNeXt-S"
+    assert summary["perceptual"] == "LPIPS-VGG16"
     log = (folder / "data/tokenizer/log.csv").read_text().split()
     assert "adversary" in log[0].split(",")
     assert read_json(folder / "data/generation/metrics.json")["protocol"]["rounding"] == "truncate to 8 bits"
