@@ -1,4 +1,4 @@
-"""Commands that people type: init, sample, reconstruct, summary, nightly."""
+"""Commands that people type: init, sample, reconstruct, import, export, summary, nightly."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rectok.cli.evaluating import nightly, summary
+from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
 from rectok.errors import UserError
 from rectok.files import write_text
@@ -15,8 +16,9 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, sample, reconstruct, summary, nightly):
+    for command in (init, sample, reconstruct, export, summary, nightly):
         app.command(rich_help_panel="For people")(command)
+    app.command("import", rich_help_panel="For people")(import_checkpoint)  # a keyword is no function's name
 
 
 def init(

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from rectok.artifacts import config_file, read_json, stage_dir, summary_file, weights_file, write_json
+from rectok.artifacts import config_file, read_json, statistics_file, summary_file, weights_file, write_json
 from rectok.evaluation.history import (
     LATEST,
     TREND,
@@ -46,7 +46,7 @@ def run(params: Params, date: str) -> list[str]:
 
 def _generator() -> str:
     weights = [weights_file(stage) for stage in ("dit", "guide", "decoder")]
-    return fingerprint([*weights, stage_dir("statistics") / "statistics.json"], salt="")
+    return fingerprint([*weights, statistics_file()], salt="")
 
 
 def _protocol(params: Params) -> str:

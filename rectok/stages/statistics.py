@@ -24,7 +24,7 @@ def run(params: Params) -> None:
     if means.count == 0:
         raise UserError("data/latents holds no training image, so there is nothing to normalise by")
     artifacts.write_json(
-        artifacts.stage_dir("statistics") / "statistics.json",
+        artifacts.statistics_file(),
         {
             "mean": means.mean.tolist(),
             "std": means.std.tolist(),
