@@ -75,22 +75,24 @@ def dit_key(ours: str, encoder_depth: int) -> str:
 
 def skeleton(config: ModelConfig) -> dict[str, Tensor]:
     """The state of the network of `config`: names and shapes, without content."""
-    with _Uninitialised():
+    with _Hollow():
         model = Tokenizer(config) if isinstance(config, TokenizerConfig) else DiTDH(config)
     return model.state_dict()
 
 
-class _Uninitialised(TorchFunctionMode):
-    """Leaves new weights as they were allocated, so that no page of their memory is touched.
+class _Hollow(TorchFunctionMode):
+    """Allocates weights on the meta device, which has shapes and no memory, and leaves them as they are.
 
-    (The meta device would do the same, but its first operation loads torch's compiler, which takes ten seconds.)
+    (A whole network there, tables and random numbers included, would load torch's compiler, for ten seconds or more.)
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func.__name__.endswith(("normal_", "uniform_", "zeros_", "zero_")):
+        if func is torch.empty:
+            return func(*args, **{**kwargs, "device": "meta"})
+        if func.__name__.endswith(("normal_", "uniform_")):
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
