@@ -98,7 +98,10 @@ def dit_config(tensors: Mapping[str, Tensor], name: str) -> DiTConfig:
     narrow = [shapes.of(f"blocks.{i}.norm1.weight", 1)[0] == width for i in range(blocks)]
     depth = sum(narrow) if width != head_width else blocks - PUBLISHED_HEAD_DEPTH
     if not 0 < depth < blocks or not all(narrow[:depth]):
-        raise UserError(f"{name} does not hold an encoder of width {width} before a head of width {head_width}")
+        raise UserError(
+            f"{name} does not hold an encoder of width {width} before a head of width {head_width} (where they agree, the last "
+            f"{PUBLISHED_HEAD_DEPTH} blocks are the head)"
+        )
     return DiTConfig(
         grid=shapes.grid("pos_embed"),
         channels=channels,

@@ -145,7 +145,7 @@ def test_a_generator_that_does_not_fit(changes: dict[str, Any], said: str, tmp_p
 def test_blocks_must_be_an_encoder_and_a_head(tmp_path: Path) -> None:
     norm = {"blocks.0.norm1.weight": torch.ones(96)}
     found = refused(files.generator(tmp_path / "g.pth", **norm))
-    assert found == "does not hold an encoder of width 48 before a head of width 96"
+    assert found.startswith("does not hold an encoder of width 48 before a head of width 96")
     gap = {key: None for key in tensors("dit.weights") if key.startswith("blocks.1.")}
     assert refused(files.generator(tmp_path / "g.pth", **gap)).startswith("does not hold the blocks blocks.0, blocks.1")
 
