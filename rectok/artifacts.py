@@ -12,6 +12,7 @@ from rectok.errors import UserError
 from rectok.files import write_text
 
 DATA = Path("data")
+IMPORTED = DATA / "imported"
 C = TypeVar("C", bound=Config)
 
 STAGES = (
@@ -102,6 +103,11 @@ def metrics_file(stage: str) -> Path:
     return stage_dir(stage) / "metrics.json"
 
 
+def imported_dir(kind: str) -> Path:
+    """A network from elsewhere, as `rectok import` keeps it; not an output of the pipeline."""
+    return IMPORTED / kind
+
+
 def state_dir(stage: str) -> Path:
     """Resumable checkpoints of a running training; not an output, removed when it has finished."""
     return DATA / "state" / stage
@@ -124,7 +130,8 @@ def passed_file(gate: str, shard: str | None = None) -> Path:
 
 def missing(path: Path | str) -> str:
     """The sentence that says that an artefact is not there, and what makes it."""
-    return f"{path} is missing; `dvc repro` makes it"
+    maker = "rectok import" if Path(path).is_relative_to(IMPORTED) else "dvc repro"
+    return f"{path} is missing; `{maker}` makes it"
 
 
 Severity = Literal["ERROR", "WARN"]

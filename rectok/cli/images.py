@@ -11,6 +11,10 @@ from rectok import artifacts
 from rectok.errors import UserError
 from rectok.params import load
 
+DIT, GUIDE, DECODER = map(artifacts.stage_dir, ("dit", "guide", "decoder"))
+STATISTICS = artifacts.statistics_file()
+Tokenizer = Annotated[Path, typer.Option(help="Folder of the tokenizer")]
+
 
 class Guidance(StrEnum):
     """Kinds of guidance."""
@@ -26,14 +30,18 @@ def sample(
     guidance: Annotated[float, typer.Option(min=0.0, help="Scale; 1 is without guidance")] = 1.0,
     kind: Annotated[Guidance, typer.Option(help="cfg, or autoguidance with the guide model")] = Guidance.cfg,
     seed: Annotated[int, typer.Option(min=0, help="Image i uses seed + i")] = 0,
+    dit: Annotated[Path, typer.Option(help="Folder of the generator")] = DIT,
+    guide: Annotated[Path, typer.Option(help="Folder of the guide")] = GUIDE,
+    tokenizer: Tokenizer = DECODER,
+    statistics: Annotated[Path, typer.Option(help="JSON file of the latent's mean and std")] = STATISTICS,
 ) -> None:
     """Draw images of one class into a grid."""
     params = load()
-    _need(artifacts.weights_file("dit"), artifacts.weights_file("decoder"))
+    _need(*_network(dit), *_network(tokenizer), statistics)
     import torch
 
     from rectok.evaluation.config import GuidanceConfig
-    from rectok.evaluation.generator import load_generator
+    from rectok.evaluation.generator import Places, load_generator
     from rectok.evaluation.metrics import to_uint8
     from rectok.evaluation.pictures import enlarged, grid, write_png
     from rectok.train.world import device_of
@@ -43,9 +51,10 @@ def sample(
     )
     seeds = torch.arange(seed, seed + count)
     labels = torch.full((count,), label)
-    images = load_generator(torch.device(device_of(params.machine))).sample(
-        labels, seeds, params.generation.sampler, wanted if guidance != 1 else None
-    )
+    guided = guidance != 1
+    places = Places(dit, guide if guided and kind is Guidance.autoguidance else None, tokenizer, statistics)
+    generator = load_generator(torch.device(device_of(params.machine)), places)
+    images = generator.sample(labels, seeds, params.generation.sampler, wanted if guided else None)
     pixels = enlarged(to_uint8(images, params.generation.rounding).cpu().numpy())
     write_png(out, grid(pixels, columns=round(count**0.5)))
     typer.echo(f"wrote {count} images of class {_class_name(label)} to {out}")
@@ -54,10 +63,11 @@ def sample(
 def reconstruct(
     files: Annotated[list[Path], typer.Argument(help="Image files")],
     out: Annotated[Path, typer.Option(help="Folder for the PNG files")],
+    tokenizer: Tokenizer = DECODER,
 ) -> None:
     """Encode and decode images; each PNG shows the cropped original beside its reconstruction."""
     params = load()
-    _need(artifacts.weights_file("decoder"))
+    _need(*_network(tokenizer))
     twice = [name for name, count in Counter(path.stem for path in files).items() if count > 1]
     if twice:
         raise UserError(f"two of the files would both become {twice[0]}.png; rename one")
@@ -69,8 +79,8 @@ def reconstruct(
     from rectok.tokenizer.loading import load_tokenizer
     from rectok.tokenizer.model import from_bytes, split_moments, to_unit
 
-    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
-    wanted = params.image.model_copy(update={"size": tokenizer.config.image_size})
+    model = load_tokenizer(tokenizer)
+    wanted = params.image.model_copy(update={"size": model.config.image_size})
     originals = []
     for path in files:
         try:
@@ -81,18 +91,24 @@ def reconstruct(
             raise UserError(f"{path} cannot be used: {bad}") from None
     with torch.no_grad():
         for path, original in zip(files, originals, strict=True):
-            mean, _ = split_moments(tokenizer.encode(from_bytes(original[None])))
-            image = to_uint8(to_unit(tokenizer.decode(mean)), params.reconstruction.rounding)
+            mean, _ = split_moments(model.encode(from_bytes(original[None])))
+            image = to_uint8(to_unit(model.decode(mean)), params.reconstruction.rounding)
             write_png(out / f"{path.stem}.png", grid(torch.cat([original[None], image]).numpy(), columns=2))
     typer.echo(f"wrote {len(files)} reconstructions to {out}")
+
+
+def _network(folder: Path) -> tuple[Path, Path]:
+    return folder / "model.safetensors", folder / "config.json"
 
 
 def _need(*files: Path) -> None:
     for path in files:
         if not path.exists():
-            raise UserError(artifacts.missing(path))
+            ours = path.is_relative_to(artifacts.DATA)
+            raise UserError(artifacts.missing(path) if ours else f"{path} does not exist")
 
 
 def _class_name(label: int) -> str:
-    names = artifacts.read_json(artifacts.classes_file())
-    return f"{label} ({names[label]})"
+    path = artifacts.classes_file()
+    names = artifacts.read_json(path) if path.exists() else []
+    return f"{label} ({names[label]})" if label < len(names) else str(label)

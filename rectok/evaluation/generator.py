@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rectok import flow
-from rectok.artifacts import stage_dir
+from rectok.artifacts import stage_dir, statistics_file
 from rectok.dit.config import DiTConfig
 from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH, to_tokens
@@ -68,25 +68,47 @@ class Generator:
         return flow.guided(without, with_label, guidance.scale)
 
 
-def load_generator(device: torch.device) -> Generator:
-    """The generator of data/dit, data/guide, data/decoder and data/statistics, on `device`.
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of a generator lie: folders of networks, and the JSON file of the statistics."""
+
+    dit: Path
+    guide: Path | None
+    tokenizer: Path
+    statistics: Path
+
+    @classmethod
+    def of_pipeline(cls) -> "Places":
+        """The outputs of the stages."""
+        return cls(stage_dir("dit"), stage_dir("guide"), stage_dir("decoder"), statistics_file())
+
+
+def load_generator(device: torch.device, places: Places | None = None) -> Generator:
+    """The generator in `places`, by default the pipeline's, on `device`; its guide where there is one.
 
     Raises UserError where they are not of the same sizes.
     """
-    guide = load_dit(stage_dir("guide")).to(device) if stage_dir("guide").exists() else None
-    tokenizer = load_tokenizer(stage_dir("decoder")).to(device)
-    dit = load_dit(stage_dir("dit")).to(device)
-    for name, model in (("dit", dit), ("guide", guide)):
-        if model is not None:
-            _check_fit(stage_dir(name), model.config, tokenizer.config)
-    return Generator(dit, guide, tokenizer, LatentStatistics.load().to(device), device)
+    places = places or Places.of_pipeline()
+    tokenizer = load_tokenizer(places.tokenizer).to(device)
+    dit = load_dit(places.dit).to(device)
+    _check_fit(places.dit, dit.config, places.tokenizer, tokenizer.config)
+    guide = None
+    if places.guide is not None and places.guide.exists():
+        guide = load_dit(places.guide).to(device)
+        _check_fit(places.guide, guide.config, places.tokenizer, tokenizer.config)
+    statistics = LatentStatistics.load(places.statistics).to(device)
+    if len(statistics.mean) != dit.config.channels:
+        raise UserError(
+            f"{places.statistics} is for {len(statistics.mean)} channels, but {places.dit} makes {dit.config.channels}"
+        )
+    return Generator(dit, guide, tokenizer, statistics, device)
 
 
-def _check_fit(folder: Path, dit: DiTConfig, tokenizer: TokenizerConfig) -> None:
+def _check_fit(folder: Path, dit: DiTConfig, other: Path, tokenizer: TokenizerConfig) -> None:
     theirs, ours = (dit.channels, dit.grid), (tokenizer.sizes.channels, tokenizer.grid)
     if theirs != ours:
         raise UserError(
-            f"{folder} makes latents of {theirs[0]} channels on a side of {theirs[1]} tokens, but {stage_dir('decoder')} "
+            f"{folder} makes latents of {theirs[0]} channels on a side of {theirs[1]} tokens, but {other} "
             f"reads {ours[0]} channels on {ours[1]}; `dvc repro` trains them for each other"
         )
 

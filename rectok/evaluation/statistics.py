@@ -1,6 +1,7 @@
 """Normalisation of the latent: per-channel mean and standard deviation, kept in float64."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,9 +18,9 @@ class LatentStatistics:
     std: Tensor
 
     @classmethod
-    def load(cls) -> "LatentStatistics":
-        """Read data/statistics. Raises UserError when it is damaged."""
-        path = statistics_file()
+    def load(cls, path: Path | None = None) -> "LatentStatistics":
+        """Read `path`, or data/statistics. Raises UserError when it is damaged."""
+        path = path or statistics_file()
         record = read_json(path)
         try:
             mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))

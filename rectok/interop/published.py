@@ -1,105 +1,174 @@
-"""Published RecTok and DiT^DH checkpoints: their key names onto ours, every key accounted for on both sides."""
+"""Names of published RecTok and DiT^DH checkpoints: ours in theirs, every key accounted for on both sides."""
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
+from rectok.dit.config import DiTConfig
+from rectok.dit.embeddings import sincos_positions
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
+from rectok.nn.rotary import dit_angles
 from rectok.nn.weights import assign_weights
+from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.model import Tokenizer
 
-BLOCK = (
-    (r"\.norm1\.", ".attention_norm."),
-    (r"\.norm2\.", ".mlp_norm."),
-    (r"\.attn\.qkv\.", ".attention.qkv."),
-    (r"\.attn\.proj\.", ".attention.out."),
-    (r"\.mlp\.w12\.", ".mlp.gate_up."),
-    (r"\.mlp\.w3\.", ".mlp.down."),
-    (r"\.adaLN_modulation\.1\.", ".modulation."),
+ModelConfig = TokenizerConfig | DiTConfig
+Rules = tuple[tuple[str, str], ...]
+BLOCK: Rules = (
+    (r"\.attention_norm\.", ".norm1."),
+    (r"\.mlp_norm\.", ".norm2."),
+    (r"\.attention\.qkv\.", ".attn.qkv."),
+    (r"\.attention\.out\.", ".attn.proj."),
+    (r"\.mlp\.gate_up\.", ".mlp.w12."),
+    (r"\.mlp\.down\.", ".mlp.w3."),
+    (r"\.modulation\.", ".adaLN_modulation.1."),
 )
-TOKENIZER = (
-    (r"^sem_decoders\.[^.]+\.", "semantic."),
-    (r"\.transformer\.", ".trunk.blocks."),
-    (r"\.positional_embedding$", ".trunk.position"),
-    (r"\.ln_pre\.", ".trunk.norm_in."),
-    (r"\.ln_post\.", ".trunk.norm_out."),
-    (r"^encoder\.patch_embed\.0\.", "encoder.patch."),
-    (r"^encoder\.latent_head\.", "encoder.moments."),
-    (r"^decoder\.decoder_embed\.", "decoder.embed."),
-    (r"^decoder\.ffn\.1\.", "decoder.pixels."),
-    (r"^decoder\.conv_out\.", "decoder.smooth."),
-    (r"\.token_embedding\.", ".embed."),
-    (r"\.mask_embedding$", ".mask_token"),
+TOKENIZER: Rules = (
+    (r"\.trunk\.blocks\.", ".transformer."),
+    (r"\.trunk\.position$", ".positional_embedding"),
+    (r"\.trunk\.norm_in\.", ".ln_pre."),
+    (r"\.trunk\.norm_out\.", ".ln_post."),
+    (r"^encoder\.patch\.", "encoder.patch_embed.0."),
+    (r"^encoder\.moments\.", "encoder.latent_head."),
+    (r"^decoder\.embed\.", "decoder.decoder_embed."),
+    (r"^decoder\.pixels\.", "decoder.ffn.1."),
+    (r"^decoder\.smooth\.", "decoder.conv_out."),
+    (r"^semantic\.embed\.", "semantic.token_embedding."),
+    (r"^semantic\.mask_token$", "semantic.mask_embedding"),
 )
-DIT = (
-    (r"^x_embedder\.proj\.", "head_patch."),
-    (r"^s_embedder\.proj\.", "encoder_patch."),
-    (r"^s_projector\.", "bridge."),
-    (r"^t_embedder\.W$", "time.frequencies"),
-    (r"^t_embedder\.mlp\.0\.", "time.hidden."),
-    (r"^t_embedder\.mlp\.2\.", "time.out."),
-    (r"^y_embedder\.embedding_table\.", "label."),
-    (r"^final_layer\.norm_final\.", "final.norm."),
-    (r"^final_layer\.linear\.", "final.out."),
-    (r"^final_layer\.", "final."),
+DIT: Rules = (
+    (r"^head_patch\.", "x_embedder.proj."),
+    (r"^encoder_patch\.", "s_embedder.proj."),
+    (r"^bridge\.", "s_projector."),
+    (r"^time\.frequencies$", "t_embedder.W"),
+    (r"^time\.hidden\.", "t_embedder.mlp.0."),
+    (r"^time\.out\.", "t_embedder.mlp.2."),
+    (r"^label\.", "y_embedder.embedding_table."),
+    (r"^final\.norm\.", "final_layer.norm_final."),
+    (r"^final\.out\.", "final_layer.linear."),
+    (r"^final\.", "final_layer."),
 )
-DERIVED = {
-    "pos_embed": "positions",
-    "enc_feat_rope.freqs_cos": "encoder_rotary.cos",
-    "enc_feat_rope.freqs_sin": "encoder_rotary.sin",
-    "dec_feat_rope.freqs_cos": "head_rotary.cos",
-    "dec_feat_rope.freqs_sin": "head_rotary.sin",
-}
-"""Published keys of fixed tables that our DiT^DH computes: they must agree with ours, and are not loaded."""
+SEMANTIC = "sem_decoders."
+"""Before the teacher's name in the keys of a semantic decoder."""
+LARGEST_DIFFERENCE = 1e-4
+"""Between a table in a checkpoint and the computed one."""
 
 
-def tokenizer_key(published: str) -> str:
-    """Our name of a published tokenizer key."""
-    return _renamed(published, TOKENIZER + BLOCK)
+def tokenizer_key(ours: str, teacher: str) -> str:
+    """The published name of our tokenizer's `ours`; semantic decoders are named after their `teacher`."""
+    return re.sub(r"^semantic\.", f"{SEMANTIC}{teacher}.", _renamed(ours, TOKENIZER + BLOCK))
 
 
-def dit_key(published: str, encoder_depth: int) -> str:
-    """Our name of a published DiT^DH key; the first `encoder_depth` blocks are the encoder's, the rest the head's."""
-    if published in DERIVED:
-        return DERIVED[published]
-    block = re.match(r"blocks\.(\d+)\.", published)
+def dit_key(ours: str, encoder_depth: int) -> str:
+    """The published name of our DiT^DH's `ours`; the head's blocks are counted on after the encoder's."""
+    block = re.match(r"(encoder|head)\.(\d+)\.", ours)
     if block:
-        number = int(block[1])
-        part, index = ("encoder", number) if number < encoder_depth else ("head", number - encoder_depth)
-        published = f"{part}.{index}.{published[block.end() :]}"
-    return _renamed(published, DIT + BLOCK)
+        number = int(block[2]) + (encoder_depth if block[1] == "head" else 0)
+        ours = f"blocks.{number}.{ours[block.end() :]}"
+    return _renamed(ours, DIT + BLOCK)
 
 
-def load_tokenizer_weights(model: Tokenizer, published: Mapping[str, Tensor]) -> None:
-    """Load a published tokenizer's tensors. Raises UserError for any key or shape that does not fit."""
-    _load(model, {tokenizer_key(key): tensor for key, tensor in published.items()})
+def skeleton(config: ModelConfig) -> dict[str, Tensor]:
+    """The state of the network of `config`: names and shapes, without content."""
+    with _Hollow():
+        model = Tokenizer(config) if isinstance(config, TokenizerConfig) else DiTDH(config)
+    return model.state_dict()
 
 
-def load_dit_weights(model: DiTDH, published: Mapping[str, Tensor]) -> None:
-    """Load a published DiT^DH's tensors; its fixed tables must agree with the computed ones to 1e-4."""
-    depth = model.config.sizes.encoder.depth
-    weights = {dit_key(key, depth): tensor for key, tensor in published.items()}
-    for key, name in DERIVED.items():
+class _Hollow(TorchFunctionMode):
+    """Allocates weights on the meta device, which has shapes and no memory, and leaves them as they are.
+
+    (A whole network there, tables and random numbers included, would load torch's compiler, for ten seconds or more.)
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.empty:
+            return func(*args, **{**kwargs, "device": "meta"})
+        if func.__name__.endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def published_key(config: ModelConfig, ours: str, teacher: str) -> str:
+    """The published name of `ours` in the network of `config`."""
+    if isinstance(config, TokenizerConfig):
+        return tokenizer_key(ours, teacher)
+    return dit_key(ours, config.sizes.encoder.depth)
+
+
+def tables(config: ModelConfig) -> dict[str, Tensor]:
+    """Fixed tables that published DiT^DH checkpoints hold and that our model computes, by their published names."""
+    if isinstance(config, TokenizerConfig):
+        return {}
+    encoder, head = config.sizes.encoder, config.sizes.head
+    found = {"pos_embed": sincos_positions(encoder.width, config.grid)}
+    for name, part in (("enc", encoder), ("dec", head)):
+        angles = dit_angles(part.head_width, config.grid)
+        found |= {f"{name}_feat_rope.freqs_cos": angles.cos(), f"{name}_feat_rope.freqs_sin": angles.sin()}
+    return found
+
+
+def to_ours(config: ModelConfig, published: Mapping[str, Tensor], teacher: str, name: str) -> dict[str, Tensor]:
+    """Published tensors by our names, none copied. Raises UserError for any key, shape or table that does not fit.
+
+    `name` says in errors where they come from. Tables are compared with the computed ones, and left out.
+    """
+    ours = skeleton(config)
+    theirs = {key: published_key(config, key, teacher) for key in ours}
+    fixed = tables(config)
+    known = {*theirs.values(), *fixed}
+    unknown = [key for key in published if key not in known]
+    if unknown:
+        raise UserError(f"{name} holds the tensor {unknown[0]}, which this model does not have")
+    for key, tensor in ours.items():
+        _check_shape(theirs[key], published.get(theirs[key]), tensor.shape, name)
+    for key, table in fixed.items():
         if key in published:
-            _same_table(key, weights.pop(name), model.get_buffer(name))
-    _load(model, weights)
+            _check_table(key, published[key], table, name)
+    return {key: published[theirs[key]] for key in ours}
 
 
-def _same_table(key: str, theirs: Tensor, ours: Tensor) -> None:
-    if theirs.shape != ours.shape or not torch.allclose(theirs, ours, atol=1e-4):
+def to_published(config: ModelConfig, ours: Mapping[str, Tensor], teacher: str) -> dict[str, Tensor]:
+    """Our tensors by their published names, with the tables. Raises UserError for a network that was never published."""
+    if isinstance(config, TokenizerConfig) and config.sizes.semantic.kind != "transformer":
         raise UserError(
-            f"the checkpoint's table {key} is not the one this model computes; was it made with another grid?"
+            f"the semantic decoder is of kind {config.sizes.semantic.kind}, but published checkpoints know a transformer "
+            "only; export it with --format hub"
         )
+    return tables(config) | {published_key(config, key, teacher): tensor for key, tensor in ours.items()}
 
 
-def _load(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    assign_weights(model, weights, "the published checkpoint")
+def load_published(model: Tokenizer | DiTDH, published: Mapping[str, Tensor], teacher: str = "dinov3") -> None:
+    """Load published tensors into a network of the same sizes. Raises UserError for what does not fit."""
+    name = "the published checkpoint"
+    assign_weights(model, to_ours(model.config, published, teacher, name), name)
 
 
-def _renamed(key: str, rules: tuple[tuple[str, str], ...]) -> str:
+def _check_shape(key: str, found: Tensor | None, expected: torch.Size, name: str) -> None:
+    if found is None:
+        raise UserError(f"{name} lacks the tensor {key}, which this model needs")
+    if found.shape != expected:
+        raise UserError(
+            f"{name}: tensor {key} has shape {list(found.shape)}, but {list(expected)} goes with the others"
+        )
+    if not found.is_floating_point():
+        raise UserError(f"{name}: tensor {key} is of {found.dtype}, but weights are floating-point numbers")
+
+
+def _check_table(key: str, theirs: Tensor, ours: Tensor, name: str) -> None:
+    if theirs.shape != ours.shape or not torch.allclose(theirs.float(), ours, atol=LARGEST_DIFFERENCE):
+        raise UserError(f"{name}: the table {key} is not the one this model computes; was it made with another grid?")
+
+
+def _renamed(key: str, rules: Rules) -> str:
     for pattern, replacement in rules:
         key = re.sub(pattern, replacement, key)
     return key

@@ -18,7 +18,7 @@ def tokenizer_angles(head_width: int, grid: int) -> Tensor:
 def dit_angles(head_width: int, grid: int) -> Tensor:
     """Angles [grid², head_width] of DiT^DH: 10000^(−2i/(d/2)) for each adjacent pair i, positions 0 … grid − 1."""
     half = head_width // 2
-    frequencies = 10000.0 ** (-torch.arange(0, half, 2)[: half // 2] / half)
+    frequencies = 1.0 / 10000.0 ** (torch.arange(0, half, 2)[: half // 2] / half)  # bit for bit the published table
     angles = torch.arange(grid)[:, None] * frequencies.repeat_interleave(2)
     return _over_grid(angles)
 

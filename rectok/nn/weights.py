@@ -34,7 +34,12 @@ def read_weights(path: Path, name: str) -> dict[str, Tensor]:
 
 def assign_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     """Copy `weights` into `module` strictly; `name` says in errors where they come from."""
-    expected = module.state_dict()
+    check_weights(module.state_dict(), weights, name)
+    module.load_state_dict(dict(weights), strict=True)
+
+
+def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> None:
+    """Raise UserError where `weights` have not the names and shapes of `expected`, a model's state."""
     for key in expected:
         if key not in weights:
             raise UserError(f"{name} lacks the tensor {key}, which this model needs; was it made with other sizes?")
@@ -48,4 +53,3 @@ def assign_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) 
                 f"{name}: tensor {key} has shape {list(tensor.shape)}, but this model needs {list(expected[key].shape)}; "
                 "the checkpoint is of other sizes"
             )
-    module.load_state_dict(dict(weights), strict=True)

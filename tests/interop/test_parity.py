@@ -10,7 +10,7 @@ import torch
 from rectok import flow
 from rectok.dit.config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
-from rectok.interop.published import load_dit_weights, load_tokenizer_weights
+from rectok.interop.published import load_published
 from rectok.losses.kl import kl_divergence
 from rectok.nn.config import TransformerConfig
 from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
@@ -52,7 +52,7 @@ def tokenizer() -> Tokenizer:
         semantic=SemanticDecoderConfig(kind="transformer", transformer=TransformerConfig(**semantic)),
     )
     model = Tokenizer(TokenizerConfig(image_size=c["image_size"], teacher_width=width, sizes=sizes))
-    load_tokenizer_weights(model, tensors("tokenizer.weights"))
+    load_published(model, tensors("tokenizer.weights"))
     return model
 
 
@@ -94,7 +94,7 @@ def dit(name: str, part: str) -> DiTDH:
         head=TransformerConfig(**c[f"{part}head"]),
     )
     model = DiTDH(DiTConfig(grid=c["grid"], channels=c["latent_channels"], classes=c["num_classes"], sizes=sizes))
-    load_dit_weights(model, tensors(f"{name}.weights"))
+    load_published(model, tensors(f"{name}.weights"))
     return model
 
 

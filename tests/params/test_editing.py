@@ -1,3 +1,5 @@
+"""A change to params.yaml touches the lines of the changed values and nothing else."""
+
 import pytest
 
 from rectok.errors import UserError
@@ -17,11 +19,6 @@ def test_only_the_named_values_change_and_comments_stay() -> None:
     assert found.count("#") == text.count("#")
 
 
-def test_without_changes_the_values_stay() -> None:
-    text = preset_text("digits")
-    assert parse(edited(text, {}), "a") == parse(text, "b")
-
-
 @pytest.mark.parametrize("name", ["tokenizer.sizes.chanels", "tokeniser.sizes.channels", "seed.x", "nothing"])
 def test_an_unknown_name_gets_the_nearest(name: str) -> None:
     with pytest.raises(UserError, match=f"unknown parameter {name}; the nearest valid name is "):
@@ -36,3 +33,34 @@ def test_a_record_changes_as_its_file_does() -> None:
 def test_a_record_stays_possible() -> None:
     with pytest.raises(UserError, match=r"image\.size 33 is not a multiple"):
         changed(parse(preset_text("digits"), "a"), {"image.size": 33})
+
+
+def test_no_change_is_no_change() -> None:
+    assert edited(preset_text("digits"), {}) == preset_text("digits")
+
+
+def test_only_the_changed_lines_change() -> None:
+    before = preset_text("digits")
+    digest = "12345e6789" + "0" * 54  # it must stay text, though it reads like a number
+    changes = {
+        "dit.initial": {"path": "data/x.safetensors", "sha256": digest},
+        "dit.sizes": {"encoder": {"width": 32, "depth": 2, "heads": 4}},
+        "dit.training.epochs": 0,
+    }
+    after = edited(before, changes)
+    pairs = [(old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
+    assert pairs == [
+        ("    encoder: {width: 96, depth: 4, heads: 4}", "    encoder: {width: 32, depth: 2, heads: 4}"),
+        (
+            '  initial: {path: "", sha256: ""}',
+            f'  initial: {{path: "data/x.safetensors", sha256: "{digest}"}}',
+        ),
+        ("    epochs: 60", "    epochs: 0"),
+    ]
+    found = parse(after, "params.yaml").dit
+    assert (found.initial.sha256, found.sizes.encoder.width, found.sizes.head.width) == (digest, 32, 128)
+
+
+def test_a_section_with_other_keys_is_replaced_whole() -> None:
+    after = edited(preset_text("digits"), {"teacher.network.options": {"drop_rate": 0.1}})
+    assert parse(after, "params.yaml").teacher.network.options == {"drop_rate": 0.1}

@@ -1,0 +1,70 @@
+"""Our networks for others: the released implementation's `.pth`, or a folder as Hugging Face's hub shows it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rectok.artifacts import missing, read_config, write_json
+from rectok.dit.config import DiTConfig
+from rectok.errors import UserError
+from rectok.files import replacing, replacing_folder, write_text
+from rectok.interop.published import ModelConfig, skeleton, to_published
+from rectok.interop.reading import ENTRY, Kind
+from rectok.nn.weights import check_weights, read_weights, save_weights
+from rectok.tokenizer.config import TokenizerConfig
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of ours as its folder holds it: `weights` that are used, and those of the last step where they were kept."""
+
+    config: ModelConfig
+    weights: dict[str, Tensor]
+    raw: dict[str, Tensor] | None
+
+
+def read_network(folder: Path, kind: Kind) -> Network:
+    """The network in `folder`. Raises UserError where it is no whole network of this kind."""
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).exists():
+            raise UserError(missing(folder / name))
+    config: ModelConfig
+    if kind == "tokenizer":
+        config = read_config(folder / "config.json", TokenizerConfig)
+    else:
+        config = read_config(folder / "config.json", DiTConfig)
+    raw = folder / "raw.safetensors"
+    return Network(
+        config, _tensors(folder / "model.safetensors", config), _tensors(raw, config) if raw.exists() else None
+    )
+
+
+def write_checkpoint(network: Network, path: Path, teacher: str) -> None:
+    """Write the `.pth` that the released implementation loads: `model_ema`, and `model` where it was kept."""
+    parts = {ENTRY["ema"]: network.weights}
+    if network.raw is not None:
+        parts[ENTRY["plain"]] = network.raw
+    # Copies, since torch.save would write the whole mapped file with every tensor.
+    tree = {
+        entry: {key: tensor.clone() for key, tensor in to_published(network.config, weights, teacher).items()}
+        for entry, weights in parts.items()
+    }
+    with replacing(path) as temporary:
+        torch.save(tree, temporary)
+
+
+def write_hub(network: Network, folder: Path, card: str) -> None:
+    """Write weights and config as load_tokenizer and load_dit read them, and the model card, whole or not at all."""
+    with replacing_folder(folder) as temporary:
+        save_weights(temporary / "model.safetensors", network.weights, {"format": "pt"})
+        write_json(temporary / "config.json", network.config.model_dump())
+        write_text(temporary / "README.md", card)
+
+
+def _tensors(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    """The tensors of `path`, which must be those of the network of `config`."""
+    weights = read_weights(path, str(path))
+    check_weights(skeleton(config), weights, str(path))
+    return weights

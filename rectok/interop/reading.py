@@ -1,0 +1,119 @@
+"""Checkpoint files of the released implementation: which tensors they hold, without running what is in them."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rectok.errors import UserError
+from rectok.interop.published import SEMANTIC
+from rectok.nn.weights import read_weights
+from rectok.storage.hashing import sha256_file
+
+Kind = Literal["tokenizer", "dit", "guide"]
+Which = Literal["ema", "plain"]
+ENTRY: dict[Which, str] = {"ema": "model_ema", "plain": "model"}
+"""Where the released implementation keeps the average and the last weights."""
+SIGN = {"tokenizer": "encoder.patch_embed.0.weight", "dit": "x_embedder.proj.weight"}
+"""A tensor that tells a published tokenizer, or a generator or guide, from anything else."""
+TEACHER = "sem_foundation_models."
+"""Before the names of the frozen teacher, which the released implementation saves in every tokenizer checkpoint."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Tensors by their published names, memory-mapped, and where they come from.
+
+    `entry` is the part of the file they stood in, empty where it held nothing else; `dropped` are the names of the frozen
+    teacher's tensors; `teacher` is the name of the semantic decoder's teacher, empty for generators.
+    """
+
+    tensors: Mapping[str, Tensor]
+    entry: str
+    dropped: tuple[str, ...]
+    teacher: str
+
+
+def read_published(path: Path, kind: Kind, which: Which) -> Published:
+    """The weights of `path`, a `.pth` or safetensors file. Raises UserError when they are not those of a `kind`."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
+    entry, state = _state(path, which)
+    dropped = tuple(key for key in state if key.startswith(TEACHER)) if kind == "tokenizer" else ()
+    tensors = {key: tensor for key, tensor in state.items() if key not in set(dropped)}
+    _check_kind(path, kind, tensors)
+    return Published(tensors, entry, dropped, _teacher(path, tensors) if kind == "tokenizer" else "")
+
+
+def source_record(path: Path, published: Published) -> dict[str, Any]:
+    """Where an imported network comes from, for source.json."""
+    return {
+        "file": path.name,
+        "sha256": sha256_file(path),
+        "weights": published.entry or "the only ones",
+        "teacher": published.teacher,
+        "dropped": list(published.dropped),
+    }
+
+
+def _state(path: Path, which: Which) -> tuple[str, Mapping[str, Tensor]]:
+    if path.suffix == ".safetensors":
+        return "", read_weights(path, str(path))
+    tree = _unpickled(path)
+    entries = [entry for entry in ENTRY.values() if _is_state(tree.get(entry))]
+    if not entries and _is_state(tree):
+        return "", tree
+    if ENTRY[which] not in entries:
+        other = f"; it has {entries[0]}, so choose the other --weights" if entries else ""
+        raise UserError(f"{path} holds no weights under the key {ENTRY[which]}{other}")
+    return ENTRY[which], tree[ENTRY[which]]
+
+
+def _unpickled(path: Path) -> Mapping[str, Any]:
+    """The tree of a torch.save file; tensors stay on the disk until they are read."""
+    try:
+        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path} holds more than tensors, numbers and text; code in a checkpoint is never run, so save its weights alone"
+        ) from None
+    except (RuntimeError, ValueError, EOFError, KeyError):
+        raise UserError(f"{path} is damaged or not a checkpoint as torch.save writes it (a zip archive)") from None
+    if not isinstance(tree, Mapping):
+        raise UserError(f"{path} holds a {type(tree).__name__} instead of a mapping with the key {ENTRY['ema']}")
+    return tree
+
+
+def _is_state(tree: Any) -> bool:
+    return (
+        isinstance(tree, Mapping)
+        and bool(tree)
+        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tree.items())
+    )
+
+
+def _check_kind(path: Path, kind: Kind, tensors: Mapping[str, Tensor]) -> None:
+    asked = "tokenizer" if kind == "tokenizer" else "dit"
+    if SIGN[asked] in tensors:
+        return
+    for other, sign in SIGN.items():
+        if sign in tensors:
+            raise UserError(f"{path} is a {other}, but --kind is {kind}; use --kind {other}")
+    raise UserError(f"{path} is no published {kind}: it lacks the tensor {SIGN[asked]}")
+
+
+def _teacher(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    found = sorted({key.split(".")[1] for key in tensors if key.startswith(SEMANTIC)})
+    if len(found) != 1:
+        raise UserError(
+            f"{path} holds semantic decoders of {len(found)} teachers{_listed(found)}, but a tokenizer here has exactly one"
+        )
+    return found[0]
+
+
+def _listed(found: list[str]) -> str:
+    return f" ({', '.join(found)})" if found else ""

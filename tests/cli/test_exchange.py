@@ -1,0 +1,170 @@
+"""Published checkpoints through the real command line, and a pipeline that trains on top of them."""
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from rectok import artifacts
+from rectok.cli.exchange import Kind, export, import_checkpoint
+from rectok.dit.config import DiTConfig
+from rectok.dit.model import DiTDH
+from rectok.errors import UserError
+from rectok.gates.running import run as run_gate
+from rectok.interop.published import to_published
+from rectok.params import Params, load
+from rectok.tokenizer.model import Tokenizer
+from tests.cli.project import contents, rectok, refused
+from tests.interop import files
+from tests.project import overridden, write_params
+from tests.reference import needs_reference
+
+TEACHER_WIDTH = 16
+SIZES = {"dit.sizes.head": {"width": 32, "depth": 2, "heads": 2}}
+"""Wider than the encoder, as in every published generator, so that the two can be told apart."""
+
+
+def done(folder: Path, *arguments: str) -> str:
+    found = rectok(folder, *arguments)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+def published(folder: Path, params: Params) -> None:
+    """A tokenizer and a generator of the sizes in `params`, as others would publish them."""
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(params.tokenizer_config(TEACHER_WIDTH))
+    dit = DiTDH(DiTConfig(grid=4, channels=4, classes=10, sizes=params.dit.sizes))
+    for parameter in dit.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    files.checkpoint(folder / "tokenizer.pth", to_published(tokenizer.config, tokenizer.state_dict(), "dinov3"))
+    files.checkpoint(folder / "dit.pth", to_published(dit.config, dit.state_dict(), ""))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, SIZES)
+    return tmp_path
+
+
+def said(command: Callable[..., None], *arguments: Any, **options: Any) -> str:
+    """The sentence with which a command refuses, having left the project as it was."""
+    before = contents(Path.cwd())
+    with pytest.raises(UserError) as error:
+        command(*arguments, **options)
+    assert contents(Path.cwd()) == before
+    return str(error.value)
+
+
+@needs_reference
+def test_a_network_must_fit_the_parameters_that_are_to_use_it(project: Path) -> None:
+    heads = "4,4,2"
+    assert said(import_checkpoint, files.tokenizer(Path("t.pth")), Kind.tokenizer, heads=heads) == (
+        "t.pth is for images of 128 pixels, but image.size in params.yaml is 16; change it, or leave params.yaml alone with "
+        "--no-params"
+    )
+    assert said(import_checkpoint, files.generator(Path("g.pth")), Kind.dit) == (
+        "g.pth makes latents of 128 channels on a side of 8 tokens, but the tokenizer in params.yaml has 4 channels on 4; "
+        "import its tokenizer first, or add --no-params"
+    )
+    before = Path("params.yaml").read_bytes()
+    import_checkpoint(Path("t.pth"), Kind.tokenizer, heads=heads, params=False)
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_heads_are_three_numbers_and_a_tokenizers(project: Path) -> None:
+    for heads in ("2,2", "2,2,x", "0,1,1"):
+        assert said(import_checkpoint, Path("t.pth"), Kind.tokenizer, heads=heads) == (
+            f"--heads is '{heads}', but must be three numbers of heads such as 12,12,4"
+        )
+    assert said(import_checkpoint, Path("g.pth"), Kind.dit, heads="2,2,2").startswith("--heads is for a tokenizer")
+
+
+def test_what_is_not_there_cannot_be_exported(project: Path) -> None:
+    assert said(export, Kind.dit, Path("x.pth")) == "data/dit/config.json is missing; `dvc repro` makes it"
+    folder = artifacts.imported_dir("dit")
+    assert said(export, Kind.dit, Path("x.pth"), source=folder) == (
+        "data/imported/dit/config.json is missing; `rectok import` makes it"
+    )
+
+
+def test_the_released_layout_is_a_file_that_says_so(project: Path) -> None:
+    published(project, load())
+    import_checkpoint(Path("dit.pth"), Kind.dit)
+    found = said(export, Kind.dit, Path("folder"), source=artifacts.imported_dir("dit"))
+    assert found == "--out is folder, but the released layout is one file whose name ends in .pth"
+
+
+@needs_reference
+@pytest.mark.slow
+def test_an_imported_folder_is_used_at_once(project: Path) -> None:
+    """The referee's tokenizer and generator fit each other, and nothing of the pipeline has run."""
+    files.tokenizer(project / "t.pth")
+    files.generator(project / "g.pth")
+    printed = done(project, "import", "t.pth", "--kind", "tokenizer", "--heads", "4,4,2", "--no-params")
+    assert "next: rectok reconstruct FILES --tokenizer data/imported/tokenizer --out FOLDER" in printed
+    done(project, "import", "g.pth", "--kind", "dit", "--no-params")
+
+    Image.new("RGB", (150, 140), (200, 30, 60)).save(project / "red.png")
+    tokenizer = ["--tokenizer", "data/imported/tokenizer"]
+    done(project, "reconstruct", "red.png", *tokenizer, "--out", "rebuilt")
+    with Image.open(project / "rebuilt" / "red.png") as image:
+        assert image.width >= 2 * 128
+    sample = ["sample", "--label", "3", "--count", "2", "--dit", "data/imported/dit", *tokenizer, "--out", "grid.png"]
+    assert refused(project, *sample, "--statistics", "none.json") == "none.json does not exist"
+    statistics = project / "statistics.json"
+    statistics.write_text(json.dumps({"mean": [0.0] * 128, "std": [1.0] * 128}))
+    assert done(project, *sample, "--statistics", "statistics.json") == "wrote 2 images of class 3 to grid.png\n"
+    statistics.write_text(json.dumps({"mean": [0.0] * 9, "std": [1.0] * 9}))
+    found = refused(project, *sample, "--statistics", "statistics.json")
+    assert found == "statistics.json is for 9 channels, but data/imported/dit makes 128"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # every library of the pipeline runs in this process
+def test_the_pipeline_goes_to_its_end_on_imported_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokenizer and generator imported, decoder kept, guide trained here: all gates pass, and the report says so."""
+    changes = {**SIZES, "decoder.training.epochs": 0}
+    published(tmp_path, write_params(tmp_path, changes))
+    (tmp_path / "params.yaml").write_text(f"# kept\n{overridden(changes)}")
+    done(tmp_path, "import", "tokenizer.pth", "--kind", "tokenizer", "--heads", "2,2,2")
+    assert done(tmp_path, "import", "dit.pth", "--kind", "dit").endswith("next: dvc repro\n")
+    assert (tmp_path / "params.yaml").read_text().startswith("# kept\n")
+
+    monkeypatch.chdir(tmp_path)
+    params = load()
+    assert params.tokenizer.initial.path == "data/imported/tokenizer/model.safetensors"
+    assert params.tokenizer.training.epochs == params.dit.training.epochs == 0
+    for stage in artifacts.STAGES:
+        run = importlib.import_module(f"rectok.stages.{stage}").run
+        for shard in params.index.shards if stage in artifacts.SHARDED else [None]:
+            run(params, *([shard] if shard else []))
+            run_gate(stage, params, shard)
+    page = (tmp_path / "data/report/index.html").read_text()
+    for source in (
+        "data/imported/tokenizer/model.safetensors",
+        "data/tokenizer",
+        "data/imported/dit/model.safetensors",
+    ):
+        assert f"Not trained here: taken from <code>{source}</code>" in page
+    imported = (tmp_path / "data/imported/dit/model.safetensors").read_bytes()
+    assert artifacts.weights_file("dit").read_bytes() == imported
+
+    done(tmp_path, "export", "--kind", "tokenizer", "--out", "hub", "--format", "hub")
+    card = (tmp_path / "hub/README.md").read_text()
+    for text in (
+        "the weights were taken from `data/tokenizer`",
+        "| PSNR |",
+        "Linear probe at t = 0.5",
+        "stand-in: resnet10t",
+    ):
+        assert text in card
+    done(tmp_path, "export", "--kind", "guide", "--out", "guide.pth")
+    assert list(torch.load(tmp_path / "guide.pth", weights_only=True)) == ["model_ema", "model"]
