@@ -11,6 +11,7 @@ from rectok.bench.work import Prepared, Setting, Variant
 from rectok.evaluation.config import GuidanceConfig, SamplerConfig
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.statistics import LatentStatistics
+from rectok.nn.precision import bfloat16_on_gpu, precision_on
 from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.workloads.batches import image_batch
@@ -56,29 +57,27 @@ def sample(setting: Setting, batch: int | None) -> Iterator[Variant]:
 def _encode(setting: Setting, batch: int) -> Prepared:
     tokenizer = _tokenizer(setting)
     images = image_batch(tokenizer.config, batch, False, setting.world.device).image
-    return _pass(lambda: tokenizer.encode(from_bytes(images)), batch, setting.costs.encode())
+    return _pass(setting, lambda: tokenizer.encode(from_bytes(images)), batch, setting.costs.encode())
 
 
 @torch.no_grad()
 def _decode(setting: Setting, batch: int) -> Prepared:
     tokenizer = _tokenizer(setting)
     z = torch.randn(batch, tokenizer.config.tokens, tokenizer.config.sizes.channels, device=setting.world.device)
-    return _pass(lambda: tokenizer.decode(z), batch, setting.costs.decode())
+    return _pass(setting, lambda: tokenizer.decode(z), batch, setting.costs.decode())
 
 
 def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
     device, latent = setting.world.device, setting.costs.latent
     network = teacher_like(setting.params).to(device)
     images = image_batch(latent, batch, False, device).image
-    precision = "bfloat16" if device.type == "cuda" else "float32"
 
     def forward() -> Tensor:
         if to_host:
             return oriented_tokens(network, images, latent.grid, flip=False)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            return network.tokens(images.float() / 255, latent.grid)
+        return network.tokens(images.float() / 255, latent.grid)
 
-    return _pass(forward, batch, setting.costs.features(), precision)
+    return _pass(setting, forward, batch, setting.costs.features())
 
 
 def _perceptual(setting: Setting, batch: int) -> Prepared:
@@ -109,7 +108,8 @@ def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
     if kind:
         step += costs.velocity(setting.params.guide) if kind == "autoguidance" else step
     flops = evaluations(section.sampler) * step + costs.decode()
-    return Prepared(batch, flops, "float32", False, lambda: drawn.of(SHORT), drawn.seconds)
+    precision = precision_on(setting.world.device)
+    return Prepared(batch, flops, precision, False, lambda: drawn.of(SHORT), drawn.seconds)
 
 
 class _Sampling:
@@ -134,9 +134,15 @@ class _Sampling:
         return self.sampler.model_copy(update={"points": points})
 
 
-def _pass(run: Callable[[], object], images: int, flops: float, precision: str = "float32") -> Prepared:
-    quiet = torch.no_grad()(run)
-    return Prepared(images, flops, precision, False, quiet, lambda watch: watch(quiet))
+def _pass(setting: Setting, run: Callable[[], object], images: int, flops: float) -> Prepared:
+    """A pass without a gradient, in the precision of the stages."""
+    device = setting.world.device
+
+    def quiet() -> None:
+        with torch.no_grad(), bfloat16_on_gpu(device):
+            run()
+
+    return Prepared(images, flops, precision_on(device), False, quiet, lambda watch: watch(quiet))
 
 
 def _tokenizer(setting: Setting) -> Tokenizer:

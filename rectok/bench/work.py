@@ -91,8 +91,8 @@ class Bench:
                 speed = self._speed(work, variant)
             except Exception as error:  # out of memory, most often; the other variants go on
                 speed = self._unmeasured(work, variant.name, variant.batch, error)
+            yield speed  # first, since after some errors of a GPU nothing more can be done in this process
             self._forget()
-            yield speed
 
     def _forget(self) -> None:
         """Free what the last variant held, its compiled blocks too: a process keeps few of them, and then runs without."""

@@ -14,7 +14,7 @@ from rectok.dit.model import DiTDH, to_tokens
 from rectok.errors import UserError
 from rectok.evaluation.config import GuidanceConfig, SamplerConfig
 from rectok.evaluation.statistics import LatentStatistics
-from rectok.nn.precision import inference_precision
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, to_unit
@@ -33,7 +33,7 @@ class Generator:
     @torch.no_grad()
     def sample(self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> Tensor:
         """Images [B, 3, H, H] in [0, 1] for labels [B] and seeds [B]; one seed per sample, so batches change nothing."""
-        with inference_precision(self.device):
+        with bfloat16_on_gpu(self.device):
             latents = self.sample_latents(labels, seeds, sampler, guidance)
             z = self.statistics.restore(to_tokens(latents))
             return to_unit(self.tokenizer.decode(z).float())

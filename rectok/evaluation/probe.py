@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from rectok.flow import interpolate
-from rectok.nn.precision import inference_precision
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 
 Features = NDArray[np.float32]
@@ -90,14 +90,14 @@ def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, dev
     for start in range(0, len(images), batch):
         positions = range(start, min(start + batch, len(images)))
         pixels = torch.stack([images.image(position) for position in positions]).to(device)
-        with inference_precision(device):
+        with bfloat16_on_gpu(device):
             moments = tokenizer.encode(from_bytes(pixels)).float()  # [B, N, 2C]
         keys = images.keys[positions.start : positions.stop]
         for view in range(noising.views):
             along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
             latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]
             clean = _noised(moments, keys, view, 0.0, noising)
-            with inference_precision(device):
+            with bfloat16_on_gpu(device):
                 features = tokenizer.semantic.penultimate(clean).float()
             semantic.append(features.mean(1).cpu().numpy())
             labels.append(images.labels[positions.start : positions.stop])

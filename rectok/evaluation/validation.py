@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from rectok.data.dataset import ImageDataset
 from rectok.data.welford import Welford
 from rectok.evaluation.metrics import psnr, to_uint8
-from rectok.nn.precision import inference_precision
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 
 SHOWN = 20
@@ -46,7 +46,7 @@ def validate(
     for start in range(0, len(dataset), batch):
         rows = range(start, min(start + batch, len(dataset)))
         images = torch.stack([dataset.image(row) for row in rows]).to(device)
-        with inference_precision(device):
+        with bfloat16_on_gpu(device):
             mean, _ = split_moments(tokenizer.encode(from_bytes(images)).float())
             fake = to_uint8(to_unit(tokenizer.decode(mean).float()), "round")
             predicted = tokenizer.semantic(mean).float() if teach is not None else None

@@ -5,7 +5,7 @@ import torch
 from rectok import artifacts
 from rectok.data.shards import ShardReader
 from rectok.data.tensors import write_latents
-from rectok.nn.precision import inference_precision
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
 from rectok.tokenizer.loading import load_tokenizer
@@ -27,7 +27,7 @@ def run(params: Params, shard: str) -> None:
         stop = min(start + params.latents.batch, len(reader))
         images = from_bytes(torch.stack([reader.image(row) for row in range(start, stop)])).to(device)
         for flipped in range(orientations):
-            with inference_precision(device):
+            with bfloat16_on_gpu(device):
                 found = tokenizer.encode(images.flip(-1) if flipped else images)
             moments[start:stop, flipped] = found.cpu()
     write_latents(

@@ -54,7 +54,7 @@ def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, An
     classes = artifacts.read_json(artifacts.classes_file())
     device = torch.device(device_of(params.machine))
     seed = stream(section.seed, stage)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = VisionNetwork(section.network, len(classes)).to(device)
     data = LabelledImages.of(ImageDataset(params.index.shards, "train"))

@@ -16,7 +16,7 @@ from rectok.evaluation.metrics import psnr, ssim, to_uint8
 from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
 from rectok.evaluation.records import PIXELS, Record, write_record
 from rectok.evaluation.reference import Reference
-from rectok.nn.precision import inference_precision
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
@@ -44,7 +44,7 @@ def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: Reconstructio
     """Decode the posterior means of uint8 images [N, 3, H, W]; uint8 of the same shape."""
     parts = []
     for images in track(originals.split(config.batch), description="reconstructions", console=Console(stderr=True)):
-        with inference_precision(device):
+        with bfloat16_on_gpu(device):
             mean, _ = split_moments(tokenizer.encode(from_bytes(images.to(device))))
             rebuilt = tokenizer.decode(mean).float()
         parts.append(to_uint8(to_unit(rebuilt), config.rounding).cpu())

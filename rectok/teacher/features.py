@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rectok.nn.precision import inference_precision
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.teacher.network import VisionNetwork
 
 
@@ -16,6 +16,6 @@ def oriented_tokens(network: VisionNetwork, images: Tensor, grid: int, flip: boo
     device = network.mean.device
     unit = images.to(device).float() / 255
     orientations = [unit, unit.flip(-1)] if flip else [unit]
-    with inference_precision(device):
+    with bfloat16_on_gpu(device):
         tokens = [network.tokens(x, grid) for x in orientations]
     return torch.stack(tokens, dim=1).float().cpu()

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.teacher.config import ClassifierTraining
 from rectok.teacher.network import VisionNetwork
 from rectok.train.progress import reporting
@@ -49,14 +50,16 @@ def train_classifier(
     optimizer = torch.optim.AdamW(groups, lr=config.lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=max(2, steps))
     draws = torch.Generator().manual_seed(seed)
+    devices = [data.labels.device] if data.labels.device.type == "cuda" else []
     network.train()
     began = time.monotonic()
-    with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng():
+    with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # for layers that drop
         for step, rows in enumerate(_batches(len(data.labels), batch, config.epochs, draws), 1):
             images = augmented(data.images[rows.to(data.images.device)], config.crop_padding, flip, draws)
             labels = data.labels[rows.to(data.labels.device)]
-            loss = F.cross_entropy(network(images), labels, label_smoothing=config.label_smoothing)
+            with bfloat16_on_gpu(labels.device):
+                loss = F.cross_entropy(network(images), labels, label_smoothing=config.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):
                 raise UserError(f"{name}: the loss is {value} at step {step} of {steps}; lower {name}.training.lr")
