@@ -171,7 +171,7 @@ def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
     assert (row / "data" / "timings" / "reconstruction.json").exists()
     file.write_text(ABLATION.replace("LIMIT", "0.0"))
     assert "1 of 2 runs are done" in project.must("rectok", "ablate", str(file))
-    report = project.folder / "ablations" / "rounding"
+    report = project.folder / "data" / "ablations" / "rounding"
     assert (report / "pictures" / "truncate-s0-samples.png").read_bytes().startswith(b"\x89PNG")
     rows = json.loads((report / "table.json").read_text())["rows"]
     rounded, truncated = (found["figures"] for found in rows)

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
+from rectok.artifacts import DATA
 from rectok.errors import UserError
+
+OUT = DATA / "ablations"
 
 
 def ablate(
     ablation: Annotated[str, typer.Argument(help="Name of an ablation that comes with rectok, or a YAML file")],
-    out: Annotated[Path, typer.Option(help="Folder for table.md, table.json, plot.png and params/")] = Path(
-        "ablations"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for table.md, table.json, plot.png and params/")] = OUT,
     devices: Annotated[
         str, typer.Option(help="CUDA devices, a run on each at a time, e.g. 0,1,1; empty: one run")
     ] = "",
