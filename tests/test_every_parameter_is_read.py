@@ -61,6 +61,7 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
         "teacher.network.weights": str(weights),
         "teacher.network.sha256": sha256_file(weights),
         "tokenizer.losses.perceptual": section,
+        "statistics.file": file,
     }
     params = write_params(folder, changes)
     for stage in ("index", "teacher"):

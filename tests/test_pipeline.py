@@ -58,7 +58,8 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     found = Project(tmp_path_factory.mktemp("pipeline"))
-    shutil.copy(REPOSITORY / "dvc.yaml", found.folder)
+    for name in ("dvc.yaml", ".gitignore"):  # git ignores data/, so DVC adds no .gitignore of its own to folders there
+        shutil.copy(REPOSITORY / name, found.folder)
     shutil.copytree(REPOSITORY / ".dagster", found.folder / ".dagster")
     found.must("git", "init", "--quiet")
     found.must("dvc", "init", "--quiet")

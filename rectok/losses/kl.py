@@ -1,5 +1,6 @@
 """Kullback–Leibler divergence of the posterior from N(0, 1)."""
 
+import torch
 from torch import Tensor
 
 
@@ -7,4 +8,5 @@ def kl_divergence(moments: Tensor) -> Tensor:
     """½·Σ(mean² + var − 1 − logvar) over tokens and channels: moments [B, N, 2C] → [B], in nats."""
     mean, logvar = moments.float().chunk(2, dim=-1)
     logvar = logvar.clamp(-30.0, 20.0)
-    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=(1, 2))
+    # Thousands of terms: a float32 sum would depend on their order in its last digit.
+    return (0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=(1, 2), dtype=torch.float64)).float()

@@ -168,7 +168,7 @@ def build_evaluation() -> None:
             "psnr": 27.5, "ssim": 0.9, "rfid": 1.5, "judge_accuracy": 0.97, "reconstruction_accuracy": 0.95
         },
         "probe": {"probe": [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": 0.75}], "semantic_accuracy": 0.8},
-        "generation": both | accuracies,
+        "generation": both | accuracies | {"gfid_floor": 0.5},
     }  # fmt: skip
     protocol = {"split": "test", "guidance": "cfg, scale 1.5", "judge": "regnetx_002"}
     for stage, found in figures.items():

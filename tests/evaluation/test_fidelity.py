@@ -42,7 +42,7 @@ def test_extractor_gives_the_judges_features_in_float64_and_may_be_selected_agai
 
 def test_a_set_has_no_distance_to_itself(judge: Judge) -> None:
     images = pictures(12)
-    assert frechet(images, Reference(Stack(images), None, ""), judge) == pytest.approx(0, abs=1e-4)
+    assert frechet(Stack(images), Reference(Stack(images), None, ""), judge) == pytest.approx(0, abs=1e-4)
 
 
 def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_distance_of_means(judge: Judge) -> None:
@@ -51,16 +51,16 @@ def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_dist
     mu, sigma = features.mean(0), np.cov(features, rowvar=False)
     shifted = Statistics("there.npz", mu + 0.5, sigma)
     expected = 0.25 * len(mu)
-    assert frechet(images, Reference(Stack(images), shifted, ""), judge) == pytest.approx(expected, rel=1e-4)
+    assert frechet(Stack(images), Reference(Stack(images), shifted, ""), judge) == pytest.approx(expected, rel=1e-4)
 
 
 def test_statistics_and_images_give_the_same_distance(judge: Judge) -> None:
     images, others = pictures(12), pictures(15, first=100)
     features = pooled(judge, others)
     statistics = Statistics("there.npz", features.mean(0), np.cov(features, rowvar=False))
-    by_images = frechet(images, Reference(Stack(others), None, ""), judge)
+    by_images = frechet(Stack(images), Reference(Stack(others), None, ""), judge)
     assert by_images > 0
-    assert frechet(images, Reference(Stack(others), statistics, ""), judge) == pytest.approx(
+    assert frechet(Stack(images), Reference(Stack(others), statistics, ""), judge) == pytest.approx(
         by_images, rel=1e-3, abs=1e-4
     )
 
@@ -81,7 +81,7 @@ def test_a_cached_reference_gives_the_same_figures(judge: Judge, tmp_path: Path)
     images, reference = pictures(12), Reference(Stack(pictures(15, first=100)), None, "")
     first, again = (fidelity(images, reference, judge, 2, cache=str(tmp_path / "cache")) for _ in range(2))
     assert first == again == fidelity(images, reference, judge, 2, cache=str(tmp_path / "other"))
-    assert first.fid == pytest.approx(frechet(images, reference, judge))
+    assert first.fid == pytest.approx(frechet(Stack(images), reference, judge))
 
 
 def test_too_few_images_for_the_neighbours_are_a_sentence(judge: Judge) -> None:
@@ -134,4 +134,4 @@ def test_a_reference_that_does_not_fit_is_a_sentence(judge: Judge) -> None:
         load_reference("gone.npz", train)
     np.savez("other.npz", mu=np.zeros(4), sigma=np.eye(4))
     with pytest.raises(UserError, match=r"other\.npz holds statistics of 4 features, but the judge has 368"):
-        frechet(pictures(6), load_reference("other.npz", train), judge)
+        frechet(Stack(pictures(6)), load_reference("other.npz", train), judge)

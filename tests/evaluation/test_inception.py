@@ -37,7 +37,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> NetworkConfig:
 def judge(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Kept as the stage `judge` keeps it."""
     monkeypatch.chdir(tmp_path)
-    take("judge", NetworkParams(network=config, training=TRAINING), obtain_inception)
+    take("judge", NetworkParams(seed=0, network=config, training=TRAINING), obtain_inception)
     return load_judge(artifacts.stage_dir("judge"), "cpu", 8)
 
 
@@ -73,7 +73,7 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(ju
     labels = torch.arange(8) % 2
     judge.require_classes(1000)
     found = generation_figures(Samples(labels, images, images), generation_config(), reference, judge)
-    by_images = frechet(images, Reference(Stack(others), None, ""), judge)
+    by_images = frechet(Stack(images), Reference(Stack(others), None, ""), judge)
     assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
     assert found["gfid_guided"] == found["gfid"]
     assert (found["sample_accuracy"], found["sample_accuracy_guided"]) == (None, None)

@@ -11,12 +11,11 @@ from torch.nn import functional as F
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from rectok.errors import UserError
-from rectok.losses.config import PerceptualConfig
+from rectok.losses.config import PerceptualConfig, PerceptualFile
 from rectok.losses.perceptual import PerceptualLoss, feature_distance
-from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import sha256_file
 
-NONE = WeightsFile(path="", sha256="")
+NONE = PerceptualFile(path="", sha256="")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return folder
 
 
-def file(path: Path) -> WeightsFile:
-    return WeightsFile(path=str(path), sha256=sha256_file(path))
+def file(path: Path) -> PerceptualFile:
+    return PerceptualFile(path=str(path), sha256=sha256_file(path))
 
 
 def config(folder: Path | None, logits: float = 0.1) -> PerceptualConfig:
@@ -153,7 +152,7 @@ def test_weights_given_in_part_are_an_error(folder: Path) -> None:
 def test_damaged_and_foreign_weights_are_named(folder: Path, tmp_path: Path) -> None:
     whole = config(folder)
     build = partial(PerceptualLoss, layers=nothing)
-    wrong = WeightsFile(path=whole.vgg.path, sha256="0" * 64)
+    wrong = PerceptualFile(path=whole.vgg.path, sha256="0" * 64)
     with pytest.raises(
         UserError, match=rf"{whole.vgg.path} has sha256 {whole.vgg.sha256}, but {'0' * 64} was expected"
     ):
@@ -170,7 +169,7 @@ def test_damaged_and_foreign_weights_are_named(folder: Path, tmp_path: Path) -> 
 
 
 def test_unread_weights_are_random_ones_of_the_same_networks(folder: Path) -> None:
-    absent = WeightsFile(path="absent.safetensors", sha256="0" * 64)
+    absent = PerceptualFile(path="absent.safetensors", sha256="0" * 64)
     named = config(folder).model_copy(update={"vgg": absent, "lpips_heads": absent, "convnext": absent})
     random, read = PerceptualLoss(named, nothing, read=False), PerceptualLoss(config(folder), nothing)
     assert random.name == read.name

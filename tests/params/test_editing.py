@@ -33,6 +33,8 @@ def test_a_record_changes_as_its_file_does() -> None:
 def test_a_record_stays_possible() -> None:
     with pytest.raises(UserError, match=r"image\.size 33 is not a multiple"):
         changed(parse(preset_text("digits"), "a"), {"image.size": 33})
+    with pytest.raises(UserError, match=r"dit\.training\.batch is 0, but must be"):
+        changed(parse(preset_text("digits"), "a"), {"dit.training.batch": 0})
 
 
 def test_no_change_is_no_change() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rectok.errors import UserError
-from rectok.params import Params, load, loading, parse, preset_names, preset_text
+from rectok.params import Params, load, parse, preset_names, preset_text
 from rectok.params.loading import field_names
 from tests.project import overridden
 
@@ -292,12 +292,3 @@ def test_parameters_do_not_change() -> None:
     params = parse(preset_text("digits"), "params.yaml")
     with pytest.raises(ValueError, match="frozen"):
         params.seed = 1  # type: ignore[misc]
-
-
-def test_changed_parameters_are_checked_like_a_file() -> None:
-    digits = parse(preset_text("digits"), "digits")
-    found = loading.changed(digits, {"dit.training.batch": 128, "index.shards": ["00000"]})
-    assert (found.dit.training.batch, found.index.shards) == (128, ("00000",))
-    assert loading.changed(digits, {}) == digits
-    with pytest.raises(UserError, match=r"dit\.training\.batch is 0, but must be"):
-        loading.changed(digits, {"dit.training.batch": 0})

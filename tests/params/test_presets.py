@@ -11,7 +11,6 @@ from rectok.flow import time_shift
 from rectok.params import Params, parse, preset_names, preset_text
 from rectok.params.loading import PARAMS_FILE
 from rectok.params.schema import DiTParams
-from rectok.stages.training import steps_of
 from rectok.teacher.config import NetworkConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.config import TrainingConfig
@@ -30,7 +29,7 @@ def millions(*modules: nn.Module) -> int:
 
 
 def lr(training: TrainingConfig, epoch: float) -> float:
-    steps = steps_of(training, IMAGES)
+    steps = training.steps(IMAGES)
     return (
         training.lr_per_256
         * training.batch
@@ -76,7 +75,7 @@ def test_the_shift_follows_the_side() -> None:
 def test_lengths_and_learning_rates(name: str) -> None:
     params = preset(name)
     tokenizer, decoder, dit, guide = (getattr(params, s).training for s in ("tokenizer", "decoder", "dit", "guide"))
-    assert [steps_of(t, IMAGES) for t in (tokenizer, decoder, dit, guide)] == [250_228, 125_114, 1_000_912, 37_535]
+    assert [t.steps(IMAGES) for t in (tokenizer, decoder, dit, guide)] == [250_228, 125_114, 1_000_912, 37_535]
     assert {t.batch for t in (tokenizer, decoder, dit, guide)} == {1024}
     assert [lr(tokenizer, epoch) for epoch in (25, 50, 125, 200)] == pytest.approx([2e-4, 4e-4, 2e-4, 0], rel=1e-4)
     assert [lr(decoder, epoch) for epoch in (2.5, 5, 52.5, 100)] == pytest.approx([1e-4, 2e-4, 1e-4, 0], rel=1e-3)

@@ -15,7 +15,9 @@ def test_figures_of_both_sets_with_protocol_and_grids(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     generation.run(project.build())
     record = read_record("generation")
-    assert record.figures.keys() == PLAIN | {f"{name}_guided" for name in PLAIN} == record.networks.keys()
+    assert (
+        record.figures.keys() == PLAIN | {f"{name}_guided" for name in PLAIN} | {"gfid_floor"} == record.networks.keys()
+    )
     assert record.protocol["samples"].startswith("15, 5 of each of 3 classes")
     assert record.protocol["reference"] == "16 of 16 images of the train split"
     assert "trained here" in record.protocol["judge"]

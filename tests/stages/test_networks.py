@@ -49,6 +49,8 @@ def test_the_same_params_give_the_same_files() -> None:
     judge.run(params())
     assert files("judge") == first
     judge.run(params(seed=1))
+    assert files("judge") == first  # another seed of the pipeline keeps the referee
+    judge.run(params(**{"judge.seed": 1}))
     assert files("judge")["model.safetensors"] != first["model.safetensors"]
 
 
