@@ -50,7 +50,7 @@ def test_the_same_params_give_the_same_files() -> None:
     assert files("judge") == first
     judge.run(params(seed=1))
     assert files("judge") == first  # another seed of the pipeline keeps the referee
-    judge.run(params(**{"judge.seed": 1}))
+    judge.run(params(judge__seed=1))
     assert files("judge")["model.safetensors"] != first["model.safetensors"]
 
 
