@@ -161,7 +161,7 @@ def test_an_artefact_that_another_process_is_reading_is_waited_for(
     project: Project, make: Make, capfd: pytest.CaptureFixture[str]
 ) -> None:
     project.change("tokenizer.training.epochs", 99)
-    project.steps(60)
+    project.steps(100)
     training = subprocess.Popen(
         ("dvc", "repro", "--single-item", "tokenizer"), cwd=project.root, env=project.environment()
     )
