@@ -11,6 +11,7 @@ KEY_BYTES = 12
 """The key and the row's checksum."""
 LABEL_BYTES = 9
 """The label and the split."""
+FLOAT_BYTES = {"float32": 4, "float16": 2}
 STATE = 20
 """Bytes a weight of a resumable checkpoint: the weight, its float32 copy, two moments, the average."""
 KEPT = 8
@@ -29,7 +30,7 @@ def per_image(params: Params, latent: TokenizerConfig) -> dict[str, float]:
     return {
         "shards": PNG_SHARE * 3 * params.image.size**2 + TAR_BYTES,
         "features": features[params.features.storage],
-        "latents": tokens * 2 * latent.sizes.channels * 4 + KEY_BYTES + LABEL_BYTES,
+        "latents": tokens * 2 * latent.sizes.channels * FLOAT_BYTES[params.latents.storage] + KEY_BYTES + LABEL_BYTES,
     }
 
 

@@ -32,11 +32,13 @@ def test_features(storage: str) -> None:
     assert wanted == pytest.approx(real, abs=1000)  # the header
 
 
-def test_latents() -> None:
-    moments = np.ones((IMAGES, 2, LATENT.tokens, 2 * LATENT.sizes.channels), np.float32)
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_latents(storage: str) -> None:
+    moments = np.ones((IMAGES, 2, LATENT.tokens, 2 * LATENT.sizes.channels), storage)
     path = artifacts.latents_file("00000")
     write_latents(path, KEYS, np.zeros(IMAGES, np.int64), ["train"] * IMAGES, moments, {})
-    assert IMAGES * per_image(PARAMS, LATENT)["latents"] == pytest.approx(path.stat().st_size, abs=1000)
+    wanted = IMAGES * per_image(changed(PARAMS, {"latents.storage": storage}), LATENT)["latents"]
+    assert wanted == pytest.approx(path.stat().st_size, abs=1000)
 
 
 def test_everything_grows_with_images_but_the_weights() -> None:
