@@ -147,39 +147,6 @@ def test_images_drawn_on_demand(project: Project) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-ABLATION = """
-title: Rounding
-claim: Truncating costs PSNR.
-shared: [gate@judge]
-targets: [gate@reconstruction, gate@probe, gate@generation]
-seeds: [0]
-set: {}
-columns: [psnr, gfid]
-rows:
-  - {name: round, title: round, set: {reconstruction.rounding: round}}
-  - {name: truncate, title: truncate, set: {reconstruction.rounding: truncate, gates.reconstruction.min_psnr: LIMIT}}
-"""
-
-
-def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(project: Project) -> None:
-    file = project.folder / "rounding.yaml"
-    file.write_text(ABLATION.replace("LIMIT", "99.0"))
-    succeeded, printed = project.run("rectok", "ablate", str(file))
-    assert not succeeded and "truncate-s0 failed: gate reconstruction failed" in printed
-    assert "1 of 2 runs failed (truncate-s0)" in printed
-    row = project.folder / "data" / "ablations" / "rounding" / "truncate-s0"
-    assert not (row / "data" / "timings" / "tokenizer.json").exists()  # it came from the cache
-    assert (row / "data" / "timings" / "reconstruction.json").exists()
-    file.write_text(ABLATION.replace("LIMIT", "0.0"))
-    assert "1 of 2 runs are done" in project.must("rectok", "ablate", str(file))
-    report = project.folder / "data" / "ablations" / "rounding"
-    assert (report / "pictures" / "truncate-s0-samples.png").read_bytes().startswith(b"\x89PNG")
-    rows = json.loads((report / "table.json").read_text())["rows"]
-    rounded, truncated = (found["figures"] for found in rows)
-    assert truncated["psnr"]["mean"] < rounded["psnr"]["mean"]
-    assert truncated["gfid"]["mean"] == rounded["gfid"]["mean"]
-
-
 def test_features_computed_during_training(project: Project) -> None:
     """With `features.storage: online` nothing is cached, and the tokenizer asks the teacher itself."""
     write_params(project.folder, {"features.storage": "online"})
