@@ -18,13 +18,17 @@ Changes = dict[str, Any]
 
 
 class Row(Config):
-    """One line of the table. `x` places it on the plot's axis; without it rows stand side by side. `seeds` replace the spec's."""
+    """One line of the table. `x` places it on the plot's axis; without it rows stand side by side. `seeds` replace the spec's.
+
+    `after` names a row whose trainings this one shares: run later, it finds them in the cache.
+    """
 
     name: str = Field(pattern=NAME)
     title: str
     set: Changes
     x: float | None = None
     seeds: tuple[int, ...] | None = None
+    after: str = ""
 
 
 class Spec(Config):
@@ -51,6 +55,9 @@ class Spec(Config):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two rows are named {twice[0]}")
+        lost = [row.after for row in self.rows if row.after and row.after not in names]
+        if lost:
+            raise ValueError(f"a row comes after {lost[0]}, which is no row")
         return self
 
 
@@ -71,12 +78,16 @@ class Cell(Config):
 
 
 def cells(spec: Spec) -> list[Cell]:
-    """All runs; the first seed of every row before the second of any, so that a table is soon whole."""
+    """All runs; the first seed of every row before the second of any, so that a table is soon whole.
+
+    Rows that come after others are run when all of those are.
+    """
     seeds = {row.name: row.seeds or spec.seeds for row in spec.rows}
     turns = range(max(map(len, seeds.values())))
-    return [
+    found = [
         Cell(row=row, seed=seeds[row.name][turn]) for turn in turns for row in spec.rows if turn < len(seeds[row.name])
     ]
+    return sorted(found, key=lambda cell: bool(cell.row.after))
 
 
 def spec_names() -> list[str]:

@@ -24,7 +24,7 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
         return
     world = join(params.machine)
     training.seeded(params.seed, stage)
-    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
+    tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
     classes = len(artifacts.read_json(artifacts.classes_file()))
     statistics = LatentStatistics.load().to(world.device)
     objective = generator_objective(section, tokenizer.config, classes, statistics.normalise)

@@ -17,6 +17,9 @@ from rectok.teacher.config import ClassifierTraining
 from rectok.teacher.network import VisionNetwork
 from rectok.train.progress import reporting
 
+READ_EVERY = 20
+"""Steps between two looks at the loss: each waits for the device, and a loss that is no number stays none."""
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -42,7 +45,7 @@ def train_classifier(
     """Train `network` in place on `data` (same device): AdamW, one-cycle learning rate, label smoothing.
 
     Images are shifted by up to `crop_padding` pixels and, with `flip`, mirrored at random. On a CPU the weights that
-    result depend on the initial ones and `seed` alone. Raises UserError at the step whose loss is not finite.
+    result depend on the initial ones and `seed` alone. Raises UserError once the loss is not finite.
     """
     batch = min(config.batch, len(data.labels))
     steps = config.epochs * (len(data.labels) // batch)
@@ -60,13 +63,15 @@ def train_classifier(
             labels = data.labels[rows.to(data.labels.device)]
             with bfloat16_on_gpu(labels.device):
                 loss = F.cross_entropy(network(images), labels, label_smoothing=config.label_smoothing)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise UserError(f"{name}: the loss is {value} at step {step} of {steps}; lower {name}.training.lr")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
+            if (step - 1) % READ_EVERY and step < steps:
+                continue
+            value = loss.item()
+            if not math.isfinite(value):
+                raise UserError(f"{name}: the loss is {value} at step {step} of {steps}; lower {name}.training.lr")
             if reporter is not None:
                 reporter.report(step, {"loss": value}, step * batch / (time.monotonic() - began))
     network.frozen()

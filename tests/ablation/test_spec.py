@@ -42,6 +42,11 @@ def test_all_rows_run_once_before_any_runs_twice(tmp_path: Path) -> None:
     assert [cell.name for cell in found] == ["a-s0", "b-s7", "a-s1"]
 
 
+def test_a_row_that_shares_trainings_waits_for_those_of_all_others(tmp_path: Path) -> None:
+    found = cells(written(tmp_path, TEXT.replace("name: a, title: A", "name: a, title: A, after: b")))
+    assert [cell.name for cell in found] == ["b-s7", "a-s0", "a-s1"]
+
+
 def test_a_row_overrides_the_whole_table(tmp_path: Path) -> None:
     spec = written(tmp_path, TEXT)
     epochs = [cell.changes(spec)["dit.training.epochs"] for cell in cells(spec)]
@@ -53,6 +58,7 @@ def test_a_row_overrides_the_whole_table(tmp_path: Path) -> None:
     [
         ("targets: [gate@generation]", "targets: []", "targets: "),
         ("name: b", "name: a", "two rows are named a"),
+        ("name: b", "name: b, after: c", "a row comes after c, which is no row"),
         ("name: b", "name: ../b", "rows.1.name"),
         ("claim: c", "clam: c", "claim: field required"),
         ("title: t", "title: [", "is not valid YAML"),
