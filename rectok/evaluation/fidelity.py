@@ -1,23 +1,42 @@
-"""Distances between sets of images, computed by torch-fidelity on the judge's features."""
+"""Distances between sets of images, computed by torch-fidelity's functions on the judge's features."""
 
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
-from torch_fidelity import calculate_metrics
-from torch_fidelity.metric_fid import fid_input_id_to_statistics, fid_statistics_to_metric
-from torch_fidelity.utils import create_feature_extractor
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
 
 from rectok.errors import UserError
-from rectok.evaluation.extractor import NAME, POOLED, extractor_options
-from rectok.evaluation.images import Stack
+from rectok.evaluation.extractor import LOGITS, NAME, POOLED, extractor_options
 from rectok.evaluation.judge import Judge
 from rectok.evaluation.reference import Reference, Statistics
 
 SPLIT_SAMPLES = 500
 """The Inception Score is averaged over at most ten parts, of at least so many samples: small parts bias it down."""
 KID_SUBSETS, KID_SUBSET = 10, 1000
+PAIRED = 10_000
+"""Images of each set, evenly spaced, for precision, recall and KID: all pairs of them are needed. ADM's npz holds so many."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the judge sees of N images, float64: `pooled` [N, D] and `logits` [N, classes]."""
+
+    pooled: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reference as the judge sees it, for any number of comparisons: pooled features [N, D], and FID's statistics."""
+
+    pooled: Tensor
+    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -32,50 +51,63 @@ class Fidelity:
     recall: float
 
 
-def frechet(images: Dataset[Tensor], reference: Reference, judge: Judge) -> float:
-    """Fréchet distance (arXiv 1706.08500) of uint8 [3, H, W] images to the reference, on the pooled features of `judge`."""
-    options = _options(images, judge)
-    if reference.statistics is not None:
-        return _frechet_to_statistics(reference.statistics, options)
-    return _positive(calculate_metrics(fid=True, input2=reference.images, **options)["frechet_inception_distance"])
+def seen(images: Dataset[Tensor], judge: Judge) -> Features:
+    """The features of uint8 [3, H, W] images."""
+    cuda = judge.device == "cuda"
+    extractor = create_feature_extractor(
+        NAME, [POOLED, LOGITS], cuda=cuda, verbose=False, **extractor_options(judge.folder)
+    )
+    # `save_cpu_ram` reads images in this process.
+    found = get_featuresdict_from_dataset(images, extractor, judge.batch, cuda, save_cpu_ram=True, verbose=False)
+    return Features(found[POOLED], found[LOGITS])
 
 
-def fidelity(images: Tensor, reference: Reference, judge: Judge, neighbours: int, cache: str) -> Fidelity:
-    """All distances of uint8 [N, 3, H, W] to the reference.
+def target(reference: Reference, judge: Judge) -> Target:
+    """The features of the reference's images. Raises UserError where its statistics are those of another network."""
+    pooled = seen(reference.images, judge).pooled
+    published = reference.statistics
+    if published is None:
+        return Target(pooled, _statistics(pooled))
+    if len(published.mu) != pooled.shape[1]:
+        raise UserError(
+            f"{published.path} holds statistics of {len(published.mu)} features, but the judge has {pooled.shape[1]}; "
+            "generation.reference must come from the same network as the judge"
+        )
+    return Target(pooled, published)
+
+
+def frechet(features: Features, reference: Target) -> float:
+    """Fréchet distance (arXiv 1706.08500) to the reference, on the pooled features."""
+    ours, theirs = ({"mu": s.mu, "sigma": s.sigma} for s in (_statistics(features.pooled), reference.statistics))
+    # The square root of the covariances' product, by eigenvalues, may leave a tiny negative number where sets agree.
+    return max(0.0, float(fid_statistics_to_metric(ours, theirs, False)["frechet_inception_distance"]))
+
+
+def fidelity(features: Features, reference: Target, neighbours: int) -> Fidelity:
+    """All distances to the reference.
 
     FID as in `frechet`; KID (arXiv 1801.01401); Inception Score (arXiv 1606.03498) on the judge's logits; precision and
-    recall (arXiv 1904.06991) with `neighbours` = k. The folder `cache` keeps the reference's features for the next call
-    with the same reference. Raises UserError where there are too few images for k neighbours.
+    recall (arXiv 1904.06991) with `neighbours` = k; KID, precision and recall on at most PAIRED images of each set.
+    Raises UserError where there are too few images for k neighbours.
     """
-    smallest = min(len(images), reference.size)
+    ours, theirs = _spaced(features.pooled), _spaced(reference.pooled)
+    smallest = min(len(ours), len(theirs))
     if smallest <= neighbours:
         raise UserError(
             f"generation.neighbours is {neighbours}, but one of the compared sets has only {smallest} images"
         )
-    options = _options(Stack(images), judge)
-    found = calculate_metrics(
-        fid=reference.statistics is None,
-        kid=True,
-        isc=True,
-        prc=True,
-        input2=reference.images,
-        prc_neighborhood=neighbours,
-        isc_splits=inception_splits(len(images)),
-        kid_subsets=KID_SUBSETS,
-        kid_subset_size=min(KID_SUBSET, smallest),
-        **options | {"cache": True, "cache_root": cache, "input2_cache_name": "reference"},
+    kid = kid_features_to_metric(
+        ours, theirs, kid_subsets=KID_SUBSETS, kid_subset_size=min(KID_SUBSET, smallest), verbose=False
     )
-    if reference.statistics is not None:
-        fid = _frechet_to_statistics(reference.statistics, options)
-    else:
-        fid = _positive(found["frechet_inception_distance"])
+    manifolds = prc_features_to_metric(ours, theirs, prc_neighborhood=neighbours, save_cpu_ram=True, verbose=False)
+    score = isc_features_to_metric(features.logits, inception_splits(len(features.logits)))
     return Fidelity(
-        fid=fid,
-        kid=found["kernel_inception_distance_mean"],
-        inception_score=found["inception_score_mean"],
-        inception_score_std=found["inception_score_std"],
-        precision=found["precision"],
-        recall=found["recall"],
+        fid=frechet(features, reference),
+        kid=kid["kernel_inception_distance_mean"],
+        inception_score=score["inception_score_mean"],
+        inception_score_std=score["inception_score_std"],
+        precision=manifolds["precision"],
+        recall=manifolds["recall"],
     )
 
 
@@ -84,31 +116,12 @@ def inception_splits(samples: int) -> int:
     return max(1, min(10, samples // SPLIT_SAMPLES))
 
 
-def _options(images: Dataset[Tensor], judge: Judge) -> dict[str, Any]:
-    return {
-        "input1": images,
-        "batch_size": judge.batch,
-        "cuda": judge.device == "cuda",
-        "cache": False,
-        "verbose": False,
-        # Reads images in this process and compares features in blocks.
-        "save_cpu_ram": True,
-        **extractor_options(judge.folder),
-    }
+def _spaced(pooled: Tensor) -> Tensor:
+    if len(pooled) <= PAIRED:
+        return pooled
+    return pooled[np.linspace(0, len(pooled) - 1, PAIRED).round().astype(int)]
 
 
-def _frechet_to_statistics(reference: Statistics, options: dict[str, Any]) -> float:
-    extractor = create_feature_extractor(NAME, [POOLED], **options)
-    found = fid_input_id_to_statistics(1, extractor, POOLED, **options)
-    if found["mu"].shape != reference.mu.shape:
-        raise UserError(
-            f"{reference.path} holds statistics of {len(reference.mu)} features, but the judge has {len(found['mu'])}; "
-            "generation.reference must come from the same network as the judge"
-        )
-    expected = {"mu": reference.mu, "sigma": reference.sigma}
-    return _positive(fid_statistics_to_metric(found, expected, False)["frechet_inception_distance"])
-
-
-def _positive(distance: float) -> float:
-    # The square root of the covariances' product, by eigenvalues, may leave a tiny negative number where sets agree.
-    return max(0.0, float(distance))
+def _statistics(pooled: Tensor) -> Statistics:
+    found = fid_features_to_statistics(pooled)
+    return Statistics("", found["mu"], found["sigma"])

@@ -14,7 +14,7 @@ from rectok.errors import UserError
 from rectok.evaluation.images import Sample, Stack
 
 LIMIT = 50_000
-"""Images of a split that are compared with: precision and recall need all pairs of them."""
+"""Images of a split that are compared with: as many as published protocols draw samples."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
 from rectok.evaluation.config import GenerationConfig, GuidanceConfig
-from rectok.evaluation.fidelity import KID_SUBSET, KID_SUBSETS, fidelity, inception_splits
+from rectok.evaluation.fidelity import KID_SUBSET, KID_SUBSETS, PAIRED, Target, fidelity, inception_splits, seen
 from rectok.evaluation.generator import Generator
+from rectok.evaluation.images import Stack
 from rectok.evaluation.judge import Judge
 from rectok.evaluation.metrics import to_uint8
 from rectok.evaluation.reference import Reference
@@ -69,22 +69,21 @@ def _drawn(
 
 
 def generation_figures(
-    samples: Samples, config: GenerationConfig, reference: Reference, judge: Judge
+    samples: Samples, config: GenerationConfig, reference: Target, judge: Judge
 ) -> dict[str, float | None]:
     """Fidelity to the reference and recognised labels; figures of the guided samples end in `_guided`."""
     figures: dict[str, float | None] = {}
-    with TemporaryDirectory() as cache:
-        for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
-            found = fidelity(images, reference, judge, config.neighbours, cache)
-            figures |= {
-                f"gfid{suffix}": found.fid,
-                f"kid{suffix}": found.kid,
-                f"inception_score{suffix}": found.inception_score,
-                f"inception_score_std{suffix}": found.inception_score_std,
-                f"precision{suffix}": found.precision,
-                f"recall{suffix}": found.recall,
-                f"sample_accuracy{suffix}": judge.recognised(images, samples.labels),
-            }
+    for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
+        found = fidelity(seen(Stack(images), judge), reference, config.neighbours)
+        figures |= {
+            f"gfid{suffix}": found.fid,
+            f"kid{suffix}": found.kid,
+            f"inception_score{suffix}": found.inception_score,
+            f"inception_score_std{suffix}": found.inception_score_std,
+            f"precision{suffix}": found.precision,
+            f"recall{suffix}": found.recall,
+            f"sample_accuracy{suffix}": judge.recognised(images, samples.labels),
+        }
     return figures
 
 
@@ -102,7 +101,7 @@ def protocol(
         "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",
         "rounding": f"{config.rounding} to 8 bits",
         "reference": reference.description,
-        "precision_and_recall": f"{config.neighbours} nearest neighbours",
-        "kid": f"mean over {KID_SUBSETS} subsets of at most {KID_SUBSET} images",
+        "precision_and_recall": f"{config.neighbours} nearest neighbours, at most {PAIRED} images of each set",
+        "kid": f"mean over {KID_SUBSETS} subsets of at most {KID_SUBSET} images, from at most {PAIRED} of each set",
         "inception_score": f"mean over {parts} part{'s' if parts > 1 else ''} of the samples",
     }

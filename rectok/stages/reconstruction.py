@@ -9,7 +9,7 @@ from torch import Tensor
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.config import ReconstructionConfig
-from rectok.evaluation.fidelity import frechet
+from rectok.evaluation.fidelity import frechet, seen, target
 from rectok.evaluation.images import Stack, stacked
 from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.metrics import psnr, ssim, to_uint8
@@ -56,7 +56,7 @@ def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
         "ssim": float(torch.cat([ssim(a, b) for a, b in pairs]).mean()),
-        "rfid": frechet(Stack(rebuilt), Reference(Stack(originals), None, "the originals"), judge),
+        "rfid": frechet(seen(Stack(rebuilt), judge), target(Reference(Stack(originals), None, "the originals"), judge)),
         "judge_accuracy": judge.recognised(originals, labels),
         "reconstruction_accuracy": judge.recognised(rebuilt, labels),
     }

@@ -6,7 +6,7 @@ import torch
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.fidelity import frechet
+from rectok.evaluation.fidelity import frechet, seen, target
 from rectok.evaluation.generator import load_generator
 from rectok.evaluation.images import Sample
 from rectok.evaluation.judge import load_judge
@@ -26,6 +26,7 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Sample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     judge.require_classes(generator.dit.config.classes)
+    compared = target(reference, judge)
     labels = balanced_labels(generator.dit.config.classes, per_class)
     began = time.monotonic()
     with reporting(stage, 0, 2 * len(labels), first=True) as reporter:
@@ -36,8 +37,8 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
 
         samples = draw(generator, config, labels, sample_seeds(params.seed, purpose, len(labels)), progress)
     figures = {
-        **generation_figures(samples, config, reference, judge),
-        "gfid_floor": frechet(held_out, reference, judge),
+        **generation_figures(samples, config, compared, judge),
+        "gfid_floor": frechet(seen(held_out, judge), compared),
     }
     described = {
         **protocol(config, reference, judge, generator.dit.config.classes, per_class),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from torch_fidelity.utils import create_feature_extractor
 
 from rectok.errors import UserError
 from rectok.evaluation.extractor import LOGITS, NAME, POOLED, extractor_options
-from rectok.evaluation.fidelity import fidelity, frechet, inception_splits
+from rectok.evaluation.fidelity import Features, Target, fidelity, frechet, inception_splits, seen, target
 from rectok.evaluation.images import Stack
 from rectok.evaluation.judge import Judge
 from rectok.evaluation.reference import Reference, Statistics, load_reference
@@ -28,6 +29,10 @@ def pooled(judge: Judge, images: torch.Tensor) -> np.ndarray:
     return judge.model.pooled(images.float() / 255).double().numpy()
 
 
+def distance(images: torch.Tensor, reference: Reference, judge: Judge) -> float:
+    return frechet(seen(Stack(images), judge), target(reference, judge))
+
+
 def test_extractor_gives_the_judges_features_in_float64_and_may_be_selected_again(judge: Judge) -> None:
     extractor_options(judge.folder)
     extractor = create_feature_extractor(
@@ -42,7 +47,7 @@ def test_extractor_gives_the_judges_features_in_float64_and_may_be_selected_agai
 
 def test_a_set_has_no_distance_to_itself(judge: Judge) -> None:
     images = pictures(12)
-    assert frechet(Stack(images), Reference(Stack(images), None, ""), judge) == pytest.approx(0, abs=1e-4)
+    assert distance(images, Reference(Stack(images), None, ""), judge) == pytest.approx(0, abs=1e-4)
 
 
 def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_distance_of_means(judge: Judge) -> None:
@@ -51,43 +56,57 @@ def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_dist
     mu, sigma = features.mean(0), np.cov(features, rowvar=False)
     shifted = Statistics("there.npz", mu + 0.5, sigma)
     expected = 0.25 * len(mu)
-    assert frechet(Stack(images), Reference(Stack(images), shifted, ""), judge) == pytest.approx(expected, rel=1e-4)
+    assert distance(images, Reference(Stack(images), shifted, ""), judge) == pytest.approx(expected, rel=1e-4)
 
 
 def test_statistics_and_images_give_the_same_distance(judge: Judge) -> None:
     images, others = pictures(12), pictures(15, first=100)
     features = pooled(judge, others)
     statistics = Statistics("there.npz", features.mean(0), np.cov(features, rowvar=False))
-    by_images = frechet(Stack(images), Reference(Stack(others), None, ""), judge)
+    by_images = distance(images, Reference(Stack(others), None, ""), judge)
     assert by_images > 0
-    assert frechet(Stack(images), Reference(Stack(others), statistics, ""), judge) == pytest.approx(
+    assert distance(images, Reference(Stack(others), statistics, ""), judge) == pytest.approx(
         by_images, rel=1e-3, abs=1e-4
     )
 
 
-def test_precision_and_recall_know_equal_and_distant_sets(judge: Judge, tmp_path: Path) -> None:
+def test_precision_and_recall_know_equal_and_distant_sets(judge: Judge) -> None:
     images = pictures(12)
-    same = fidelity(images, Reference(Stack(images), None, ""), judge, 2, cache=str(tmp_path / "same"))
+    features = seen(Stack(images), judge)
+    same = fidelity(features, target(Reference(Stack(images), None, ""), judge), 2)
     assert (same.precision, same.recall) == (1.0, 1.0)
     assert same.fid == pytest.approx(0, abs=1e-4)
-    far = fidelity(images, Reference(Stack(255 - images), None, ""), judge, 2, cache=str(tmp_path / "far"))
+    far = fidelity(features, target(Reference(Stack(255 - images), None, ""), judge), 2)
     assert (far.precision, far.recall) == (0.0, 0.0)
     assert far.fid > 0
     assert far.kid > same.kid
     assert far.inception_score == same.inception_score >= 1.0
 
 
-def test_a_cached_reference_gives_the_same_figures(judge: Judge, tmp_path: Path) -> None:
-    images, reference = pictures(12), Reference(Stack(pictures(15, first=100)), None, "")
-    first, again = (fidelity(images, reference, judge, 2, cache=str(tmp_path / "cache")) for _ in range(2))
-    assert first == again == fidelity(images, reference, judge, 2, cache=str(tmp_path / "other"))
-    assert first.fid == pytest.approx(frechet(Stack(images), reference, judge))
+def test_features_do_not_depend_on_the_batch(judge: Judge) -> None:
+    images = pictures(12)
+    features, by_five = seen(Stack(images), judge), seen(Stack(images), replace(judge, batch=5))
+    torch.testing.assert_close(by_five.pooled, features.pooled)
+    torch.testing.assert_close(by_five.logits, features.logits)
+
+
+def test_of_large_sets_all_images_make_the_fid_and_evenly_spaced_ones_the_rest(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = seen(Stack(pictures(13)), judge)
+    reference = target(Reference(Stack(pictures(9, first=100)), None, ""), judge)
+    some = Features(features.pooled[::3], features.logits[::3])
+    expected = fidelity(some, Target(reference.pooled[::2], reference.statistics), 1)
+    monkeypatch.setattr("rectok.evaluation.fidelity.PAIRED", 5)
+    found = fidelity(features, reference, 1)
+    assert (found.precision, found.recall, found.kid) == (expected.precision, expected.recall, expected.kid)
+    assert found.fid == frechet(features, reference) != expected.fid
 
 
 def test_too_few_images_for_the_neighbours_are_a_sentence(judge: Judge) -> None:
-    images = pictures(3)
+    reference = Reference(Stack(pictures(3)), None, "")
     with pytest.raises(UserError, match=r"generation\.neighbours is 3, .* only 3 images"):
-        fidelity(images, Reference(Stack(images), None, ""), judge, 3, cache="unused")
+        fidelity(seen(Stack(pictures(4)), judge), target(reference, judge), 3)
 
 
 @pytest.mark.parametrize(("samples", "splits"), [(15, 1), (500, 1), (1000, 2), (4999, 9), (5000, 10), (50_000, 10)])
@@ -134,4 +153,4 @@ def test_a_reference_that_does_not_fit_is_a_sentence(judge: Judge) -> None:
         load_reference("gone.npz", train)
     np.savez("other.npz", mu=np.zeros(4), sigma=np.eye(4))
     with pytest.raises(UserError, match=r"other\.npz holds statistics of 4 features, but the judge has 368"):
-        frechet(Stack(pictures(6)), load_reference("other.npz", train), judge)
+        target(load_reference("other.npz", train), judge)

@@ -11,7 +11,7 @@ from rectok import artifacts
 from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
 from rectok.evaluation.config import GenerationConfig, GuidanceConfig, SamplerConfig
-from rectok.evaluation.fidelity import fidelity, frechet
+from rectok.evaluation.fidelity import fidelity, frechet, seen, target
 from rectok.evaluation.images import Stack
 from rectok.evaluation.inception import Inception, obtain_inception
 from rectok.evaluation.judge import Judge, load_judge
@@ -46,14 +46,14 @@ def pictures(count: int, first: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.slow  # distances of 2048 features
-def test_figures_are_those_of_torch_fidelity_itself(judge: Judge, config: NetworkConfig, tmp_path: Path) -> None:
+def test_figures_are_those_of_torch_fidelity_itself(judge: Judge, config: NetworkConfig) -> None:
     images, others = pictures(10), pictures(9, first=100)
     theirs = calculate_metrics(
         input1=Stack(images), input2=Stack(others), fid=True, isc=True, prc=True, cuda=False, verbose=False,
         batch_size=8, cache=False, isc_splits=1, feature_extractor=config.name, save_cpu_ram=True,
         feature_extractor_weights_path=config.weights,
     )  # fmt: skip
-    ours = fidelity(images, Reference(Stack(others), None, ""), judge, 3, cache=str(tmp_path / "cache"))
+    ours = fidelity(seen(Stack(images), judge), target(Reference(Stack(others), None, ""), judge), 3)
     assert ours.fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
     assert ours.fid > 0.1
     assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
@@ -72,8 +72,8 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(ju
     assert reference.size == 6
     labels = torch.arange(8) % 2
     judge.require_classes(1000)
-    found = generation_figures(Samples(labels, images, images), generation_config(), reference, judge)
-    by_images = frechet(Stack(images), Reference(Stack(others), None, ""), judge)
+    found = generation_figures(Samples(labels, images, images), generation_config(), target(reference, judge), judge)
+    by_images = frechet(seen(Stack(images), judge), target(Reference(Stack(others), None, ""), judge))
     assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
     assert found["gfid_guided"] == found["gfid"]
     assert (found["sample_accuracy"], found["sample_accuracy_guided"]) == (None, None)
