@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
+from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
 from rectok.params import parse
 from rectok.train.config import MachineConfig
@@ -28,19 +30,29 @@ def test_one_process_is_its_own_world() -> None:
     assert not World(1, 2, CPU).first
 
 
-def together(rank: int, store: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+def together(rank: int, folder: Path) -> None:
+    """One of two processes: keeps what it found in a file."""
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
     world = World(rank, 2, CPU)
-    assert world.any(rank == 1) and not world.any(False)
-    assert world.largest([-1.0, 2.0**40 + 1][rank]) == 2.0**40 + 1
-    assert world.mean(torch.tensor([float(rank)])).item() == 0.5
+    found = {
+        "one of them": world.any(rank == 1),
+        "none of them": world.any(False),
+        "largest": world.largest([-1.0, 2.0**40 + 1][rank]),
+        "mean": world.mean(torch.tensor([float(rank)])).item(),
+    }
+    if world.first:
+        time.sleep(0.5)  # so that the other would be past a barrier that holds nobody
+        (folder / "late").touch()
     world.barrier()
+    write_json(folder / f"{rank}.json", {**found, "waited": (folder / "late").exists()})
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_agree(tmp_path: Path) -> None:
-    multiprocessing.spawn(together, args=(str(tmp_path / "store"),), nprocs=2)
+    multiprocessing.spawn(together, args=(tmp_path,), nprocs=2)
+    expected = {"one of them": True, "none of them": False, "largest": 2.0**40 + 1, "mean": 0.5, "waited": True}
+    assert [read_json(tmp_path / f"{rank}.json") for rank in range(2)] == [expected, expected]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
