@@ -69,7 +69,7 @@ def _decode(setting: Setting, batch: int) -> Prepared:
 
 def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
     device, latent = setting.world.device, setting.costs.latent
-    network = teacher_like(setting.params).to(device)
+    network = teacher_like(setting.params).on(device)
     images = image_batch(latent, batch, False, device).image
 
     def forward() -> Tensor:
@@ -82,7 +82,7 @@ def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
 
 def _perceptual(setting: Setting, batch: int) -> Prepared:
     section, device = setting.params.tokenizer, setting.world.device
-    teacher = teacher_like(setting.params).to(device)
+    teacher = teacher_like(setting.params).on(device)
     loss = perceptual_like(section.losses.perceptual, teacher)
     assert loss is not None
     loss.to(device)

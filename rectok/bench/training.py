@@ -42,7 +42,7 @@ def dit(setting: Setting, batch: int | None) -> Iterator[Variant]:
 def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     params = with_batch(tokenizer_variant(setting.params, variant), "tokenizer", batch)
     section, device = params.tokenizer, setting.world.device
-    teacher = teacher_like(params).to(device)
+    teacher = teacher_like(params).on(device)
     perceptual = perceptual_like(section.losses.perceptual, teacher)
     adversary = adversary_of(section.losses.adversary)
     model = Tokenizer(params.tokenizer_config(teacher.width))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from rectok.dit.config import DiTConfig
 from rectok.dit.embeddings import LabelEmbedding, TimeEmbedding, sincos_positions
-from rectok.nn.blocks import AdaptiveBlock, modulate, norm
+from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
 from rectok.nn.rotary import Rotary, dit_angles
 
 
@@ -18,7 +18,7 @@ class FinalLayer(nn.Module):
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.norm = norm(width)
+        self.norm = Norm(width)
         self.modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, channels)
 

@@ -31,7 +31,7 @@ def run(params: Params, shard: str) -> None:
 
 def _computed(params: Params, reader: ShardReader) -> Iterator[NDArray[np.float32]]:
     """Features float32 [b, o, N, D], batch by batch."""
-    network = load_network(artifacts.stage_dir("teacher")).to(device_of(params.machine))
+    network = load_network(artifacts.stage_dir("teacher")).on(device_of(params.machine))
     grid, flip, batch = params.image.size // params.tokenizer.sizes.patch, params.image.flip, params.features.batch
     starts = range(0, len(reader), batch)
     for start in track(starts, description=f"features {reader.shard}", console=Console(stderr=True)):

@@ -56,7 +56,7 @@ def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, An
     seed = stream(section.seed, stage)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = VisionNetwork(section.network, len(classes)).to(device)
+        network = VisionNetwork(section.network, len(classes)).on(device)
     data = LabelledImages.of(ImageDataset(params.index.shards, "train"))
     train_classifier(network, data.to(device), section.training, params.image.flip, seed, stage)
     stand_in = f"stand-in: {section.network.name} trained here on {len(data.labels):,} train images".replace(",", " ")

@@ -13,6 +13,7 @@ from rectok.evaluation.judge import load_judge
 from rectok.evaluation.records import Record
 from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
+from rectok.nn.blocks import compile_blocks
 from rectok.params import Params
 from rectok.train.progress import reporting
 from rectok.train.world import device_of
@@ -22,6 +23,8 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
     """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says."""
     config = params.generation
     generator = load_generator(torch.device(device_of(params.machine)))
+    if params.machine.compile:
+        compile_blocks(generator.dit)
     judge = load_judge(stage_dir("judge"), generator.device.type, config.batch)
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Sample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)

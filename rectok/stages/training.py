@@ -113,7 +113,7 @@ def initial_weights(file: WeightsFile) -> dict[str, Tensor] | None:
 
 def frozen_teacher(world: World) -> VisionNetwork:
     """The distilled network, on this process's device."""
-    return load_network(artifacts.stage_dir("teacher")).to(world.device)
+    return load_network(artifacts.stage_dir("teacher")).on(world.device)
 
 
 def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, world: World) -> PerceptualLoss | None:

@@ -80,15 +80,20 @@ class VisionNetwork(nn.Module):
         """This network in eval mode, its weights without gradients; gradients still reach the images."""
         return self.eval().requires_grad_(False)
 
+    def on(self, device: torch.device | str) -> Self:
+        """This network on `device`; on a GPU with the weights of convolutions channels-last, as its kernels want them."""
+        layout = torch.channels_last if torch.device(device).type == "cuda" else torch.preserve_format
+        return self.to(device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
     def compile_blocks(self) -> None:
         """torch.compile every block of a transformer in place; other networks stay as they are."""
         for block in getattr(self.trunk, "blocks", ()):
             block.compile()
 
     def _prepared(self, images: Tensor) -> Tensor:
-        side = (self.config.image_size, self.config.image_size)
-        if images.shape[-2:] != side:
-            images = F.interpolate(images, side, mode="bicubic", antialias=True)
+        side = self.config.image_size
+        if images.shape[-2:] != (side, side):
+            images = resized(images, side)
         return (images - self.mean) / self.std
 
     def _map(self, features: Tensor) -> Tensor:
@@ -99,6 +104,22 @@ class VisionNetwork(nn.Module):
             return features.transpose(1, 2).reshape(len(features), -1, side, side)
         channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC" or features.shape[1] != self.width
         return features.movedim(-1, 1) if channels_last else features
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Bicubic, antialiased: [B, 3, H, W] → [B, 3, side, side], as F.interpolate does it.
+
+    Written as the two matrix products that it is, because the gradient of F.interpolate with antialiasing is slow.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        height, width = (_resizing(n, side, images.device) for n in images.shape[-2:])
+        return height @ images.float() @ width.T
+
+
+def _resizing(n: int, side: int, device: torch.device) -> Tensor:
+    """The matrix [side, n] that resizes a column of n pixels."""
+    columns = torch.eye(n, device=device)[None, None]
+    return F.interpolate(columns, (side, n), mode="bicubic", antialias=True)[0, 0]
 
 
 def _create(config: NetworkConfig, classes: int | None, pretrained: bool) -> Any:

@@ -6,7 +6,7 @@ Shapes: B images, H side, p patch, G = H/p, N = G² tokens, C latent channels, W
 import torch
 from torch import Tensor, nn
 
-from rectok.nn.blocks import Block, MlpBlock, norm
+from rectok.nn.blocks import Block, MlpBlock, Norm
 from rectok.nn.config import TransformerConfig
 from rectok.nn.init import init_linear
 from rectok.nn.rotary import Rotary, tokenizer_angles
@@ -22,12 +22,12 @@ class Trunk(nn.Module):
     def __init__(self, config: TransformerConfig, grid: int, attention: bool = True) -> None:
         super().__init__()
         self.position = nn.Parameter(torch.empty(1, grid * grid, config.width))
-        self.norm_in = norm(config.width)
+        self.norm_in = Norm(config.width)
         blocks = [
             Block(config.width, config.heads) if attention else MlpBlock(config.width) for _ in range(config.depth)
         ]
         self.blocks = nn.ModuleList(blocks)
-        self.norm_out = norm(config.width)
+        self.norm_out = Norm(config.width)
         self.rotary = Rotary(tokenizer_angles(config.head_width, grid))
         nn.init.normal_(self.position, std=config.width**-0.5)
 

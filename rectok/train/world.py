@@ -104,6 +104,8 @@ def join(machine: MachineConfig) -> World:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if device == "cuda":
         torch.cuda.set_device(local)
+        # cuDNN's attention plans anew for every number of visible tokens, on the host, for longer than the step computes.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     if not dist.is_initialized():
         store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group("nccl" if device == "cuda" else "gloo", store=store, rank=rank, world_size=size)

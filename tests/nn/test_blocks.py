@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from rectok.nn.blocks import AdaptiveBlock, Attention, Block, MlpBlock, SwiGLU, modulate
+from rectok.nn.blocks import NORM_EPS, AdaptiveBlock, Attention, Block, MlpBlock, Norm, SwiGLU, modulate
 from rectok.nn.rotary import Rotary, dit_angles
 
 GRID, WIDTH, HEADS = 2, 16, 2
@@ -75,3 +75,13 @@ def test_modulate_scales_around_one() -> None:
     assert torch.equal(modulate(x, torch.zeros(1), torch.zeros(1)), x)
     assert torch.allclose(modulate(x, torch.ones(1), torch.ones(1)), 2 * x + 1)
     assert F.mse_loss(modulate(x, torch.ones(1), -torch.ones(1)), torch.ones_like(x)) == 0
+
+
+def test_norms_stay_in_the_precision_of_what_they_norm() -> None:
+    norm = Norm(8)
+    torch.nn.init.uniform_(norm.weight)
+    x = torch.randn(4, 8)
+    assert torch.equal(norm(x), F.rms_norm(x, (8,), norm.weight, NORM_EPS))
+    low = norm(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), norm(x), rtol=0.03, atol=0.03)

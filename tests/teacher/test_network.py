@@ -4,6 +4,7 @@ from torch.nn import functional as F
 
 from rectok.errors import UserError
 from rectok.teacher.config import NetworkConfig
+from rectok.teacher.network import resized
 from tests.teacher.networks import DINOV2, DINOV3, FAMILIES, REGNET, RESNET, SIGLIP, SWIN, VIT, config, network
 
 every_family = pytest.mark.parametrize("of", FAMILIES, ids=lambda c: c.name)
@@ -112,3 +113,14 @@ def test_a_network_without_classifier_has_no_logits() -> None:
 def test_mistakes_are_named(of: NetworkConfig, message: str) -> None:
     with pytest.raises(UserError, match=message):
         network(of)
+
+
+@pytest.mark.parametrize("side,wanted", [(8, 20), (20, 8)])
+def test_images_are_resized_as_torch_does_it_with_its_gradient(side: int, wanted: int) -> None:
+    images = torch.rand(2, 3, side, side, dtype=torch.float32, requires_grad=True)
+    theirs = F.interpolate(images, (wanted, wanted), mode="bicubic", antialias=True)
+    ours = resized(images, wanted)
+    torch.testing.assert_close(ours, theirs)
+    weight = torch.rand_like(theirs)
+    expected, found = (torch.autograd.grad((x * weight).sum(), images)[0] for x in (theirs, ours))
+    torch.testing.assert_close(found, expected)
