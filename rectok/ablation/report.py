@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rectok import artifacts
-from rectok.ablation.spec import Spec
-from rectok.ablation.table import Entry, Table, heading, markdown, records, tabulate
+from rectok.ablation.spec import Row, Spec
+from rectok.ablation.table import Table, heading, markdown, records, tabulate
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.evaluation.charts import Panel, Series, panels_png
@@ -18,13 +18,14 @@ PICTURES = {
 
 
 def write_report(name: str, spec: Spec, workspaces: Sequence[Workspace], folder: Path) -> Table:
-    """Write the report of all runs that are done into `folder`; nothing but the table where there is none."""
+    """Write the report of all runs that are done into `folder`; nothing but the table where there are no figures."""
     table = tabulate(spec, workspaces)
     text = f"# {spec.title}\n\n{spec.claim}\n\n{markdown(spec, table)}\n{_how(name, spec, workspaces)}\n"
     write_text(folder / "table.md", text)
     write_json(folder / "table.json", {"ablation": name, "rows": records(spec, table)})
-    if table:
-        write_bytes(folder / "plot.png", panels_png([_panel(spec, table, column) for column in spec.columns]))
+    panels = [_panel(spec, table, column) for column in spec.columns if _having(spec, table, column)]
+    if panels:
+        write_bytes(folder / "plot.png", panels_png(panels))
     for workspace in workspaces:
         if workspace.done():
             _keep(workspace, folder)
@@ -47,10 +48,13 @@ def _how(name: str, spec: Spec, workspaces: Sequence[Workspace]) -> str:
     return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} {kept}"
 
 
+def _having(spec: Spec, table: Table, column: str) -> list[Row]:
+    return [row for row in spec.rows if row.name in table and table[row.name][column].known]
+
+
 def _panel(spec: Spec, table: Table, column: str) -> Panel:
-    rows = [row for row in spec.rows if row.name in table]
+    rows = _having(spec, table, column)
     numeric = all(row.x is not None for row in rows)
-    entries: list[Entry] = [table[row.name][column] for row in rows]
     x = [row.x if numeric and row.x is not None else float(place) for place, row in enumerate(rows)]
     names = [] if numeric else [row.title for row in rows]
-    return Panel(heading(column), Series(x, [entry.values for entry in entries]), names, spec.axis)
+    return Panel(heading(column), Series(x, [table[row.name][column].known for row in rows]), names, spec.axis)

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import time
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rectok.ablation.workspace import Workspace
-from rectok.artifacts import write_json
+from rectok.artifacts import stage_dir, write_json
 from rectok.errors import UserError
 from rectok.evaluation.display import duration
+from rectok.evaluation.summary import EVALUATIONS
 
 Say = Callable[[str], None]
 REPRO = ("-m", "dvc", "repro", "--quiet")
@@ -59,6 +61,9 @@ def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Se
 def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say) -> Failure | None:
     began = time.monotonic()
     say(f"{workspace.cell.name} started, log in {workspace.log}")
+    for stage in EVALUATIONS:
+        # DVC brings back what the targets ask for; the rest may be of other parameters, and is not to be gathered.
+        shutil.rmtree(workspace.folder / stage_dir(stage), ignore_errors=True)
     with workspace.log.open("ab") as log:
         command = [sys.executable, *REPRO, *targets]
         env = _environment(device)
@@ -73,7 +78,7 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say) ->
 
 
 def _figures(workspace: Workspace) -> object:
-    command = [sys.executable, "-m", "rectok.cli.main", "summary"]
+    command = [sys.executable, "-m", "rectok.cli.main", "summary", "--partial"]
     done = subprocess.run(command, cwd=workspace.folder, env=_environment(""), capture_output=True, check=True)
     return json.loads(done.stdout)
 

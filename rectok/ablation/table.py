@@ -8,27 +8,32 @@ from typing import Any
 from rectok.ablation.spec import Row, Spec
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import read_json
-from rectok.evaluation.display import FIGURES
+from rectok.evaluation.display import FIGURES, NONE
 
 PROBE = "probe@"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A figure over `seeds`: its values, their mean and their sample standard deviation (None for a single seed)."""
+    """A figure over `seeds`; its value is None where the run has none."""
 
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
     seeds: tuple[int, ...]
 
     @property
-    def mean(self) -> float:
-        """Over seeds."""
-        return mean(self.values)
+    def known(self) -> list[float]:
+        """The values that there are."""
+        return [value for value in self.values if value is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """Of the values that there are, or None."""
+        return mean(self.known) if self.known else None
 
     @property
     def spread(self) -> float | None:
-        """n − 1 in the denominator."""
-        return stdev(self.values) if len(self.values) > 1 else None
+        """Their sample standard deviation (n − 1 in the denominator), None for fewer than two."""
+        return stdev(self.known) if len(self.known) > 1 else None
 
 
 Table = dict[str, dict[str, Entry]]
@@ -49,13 +54,12 @@ def tabulate(spec: Spec, workspaces: Sequence[Workspace]) -> Table:
     return table
 
 
-def figure(figures: Mapping[str, Any], column: str) -> float:
-    """The figure that `column` names; NaN where the run has none of it."""
+def figure(figures: Mapping[str, Any], column: str) -> float | None:
+    """The figure that `column` names; None where the run has none of it."""
     if column.startswith(PROBE):
         time = float(column.removeprefix(PROBE))
-        return next((float(point["accuracy"]) for point in figures["probe"] if point["t"] == time), float("nan"))
-    value = figures.get(column)
-    return float("nan") if value is None else float(value)
+        return next((point["accuracy"] for point in figures.get("probe", ()) if point["t"] == time), None)
+    return figures.get(column)
 
 
 def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
@@ -97,7 +101,9 @@ def heading(column: str) -> str:
 
 
 def written(column: str, entry: Entry) -> str:
-    """Mean ± spread, in the figure's own format."""
+    """Mean ± spread, in the figure's own format; a dash where there is none."""
+    if entry.mean is None:
+        return NONE
     shape = "{:.1%}" if column.startswith(PROBE) else FIGURES[column].written if column in FIGURES else "{:.4g}"
     text = shape.format(entry.mean)
     return text if entry.spread is None else f"{text} ± {shape.format(entry.spread)}"

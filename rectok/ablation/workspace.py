@@ -12,6 +12,7 @@ from pathlib import Path
 from rectok.ablation.spec import Cell, Spec
 from rectok.artifacts import DATA, read_json
 from rectok.errors import UserError
+from rectok.evaluation.summary import EVALUATIONS
 from rectok.files import write_text
 from rectok.params import parse
 from rectok.params.editing import edited
@@ -30,10 +31,11 @@ CONFIG = """[core]
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of one run, below the project's data/ablations/<ablation>/."""
+    """The folder of one run, below the project's data/ablations/<ablation>/, where `targets` are made."""
 
     cell: Cell
     folder: Path
+    targets: tuple[str, ...]
 
     @property
     def log(self) -> Path:
@@ -51,13 +53,17 @@ class Workspace:
         return self.folder / PARAMS_FILE
 
     def done(self) -> bool:
-        """Whether the figures there belong to the parameters there."""
-        return self.result.exists() and read_json(self.result)["params"] == self.params.read_text(encoding="utf-8")
+        """Whether the figures there belong to the parameters there, and none that a target would bring is missing."""
+        if not self.result.exists():
+            return False
+        found, asked = read_json(self.result), {target.removeprefix("gate@") for target in self.targets}
+        present = found["params"] == self.params.read_text(encoding="utf-8")
+        return present and asked.intersection(EVALUATIONS) <= found["figures"]["protocol"].keys()
 
 
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
     """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
-    found = Workspace(cell, DATA / "ablations" / name / cell.name)
+    found = Workspace(cell, DATA / "ablations" / name / cell.name, spec.targets)
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), cell.changes(spec))
     parse(text, f"row {cell.name} of ablation {name}")
     write_text(found.params, text)

@@ -12,13 +12,16 @@ from rich.table import Table
 from rectok.artifacts import stage_dir
 from rectok.cli.running import stage_run
 from rectok.errors import UserError
-from rectok.evaluation.display import FIGURES, duration, written
-from rectok.evaluation.summary import Summary, read_summary
+from rectok.evaluation.display import duration, for_people, probe_for_people
+from rectok.evaluation.summary import EVALUATIONS, Summary, made, read_summary
 
 
-def summary(text: Annotated[bool, typer.Option("--text", help="A table for people in place of JSON")] = False) -> None:
+def summary(
+    text: Annotated[bool, typer.Option("--text", help="A table for people in place of JSON")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out evaluations that were not made")] = False,
+) -> None:
     """Print the headline figures, each with the network that computed it, as one JSON object."""
-    found = read_summary()
+    found = read_summary(made() if partial else EVALUATIONS)
     if text:
         _show(found)
     else:
@@ -50,10 +53,8 @@ def _show(found: Summary) -> None:
     console = Console()
     table = Table("figure", "value", "better", "computed by", title="Headline figures", title_justify="left")
     table.columns[1].justify = "right"
-    for name, shown in FIGURES.items():
-        table.add_row(shown.title, written(name, found.figures[name]), shown.better.split()[0], found.networks[name])
-    for point in found.figures["probe"]:
-        table.add_row(f"Probe at t = {point['t']:g}", f"{point['accuracy']:.1%}", "higher", found.networks["probe"])
+    for figure in [*for_people(found.figures, found.networks), *probe_for_people(found.figures, found.networks)]:
+        table.add_row(figure.title, figure.value, figure.better, figure.network)
     console.print(table)
     console.print(f"All stages and gates together: {duration(sum(found.seconds.values()))}")
     report = Path(stage_dir("report") / "index.html")

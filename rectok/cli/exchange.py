@@ -89,8 +89,8 @@ def export(
     folder = source or artifacts.stage_dir(PIPELINE[kind.value])
     network = read_network(folder, kind.value)
     if layout is Format.hub:
+        from rectok.cli.card import render
         from rectok.cli.facts import facts_of
-        from rectok.interop.card import render
 
         write_hub(network, out, render(facts_of(kind.value, folder, network, of_pipeline=source is None)))
     elif out.suffix != ".pth":

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rectok.artifacts import metrics_file, read_json, summary_file
+from rectok.artifacts import read_json, summary_file
+from rectok.cli.card import Facts, Helper
 from rectok.dit.config import DiTConfig
-from rectok.evaluation.display import FIGURES, written
-from rectok.evaluation.records import Record, read_record
-from rectok.interop.card import Facts, Figure, Helper
+from rectok.evaluation.display import for_people, probe_for_people
+from rectok.evaluation.summary import made, read_summary
 from rectok.interop.exporting import Network
 from rectok.interop.published import ModelConfig
 from rectok.interop.reading import Kind
@@ -24,17 +24,17 @@ def facts_of(kind: Kind, folder: Path, network: Network, of_pipeline: bool) -> F
     """The facts of the network in `folder`. Figures and helpers are those of the pipeline only where it made the network."""
     training = _record(folder / "summary.json")
     source = _record(folder / "source.json")
-    stages = [stage for stage in EVALUATIONS[kind] if of_pipeline and metrics_file(stage).exists()]
-    records = {stage: read_record(stage) for stage in stages}
+    evaluated = made(EVALUATIONS[kind]) if of_pipeline else []
+    found = read_summary(evaluated)
     return Facts(
         kind=kind,
         sizes=_sizes(network.config),
         parameters=sum(tensor.numel() for tensor in network.weights.values()),
         training=training,
         source=source,
-        helpers=list(_helpers(training, source, bool(records), of_pipeline)),
-        figures=[figure for record in records.values() for figure in _figures(record)],
-        protocol={stage: dict(record.protocol) for stage, record in records.items()},
+        helpers=list(_helpers(training, source, bool(evaluated), of_pipeline)),
+        figures=[*for_people(found.figures, found.networks), *probe_for_people(found.figures, found.networks)],
+        protocol=found.protocol,
     )
 
 
@@ -59,13 +59,3 @@ def _helpers(training: dict[str, Any], source: dict[str, Any], evaluated: bool, 
             yield Helper(f"{role} of this project", found["stand_in"] or found["network"], found["licence"])
     if training.get("perceptual"):
         yield Helper("perceptual loss", training["perceptual"], "")
-
-
-def _figures(record: Record) -> Iterator[Figure]:
-    for name, shown in FIGURES.items():
-        if name in record.figures:
-            value = written(name, record.figures[name])
-            yield Figure(shown.title, value, shown.better.split()[0], record.networks[name])
-    for point in record.figures.get("probe", ()):
-        title = f"Linear probe at t = {point['t']:g}"
-        yield Figure(title, f"{point['accuracy']:.1%}", "higher", record.networks["probe"])

@@ -1,18 +1,20 @@
 """How figures are named and written for people. No torch here."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure's `title`, how it is `written` (a format with the value), and what is better."""
+    """A figure's `title`, how it is `written` (a format with the value), and which value is `better`."""
 
     title: str
     written: str
     better: str
 
 
-HIGHER, LOWER = "higher is better", "lower is better"
+HIGHER, LOWER = "higher", "lower"
 FIGURES = {
     "psnr": Shown("PSNR", "{:.2f} dB", HIGHER),
     "ssim": Shown("SSIM", "{:.4f}", HIGHER),
@@ -32,11 +34,41 @@ FIGURES = {
     "reconstruction_accuracy": Shown("Reconstructions recognised", "{:.1%}", HIGHER),
     "semantic_accuracy": Shown("Probe of the semantic decoder", "{:.1%}", HIGHER),
 }
+NONE = "—"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as people read it: title, value, which value is better, and the network that computed it."""
+
+    title: str
+    value: str
+    better: str
+    network: str
+
+
+def for_people(
+    figures: Mapping[str, Any], networks: Mapping[str, str], names: Iterable[str] = tuple(FIGURES)
+) -> list[Figure]:
+    """Those of `names` that are among the `figures` of evaluations, whose `networks` have the same keys."""
+    return [
+        Figure(FIGURES[name].title, written(name, figures[name]), FIGURES[name].better, networks[name])
+        for name in names
+        if name in figures
+    ]
+
+
+def probe_for_people(figures: Mapping[str, Any], networks: Mapping[str, str]) -> list[Figure]:
+    """The probe at every time, where it is among the `figures`."""
+    return [
+        Figure(f"Linear probe at t = {point['t']:g}", f"{point['accuracy']:.1%}", HIGHER, networks["probe"])
+        for point in figures.get("probe", ())
+    ]
 
 
 def written(name: str, value: float | None) -> str:
     """The value of figure `name`, for people; a dash where there is none."""
-    return "—" if value is None else FIGURES[name].written.format(value)
+    return NONE if value is None else FIGURES[name].written.format(value)
 
 
 def duration(seconds: float) -> str:

@@ -12,25 +12,15 @@ from markupsafe import Markup
 
 from rectok.artifacts import STAGES, GateReport, classes_file, log_file, read_json, stage_dir, summary_file
 from rectok.evaluation.charts import Line, line_svg
-from rectok.evaluation.display import FIGURES, duration, written
+from rectok.evaluation.display import NONE, duration, for_people
 from rectok.evaluation.provenance import data_versions, gate_reports, git_commit
-from rectok.evaluation.summary import Summary, read_summary, stage_seconds
+from rectok.evaluation.summary import read_summary, stage_seconds
 
 TRAINED = {"tokenizer": "Tokenizer", "decoder": "Decoder finetuning", "dit": "Generator", "guide": "Guide"}
 NOT_LOSSES = ("step", "images", "lr")
 HEADLINES = ("psnr", "rfid", "gfid", "gfid_guided", "sample_accuracy", "sample_accuracy_guided")
 WIDE_RANGE = 20.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure in words: title, value, what is better, and the network that computed it."""
-
-    title: str
-    value: str
-    better: str
-    network: str
 
 
 @dataclass(frozen=True)
@@ -82,8 +72,8 @@ def render(preset: str, params_text: str) -> str:
         preset=preset,
         params=params_text,
         commit=git_commit(),
-        headlines=[_figure(name, summary) for name in HEADLINES],
-        figures=[_figure(name, summary) for name in FIGURES],
+        headlines=for_people(summary.figures, summary.networks, HEADLINES),
+        figures=for_people(summary.figures, summary.networks),
         probe=summary.figures["probe"],
         probe_network=summary.networks["probe"],
         probe_chart=_probe_chart(summary.figures["probe"]),
@@ -101,11 +91,6 @@ def render(preset: str, params_text: str) -> str:
         times=stage_times(stage_seconds()),
         total=duration(sum(stage_seconds().values())),
     )
-
-
-def _figure(name: str, summary: Summary) -> Figure:
-    shown = FIGURES[name]
-    return Figure(shown.title, written(name, summary.figures[name]), shown.better, summary.networks[name])
 
 
 def _pictures() -> dict[str, Path]:
@@ -173,7 +158,7 @@ def gate_name(report: GateReport) -> str:
 
 def figure_text(value: Any) -> str:
     """A gate's figure, short."""
-    return "—" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return NONE if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def stage_times(seconds: dict[str, float]) -> list[StageTime]:
@@ -188,4 +173,4 @@ def stage_times(seconds: dict[str, float]) -> list[StageTime]:
 
 def _gate_time(stage: str, seconds: dict[str, float]) -> str:
     gate = seconds.get(f"gate-{stage}")
-    return "—" if gate is None else duration(gate)
+    return NONE if gate is None else duration(gate)

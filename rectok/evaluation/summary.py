@@ -1,5 +1,6 @@
 """The headline figures of the whole pipeline, gathered from the evaluation stages. No torch here."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,9 +26,14 @@ class Summary:
         return {**rest.pop("figures"), **rest}
 
 
-def read_summary() -> Summary:
-    """Gather what the evaluation stages left. Raises UserError naming the first that is missing."""
-    records = {stage: _record(stage) for stage in EVALUATIONS}
+def made(stages: Iterable[str] = EVALUATIONS) -> list[str]:
+    """Those of the evaluation `stages` that have left something."""
+    return [stage for stage in stages if metrics_file(stage).exists()]
+
+
+def read_summary(stages: Iterable[str] = EVALUATIONS) -> Summary:
+    """Gather what the evaluation `stages` left. Raises UserError naming the first that is missing."""
+    records = {stage: _record(stage) for stage in stages}
     figures: dict[str, Any] = {}
     networks: dict[str, str] = {}
     for record in records.values():

@@ -42,6 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def finish(workspace: Workspace, psnr: float) -> None:
     figures: dict[str, Any] = {"psnr": psnr, "gfid": 2 * psnr, "probe": [{"t": 0.5, "accuracy": 0.25}]}
+    figures["protocol"] = {"generation": {}}
     artifacts.write_json(workspace.result, {"params": workspace.params.read_text(), "figures": figures})
 
 
@@ -74,8 +75,38 @@ def test_the_report_holds_table_records_plot_and_parameters(project: Path) -> No
     assert record[0]["figures"]["gfid"]["values"] == [40.0]
 
 
-def test_a_probe_elsewhere_is_no_number() -> None:
-    assert math.isnan(figure({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.9"))
+def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) -> None:
+    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+    for workspace, figures in zip(workspaces[:3], ({"psnr": 20.0}, {"psnr": 30.0, "gfid": None}, {}), strict=True):
+        found = {"params": workspace.params.read_text(), "figures": {**figures, "protocol": {"generation": {}}}}
+        artifacts.write_json(workspace.result, found)
+    table = write_report("decoders", SPEC, workspaces, project / "out")
+    assert "| short | 20.00 dB | — | — |\n| long | 30.00 dB | — | — |" in markdown(SPEC, table)
+    record = artifacts.read_json(project / "out" / "table.json")["rows"][0]["figures"]
+    assert record["psnr"] == {"values": [20.0, None], "seeds": [0, 1], "mean": 20.0, "spread": None}
+    assert record["gfid"] == {"values": [None, None], "seeds": [0, 1], "mean": None, "spread": None}
+    assert (project / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_any_figure_there_is_no_plot(project: Path) -> None:
+    workspace = prepare("decoders", SPEC, cells(SPEC)[0])
+    artifacts.write_json(
+        workspace.result, {"params": workspace.params.read_text(), "figures": {"protocol": {"generation": {}}}}
+    )
+    write_report("decoders", SPEC, [workspace], project / "out")
+    assert not (project / "out" / "plot.png").exists()
+
+
+def test_a_target_that_is_asked_for_later_makes_a_run_undone(project: Path) -> None:
+    workspace = prepare("decoders", SPEC, cells(SPEC)[0])
+    finish(workspace, 20.0)
+    more = SPEC.model_copy(update={"targets": ("gate@generation", "gate@probe")})
+    assert workspace.done() and not prepare("decoders", more, cells(more)[0]).done()
+
+
+def test_a_probe_elsewhere_is_none() -> None:
+    assert figure({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.5") == 0.25
+    assert figure({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.9") is None
 
 
 def test_changed_parameters_make_a_run_undone(project: Path) -> None:

@@ -43,7 +43,7 @@ def test_summary_as_text_names_figures_and_the_report() -> None:
     write_text(artifacts.stage_dir("report") / "index.html", "x")
     result = CliRunner().invoke(app, ["summary", "--text"])
     assert result.exit_code == 0
-    for text in ("PSNR", "27.50 dB", "Probe at t = 0.5", "75.0%", "regnetx_002 (a stand-in)", "index.html"):
+    for text in ("PSNR", "27.50 dB", "Linear probe at t = 0.5", "75.0%", "regnetx_002 (a stand-in)", "index.html"):
         assert text in result.stdout
 
 
@@ -52,6 +52,17 @@ def test_summary_without_an_evaluation_says_what_to_do() -> None:
     result = CliRunner().invoke(app, ["summary"])
     assert isinstance(result.exception, UserError)
     assert "dvc repro" in str(result.exception)
+
+
+def test_summary_of_a_part_leaves_out_what_was_not_made() -> None:
+    artifacts.metrics_file("generation").unlink()
+    artifacts.metrics_file("probe").unlink()
+    found = json.loads(CliRunner().invoke(app, ["summary", "--partial"]).stdout)
+    assert found["psnr"] == 27.5
+    assert found["protocol"].keys() == {"reconstruction"}
+    assert not found.keys() & {"gfid", "probe"}
+    text = CliRunner().invoke(app, ["summary", "--partial", "--text"]).stdout
+    assert "27.50 dB" in text and "gFID" not in text and "probe" not in text
 
 
 def test_nightly_catches_up_on_a_date() -> None:

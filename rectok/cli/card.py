@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from rectok.evaluation.display import Figure
 from rectok.interop.reading import Kind
 
 TITLES = {
@@ -23,16 +24,6 @@ LOADERS = {
     "dit": "rectok.dit.loading import load_dit",
     "guide": "rectok.dit.loading import load_dit",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure as people read it, what is better, and the network that computed it."""
-
-    title: str
-    value: str
-    better: str
-    network: str
 
 
 @dataclass(frozen=True)
