@@ -45,7 +45,7 @@ class GenerationConfig(Config):
 
 
 class ReconstructionConfig(Config):
-    """rFID, PSNR and SSIM on the whole test split."""
+    """rFID, PSNR, SSIM and LPIPS on the whole `split`."""
 
     batch: int = Field(gt=0)
     rounding: Literal["round", "truncate"]

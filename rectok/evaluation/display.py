@@ -18,6 +18,7 @@ HIGHER, LOWER = "higher", "lower"
 FIGURES = {
     "psnr": Shown("PSNR", "{:.2f} dB", HIGHER),
     "ssim": Shown("SSIM", "{:.4f}", HIGHER),
+    "lpips": Shown("LPIPS", "{:.4f}", LOWER),
     "rfid": Shown("rFID", "{:.3f}", LOWER),
     "gfid": Shown("gFID", "{:.3f}", LOWER),
     "gfid_guided": Shown("gFID, guided", "{:.3f}", LOWER),

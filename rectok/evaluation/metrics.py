@@ -1,4 +1,6 @@
-"""What is measured on pixels: rounding to 8 bits, PSNR and SSIM against originals."""
+"""Images against their originals: rounding to 8 bits, PSNR and SSIM of the pixels, and what a network makes of both."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,3 +30,13 @@ def ssim(images: Tensor, originals: Tensor) -> Tensor:
     values = similarity(images.double(), originals.double(), data_range=WHITE, reduction="none")
     assert isinstance(values, Tensor)
     return values
+
+
+@torch.no_grad()
+def lpips(
+    images: Tensor, originals: Tensor, network: Callable[[Tensor, Tensor], Tensor], batch: int, device: str
+) -> Tensor:
+    """The `network`'s distance of each image, float64 [N], for uint8 [N, 3, H, W]; it sees `batch` pairs in [0, 1]."""
+    pairs = zip(images.split(batch), originals.split(batch), strict=True)
+    parts = [network(*(part.to(device).float() / WHITE for part in pair)).cpu().double() for pair in pairs]
+    return torch.cat(parts)

@@ -16,6 +16,7 @@ SCHEMA = pa.DataFrameSchema(
     {
         "psnr": pa.Column(float, pa.Check.in_range(0, 100)),
         "ssim": pa.Column(float, pa.Check.in_range(-1, 1)),
+        "lpips": pa.Column(float, pa.Check.ge(0), nullable=True),  # there may be no weights for it
         "rfid": pa.Column(float, pa.Check.ge(0)),
         "judge_accuracy": pa.Column(float, SHARE, nullable=True),
         "reconstruction_accuracy": pa.Column(float, SHARE, nullable=True),

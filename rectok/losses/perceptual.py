@@ -53,15 +53,10 @@ class PerceptualLoss(nn.Module):
                 self.convnext = ConvNeXtLogits()
                 self.name = "LPIPS-VGG16 + ConvNeXt-S"
             if read:
-                self._read(config)
+                self.lpips.read(config)
+                if self.convnext is not None:
+                    _fill(self.convnext.trunk, config.convnext)
         self.eval().requires_grad_(False)
-
-    def _read(self, config: PerceptualConfig) -> None:
-        assert self.lpips is not None
-        _fill(self.lpips.vgg, config.vgg, unread="classifier.")
-        _fill(self.lpips.heads, config.lpips_heads)
-        if self.convnext is not None:
-            _fill(self.convnext.trunk, config.convnext)
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """images and targets [B, 3, H, W] in [0, 1] → the batch's mean, a scalar; gradients reach `images` only."""
@@ -90,6 +85,11 @@ class LPIPS(nn.Module):
         self.register_buffer("shift", torch.tensor(LPIPS_SHIFT).view(3, 1, 1))
         self.register_buffer("scale", torch.tensor(LPIPS_SCALE).view(3, 1, 1))
 
+    def read(self, config: PerceptualConfig) -> None:
+        """Take the weights that `config` names."""
+        _fill(self.vgg, config.vgg, unread="classifier.")
+        _fill(self.heads, config.lpips_heads)
+
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Two batches [B, 3, H, W] in [0, 1] → distances [B]."""
         total = images.new_zeros(len(images))
@@ -106,6 +106,15 @@ class LPIPS(nn.Module):
             if i in VGG_TAPS:
                 taps.append(x)
         return taps
+
+
+def load_lpips(config: PerceptualConfig) -> LPIPS | None:
+    """LPIPS with the weights that `config` names, frozen; None where it names none and a stand-in serves as the loss."""
+    if not _given(config):
+        return None
+    found = LPIPS()
+    found.read(config)
+    return found.eval().requires_grad_(False)
 
 
 class _Head(nn.Module):

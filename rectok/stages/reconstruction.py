@@ -1,4 +1,4 @@
-"""Held-out images through the tokenizer and back: PSNR, SSIM, rFID, and how well the judge reads the real ones."""
+"""Held-out images through the tokenizer and back: PSNR, SSIM, LPIPS, rFID, and how well the judge reads the real ones."""
 
 import numpy as np
 import torch
@@ -12,10 +12,11 @@ from rectok.evaluation.config import ReconstructionConfig
 from rectok.evaluation.fidelity import frechet, seen, target
 from rectok.evaluation.images import Stack, stacked
 from rectok.evaluation.judge import Judge, load_judge
-from rectok.evaluation.metrics import psnr, ssim, to_uint8
+from rectok.evaluation.metrics import lpips, psnr, ssim, to_uint8
 from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
 from rectok.evaluation.records import PIXELS, Record, write_record
 from rectok.evaluation.reference import Reference
+from rectok.losses.perceptual import load_lpips
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
 from rectok.tokenizer.loading import load_tokenizer
@@ -23,6 +24,8 @@ from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 from rectok.train.world import device_of
 
 SHOWN, COLUMNS = 40, 10
+LPIPS_NETWORK = "LPIPS-VGG16"
+NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
 
 def run(params: Params) -> None:
@@ -30,11 +33,20 @@ def run(params: Params) -> None:
     config = params.reconstruction
     device = device_of(params.machine)
     judge = load_judge(stage_dir("judge"), device, config.batch)
+    perceptual = load_lpips(params.decoder.losses.perceptual)
     dataset = ImageDataset(params.index.shards, config.split)
     originals = stacked(dataset)
     rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
     figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), judge)
-    measured_by = judge.credits(figures) | dict.fromkeys(("psnr", "ssim"), PIXELS)
+    figures["lpips"] = None
+    if perceptual is not None:
+        distances = lpips(rebuilt, originals, perceptual.to(device), config.batch, device)
+        figures["lpips"] = float(distances.mean())
+    measured_by = {
+        **judge.credits(figures),
+        **dict.fromkeys(("psnr", "ssim"), PIXELS),
+        "lpips": NO_LPIPS if perceptual is None else LPIPS_NETWORK,
+    }
     write_record("reconstruction", Record(figures, measured_by, _protocol(config, judge, len(dataset))))
     _write_pictures(originals, rebuilt)
 
@@ -69,7 +81,7 @@ def _protocol(config: ReconstructionConfig, judge: Judge, count: int) -> dict[st
         "images": count,
         "latent": "posterior mean",
         "rounding": f"{config.rounding} to 8 bits",
-        "averaging": "PSNR and SSIM per image, then the mean, in float64, data range 255",
+        "averaging": "PSNR and SSIM (data range 255, float64) and LPIPS per image, then the mean",
         "reference": f"rFID: the same {count} images before the tokenizer",
     }
 

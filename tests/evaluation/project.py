@@ -165,7 +165,8 @@ def build_evaluation() -> None:
     accuracies = {"sample_accuracy": 0.96, "sample_accuracy_guided": 0.99}
     figures: dict[str, dict[str, Any]] = {
         "reconstruction": {
-            "psnr": 27.5, "ssim": 0.9, "rfid": 1.5, "judge_accuracy": 0.97, "reconstruction_accuracy": 0.95
+            "psnr": 27.5, "ssim": 0.9, "lpips": 0.1, "rfid": 1.5, "judge_accuracy": 0.97,
+            "reconstruction_accuracy": 0.95,
         },
         "probe": {"probe": [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": 0.75}], "semantic_accuracy": 0.8},
         "generation": both | accuracies | {"gfid_floor": 0.5},

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from rectok.evaluation.metrics import PERFECT_PSNR, psnr, ssim, to_uint8
+from rectok.evaluation.metrics import PERFECT_PSNR, lpips, psnr, ssim, to_uint8
 
 
 def noisy(seed: int = 0, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,6 +44,18 @@ def test_ssim_is_one_for_equal_images_and_per_image() -> None:
     assert found[0].item() == pytest.approx(1.0)
     assert (found[1:] < 1).all()
     assert torch.allclose(ssim(images[1:2], originals[1:2]), found[1:2])
+
+
+def test_a_networks_distance_is_that_of_images_from_0_to_1_whatever_the_batch() -> None:
+    images, originals = noisy(count=5)
+
+    def redder(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a[:, 0].mean((1, 2)) - b[:, 0].mean((1, 2))
+
+    expected = (images[:, 0].double() - originals[:, 0].double()).mean((1, 2)) / 255
+    for batch in (2, 5):
+        found = lpips(images, originals, redder, batch, "cpu")
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 @given(st.integers(0, 255), st.floats(-0.49, 0.49))

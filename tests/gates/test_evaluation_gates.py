@@ -53,6 +53,7 @@ def test_a_figure_beyond_its_threshold_fails(stage: str, changes: dict[str, Any]
 @pytest.mark.parametrize(
     ("stage", "changes", "message"),
     [
+        ("reconstruction", {"lpips": -0.5}, "lpips in row 0 is -0.5"),
         ("reconstruction", {"ssim": 1.5}, "ssim in row 0 is 1.5, which breaks in_range(-1, 1)"),
         ("generation", {"recall_guided": -0.1, "gfid": -1.0}, "gfid in row 0 is -1.0"),
         ("probe", {"probe": [{"t": 0.5, "accuracy": 0.9}, {"t": 1.0, "accuracy": 1.2}]}, "accuracy in row 1 is 1.2"),
@@ -63,6 +64,11 @@ def test_impossible_figures_break_the_schema(stage: str, changes: dict[str, Any]
     found = failed(stage, params)
     assert found.keys() == {"schema"}
     assert message in found["schema"].message
+
+
+def test_lpips_may_be_absent_for_want_of_weights(params: Params) -> None:
+    change("reconstruction", lpips=None)
+    assert failed("reconstruction", params) == {}
 
 
 def test_a_missing_figure_is_named(params: Params) -> None:

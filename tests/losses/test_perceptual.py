@@ -12,7 +12,7 @@ from torchmetrics.functional.image.lpips import _LPIPS
 
 from rectok.errors import UserError
 from rectok.losses.config import PerceptualConfig, PerceptualFile
-from rectok.losses.perceptual import PerceptualLoss, feature_distance
+from rectok.losses.perceptual import PerceptualLoss, feature_distance, load_lpips
 from rectok.storage.hashing import sha256_file
 
 NONE = PerceptualFile(path="", sha256="")
@@ -68,6 +68,18 @@ def test_lpips_agrees_with_torchmetrics(folder: Path) -> None:
     expected = theirs(images(0), images(1), normalize=True).mean()
     torch.testing.assert_close(loss(images(0), images(1)), expected, rtol=1e-4, atol=1e-7)
     assert loss.name == "LPIPS-VGG16"
+
+
+def test_lpips_of_its_own_is_one_distance_an_image(folder: Path) -> None:
+    found = load_lpips(config(folder))
+    assert found is not None
+    theirs = torch.load(folder / "theirs.pt", weights_only=False)
+    expected = torch.stack(
+        [theirs(a[None], b[None], normalize=True).squeeze() for a, b in zip(images(0), images(1), strict=True)]
+    )
+    torch.testing.assert_close(found(images(0), images(1)), expected, rtol=1e-4, atol=1e-7)
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+    assert load_lpips(config(None)) is None
 
 
 def test_logits_are_added_in_their_share(folder: Path) -> None:

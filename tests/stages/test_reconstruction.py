@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.images import stacked
 from rectok.evaluation.metrics import psnr
 from rectok.evaluation.records import read_record
+from rectok.losses.config import PerceptualFile
+from rectok.losses.perceptual import LPIPS, VGG_WIDTHS, load_lpips
+from rectok.params import Params
 from rectok.stages import reconstruction
+from rectok.storage.hashing import sha256_file
 from rectok.tokenizer.loading import load_tokenizer
 from tests.evaluation import project
 
@@ -29,6 +34,8 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     assert record.protocol["images"] == 8
     assert record.networks["psnr"] == "no network: pixels"
     assert record.networks["rfid"] == "regnetx_002 (a stand-in)"
+    assert record.figures["lpips"] is None
+    assert record.networks["lpips"] == "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
     # Eight originals in a row above their eight reconstructions.
     with Image.open(artifacts.stage_dir("reconstruction") / "grid.png") as image:
@@ -36,6 +43,38 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     assert pixels.shape == (2 * 32 + 2, 8 * 32 + 7 * 2, 4)
     assert np.array_equal(pixels[:32, :32, :3], originals[0].permute(1, 2, 0).numpy())
     assert np.array_equal(pixels[34:, -32:, :3], rebuilt[7].permute(1, 2, 0).numpy())
+
+
+def with_lpips(params: Params) -> Params:
+    """LPIPS of random weights for the finetuning of the decoder, from files in the working folder."""
+    save_file(LPIPS().vgg.state_dict(), "vgg.safetensors")
+    heads = {f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(VGG_WIDTHS)}
+    save_file(heads, "heads.safetensors")
+    named = {
+        name: PerceptualFile(path=path, sha256=sha256_file(Path(path)))
+        for name, path in (("vgg", "vgg.safetensors"), ("lpips_heads", "heads.safetensors"))
+    }
+    losses = params.decoder.losses
+    perceptual = losses.perceptual.model_copy(update={"logits": 0.0, **named})
+    decoder = params.decoder.model_copy(update={"losses": losses.model_copy(update={"perceptual": perceptual})})
+    return params.model_copy(update={"decoder": decoder})
+
+
+def test_lpips_is_measured_where_its_weights_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = with_lpips(project.build())
+    reconstruction.run(params)
+    record = read_record("reconstruction")
+    assert record.networks["lpips"] == "LPIPS-VGG16"
+
+    originals = stacked(ImageDataset(["00000"], "test"))
+    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
+    rebuilt = reconstruction.reconstructed(tokenizer, originals, params.reconstruction, "cpu")
+    network = load_lpips(params.decoder.losses.perceptual)
+    assert network is not None
+    expected = float(network(rebuilt / 255, originals / 255).mean())
+    assert record.figures["lpips"] == pytest.approx(expected, rel=1e-4)
+    assert expected > 0
 
 
 def test_a_second_run_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
