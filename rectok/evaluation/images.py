@@ -1,15 +1,20 @@
 """Sets of images, as torch-fidelity wants them: data sets of uint8 [3, H, W]."""
 
+import math
+from collections.abc import Iterable
+from tempfile import NamedTemporaryFile
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from rectok.artifacts import DATA
 from rectok.data.dataset import ImageDataset
 
 
 class Stack(Dataset[Tensor]):
-    """Images in memory, uint8 [N, 3, H, W]."""
+    """Images that are there already, uint8 [N, 3, H, W]."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -35,6 +40,27 @@ class Sample(Dataset[Tensor]):
         return self.dataset.image(int(self.positions[position]))
 
 
+def collected(count: int, parts: Iterable[Tensor]) -> Tensor:
+    """The `count` images of `parts`, uint8 [B, 3, H, W], one after the other: [count, 3, H, W], in a file and not in memory.
+
+    50 000 images of 256 pixels are 10 GB. The file has no name and goes when the images do.
+    """
+    images, done = torch.empty(0), 0
+    for part in parts:
+        if not done:
+            images = _in_file((count, *part.shape[1:]))
+        images[done : done + len(part)] = part
+        done += len(part)
+    assert done == count
+    return images
+
+
+def _in_file(shape: tuple[int, ...]) -> Tensor:
+    DATA.mkdir(exist_ok=True)
+    with NamedTemporaryFile(dir=DATA) as file:
+        return torch.from_file(file.name, shared=True, size=math.prod(shape), dtype=torch.uint8).view(shape)
+
+
 def stacked(dataset: ImageDataset) -> Tensor:
-    """All images of a split, uint8 [N, 3, H, W]."""
-    return torch.stack([dataset.image(position) for position in range(len(dataset))])
+    """All images of a split, uint8 [N, 3, H, W], in a file and not in memory."""
+    return collected(len(dataset), (dataset.image(position)[None] for position in range(len(dataset))))

@@ -1,7 +1,7 @@
 """Samples of every class, unguided and guided from the same seeds, and the figures that judge them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from rectok.evaluation.config import GenerationConfig, GuidanceConfig
 from rectok.evaluation.fidelity import KID_SUBSET, KID_SUBSETS, PAIRED, Target, fidelity, inception_splits, seen
 from rectok.evaluation.generator import Generator
-from rectok.evaluation.images import Stack
+from rectok.evaluation.images import Stack, collected
 from rectok.evaluation.judge import Judge
 from rectok.evaluation.metrics import to_uint8
 from rectok.evaluation.reference import Reference
@@ -46,9 +46,10 @@ def draw(
 
     `progress` is told the number of images drawn so far, of 2·N.
     """
-    unguided = _drawn(generator, config, None, labels, seeds, progress)
-    guided = _drawn(generator, config, config.guidance, labels, seeds, lambda done: progress(len(labels) + done))
-    return Samples(labels, unguided, guided)
+    count = len(labels)
+    unguided = collected(count, _drawn(generator, config, None, labels, seeds, progress))
+    guided = _drawn(generator, config, config.guidance, labels, seeds, lambda done: progress(count + done))
+    return Samples(labels, unguided, collected(count, guided))
 
 
 def _drawn(
@@ -58,14 +59,13 @@ def _drawn(
     labels: Tensor,
     seeds: Tensor,
     progress: Callable[[int], None],
-) -> Tensor:
-    parts, done = [], 0
+) -> Iterator[Tensor]:
+    done = 0
     for some_labels, some_seeds in zip(labels.split(config.batch), seeds.split(config.batch), strict=True):
         images = generator.sample(some_labels, some_seeds, config.sampler, guidance)
-        parts.append(to_uint8(images, config.rounding).cpu())
+        yield to_uint8(images, config.rounding).cpu()
         done += len(images)
         progress(done)
-    return torch.cat(parts)
 
 
 def generation_figures(

@@ -1,5 +1,7 @@
 """Held-out images through the tokenizer and back: PSNR, SSIM, LPIPS, rFID, and how well the judge reads the real ones."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from rich.console import Console
@@ -10,7 +12,7 @@ from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.config import ReconstructionConfig
 from rectok.evaluation.fidelity import frechet, seen, target
-from rectok.evaluation.images import Stack, stacked
+from rectok.evaluation.images import Stack, collected, stacked
 from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.metrics import lpips, psnr, ssim, to_uint8
 from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
@@ -51,16 +53,20 @@ def run(params: Params) -> None:
     _write_pictures(originals, rebuilt)
 
 
-@torch.no_grad()
 def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str) -> Tensor:
     """Decode the posterior means of uint8 images [N, 3, H, W]; uint8 of the same shape."""
-    parts = []
+    return collected(len(originals), _reconstructed(tokenizer, originals, config, device))
+
+
+@torch.no_grad()
+def _reconstructed(
+    tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str
+) -> Iterator[Tensor]:
     for images in track(originals.split(config.batch), description="reconstructions", console=Console(stderr=True)):
         with bfloat16_on_gpu(device):
             mean, _ = split_moments(tokenizer.encode(from_bytes(images.to(device))))
             rebuilt = tokenizer.decode(mean).float()
-        parts.append(to_uint8(to_unit(rebuilt), config.rounding).cpu())
-    return torch.cat(parts)
+        yield to_uint8(to_unit(rebuilt), config.rounding).cpu()
 
 
 def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -> dict[str, float | None]:
