@@ -1,6 +1,7 @@
 """Sets of images, as torch-fidelity wants them: data sets of uint8 [3, H, W]."""
 
 import math
+import os
 from collections.abc import Iterable
 from tempfile import NamedTemporaryFile
 
@@ -57,8 +58,12 @@ def collected(count: int, parts: Iterable[Tensor]) -> Tensor:
 
 def _in_file(shape: tuple[int, ...]) -> Tensor:
     DATA.mkdir(exist_ok=True)
+    size = math.prod(shape)
     with NamedTemporaryFile(dir=DATA) as file:
-        return torch.from_file(file.name, shared=True, size=math.prod(shape), dtype=torch.uint8).view(shape)
+        os.posix_fallocate(
+            file.fileno(), 0, size
+        )  # a full disk is an error here, and not a bus error at the first write
+        return torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
 
 
 def stacked(dataset: ImageDataset) -> Tensor:
