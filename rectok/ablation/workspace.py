@@ -57,8 +57,8 @@ class Workspace:
         if not self.result.exists():
             return False
         found, asked = read_json(self.result), {target.removeprefix("gate@") for target in self.targets}
-        present = found["params"] == self.params.read_text(encoding="utf-8")
-        return present and asked.intersection(EVALUATIONS) <= found["figures"]["protocol"].keys()
+        gathered = set(found["figures"]["protocol"])
+        return found["params"] == self.params.read_text(encoding="utf-8") and asked & set(EVALUATIONS) <= gathered
 
 
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
