@@ -33,6 +33,7 @@ TINY: dict[str, Any] = {
     "generation.per_class": 4,
     "generation.sampler.points": 3,
     "nightly.per_class": 4,
+    "nightly.noise.parts": 2,
     # Nothing this small learns anything: the thresholds only let the run through.
     "gates.index.min_per_class": 2,
     "gates.index.max_imbalance": 10.0,

@@ -1,9 +1,10 @@
 """Commands that tell people and schedulers how good the models are: summary, nightly."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -29,11 +30,12 @@ def summary(
 
 
 def nightly(
-    on: Annotated[str, typer.Option("--date", help="Date whose seeds to use, YYYY-MM-DD; today in UTC if empty")] = "",
+    on: Annotated[str, typer.Option("--date", help="Date whose seeds to use, YYYY-MM-DD; today if empty")] = "",
 ) -> None:
-    """Evaluate the current generator with fresh seeds and append to data/nightly/history.csv."""
-    day = _day(on)
+    """Evaluate the accepted generator with fresh seeds; write data/nightly: history, trend and page."""
+    given = _day(on) if on else None
     with stage_run("nightly") as params:
+        day = given or datetime.now(ZoneInfo(params.nightly.timezone)).date()
         from rectok.stages.nightly import run
 
         for sentence in run(params, day.isoformat()):
@@ -41,8 +43,6 @@ def nightly(
 
 
 def _day(text: str) -> date:
-    if not text:
-        return datetime.now(UTC).date()
     try:
         return date.fromisoformat(text)
     except ValueError:

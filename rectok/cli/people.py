@@ -1,4 +1,4 @@
-"""Commands that people type: init, sample, reconstruct, import, export, summary, nightly, ablate, bench, plan."""
+"""Commands that people type: init, sample, reconstruct, import, export, summary, nightly, promote, alert, ablate, bench, plan."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from rectok.cli.evaluating import nightly, summary
 from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
 from rectok.cli.measuring import bench, plan
+from rectok.cli.promoting import alert, promote
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
@@ -18,7 +19,7 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, sample, reconstruct, export, summary, nightly, ablate, bench, plan):
+    for command in (init, sample, reconstruct, export, summary, nightly, promote, alert, ablate, bench, plan):
         app.command(rich_help_panel="For people")(command)
     app.command("import", rich_help_panel="For people")(import_checkpoint)  # a keyword is no function's name
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rectok import flow
-from rectok.artifacts import stage_dir, statistics_file
+from rectok.artifacts import DATA, stage_dir, statistics_file
 from rectok.dit.config import DiTConfig
 from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH, to_tokens
@@ -78,9 +78,13 @@ class Places:
     statistics: Path
 
     @classmethod
-    def of_pipeline(cls) -> "Places":
-        """The outputs of the stages."""
-        return cls(stage_dir("dit"), stage_dir("guide"), stage_dir("decoder"), statistics_file())
+    def within(cls, folder: Path) -> "Places":
+        """Below `folder`, laid out as the outputs of the stages are below data/."""
+        dit, guide, decoder, statistics = (
+            folder / path.relative_to(DATA)
+            for path in (stage_dir("dit"), stage_dir("guide"), stage_dir("decoder"), statistics_file())
+        )
+        return cls(dit, guide, decoder, statistics)
 
 
 def load_generator(device: torch.device, places: Places | None = None) -> Generator:
@@ -88,7 +92,7 @@ def load_generator(device: torch.device, places: Places | None = None) -> Genera
 
     Raises UserError where they are not of the same sizes.
     """
-    places = places or Places.of_pipeline()
+    places = places or Places.within(DATA)
     tokenizer = load_tokenizer(places.tokenizer).to(device)
     dit = load_dit(places.dit).to(device)
     _check_fit(places.dit, dit.config, places.tokenizer, tokenizer.config)

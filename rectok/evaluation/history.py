@@ -1,28 +1,29 @@
-"""Nightly figures of the current generator, and whether it got worse. No torch here."""
+"""The nights so far, as a table on disk. No torch here."""
 
 import csv
 import io
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, fields
-from datetime import date
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from rectok.artifacts import DATA
-from rectok.evaluation.charts import Line, line_png
 from rectok.files import write_text
 
 FOLDER = DATA / "nightly"
 HISTORY = FOLDER / "history.csv"
 LATEST = FOLDER / "latest.json"
 TREND = FOLDER / "trend.png"
+PAGE = FOLDER / "index.html"
+PICTURES = FOLDER / "pictures"
+FIGURES = ("gfid", "gfid_guided", "sample_accuracy", "sample_accuracy_guided")
 
 
 @dataclass(frozen=True)
 class Night:
     """One night's figures. Nights compare where `protocol` agrees: it hashes sampler, counts, judge and reference.
 
-    Accuracies are None where the judge knows no labels.
+    Accuracies are None where the judge knows no labels. `…_noise` is the standard deviation of a figure, estimated from
+    parts of the night's own samples; None where it was not. `regressed` nights are never a baseline.
     """
 
     date: str
@@ -33,18 +34,25 @@ class Night:
     gfid_guided: float
     sample_accuracy: float | None
     sample_accuracy_guided: float | None
+    gfid_noise: float | None = None
+    gfid_guided_noise: float | None = None
+    sample_accuracy_noise: float | None = None
+    sample_accuracy_guided_noise: float | None = None
+    regressed: bool = False
 
+    def figure(self, name: str) -> float | None:
+        """One of FIGURES."""
+        value: float | None = getattr(self, name)
+        return value
 
-@dataclass(frozen=True)
-class Tolerance:
-    """How much worse a figure may be than the best generator's mean: `gfid` relative, `accuracy` absolute."""
-
-    gfid: float
-    accuracy: float
+    def noise(self, name: str) -> float | None:
+        """The noise of one of FIGURES."""
+        value: float | None = getattr(self, f"{name}_noise")
+        return value
 
 
 def read_history(path: Path = HISTORY) -> list[Night]:
-    """The nights so far, oldest first; empty where there is no history yet."""
+    """The nights so far, oldest first; empty where there is no history yet. Columns that an older version lacked are None."""
     if not path.exists():
         return []
     types = {field.name: field.type for field in fields(Night)}
@@ -53,15 +61,23 @@ def read_history(path: Path = HISTORY) -> list[Night]:
     return [Night(**row) for row in rows]  # type: ignore[arg-type]
 
 
-def _parsed(kind: object, text: str) -> str | int | float | None:
+def _parsed(kind: object, text: str) -> str | int | float | bool | None:
     if kind == float | None:
         return float(text) if text else None
+    if kind is bool:
+        return text == "True"
     return int(text) if kind is int else float(text) if kind is float else text
 
 
 def joined(history: Sequence[Night], night: Night) -> list[Night]:
     """The history with `night` in place of an earlier evaluation of the same date, oldest first."""
     return sorted([*(past for past in history if past.date != night.date), night], key=lambda each: each.date)
+
+
+def retained(history: Sequence[Night], nights: int, baseline: Sequence[Night]) -> list[Night]:
+    """The newest `nights` of them, and whatever the `baseline` is made of, however old."""
+    newest = set(history[-nights:]) | set(baseline)
+    return [night for night in history if night in newest]
 
 
 def write_history(history: Sequence[Night], path: Path = HISTORY) -> None:
@@ -73,51 +89,13 @@ def write_history(history: Sequence[Night], path: Path = HISTORY) -> None:
     write_text(path, text.getvalue())
 
 
-def regressions(night: Night, history: Sequence[Night], tolerance: Tolerance) -> list[str]:
-    """A sentence for each figure of `night` that is worse than the baseline by more than its tolerance.
-
-    The baseline of a figure is the best generator's mean over comparable earlier nights: a mean, since no model
-    keeps up with the luckiest of many noisy nights; earlier ones, so that a date caught up on gives what it would have
-    given then.
-    """
-    earlier = [past for past in history if past.date < night.date and past.protocol == night.protocol]
-    found = []
-    for name in ("gfid", "gfid_guided"):
-        best = min(_means(earlier, name), default=None)
-        now = getattr(night, name)
-        if best is not None and now > best * (1 + tolerance.gfid):
-            found.append(
-                f"{name} is {now:.4g}, more than {tolerance.gfid:.0%} above {best:.4g}, the best generator's mean"
-            )
-    for name in ("sample_accuracy", "sample_accuracy_guided"):
-        best = max(_means(earlier, name), default=None)
-        now = getattr(night, name)
-        if now is not None and best is not None and now < best - tolerance.accuracy:
-            found.append(
-                f"{name} is {now:.4g}, more than {tolerance.accuracy:g} below {best:.4g}, the best generator's mean"
-            )
-    return found
+def picture_file(date: str) -> Path:
+    """A few guided samples of a night."""
+    return PICTURES / f"{date}.png"
 
 
-def _means(history: Sequence[Night], name: str) -> list[float]:
-    groups: dict[str, list[float]] = defaultdict(list)
-    for night in history:
-        value = getattr(night, name)
-        if value is not None:
-            groups[night.generator].append(value)
-    return [sum(values) / len(values) for values in groups.values()]
-
-
-def latest(night: Night, found: Sequence[str]) -> dict[str, object]:
-    """What the scheduler's check reads: the night's figures and the sentences of `regressions`."""
-    return {**asdict(night), "regressions": list(found)}
-
-
-def trend_png(history: Sequence[Night]) -> bytes:
-    """gFID over the nights that are comparable with the last one, unguided and guided."""
-    nights = [night for night in history if night.protocol == history[-1].protocol]
-    first = date.fromisoformat(nights[0].date)
-    days = [(date.fromisoformat(night.date) - first).days for night in nights]
-    unguided = Line(days, [night.gfid for night in nights], "unguided")
-    guided = Line(days, [night.gfid_guided for night in nights], "guided")
-    return line_png(unguided, guided, x=f"days since {first}", y="gFID")
+def prune_pictures(keep: int) -> None:
+    """Leave the pictures of the newest `keep` nights."""
+    paths = sorted(PICTURES.glob("*.png"))
+    for path in paths[: len(paths) - keep]:
+        path.unlink()

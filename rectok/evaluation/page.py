@@ -62,13 +62,9 @@ class StageTime:
 
 def render(preset: str, params_text: str) -> str:
     """The page, from the artefacts under data/ and the text of params.yaml."""
-    summary = read_summary()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(
-        (resources.files("rectok.evaluation") / "report.html").read_text(encoding="utf-8")
-    )
-    gates = gate_reports()
-    return template.render(
+    summary, gates = read_summary(), gate_reports()
+    return filled(
+        "report.html",
         preset=preset,
         params=params_text,
         commit=git_commit(),
@@ -91,6 +87,14 @@ def render(preset: str, params_text: str) -> str:
         times=stage_times(stage_seconds()),
         total=duration(sum(stage_seconds().values())),
     )
+
+
+def filled(template: str, **values: Any) -> str:
+    """The packaged HTML `template` with `values`, and the style that all pages share."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    folder = resources.files("rectok.evaluation")
+    style = Markup((folder / "page.css").read_text(encoding="utf-8"))
+    return environment.from_string((folder / template).read_text(encoding="utf-8")).render(style=style, **values)
 
 
 def _pictures() -> dict[str, Path]:

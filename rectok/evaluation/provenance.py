@@ -3,6 +3,7 @@
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -36,14 +37,34 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def git_user() -> str:
+    """Name and address that git would sign a commit with; empty where it knows none."""
+    name, address = _git("config", "user.name"), _git("config", "user.email")
+    return f"{name} <{address}>" if name and address else name or ""
+
+
 def data_versions() -> list[Version]:
     """The outputs that dvc.lock records, in the pipeline's order; empty where nothing was run through DVC."""
-    if not LOCK.exists():
-        return []
-    stages = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
-    found = [Version(out["path"], out["md5"]) for stage in stages.values() for out in stage.get("outs", ())]
+    found = [Version(path, md5) for path, md5 in locked_outputs().items()]
     artefacts = [v for v in found if not v.path.startswith(("data/checks", "data/passed"))]
     return sorted(artefacts, key=lambda version: (_position(version.path), version.path))
+
+
+def locked_outputs() -> dict[str, str]:
+    """md5 of every output that dvc.lock records, by path."""
+    return {out["path"]: out["md5"] for stage in _locked().values() for out in stage.get("outs", ())}
+
+
+def locked_dependencies(stage: str) -> dict[str, str]:
+    """md5 of every local file and folder that `stage` had read when dvc.lock recorded it, by path."""
+    return {dep["path"]: dep["md5"] for dep in _locked().get(stage, {}).get("deps", ()) if "md5" in dep}
+
+
+def _locked() -> dict[str, Any]:
+    if not LOCK.exists():
+        return {}
+    stages: dict[str, Any] = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
+    return stages
 
 
 def _position(path: str) -> int:

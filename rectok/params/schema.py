@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from rectok.alerts.config import AlertConfig
 from rectok.config import Config
 from rectok.data.config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.config import DiTSizes
@@ -81,14 +82,41 @@ class DiTParams(TrainedParams):
     label_dropout: float = Field(ge=0, lt=1)
 
 
+class NoiseParams(Config):
+    """How much a figure moves by itself from night to night: see rectok/evaluation/regression.py."""
+
+    parts: int = Field(ge=2, description="parts of a night's samples, by seed, whose spread estimates the noise")
+    nights: int = Field(
+        ge=2, description="first nights of the accepted generator that make the baseline and its spread"
+    )
+    sigmas: float = Field(ge=0, description="how many times the noise a figure must be worse to count")
+
+
+class KeepParams(Config):
+    """How many nights, the newest ones, keep their rows in the history and their pictures."""
+
+    nights: int = Field(gt=0)
+    pictures: int = Field(ge=0)
+
+
 class NightlyParams(Config):
     """The scheduled evaluation: a cron line in a time zone, its sample count, and how much worse a metric may get."""
 
     cron: str
     timezone: str
+    late_hours: float = Field(gt=0, description="hours after its time when a night without figures counts as missed")
     per_class: int = Field(gt=0)
     gfid_tolerance: float = Field(ge=0, description="relative rise of gFID that fails the check")
     accuracy_tolerance: float = Field(ge=0, description="absolute fall of sample accuracy that fails the check")
+    noise: NoiseParams
+    keep: KeepParams
+    alert: AlertConfig
+
+    @model_validator(mode="after")
+    def _parts_hold_every_class(self) -> Self:
+        if self.noise.parts > self.per_class:
+            raise ValueError(f"noise.parts {self.noise.parts} is more than per_class {self.per_class}")
+        return self
 
 
 class Params(Config):

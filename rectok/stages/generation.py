@@ -12,9 +12,9 @@ ROWS, COLUMNS = 10, 10
 
 def run(params: Params) -> None:
     """Write data/generation: metrics.json, by-class grids unguided.png and guided.png, and preview.png (enlarged)."""
-    samples, record = sampled(params, "generation", "generation", params.generation.per_class)
-    write_record("generation", record)
-    _write_pictures(samples)
+    measured = sampled(params, "generation", "generation", params.generation.per_class)
+    write_record("generation", measured.record)
+    _write_pictures(measured.samples)
 
 
 def _write_pictures(samples: Samples) -> None:

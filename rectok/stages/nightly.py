@@ -1,56 +1,120 @@
-"""Evaluate the current generator with fresh seeds, append to the history, and say what got worse."""
+"""Evaluate the accepted generator with fresh seeds, append to the history, and say what got worse."""
 
 import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
 
-from rectok.artifacts import config_file, read_json, statistics_file, summary_file, weights_file, write_json
+from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file, write_json
 from rectok.evaluation.history import (
+    HISTORY,
     LATEST,
+    PAGE,
     TREND,
     Night,
-    Tolerance,
     joined,
-    latest,
+    picture_file,
+    prune_pictures,
     read_history,
-    regressions,
-    trend_png,
+    retained,
     write_history,
 )
-from rectok.files import write_bytes
+from rectok.evaluation.nights import render, trend_png
+from rectok.evaluation.noise import part_noise
+from rectok.evaluation.pictures import by_class, grid, write_png
+from rectok.evaluation.promotion import Promotion, content, identity, in_force, verify
+from rectok.evaluation.regression import Finding, Limits, baseline, findings
+from rectok.evaluation.sampling import Samples
+from rectok.files import write_bytes, write_text
 from rectok.params import Params
+from rectok.params.schema import NightlyParams
 from rectok.stages.sampling import sampled
 from rectok.storage.hashing import fingerprint
 
+PICTURE_SIDE, MOST_TILES = 512, 10
+"""A night's picture is about so many pixels wide, of at most so many images, and so stays small."""
+
 
 def run(params: Params, date: str) -> list[str]:
-    """Evaluate as on `date` (YYYY-MM-DD), whose seeds are its own; write data/nightly and return the regressions."""
+    """Evaluate as on `date` (YYYY-MM-DD), whose seeds are its own; write data/nightly and return what regressed.
+
+    The generator is the one that `rectok promote` accepted last; where none was, the one that the pipeline made last.
+    """
+    promotion = in_force()
+    if promotion is not None:
+        verify(promotion)
+    night, samples = measure(params, promotion.folder if promotion else DATA, date, f"nightly/{date}")
+    history, limits = read_history(), limits_of(params.nightly)
+    accepted = (promotion.generator, promotion.measured) if promotion else ("", None)
+    measurements = baseline(history, night, *accepted, limits)
+    found = findings(night, measurements, limits)
+    night = replace(night, regressed=any(finding.regressed for finding in found))
+    history = retained(joined(history, night), params.nightly.keep.nights, measurements)
+    write_history(history)
+    _write_picture(samples, date, params.nightly.keep.pictures)
+    return _publish(history, night, found, promotion)
+
+
+def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[Night, Samples]:
+    """What the generator in `source` is worth with the seeds of `purpose`, and its samples."""
     settings = params.nightly
-    samples, record = sampled(params, "nightly", f"nightly/{date}", settings.per_class)
+    measured = sampled(params, "nightly", purpose, settings.per_class, source)
+    figures = measured.record.figures
+    noise = part_noise(measured.samples, settings.noise.parts, measured.reference, measured.judge)
     night = Night(
         date=date,
-        generator=_generator(),
-        protocol=_protocol(params),
-        n=len(samples.labels),
-        gfid=record.figures["gfid"],
-        gfid_guided=record.figures["gfid_guided"],
-        sample_accuracy=record.figures["sample_accuracy"],
-        sample_accuracy_guided=record.figures["sample_accuracy_guided"],
+        generator=identity(content(source)),
+        protocol=protocol(params, source),
+        n=len(measured.samples.labels),
+        gfid=figures["gfid"],
+        gfid_guided=figures["gfid_guided"],
+        sample_accuracy=figures["sample_accuracy"],
+        sample_accuracy_guided=figures["sample_accuracy_guided"],
+        gfid_noise=noise["gfid"],
+        gfid_guided_noise=noise["gfid_guided"],
+        sample_accuracy_noise=noise["sample_accuracy"],
+        sample_accuracy_guided_noise=noise["sample_accuracy_guided"],
     )
-    history = read_history()
-    found = regressions(night, history, Tolerance(settings.gfid_tolerance, settings.accuracy_tolerance))
-    history = joined(history, night)
-    write_history(history)
+    return night, measured.samples
+
+
+def limits_of(settings: NightlyParams) -> Limits:
+    """What counts as a regression."""
+    noise = settings.noise
+    return Limits(settings.gfid_tolerance, settings.accuracy_tolerance, noise.nights, noise.sigmas)
+
+
+def _publish(history: list[Night], night: Night, found: list[Finding], promotion: Promotion | None) -> list[str]:
+    """Trend and page; latest.json, which the scheduler reads, comes last and so vouches for the rest."""
+    sentences = [finding.sentence for finding in found if finding.regressed]
     write_bytes(TREND, trend_png(history))
-    write_json(LATEST, latest(night, found))
-    return found
+    write_text(PAGE, render(history, night, found, promotion))
+    write_json(
+        LATEST,
+        {
+            **asdict(night),
+            "promotion": promotion.number if promotion else None,
+            "regressions": sentences,
+            "findings": [asdict(finding) for finding in found],
+            "history": HISTORY.as_posix(),
+        },
+    )
+    return sentences
 
 
-def _generator() -> str:
-    weights = [weights_file(stage) for stage in ("dit", "guide", "decoder")]
-    return fingerprint([*weights, statistics_file()], salt="")
+def _write_picture(samples: Samples, date: str, keep: int) -> None:
+    images, labels = samples.guided.numpy(), samples.labels.numpy()
+    tiles = max(2, min(MOST_TILES, PICTURE_SIDE // images.shape[-1]))
+    shown = by_class(images, labels, tiles, min(tiles, int((labels == labels[0]).sum())))
+    if keep:
+        write_png(picture_file(date), grid(shown, min(tiles, len(shown))))
+    prune_pictures(keep)
 
 
-def _protocol(params: Params) -> str:
-    judge = read_json(summary_file("judge"))["sha256"]
-    classes = read_json(config_file("dit"))["classes"]
-    text = f"{judge} {params.generation.model_dump_json()} {params.nightly.per_class} {classes} {params.seed}"
+def protocol(params: Params, source: Path) -> str:
+    """Hash of everything but weights and seeds that moves the figures."""
+    judge = read_json(source / summary_file("judge").relative_to(DATA))["sha256"]
+    classes = read_json(source / config_file("dit").relative_to(DATA))["classes"]
+    images = fingerprint([shard_table(shard) for shard in params.index.shards])
+    asked = params.generation.model_dump_json(exclude={"batch", "per_class"})
+    text = f"{judge} {asked} {params.nightly.per_class} {classes} {images} {params.seed}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,15 +1,17 @@
 """What generation and the nightly evaluation share: draw samples with progress, and measure them."""
 
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from rectok.artifacts import stage_dir
+from rectok.artifacts import DATA, stage_dir
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.fidelity import frechet, seen, target
-from rectok.evaluation.generator import load_generator
+from rectok.evaluation.fidelity import Target, frechet, seen, target
+from rectok.evaluation.generator import Places, load_generator
 from rectok.evaluation.images import Sample
-from rectok.evaluation.judge import load_judge
+from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.records import Record
 from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
@@ -19,13 +21,26 @@ from rectok.train.progress import reporting
 from rectok.train.world import device_of
 
 
-def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[Samples, Record]:
-    """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says."""
+@dataclass(frozen=True)
+class Measured:
+    """Samples, their figures, and what measured them."""
+
+    samples: Samples
+    record: Record
+    compared: Target
+    judge: Judge
+
+
+def sampled(params: Params, stage: str, purpose: str, per_class: int, source: Path = DATA) -> Measured:
+    """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says.
+
+    `source` holds generator and judge, in folders named as those of the stages; `stage` is the name for progress.
+    """
     config = params.generation
-    generator = load_generator(torch.device(device_of(params.machine)))
+    generator = load_generator(torch.device(device_of(params.machine)), Places.within(source))
     if params.machine.compile:
         compile_blocks(generator.dit)
-    judge = load_judge(stage_dir("judge"), generator.device.type, config.batch)
+    judge = load_judge(source / stage_dir("judge").name, generator.device.type, config.batch)
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Sample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     judge.require_classes(generator.dit.config.classes)
@@ -47,4 +62,4 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int) -> tuple[S
         **protocol(config, reference, judge, generator.dit.config.classes, per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
     }
-    return samples, Record(figures, judge.credits(figures), described)
+    return Measured(samples, Record(figures, judge.credits(figures), described), compared, judge)

@@ -43,6 +43,7 @@ def params() -> Params:
     tree["reconstruction"] |= {"batch": 3, "split": "test"}
     tree["probe"] |= {"times": [0.0, 0.5], "batch": 7, "views": 2}
     tree["nightly"] |= {"per_class": 5, "gfid_tolerance": 0.25, "accuracy_tolerance": 0.03}
+    tree["nightly"]["noise"] = {"parts": 2, "nights": 3, "sigmas": 0.0}
     tree["gates"] |= {
         "reconstruction": {"min_psnr": 24.0, "max_rfid": 50.0},
         "probe": {"at": 0.5, "min_accuracy": 0.5},

@@ -1,0 +1,110 @@
+"""The nightly page: every night in a table, the trend, and the accepted generator, as one file. No torch here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from markupsafe import Markup
+
+from rectok.evaluation.charts import Line, line_png, line_svg
+from rectok.evaluation.display import FIGURES as SHOWN
+from rectok.evaluation.display import written
+from rectok.evaluation.history import FIGURES, Night, picture_file
+from rectok.evaluation.page import data_uri, filled
+from rectok.evaluation.promotion import Promotion
+from rectok.evaluation.regression import Finding
+
+PAIRS = (("gFID", "gfid", "gfid_guided"), ("Samples recognised", "sample_accuracy", "sample_accuracy_guided"))
+LISTED, PICTURED = 60, 7
+"""Nights in the page's table, and pictures of nights on it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One night of the table: its figures in words, and what became of it."""
+
+    date: str
+    figures: list[str]
+    generator: str
+    comparable: bool
+    regressed: bool
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A finding in words."""
+
+    title: str
+    value: str
+    baseline: str
+    limit: str
+    noise: str
+    source: str
+    regressed: bool
+
+
+def render(history: Sequence[Night], night: Night, found: Sequence[Finding], promotion: Promotion | None) -> str:
+    """The page of `night`, the last one evaluated, in its `history`; `promotion` is the generator in force."""
+    nights = comparable(history, night)
+    return filled(
+        "nightly.html",
+        night=night,
+        compared=[_compared(finding) for finding in found],
+        regressed=[finding.sentence for finding in found if finding.regressed],
+        promotion=promotion,
+        accepted_figures=_accepted(promotion),
+        titles=[SHOWN[name].title for name in FIGURES],
+        rows=[_row(each, night) for each in reversed(history[-LISTED:])],
+        count=len(history),
+        charts=[(title, chart) for title, *names in PAIRS if (chart := _chart(nights, title, *names))],
+        pictures=_pictures(history),
+    )
+
+
+def comparable(history: Sequence[Night], night: Night) -> list[Night]:
+    """The nights of the same protocol, oldest first."""
+    return [each for each in history if each.protocol == night.protocol]
+
+
+def trend_png(history: Sequence[Night]) -> bytes:
+    """gFID over the nights that are comparable with the last one, unguided and guided."""
+    nights = comparable(history, history[-1])
+    return line_png(*_lines(nights, "gfid", "gfid_guided"), x=f"days since {nights[0].date}", y="gFID")
+
+
+def _chart(nights: Sequence[Night], title: str, plain: str, guided: str) -> Markup | None:
+    lines = _lines(nights, plain, guided)
+    return Markup(line_svg(*lines, x=f"days since {nights[0].date}", y=title)) if lines[0].y else None
+
+
+def _lines(nights: Sequence[Night], plain: str, guided: str) -> tuple[Line, Line]:
+    return _line(nights, plain, "unguided"), _line(nights, guided, "guided")
+
+
+def _line(nights: Sequence[Night], name: str, label: str) -> Line:
+    first = date.fromisoformat(nights[0].date)
+    points = [(night.date, value) for night in nights if (value := night.figure(name)) is not None]
+    return Line([(date.fromisoformat(day) - first).days for day, _ in points], [value for _, value in points], label)
+
+
+def _row(each: Night, last: Night) -> Row:
+    figures = [written(name, each.figure(name)) for name in FIGURES]
+    return Row(each.date, figures, each.generator, each.protocol == last.protocol, each.regressed)
+
+
+def _compared(found: Finding) -> Compared:
+    value, base, limit, noise = (
+        written(found.figure, number) for number in (found.value, found.baseline, found.limit, found.noise)
+    )
+    source = f"{found.measurements} measurement{'s' if found.measurements > 1 else ''}; noise: {found.source}"
+    return Compared(SHOWN[found.figure].title, value, base, limit, noise, source, found.regressed)
+
+
+def _accepted(promotion: Promotion | None) -> list[tuple[str, str]]:
+    figures = promotion.figures if promotion else {}
+    return [(shown.title, written(name, figures[name])) for name, shown in SHOWN.items() if name in figures]
+
+
+def _pictures(history: Sequence[Night]) -> list[tuple[str, str]]:
+    paths = [(night.date, picture_file(night.date)) for night in reversed(history[-PICTURED:])]
+    return [(day, data_uri(path)) for day, path in paths if path.exists()]

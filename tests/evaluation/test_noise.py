@@ -1,0 +1,32 @@
+"""The noise that parts of a set of samples estimate."""
+
+from math import sqrt
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+import torch
+
+from rectok.evaluation.fidelity import frechet
+from rectok.evaluation.images import Sample, Stack
+from rectok.evaluation.noise import part_noise
+from rectok.evaluation.reference import Reference
+from rectok.evaluation.sampling import Samples
+from tests.evaluation import project
+
+
+def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build_shards()
+    judge = project.build_judge()
+    images = torch.stack([torch.from_numpy(project.picture(i % 3, 100 + i)) for i in range(12)])
+    samples = Samples(torch.arange(12) % 3, images, images)
+    reference = Reference(Sample(project.train_split(), 100), None, "")
+    found = part_noise(samples, 2, reference, judge)
+    halves = [frechet(Stack(images[first::2]), reference, judge) for first in (0, 1)]
+    assert found["gfid"] == pytest.approx(stdev(halves) / sqrt(2), rel=1e-6)
+    assert found["gfid_guided"] == found["gfid"]
+    shares = [judge.recognised(images[first::2], samples.labels[first::2]) for first in (0, 1)]
+    assert found["sample_accuracy"] == stdev([share for share in shares if share is not None]) / sqrt(2)
