@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dagster import (
     AssetCheckEvaluation,
@@ -15,7 +17,9 @@ from dagster import (
     Config,
     DefaultScheduleStatus,
     Definitions,
+    FreshnessPolicy,
     JobDefinition,
+    MetadataValue,
     Nothing,
     OpExecutionContext,
     Out,
@@ -24,21 +28,28 @@ from dagster import (
     RunRequest,
     ScheduleDefinition,
     ScheduleEvaluationContext,
+    TableRecord,
     asset_check,
     job,
     op,
 )
+from dagster._core.definitions.metadata import RawMetadataValue
 
+from orchestration.clock import longest_gap
 from orchestration.jobs import Event
 from orchestration.launcher import Launcher
 from orchestration.results import figures, pictures
-from rectok.artifacts import stage_dir
+from orchestration.watching import NIGHT, watchers
+from rectok.evaluation import history
+from rectok.evaluation.display import FIGURES, written
+from rectok.evaluation.history import HISTORY, LATEST, PAGE, read_history
 from rectok.params.schema import NightlyParams
 
 NAME = "nightly"
 CHECK = "no_regression"
 COMMAND = ("rectok", "nightly")
-LATEST = stage_dir(NAME) / "latest.json"
+SHOWN_NIGHTS = 14
+"""Newest nights in the asset's table; the page and history.csv have more."""
 
 
 class Night(Config):
@@ -49,53 +60,63 @@ class Night(Config):
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether last night's figures were as good as before, and a sentence for each that was not."""
+    """Whether last night's figures were as good as before, a sentence for each that was not, and all limits."""
 
     passed: bool
     description: str
+    metadata: dict[str, RawMetadataValue] = field(default_factory=dict)
 
 
 def nightly(params: NightlyParams, root: Path, parents: Sequence[str], command: Sequence[str] = COMMAND) -> Definitions:
     """Everything that belongs to the nightly evaluation of what `parents` made.
 
-    The asset is reported by the job and not made by itself, so that "Materialize all" stays what `dvc repro` does.
+    The asset is reported by the job and not made by itself, so that "Materialize all" stays what `dvc repro` does. It is
+    fresh as long as the newest night is no older than one night and the hours that it may be late.
     """
+    evaluation = _job(root, params.timezone, command)
+    schedule = _schedule(evaluation, params)  # refuses a wrong cron line or time zone
     spec = AssetSpec(
         NAME,
         deps=list(parents),
-        description="The current generator, evaluated every night with fresh seeds",
+        description="The accepted generator (`rectok promote`), evaluated every night with fresh seeds",
         group_name="evaluation",
         kinds={"torch", "torch-fidelity"},
         owners=["team:evaluation"],
+        freshness_policy=FreshnessPolicy.time_window(longest_gap(params) + timedelta(hours=params.late_hours)),
     )
 
-    @asset_check(asset=spec.key, name=CHECK, description="No figure is worse than before by more than its tolerance")
+    @asset_check(asset=spec.key, name=CHECK, description="No figure is worse than its baseline by tolerance and noise")
     def no_regression() -> AssetCheckResult:
         found = read_finding(root)
-        return AssetCheckResult(passed=found.passed, description=found.description)
+        return AssetCheckResult(passed=found.passed, description=found.description, metadata=found.metadata)
 
-    evaluation = _job(root, command)
     return Definitions(
-        assets=[spec], asset_checks=[no_regression], jobs=[evaluation], schedules=[_schedule(evaluation, params)]
+        assets=[spec],
+        asset_checks=[no_regression],
+        jobs=[evaluation],
+        schedules=[schedule],
+        sensors=watchers(params, root, evaluation),
     )
 
 
-def _job(root: Path, command: Sequence[str]) -> JobDefinition:
+def _job(root: Path, timezone: str, command: Sequence[str]) -> JobDefinition:
     @op(out=Out(Nothing), pool="accelerator", description=f"{' '.join(command)}, then its figures and what got worse")
     def evaluate_generator(
         context: OpExecutionContext, config: Night, launcher: Launcher
     ) -> Iterator[Event | Output[None]]:
-        dated = ("--date", config.date) if config.date else ()
-        finished = launcher.run(context, (*command, *dated))
+        date = config.date or datetime.now(ZoneInfo(timezone)).date().isoformat()
+        context.instance.add_run_tags(context.run_id, {NIGHT: date})
+        finished = launcher.run(context, (*command, "--date", date))
         if finished.code:
             raise finished.failure()
-        folder = root / stage_dir(NAME)
-        yield AssetMaterialization(NAME, metadata=figures(root / LATEST) | pictures(folder.glob("*.png")))
+        yield AssetMaterialization(NAME, metadata=_shown(root))
         found = read_finding(root)
-        yield AssetCheckEvaluation(AssetKey(NAME), CHECK, passed=found.passed, description=found.description)
+        yield AssetCheckEvaluation(
+            AssetKey(NAME), CHECK, passed=found.passed, description=found.description, metadata=found.metadata
+        )
         yield Output(None)
 
-    @job(name=NAME, description="Evaluate the current generator with the seeds of a date")
+    @job(name=NAME, description="Evaluate the accepted generator with the seeds of a date")
     def whole() -> None:
         evaluate_generator()
 
@@ -103,9 +124,12 @@ def _job(root: Path, command: Sequence[str]) -> JobDefinition:
 
 
 def _schedule(evaluation: JobDefinition, params: NightlyParams) -> ScheduleDefinition:
+    """After a time without Dagster's daemon, a schedule without partitions asks for its newest missed time only."""
+
     def request(context: ScheduleEvaluationContext) -> RunRequest:
         date = context.scheduled_execution_time.date().isoformat()
-        return RunRequest(run_key=date, run_config=RunConfig(ops={"evaluate_generator": Night(date=date)}))
+        config = RunConfig(ops={"evaluate_generator": Night(date=date)})
+        return RunRequest(run_key=date, run_config=config, tags={NIGHT: date})
 
     return ScheduleDefinition(
         name=NAME,
@@ -118,11 +142,40 @@ def _schedule(evaluation: JobDefinition, params: NightlyParams) -> ScheduleDefin
     )
 
 
+def _shown(root: Path) -> dict[str, RawMetadataValue]:
+    """The night's figures, the newest nights as a table, the trend, and where the page is."""
+    latest = figures(root / LATEST)
+    latest.pop("findings", None)
+    return {
+        **latest,
+        **_nights(root),
+        "page": MetadataValue.path(str(root / PAGE)),
+        **pictures((root / PAGE.parent).glob("*.png")),
+    }
+
+
+def _nights(root: Path) -> dict[str, RawMetadataValue]:
+    newest = list(reversed(read_history(root / HISTORY)[-SHOWN_NIGHTS:]))
+    return {"nights": MetadataValue.table([_row(night) for night in newest])} if newest else {}
+
+
+def _row(night: history.Night) -> TableRecord:
+    figures = {FIGURES[name].title: written(name, night.figure(name)) for name in history.FIGURES}
+    verdict = "worse" if night.regressed else "good"
+    return TableRecord({"date": night.date, **figures, "generator": night.generator, "verdict": verdict})
+
+
 def read_finding(root: Path) -> Finding:
     """What the last nightly evaluation of the project at `root` found."""
     try:
         latest: dict[str, Any] = json.loads((root / LATEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Finding(False, f"{LATEST} is missing: no nightly evaluation has run yet")
-    sentences = latest["regressions"]
-    return Finding(not sentences, "; ".join(sentences) or f"nothing got worse on {latest['date']}")
+    sentences, found = latest["regressions"], latest.get("findings")
+    compared = f"nothing got worse on {latest['date']}"
+    if found == []:  # absent from nights of an older version
+        compared = f"{latest['date']} has no baseline to compare with"
+    metadata: dict[str, RawMetadataValue] = {}
+    if found:
+        metadata["limits"] = MetadataValue.table([TableRecord(finding) for finding in found])
+    return Finding(not sentences, "; ".join(sentences) or compared, metadata)

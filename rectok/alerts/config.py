@@ -41,8 +41,12 @@ class MailConfig(Config):
 
 
 class AlertConfig(Config):
-    """Both ways that an alert takes. `webhook` names the environment variable that holds its URL; empty sends none."""
+    """Both ways that an alert takes. `webhook` names the environment variable that holds its URL; empty sends none.
 
+    `ui` is the address of Dagster's web server, for links; empty gives none.
+    """
+
+    ui: str
     webhook: str
     mail: MailConfig
 

@@ -89,7 +89,7 @@ def mail_server(password: str = "", **tls: Any) -> Iterator[Mailbox]:
 
     def authenticate(server: object, session: object, envelope: object, mechanism: str, data: Any) -> AuthResult:
         box.users.append(data.login.decode())
-        return AuthResult(success=data.password.decode() == password)
+        return AuthResult(success=data.password.decode() == password, handled=False, auth_data=box.users[-1])
 
     login = {"authenticator": authenticate, "auth_require_tls": False} if password else {}
     with socket.socket() as free:

@@ -23,7 +23,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hooked(monkeypatch: pytest.MonkeyPatch, url: str, mail: MailConfig = NOWHERE) -> AlertConfig:
     monkeypatch.setenv("HOOK", url)
-    return AlertConfig(webhook="HOOK", mail=mail)
+    return AlertConfig(ui="", webhook="HOOK", mail=mail)
 
 
 def mailing(port: int, **changes: Any) -> MailConfig:
@@ -33,7 +33,7 @@ def mailing(port: int, **changes: Any) -> MailConfig:
 
 
 def only(mail: MailConfig) -> AlertConfig:
-    return AlertConfig(webhook="", mail=mail)
+    return AlertConfig(ui="", webhook="", mail=mail)
 
 
 def test_presets_send_nothing_until_they_are_told_where() -> None:
@@ -116,7 +116,7 @@ def test_starttls_wants_a_certificate_that_it_can_trust(tmp_path: Path, monkeypa
 
 def test_one_way_that_fails_does_not_stop_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_server() as box:
-        config = AlertConfig(webhook="NO_SUCH_VARIABLE", mail=mailing(box.port))
+        config = AlertConfig(ui="", webhook="NO_SUCH_VARIABLE", mail=mailing(box.port))
         monkeypatch.delenv("NO_SUCH_VARIABLE", raising=False)
         with pytest.raises(
             UserError, match=r"webhook: nightly\.alert\.webhook names .* NO_SUCH_VARIABLE, which is not"
