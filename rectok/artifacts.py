@@ -103,6 +103,11 @@ def metrics_file(stage: str) -> Path:
     return stage_dir(stage) / "metrics.json"
 
 
+def figures_file(stage: str) -> Path:
+    """The numbers among them and nothing else, as `dvc metrics` compares them."""
+    return stage_dir(stage) / "figures.json"
+
+
 def imported_dir(kind: str) -> Path:
     """A network from elsewhere, as `rectok import` keeps it; not an output of the pipeline."""
     return IMPORTED / kind

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rectok.artifacts import metrics_file, read_json, write_json
+from rectok.artifacts import figures_file, metrics_file, read_json, write_json
 
 PIXELS = "no network: pixels"
 PROBE = "no network: logistic regression"
@@ -20,10 +20,17 @@ class Record:
 
 
 def write_record(stage: str, record: Record) -> None:
-    """Keep the figures flat, so that `dvc metrics` reads them, beside their networks and their protocol."""
+    """Keep the figures beside their networks and their protocol; and once more as `numbers`, for `dvc metrics`."""
     assert record.figures.keys() == record.networks.keys()
+    write_json(figures_file(stage), numbers(record.figures))
     rest = asdict(record)
     write_json(metrics_file(stage), {**rest.pop("figures"), **rest})
+
+
+def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
+    """What is a number among `figures`; the probe's curve as `probe@0.5` and so on."""
+    curve = {f"probe@{point['t']:g}": point["accuracy"] for point in figures.get("probe", ())}
+    return curve | {name: value for name, value in figures.items() if isinstance(value, int | float)}
 
 
 def read_record(stage: str) -> Record:
