@@ -1,14 +1,15 @@
-"""What an ablation leaves: table.md, table.json, plot.png, and the parameters and pictures of every run."""
+"""What an ablation leaves: index.html, table.md, table.json, plot.png, and the parameters and pictures of every run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rectok import artifacts
 from rectok.ablation.spec import Row, Spec
-from rectok.ablation.table import Table, heading, markdown, records, tabulate
+from rectok.ablation.table import Table, figures_of, heading, markdown, records, tabulate
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.evaluation.charts import Panel, Series, panels_png
+from rectok.evaluation.page import data_uri, filled
 from rectok.files import write_bytes, write_text
 
 PICTURES = {
@@ -29,7 +30,27 @@ def write_report(name: str, spec: Spec, workspaces: Sequence[Workspace], folder:
     for workspace in workspaces:
         if workspace.done():
             _keep(workspace, folder)
+    write_text(folder / "index.html", _page(spec, table, _how(name, spec, workspaces), folder))
     return table
+
+
+def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
+    """The table, the plot and the pictures as one file that needs no network."""
+    plot, pictures = folder / "plot.png", sorted((folder / "pictures").glob("*.png"))
+    return filled(
+        "page.html",
+        "rectok.ablation",
+        title=spec.title,
+        claim=spec.claim,
+        how=how,
+        columns=[heading(column) for column in spec.columns],
+        rows=[
+            {"title": row.title, "figures": figures_of(spec, table.get(row.name)), "changes": row.set}
+            for row in spec.rows
+        ],
+        plot=data_uri(plot) if table else "",
+        pictures=[(path.stem, data_uri(path)) for path in pictures],
+    )
 
 
 def _keep(workspace: Workspace, folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from rectok.ablation.spec import Row, Spec
+from rectok.ablation.spec import Spec
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import read_json
 from rectok.evaluation.display import FIGURES, NONE
@@ -83,11 +83,12 @@ def markdown(spec: Spec, table: Table) -> str:
     """A table for people; an unfinished row says so."""
     header = ["", *(heading(column) for column in spec.columns)]
     lines = [header, ["---"] + ["--:"] * len(spec.columns)]
-    lines += [[row.title, *_values(spec, table.get(row.name), row)] for row in spec.rows]
+    lines += [[row.title, *figures_of(spec, table.get(row.name))] for row in spec.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _values(spec: Spec, entries: Mapping[str, Entry] | None, row: Row) -> list[str]:
+def figures_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
+    """The figures of a row in words, column by column; an unfinished row (None) says so."""
     if entries is None:
         return ["not run"] * len(spec.columns)
     return [written(column, entries[column]) for column in spec.columns]

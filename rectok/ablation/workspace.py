@@ -61,9 +61,14 @@ class Workspace:
         return found["params"] == self.params.read_text(encoding="utf-8") and asked & set(EVALUATIONS) <= gathered
 
 
+def located(name: str, spec: Spec, cell: Cell) -> Workspace:
+    """The workspace of `cell` as it is, perhaps not there yet."""
+    return Workspace(cell, DATA / "ablations" / name / cell.name, spec.targets)
+
+
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
     """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
-    found = Workspace(cell, DATA / "ablations" / name / cell.name, spec.targets)
+    found = located(name, spec, cell)
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), cell.changes(spec))
     parse(text, f"row {cell.name} of ablation {name}")
     write_text(found.params, text)

@@ -89,12 +89,12 @@ def render(preset: str, params_text: str) -> str:
     )
 
 
-def filled(template: str, **values: Any) -> str:
-    """The packaged HTML `template` with `values`, and the style that all pages share."""
+def filled(template: str, package: str = "rectok.evaluation", **values: Any) -> str:
+    """The HTML `template` of `package` with `values`, and the style that all pages share."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    folder = resources.files("rectok.evaluation")
-    style = Markup((folder / "page.css").read_text(encoding="utf-8"))
-    return environment.from_string((folder / template).read_text(encoding="utf-8")).render(style=style, **values)
+    style = Markup((resources.files("rectok.evaluation") / "page.css").read_text(encoding="utf-8"))
+    text = (resources.files(package) / template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(style=style, **values)
 
 
 def _pictures() -> dict[str, Path]:

@@ -69,7 +69,7 @@ def test_the_report_holds_table_records_plot_and_parameters(project: Path) -> No
     finish(workspaces[0], 20.0)
     write_report("decoders", SPEC, workspaces, project / "out")
     names = sorted(path.relative_to(project / "out").as_posix() for path in (project / "out").rglob("*.*"))
-    assert names == ["params/short-s0.yaml", "plot.png", "table.json", "table.md"]
+    assert names == ["index.html", "params/short-s0.yaml", "plot.png", "table.json", "table.md"]
     record = artifacts.read_json(project / "out" / "table.json")["rows"]
     assert [row["row"] for row in record] == ["short"]
     assert record[0]["figures"]["gfid"]["values"] == [40.0]

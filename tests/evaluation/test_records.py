@@ -2,12 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from rectok.artifacts import figures_file, read_json
 from rectok.evaluation.records import Record, read_record, write_record
 
 
 def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    record = Record({"psnr": 20.0, "probe": [{"t": 0.0}]}, {"psnr": "none", "probe": "none"}, {"images": 8})
+    curve = [{"t": 0.0, "accuracy": 0.9}]
+    record = Record({"psnr": 20.0, "probe": curve}, {"psnr": "none", "probe": "none"}, {"images": 8})
     write_record("probe", record)
     assert read_record("probe") == record
     with pytest.raises(AssertionError):
@@ -15,3 +17,10 @@ def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match="nan"):
         write_record("probe", Record({"psnr": float("nan")}, {"psnr": "none"}, {}))
     assert read_record("probe") == record
+
+
+def test_dvc_metrics_are_numbers_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    figures = {"gfid": 8.5, "sample_accuracy": None, "probe": [{"t": 0.25, "accuracy": 0.75}]}
+    write_record("probe", Record(figures, dict.fromkeys(figures, "a judge"), {"sampler": "euler", "n": 8}))
+    assert read_json(figures_file("probe")) == {"gfid": 8.5, "probe@0.25": 0.75}

@@ -86,4 +86,4 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
         folder = artifacts.stage_dir("reconstruction")
         written.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert written[0] == written[1]
-    assert written[0].keys() == {"metrics.json", "grid.png", "preview.png"}
+    assert written[0].keys() == {"metrics.json", "figures.json", "grid.png", "preview.png"}
