@@ -6,6 +6,7 @@ from pathlib import Path
 from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions
 
 from orchestration.bridge import assets
+from orchestration.experiments import experiments
 from orchestration.jobs import pipeline, verdicts
 from orchestration.launcher import Launcher
 from orchestration.reading import load as load_graph
@@ -18,7 +19,7 @@ from rectok.params import load as load_params
 def build(root: Path) -> Definitions:
     """All definitions of the project at `root`. What cannot be read becomes an asset that says why."""
     launcher = Definitions(resources={"launcher": Launcher(root=str(root))})
-    parts = [launcher]
+    parts = [launcher, experiments(root)]
     parents: list[str] = []
     try:
         graph = load_graph(root)

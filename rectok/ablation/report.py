@@ -48,7 +48,7 @@ def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
             {"title": row.title, "figures": figures_of(spec, table.get(row.name)), "changes": row.set}
             for row in spec.rows
         ],
-        plot=data_uri(plot) if table else "",
+        plot=data_uri(plot) if plot.exists() else "",
         pictures=[(path.stem, data_uri(path)) for path in pictures],
     )
 

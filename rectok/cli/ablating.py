@@ -49,9 +49,13 @@ def ablate(
         raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")
     if not table and not only:
         make_shared(spec.shared)
-    workspaces = [located(name, spec, cell) if only else prepare(name, spec, cell) for cell in runs]
+    workspaces = [located(name, spec, cell) for cell in runs]
+    for workspace in workspaces:
+        # One run alone leaves the others, which may be going on, as they were prepared.
+        if not only or (workspace.cell.name == only and not workspace.params.exists()):
+            prepare(name, spec, workspace.cell)
     if plan:
-        typer.echo("\n".join(cell.name for cell in runs))
+        typer.echo("\n".join(f"prepared {cell.name}" for cell in runs))
         return
     wanted = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]
     failures = [] if table else run_all(wanted, spec.targets, devices.split(","), typer.echo)

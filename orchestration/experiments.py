@@ -1,0 +1,137 @@
+"""Sweeps and ablations: a job that prepares one, and a run of its own for each of its rows and seeds."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    Config,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    Definitions,
+    JobDefinition,
+    MetadataValue,
+    Nothing,
+    OpExecutionContext,
+    Out,
+    Output,
+    RunConfig,
+    RunRequest,
+    RunStatusSensorContext,
+    SensorDefinition,
+    job,
+    op,
+    run_status_sensor,
+)
+from dagster._core.definitions.metadata import RawMetadataValue
+from pydantic import Field
+
+from orchestration.launcher import Launcher
+from orchestration.results import pictures
+from rectok.artifacts import DATA
+
+COMMAND = ("rectok", "ablate")
+ABLATION, CELL, PLANNED = "rectok/ablation", "rectok/run", "rectok/planned"
+"""Tags of a run: the ablation that it belongs to, its row and seed, and all that was planned, separated by blanks."""
+PREPARED = "prepared "
+KEY = "experiments"
+SWEEPS = DATA / "ablations"
+
+
+class Sweep(Config):
+    """An ablation that comes with rectok, a YAML file, or, with `vary`, the name of a new sweep."""
+
+    ablation: str = Field(description="e.g. channels, my/ablation.yaml, or with `vary` a name of your own")
+    vary: list[str] = Field(default=[], description="all combinations of e.g. dit.training.epochs=10,20")
+    target: list[str] = Field(
+        default=[], description="stages that every row of a sweep is brought to; evaluation if empty"
+    )
+
+
+class Experiment(Config):
+    """One row with one seed of what the job `sweep` prepared."""
+
+    ablation: str
+    run: str
+
+
+def experiments(root: Path, command: Sequence[str] = COMMAND) -> Definitions:
+    """The job `sweep`, the job `experiment` and the sensor that asks for one run of it per row and seed."""
+    prepare, run = _sweep(command), _experiment(root, command)
+    return Definitions(jobs=[prepare, run], sensors=[_fan_out(prepare, run)])
+
+
+def _sweep(command: Sequence[str]) -> JobDefinition:
+    @op(out=Out(Nothing), description="Check every row's parameters, make what all share, and prepare the workspaces")
+    def plan(context: OpExecutionContext, config: Sweep, launcher: Launcher) -> Iterator[Output[None]]:
+        options = [word for setting in config.vary for word in ("--vary", setting)]
+        options += [word for stage in config.target for word in ("--target", stage)]
+        finished = launcher.run(context, (*command, config.ablation, *options, "--plan"))
+        if finished.code:
+            raise finished.failure()
+        ablation = (SWEEPS / f"{config.ablation}.yaml").as_posix() if config.vary else config.ablation
+        tags = {ABLATION: ablation, PLANNED: " ".join(_names(finished.lines))}
+        context.instance.add_run_tags(context.run_id, tags)
+        yield Output(None)
+
+    @job(name="sweep", description="Prepare an ablation or a sweep; every row and seed then gets a run of `experiment`")
+    def whole() -> None:
+        plan()
+
+    return whole
+
+
+def _names(lines: Sequence[str]) -> list[str]:
+    """Names of runs, as `rectok ablate --plan` prints them."""
+    return [line.removeprefix(PREPARED) for line in lines if line.startswith(PREPARED)]
+
+
+def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
+    @op(
+        out=Out(Nothing),
+        pool="accelerator",
+        description="`dvc repro` in the run's own workspace, then the table of all",
+    )
+    def run(
+        context: OpExecutionContext, config: Experiment, launcher: Launcher
+    ) -> Iterator[AssetMaterialization | Output[None]]:
+        finished = launcher.run(context, (*command, config.ablation, "--only", config.run))
+        if finished.code:
+            raise finished.failure()
+        name = Path(config.ablation).stem
+        yield AssetMaterialization(AssetKey([KEY, name]), metadata=_shown(root / SWEEPS / name, config.run))
+        yield Output(None)
+
+    @job(name="experiment", description="One row with one seed of a prepared ablation or sweep")
+    def whole() -> None:
+        run()
+
+    return whole
+
+
+def _shown(folder: Path, run: str) -> dict[str, RawMetadataValue]:
+    """The table of all runs that are done, and where the page is."""
+    table = (folder / "table.md").read_text(encoding="utf-8")
+    page = MetadataValue.path(str(folder / "index.html"))
+    return {"run": run, "table": MetadataValue.md(table), "page": page, **pictures([folder / "plot.png"])}
+
+
+def _fan_out(prepare: JobDefinition, run: JobDefinition) -> SensorDefinition:
+    @run_status_sensor(
+        run_status=DagsterRunStatus.SUCCESS,
+        name="sweeps",
+        description="Asks for one run of `experiment` for every row and seed that a run of `sweep` prepared",
+        monitored_jobs=[prepare],
+        request_job=run,
+        default_status=DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=10,
+    )
+    def ask(context: RunStatusSensorContext) -> Iterator[RunRequest]:
+        tags = context.dagster_run.tags
+        for name in tags.get(PLANNED, "").split():
+            config = RunConfig(ops={"run": Experiment(ablation=tags[ABLATION], run=name)})
+            key = f"{context.dagster_run.run_id} {name}"
+            yield RunRequest(run_key=key, run_config=config, tags={ABLATION: tags[ABLATION], CELL: name})
+
+    return ask
