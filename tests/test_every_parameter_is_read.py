@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from dagster import DagsterInstance, build_sensor_context
 from PIL import Image
 
 from orchestration.schedules import nightly
@@ -16,7 +17,9 @@ from rectok.config import Config
 from rectok.errors import UserError
 from rectok.gates.running import run as run_gate
 from rectok.params import Params
+from rectok.params.editing import changed
 from rectok.storage.hashing import sha256_file
+from tests.alerts.servers import mail_server, webhook
 from tests.project import write_params
 
 # Every library of the pipeline runs in this process; their warnings are not what is tested.
@@ -42,6 +45,21 @@ def run_everything(params: Params) -> None:
             run_gate(stage, params, shard)
     importlib.import_module("rectok.stages.nightly").run(params, "2026-01-01")
     nightly(params.nightly, Path.cwd(), ["generation"])
+    tell_somebody(params)
+
+
+def tell_somebody(params: Params) -> None:
+    """A night that did not come, by webhook and by mail, to servers of our own."""
+    with webhook() as hook, mail_server("secret") as box, pytest.MonkeyPatch.context() as patch:
+        for name, value in (("HOOK", hook.url), ("MAIL_USER", "rectok"), ("MAIL_PASSWORD", "secret")):
+            patch.setenv(name, value)
+        mail = {"host": "127.0.0.1", "port": box.port, "security": "none", "user": "MAIL_USER"}
+        mail |= {"sender": "rectok@here.example", "to": ["a@there.example"], "password": "MAIL_PASSWORD"}
+        told = changed(params, {"nightly.alert.webhook": "HOOK", "nightly.alert.mail": mail}).nightly
+        [missed] = [sensor for sensor in nightly(told, Path.cwd(), []).sensors or [] if sensor.name == "nightly_missed"]
+        with DagsterInstance.ephemeral() as instance:
+            missed(build_sensor_context(instance, cursor="2000-01-01"))
+        assert hook.received and box.received
 
 
 def run_what_the_digits_do_not_need(folder: Path) -> None:
