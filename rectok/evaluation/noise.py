@@ -2,18 +2,14 @@
 
 from math import sqrt
 from statistics import stdev
-from tempfile import TemporaryDirectory
 
-from torch import Tensor
-
-from rectok.evaluation.fidelity import frechet
+from rectok.evaluation.fidelity import Features, Target, frechet, seen
 from rectok.evaluation.images import Stack
 from rectok.evaluation.judge import Judge
-from rectok.evaluation.reference import Reference
 from rectok.evaluation.sampling import Samples
 
 
-def part_noise(samples: Samples, parts: int, reference: Reference, judge: Judge) -> dict[str, float | None]:
+def part_noise(samples: Samples, parts: int, reference: Target, judge: Judge) -> dict[str, float | None]:
     """Standard deviations of gfid and sample_accuracy, unguided and guided, by name.
 
     Every `parts`-th sample makes a part, so each holds all classes and seeds of its own. The sample standard deviation over
@@ -21,17 +17,17 @@ def part_noise(samples: Samples, parts: int, reference: Reference, judge: Judge)
     the spread does not see. None where the judge knows no labels.
     """
     found: dict[str, float | None] = {}
-    with TemporaryDirectory() as cache:
-        for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
-            pieces = [(images[first::parts], samples.labels[first::parts]) for first in range(parts)]
-            found[f"gfid{suffix}"] = _of_the_whole([_distance(piece, reference, judge, cache) for piece, _ in pieces])
-            shares = [judge.recognised(piece, labels) for piece, labels in pieces]
-            found[f"sample_accuracy{suffix}"] = _of_the_whole([share for share in shares if share is not None])
+    for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
+        features = seen(Stack(images), judge)
+        distances = [frechet(_part(features, first, parts), reference) for first in range(parts)]
+        shares = [judge.recognised(images[first::parts], samples.labels[first::parts]) for first in range(parts)]
+        found[f"gfid{suffix}"] = _of_the_whole(distances)
+        found[f"sample_accuracy{suffix}"] = _of_the_whole([share for share in shares if share is not None])
     return found
 
 
-def _distance(images: Tensor, reference: Reference, judge: Judge, cache: str) -> float:
-    return frechet(Stack(images), reference, judge, cache)
+def _part(features: Features, first: int, parts: int) -> Features:
+    return Features(features.pooled[first::parts], features.logits[first::parts])
 
 
 def _of_the_whole(values: list[float]) -> float | None:

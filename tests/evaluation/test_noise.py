@@ -7,7 +7,7 @@ from statistics import stdev
 import pytest
 import torch
 
-from rectok.evaluation.fidelity import frechet
+from rectok.evaluation.fidelity import frechet, seen, target
 from rectok.evaluation.images import Sample, Stack
 from rectok.evaluation.noise import part_noise
 from rectok.evaluation.reference import Reference
@@ -23,9 +23,9 @@ def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(
     judge = project.build_judge()
     images = torch.stack([torch.from_numpy(project.picture(i % 3, 100 + i)) for i in range(12)])
     samples = Samples(torch.arange(12) % 3, images, images)
-    reference = Reference(Sample(project.train_split(), 100), None, "")
+    reference = target(Reference(Sample(project.train_split(), 100), None, ""), judge)
     found = part_noise(samples, 2, reference, judge)
-    halves = [frechet(Stack(images[first::2]), reference, judge) for first in (0, 1)]
+    halves = [frechet(seen(Stack(images[first::2]), judge), reference) for first in (0, 1)]
     assert found["gfid"] == pytest.approx(stdev(halves) / sqrt(2), rel=1e-6)
     assert found["gfid_guided"] == found["gfid"]
     shares = [judge.recognised(images[first::2], samples.labels[first::2]) for first in (0, 1)]
