@@ -3,8 +3,8 @@
 from rectok.storage.objects import (
     Ranges,
     below,
+    direct_files,
     fetch,
-    first_files,
     is_remote,
     list_files,
     open_binary,
@@ -17,8 +17,8 @@ from rectok.storage.objects import (
 __all__ = [
     "Ranges",
     "below",
+    "direct_files",
     "fetch",
-    "first_files",
     "is_remote",
     "list_files",
     "open_binary",

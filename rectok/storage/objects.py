@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,8 +19,6 @@ from rectok.storage.client import S3
 from rectok.storage.hashing import sha256_file
 
 CHUNK = 2**20
-PEEKED = 1000
-"""Files that `first_files` looks at."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +67,14 @@ def list_files(prefix: str) -> Iterator[StoredFile]:
     yield from _walked(prefix, "")
 
 
-def first_files(prefix: str) -> list[str]:
-    """Names of the first thousand files below `prefix`: enough to see of what kind it is."""
+def direct_files(prefix: str) -> Iterator[str]:
+    """Names of the files that lie directly in a folder or below a prefix, in any order; none where there is no folder."""
     if is_remote(prefix):
-        return [found.name for found in s3.list_objects(prefix.rstrip("/") + "/", pages=1)]
-    return [found.name for found in islice(list_files(prefix), PEEKED)]
+        yield from (found.name for found in s3.list_objects(prefix.rstrip("/") + "/", deep=False))
+        return
+    if Path(prefix).is_dir():
+        with os.scandir(prefix) as entries:
+            yield from (entry.name for entry in entries if entry.is_file())
 
 
 class Ranges:

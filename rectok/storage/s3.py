@@ -123,23 +123,24 @@ class ObjectFile(io.RawIOBase):
         self._start = self._position
 
 
-def list_objects(prefix: str, pages: int | None = None) -> Iterator[Listed]:
-    """Everything whose key begins with `prefix`, in the order of keys; of the first `pages` of a thousand if given."""
-    place, token, read = address(prefix), "", 0
-    while pages is None or read < pages:
-        page = _page(prefix, place, token)
+def list_objects(prefix: str, deep: bool = True) -> Iterator[Listed]:
+    """Everything whose key begins with `prefix`, in the order of keys; nothing below a further slash unless `deep`."""
+    place, token = address(prefix), ""
+    while True:
+        page = _page(prefix, place, token, deep)
         for found in page.get("Contents", []):
             name = found["Key"].removeprefix(place["Key"])
             if name and not name.endswith("/"):  # a name that ends in a slash is a folder's marker
                 yield Listed(name, found["Size"])
         if not page.get("IsTruncated"):
             return
-        token, read = page["NextContinuationToken"], read + 1
+        token = page["NextContinuationToken"]
 
 
-def _page(prefix: str, place: dict[str, str], token: str) -> Any:
-    after = {"ContinuationToken": token} if token else {}
-    wanted = {"Bucket": place["Bucket"], "Prefix": place["Key"], **after}
+def _page(prefix: str, place: dict[str, str], token: str, deep: bool) -> Any:
+    wanted = {"Bucket": place["Bucket"], "Prefix": place["Key"]}
+    wanted |= {"ContinuationToken": token} if token else {}
+    wanted |= {} if deep else {"Delimiter": "/"}
     return attempted(prefix, "listed", lambda client: client.list_objects_v2(**wanted))
 
 

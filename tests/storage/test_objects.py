@@ -10,8 +10,8 @@ import pytest
 from rectok.errors import UserError
 from rectok.storage import (
     Ranges,
+    direct_files,
     fetch,
-    first_files,
     list_files,
     open_binary,
     publish,
@@ -49,6 +49,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_files_are_listed_below_a_prefix_and_not_beside_it(place: str) -> None:
     for prefix in (place, f"{place}/"):
         assert [(f.name, f.size) for f in list_files(prefix)] == [("a/1", len(CONTENT)), ("a/2", 1), ("b/c/3", 0)]
+
+
+def test_direct_files_are_those_of_no_further_folder(place: str) -> None:
+    assert sorted(direct_files(place)) == []
+    assert sorted(direct_files(f"{place}/a/")) == ["1", "2"]
 
 
 def test_content_is_read_whole_and_as_a_stream(place: str) -> None:
@@ -103,7 +108,7 @@ def test_many_objects_come_in_pages(bucket: Any, monkeypatch: pytest.MonkeyPatch
         bucket.put_object(Bucket=BUCKET, Key=f"many/{number:04d}", Body=b"")
     names = [f"{n:04d}" for n in range(12)]
     assert [f.name for f in list_files(f"s3://{BUCKET}/many")] == names
-    assert first_files(f"s3://{BUCKET}/many") == names[:5]
+    assert sorted(direct_files(f"s3://{BUCKET}/many")) == names
 
 
 def test_the_order_is_that_of_whole_names_and_links_are_followed(tmp_path: Path) -> None:
@@ -115,7 +120,8 @@ def test_the_order_is_that_of_whole_names_and_links_are_followed(tmp_path: Path)
     (tmp_path / "set" / "dangling").symlink_to(tmp_path / "none")
     for root in ("set", "link"):
         assert [f.name for f in list_files(str(tmp_path / root))] == names == sorted(names)
-    assert first_files(str(tmp_path / "set")) == names
+    assert sorted(direct_files(str(tmp_path / "set"))) == ["a.txt", "a0"]
+    assert sorted(direct_files(str(tmp_path / "none"))) == []
     (tmp_path / "set" / "z").symlink_to(tmp_path / "set", target_is_directory=True)
     with pytest.raises(UserError, match="cannot be listed"):
         list(list_files(str(tmp_path / "set")))
