@@ -126,7 +126,11 @@ def test_a_value_of_no_use_names_its_parameter(name: str, value: Any) -> None:
         ("dit.training.clip", float("nan"), 'parameter dit.training.clip is "NaN", but must be a finite number'),
         ("dit.training.clip", float("inf"), 'parameter dit.training.clip is "Infinity", but must be a finite number'),
         *(
-            ("index.labels", value, f"index.labels is '{value}', but must be auto, folders, column:NAME, or a .csv or")
+            (
+                "index.labels",
+                value,
+                f"index.labels is '{value}', but must be auto, folders, column:NAME, or a .csv or .json file",
+            )
             for value in ("", "column:", "names.txt")
         ),
         ("index.shards", [], "index.shards must be numbered 00000 without gaps"),
