@@ -4,6 +4,8 @@ import hashlib
 
 from rectok.artifacts import config_file, read_json, statistics_file, summary_file, weights_file, write_json
 from rectok.evaluation.history import (
+    FOLDER,
+    HISTORY,
     LATEST,
     TREND,
     Night,
@@ -18,12 +20,15 @@ from rectok.evaluation.history import (
 from rectok.files import write_bytes
 from rectok.params import Params
 from rectok.stages.sampling import sampled
+from rectok.storage import below, direct_files, list_files, publish, read_bytes
 from rectok.storage.hashing import fingerprint
 
 
 def run(params: Params, date: str) -> list[str]:
     """Evaluate as on `date` (YYYY-MM-DD), whose seeds are its own; write data/nightly and return the regressions."""
-    settings = params.nightly
+    settings, copies = params.nightly, params.storage.nightly
+    if copies and not HISTORY.exists() and HISTORY.name in direct_files(copies):
+        write_bytes(HISTORY, read_bytes(below(copies, HISTORY.name)))
     samples, record = sampled(params, "nightly", f"nightly/{date}", settings.per_class)
     night = Night(
         date=date,
@@ -41,6 +46,9 @@ def run(params: Params, date: str) -> list[str]:
     write_history(history)
     write_bytes(TREND, trend_png(history))
     write_json(LATEST, latest(night, found))
+    if copies:
+        for file in list_files(str(FOLDER)):
+            publish(FOLDER / file.name, below(copies, file.name))
     return found
 
 

@@ -103,6 +103,8 @@ class Ranges:
 
     def _mapped(self) -> mmap.mmap | bytes:
         if self._content is None:
+            if self.size is not None:
+                _open_local(self.uri).close()
             with Path(self.uri).open("rb") as file:
                 length = os.fstat(file.fileno()).st_size
                 self._check(length)
