@@ -27,6 +27,8 @@ _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRef
 _DENIED = ("403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken")
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _CHANGED = ("412", "PreconditionFailed", "416", "InvalidRange")
+_SPOILT = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch")
+"""What was sent did not arrive as it was sent."""
 
 
 class CutShort(Exception):
@@ -87,7 +89,7 @@ def _may_pass(error: Exception, attempt: int) -> bool:
     if _code(error) in _EXPIRED and attempt == 1:  # somebody may have renewed them; only a new client looks
         forget_client()
         return True
-    return isinstance(error, (CutShort, ResponseParserError))
+    return isinstance(error, (CutShort, ResponseParserError)) or _code(error) in _SPOILT
 
 
 def _words(error: Exception) -> str:

@@ -28,7 +28,8 @@ class Fault:
     """Spoils the next `times` requests of `method` whose path holds `where`.
 
     cut: half of the body, then the connection closes. stall: half of it, then silence. truncated: half of it, announced as
-    the whole. dropped: closed without an answer. changed: `change` runs first. 503, expired: that answer.
+    the whole (of an upload, half of what was sent goes on). dropped: closed without an answer. changed: `change` runs
+    first. 503, expired: that answer.
     """
 
     kind: Kind
@@ -84,6 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if fault:
                 fault.change()
+            if kind == "truncated" and self.command == "PUT":
+                del self.headers["Content-Length"]
+                body, kind = body[: len(body) // 2], None
             self._forward(body, kind)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any

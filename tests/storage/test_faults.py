@@ -196,6 +196,21 @@ def test_parts_are_sent_again_until_the_object_is_whole(place: Place, large: Pat
     assert head["ChecksumSHA256"].removesuffix("-3") == of_parts
 
 
+def test_an_upload_that_arrives_in_half_is_sent_again_or_refused(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(CONTENT)
+    uri = f"s3://{BUCKET}/up/small"
+    place.proxy.spoil(Fault("truncated", "PUT"))
+    publish(tmp_path / "small", uri)
+    assert read_bytes(uri) == CONTENT
+    place.proxy.spoil(Fault("truncated", "PUT", times=ALWAYS))
+    with pytest.raises(
+        UserError, match=f"{uri} cannot be written: {len(CONTENT) // 2} of {len(CONTENT)} bytes arrived"
+    ):
+        publish(tmp_path / "small", uri)
+    with pytest.raises(UserError, match="there is no such object"):
+        read_bytes(uri)
+
+
 def test_an_upload_that_fails_leaves_the_old_object_and_no_parts(place: Place, large: Path) -> None:
     place.server.put_object(Bucket=BUCKET, Key="up/large", Body=b"old")
     place.proxy.spoil(Fault("503", "PUT", "partNumber=3", ALWAYS))
