@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rectok.bench.indexing import index
 from rectok.bench.loading import loader
 from rectok.bench.passes import encode, features, perceptual, sample
 from rectok.bench.training import dit, tokenizer
@@ -23,6 +24,7 @@ WORKS: dict[str, Callable[[Setting, int | None], Iterator[Variant]]] = {
     "features": features,
     "perceptual": perceptual,
     "loader": loader,
+    "index": index,
 }
 
 

@@ -21,7 +21,7 @@ class Prepared:
     """Work that is ready to run: `seconds(watch)` is how long `images` images take, `flops` what one of them costs.
 
     `warm` runs everything once, so that nothing is compiled or chosen while the watch runs; `close` removes what lies on
-    disk.
+    disk. `peak_gib` is memory that it measured itself, in processes of its own.
     """
 
     images: int
@@ -31,6 +31,7 @@ class Prepared:
     warm: Callable[[], object]
     seconds: Callable[[Watch], float]
     close: Callable[[], None] = lambda: None
+    peak_gib: Callable[[], float | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Bench:
             seconds = self.patience.taken(prepared, self.watch)
         finally:
             prepared.close()
-        memory = self.watch.peak_gib()
+        memory = prepared.peak_gib() or self.watch.peak_gib()
         spread = rates(prepared.images, seconds)
         tflops = spread.median * prepared.flops / 1e12 if prepared.flops else None
         peak = self._peak(prepared.precision) if tflops else None

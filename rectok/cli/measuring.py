@@ -24,8 +24,8 @@ def bench(
         list[str],
         typer.Argument(
             metavar="WORK…",
-            help="tokenizer, dit, sample, encode, features, perceptual, loader or all; with a variant and a batch size "
-            "of its own as in tokenizer/cached:64",
+            help="tokenizer, dit, sample, encode, features, perceptual, loader, index (its batch is a number of "
+            "files) or all; with a variant and a batch size of its own as in tokenizer/cached:64",
         ),
     ],
     preset: Preset = "",

@@ -9,6 +9,8 @@ from rectok.config import Config
 Split = Literal["train", "val", "test"]
 LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+COLUMN = "column:"
+"""How `index.labels` begins where a column is named."""
 
 
 class SplitConfig(Config):
@@ -27,16 +29,29 @@ class SplitConfig(Config):
 class IndexConfig(Config):
     """The source and its cut into splits and shards.
 
-    `source` is `sklearn:digits`, an image folder (one folder per label, optionally below train/, val/, test/), a Hugging
-    Face parquet file or folder, a tar file, or an s3:// prefix. `watch` is the path whose change reruns the stage: the
-    source itself where it is a file or folder. `limit` keeps the first images by content hash; 0 keeps all.
+    `source` is `sklearn:digits`, or image files, Hugging Face parquet files, tar or zip files (plain or WebDataset) in a
+    folder or below an s3:// prefix, or one such file. `labels` says where labels come from: `auto` (what the source itself
+    says: a sample's .cls or .json, a parquet file's label column, else folders), `folders` (one per label, optionally below
+    train/, val/, test/), `column:NAME` of parquet files or of a sample's .json, or a table of files, local or s3://: CSV
+    with the columns file, label and perhaps split, or JSON {file: label}. `watch` is the path whose change reruns the
+    stage: the source itself where it is a file or folder. `limit` keeps the first images by content hash; 0 keeps all.
     """
 
     source: str
+    labels: str
     watch: str
     shards: tuple[str, ...]
     split: SplitConfig
     limit: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _knows_its_labels(self) -> Self:
+        named = self.labels.startswith(COLUMN) and self.labels != COLUMN
+        if self.labels not in ("auto", "folders") and not named and not self.labels.endswith((".csv", ".json")):
+            raise ValueError(
+                f"labels is {self.labels!r}, but must be auto, folders, column:NAME, or a .csv or .json file"
+            )
+        return self
 
     @model_validator(mode="after")
     def _numbered(self) -> Self:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rectok import artifacts
 from rectok.data.config import SPLITS, Split
+from rectok.data.parallel import read_all
 from rectok.data.shards import ShardReader
 from rectok.data.tensors import FeaturesFile, LatentsFile
 from rectok.errors import UserError
@@ -64,6 +65,7 @@ class ImageDataset:
         self.places = _places([np.array(reader.splits, dtype=str) == split for reader in self.readers])
         self.keys = [self.readers[shard].keys[row] for shard, row in self.places]
         self.labels = np.array([self.readers[shard].labels[row] for shard, row in self.places], np.int64)
+        self.threads = max((reader.threads for reader in self.readers), default=1)
         self.feature_files = [_features_of(reader) for reader in self.readers] if features else None
 
     def __len__(self) -> int:
@@ -83,7 +85,8 @@ class ImageDataset:
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
         """The images at `positions`, mirrored where `flipped`."""
         pairs = list(zip(positions, flipped, strict=True))
-        images = torch.stack([self.image(p).flip(-1) if f else self.image(p) for p, f in pairs])
+        found = read_all(self.image, positions, self.threads)
+        images = torch.stack([image.flip(-1) if f else image for image, f in zip(found, flipped, strict=True)])
         features = None if self.feature_files is None else torch.stack([self.features(p, f) for p, f in pairs])
         return ImageBatch(images, torch.from_numpy(self.labels[list(positions)]), features)
 

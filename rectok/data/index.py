@@ -5,108 +5,131 @@ splits, at most other images of its own class in that shard.
 """
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rectok.data.catalogue import Catalogue, Cell, Counts, Found
 from rectok.data.config import SPLITS, IndexConfig, Split
-from rectok.data.parallel import mapped
+from rectok.data.parallel import mapped, threads_for
 from rectok.data.sources.item import Item, Source
+from rectok.data.sources.labels import Labels
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError
 
 KEY_DIGITS = 16
-_KEPT_FIRST: tuple[Split | None, ...] = ("test", "val", "train", None)
-"""Of two equal images in different splits the held-out one stays, so that a published test set remains whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An image of the source with its content's size and hash."""
-
-    uri: str
-    label: str
-    split: Split | None
-    bytes: int
-    sha256: str
+HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 
 @dataclass(frozen=True)
 class Index:
-    """Rows of every shard by key, class names (a label is a position among them), and counts to look at."""
+    """Class names (a label is a position among them), counts to look at, and the rows of every shard."""
 
-    shards: Mapping[str, Sequence[IndexRow]]
+    config: IndexConfig
+    catalogue: Catalogue
+    shares: Mapping[Split, float]
     classes: Sequence[str]
     summary: Mapping[str, Any]
 
+    def rows(self, shard: str) -> Iterator[IndexRow]:
+        """The images of `shard` by key."""
+        number = self.config.shards.index(shard)
+        label_of = {name: label for label, name in enumerate(self.classes)}
+        bounds = {
+            cell.label: boundaries(cell.images, self.shares, _name(shard, cell.label))
+            for cell in self.catalogue.cells(number)
+            if cell.split not in HELD_OUT
+        }
+        met: Counter[str] = Counter()
+        for image in self.catalogue.of_shard(number):
+            split = image.split
+            if split not in HELD_OUT:
+                split = _split_at(met[image.label], bounds[image.label])
+                met[image.label] += 1
+            yield IndexRow(
+                key=image.sha256[:KEY_DIGITS],
+                uri=image.uri,
+                label=label_of[image.label],
+                split=split,
+                bytes=image.bytes,
+                sha256=image.sha256,
+            )
 
-def build_index(source: Source, config: IndexConfig) -> Index:
-    """Index `source` as `config` says. Raises UserError when it is empty, has one class only, or a class with one image."""
-    found = list(mapped(_found, source.items()))
-    if not found:
-        raise UserError(f"index.source {config.source} holds no images; put them into one folder per label")
-    distinct = _distinct(found)
-    _check_classes(distinct, config.source)
-    kept = distinct[: config.limit] if config.limit else distinct
-    classes = _ordered({image.label for image in kept}, source.classes)
-    label_of = {name: label for label, name in enumerate(classes)}
-    splits = _splits(kept, config)
-    shards: dict[str, list[IndexRow]] = {shard: [] for shard in config.shards}
-    for image in kept:
-        row = IndexRow(
-            key=image.sha256[:KEY_DIGITS],
-            uri=image.uri,
-            label=label_of[image.label],
-            split=splits[image.sha256],
-            bytes=image.bytes,
-            sha256=image.sha256,
-        )
-        shards[shard_of(image.sha256, config.shards)].append(row)
-    return Index(shards, classes, _summary(shards, classes, found, distinct))
+
+@contextmanager
+def build_index(source: Source, labels: Labels, config: IndexConfig) -> Iterator[Index]:
+    """Index `source` as `config` says; the index lies on disk, as long as it is open.
+
+    Raises UserError when the source is empty, has one class only, or a class with one image.
+    """
+    with closing(Catalogue()) as catalogue:
+        found = mapped(_found, source.items(labels), threads_for(config.source))
+        catalogue.fill((_shard_number(image.sha256, len(config.shards)), image) for image in found)
+        labels.check_complete()
+        counts = catalogue.settle()
+        if not counts.found:
+            raise UserError(f"index.source {config.source} holds no images; {_HINTS.get(labels.asked, _LISTED_HINT)}")
+        _check_classes(catalogue.per_label(), config.source)
+        if config.limit:
+            catalogue.keep_first(config.limit)
+        classes = _ordered(catalogue.per_label(), source.classes(labels))
+        shares = _shares(catalogue, config)
+        summary = _summary(catalogue, counts, labels.unlisted, config, classes, shares)
+        yield Index(config, catalogue, shares, classes, summary)
+
+
+_HINTS = {"auto": "put them into one folder per label", "folders": "put them into one folder per label"}
+_LISTED_HINT = "or none that index.labels gives a label"
 
 
 def shard_of(sha256: str, shards: Sequence[str]) -> str:
     """The shard that a content hash falls into; its last digits decide, for its first ones order the images."""
-    return shards[int(sha256[-12:], 16) % len(shards)]
+    return shards[_shard_number(sha256, len(shards))]
 
 
-def cut(hashes: Sequence[str], shares: Mapping[Split, float], cell: str) -> dict[str, Split]:
-    """Split one cell's content hashes: in their order, n·share of each of `shares` (summing below 1), the rest to train.
+def _shard_number(sha256: str, shards: int) -> int:
+    return int(sha256[-12:], 16) % shards
 
-    Boundaries lie at floor(n·cumulative share + u), u ∈ [0, 1) drawn from the cell's name: counts are right on average even
-    where a cell is so small that rounding would always favour train.
+
+def boundaries(images: int, shares: Mapping[Split, float], cell: str) -> list[tuple[Split, int]]:
+    """Cut one cell's `images` in the order of their hashes: (split, end of its part) for `shares` that sum below 1.
+
+    What follows the last end is train. An end lies at floor(images·cumulative share + u), u ∈ [0, 1) drawn from the cell's
+    name: counts are right on average even where a cell is so small that rounding would always favour train.
     """
     u = int(hashlib.sha256(cell.encode()).hexdigest()[:12], 16) / 16**12
-    ordered = sorted(hashes)
-    splits: dict[str, Split] = dict.fromkeys(ordered, "train")
-    cumulative, start = 0.0, 0
+    cumulative, ends = 0.0, []
     for split, share in shares.items():
         cumulative += share
-        stop = int(len(ordered) * cumulative + u)
-        splits.update(dict.fromkeys(ordered[start:stop], split))
-        start = stop
-    return splits
+        ends.append((split, int(images * cumulative + u)))
+    return ends
+
+
+def _split_at(place: int, ends: Sequence[tuple[Split, int]]) -> Split:
+    return next((split for split, end in ends if place < end), "train")
+
+
+def _name(shard: str, label: str) -> str:
+    return f"{shard}|{label}"
 
 
 def _found(item: Item) -> Found:
     content = item.read()
+    try:
+        item.uri.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"the file name {item.uri!r} is not UTF-8; rename it") from None
     return Found(item.uri, item.label, item.split, len(content), hashlib.sha256(content).hexdigest())
 
 
-def _distinct(found: Iterable[Found]) -> list[Found]:
-    """One image per content, in the order of hashes."""
-    best = sorted(found, key=lambda image: (image.sha256, _KEPT_FIRST.index(image.split), image.uri))
-    return list({image.sha256: image for image in reversed(best)}.values())[::-1]
-
-
-def _check_classes(images: Sequence[Found], source: str) -> None:
-    counts = Counter(image.label for image in images)
+def _check_classes(counts: Mapping[str, int], source: str) -> None:
     if len(counts) == 1:
         raise UserError(
-            f"index.source {source} holds only one class ({images[0].label}); put at least two labels into it"
+            f"index.source {source} holds only one class ({next(iter(counts))}); put at least two labels into it"
         )
-    single = sorted(label for label, count in counts.items() if count == 1)
+    single = [label for label, count in counts.items() if count == 1]
     if single:
         raise UserError(f"class {single[0]} of index.source {source} has a single image; every class needs two or more")
 
@@ -121,48 +144,56 @@ def _ordered(labels: Iterable[str], given: Sequence[str]) -> list[str]:
     return sorted(known)
 
 
-def _splits(images: Sequence[Found], config: IndexConfig) -> dict[str, Split]:
-    """The split of every content hash: the source's own, and where it names none of a kind, cut from the rest."""
-    given = {image.split for image in images}
+def _shares(catalogue: Catalogue, config: IndexConfig) -> dict[Split, float]:
+    """What is cut from the images outside of val and test: shares of the splits that the source does not name."""
+    given = catalogue.splits()
     if None in given and len(given) > 1:
-        stray = min(image.uri for image in images if image.split is None)
         raise UserError(
-            f"index.source {config.source} names splits, but {stray} lies outside of them; move or remove it"
+            f"index.source {config.source} names splits, but {catalogue.first_outside()} lies outside of them; move or "
+            "remove it"
         )
     if "train" not in given and None not in given:
         raise UserError(f"index.source {config.source} names splits, but none is train; add it or name none")
     asked: dict[Split, float] = {"test": config.split.test, "val": config.split.val}
-    shares = {split: share for split, share in asked.items() if split not in given}
-    splits: dict[str, Split] = {}
-    cells: dict[str, list[str]] = defaultdict(list)
-    for image in images:
-        if image.split in ("val", "test"):
-            splits[image.sha256] = image.split
-        else:
-            cells[f"{shard_of(image.sha256, config.shards)}|{image.label}"].append(image.sha256)
-    for cell, hashes in cells.items():
-        splits |= cut(hashes, shares, cell)
-    return splits
+    return {split: share for split, share in asked.items() if split not in given}
 
 
 def _summary(
-    shards: Mapping[str, Sequence[IndexRow]],
+    catalogue: Catalogue,
+    counts: Counts,
+    unlisted: int,
+    config: IndexConfig,
     classes: Sequence[str],
-    found: Sequence[Found],
-    distinct: Sequence[Found],
+    shares: Mapping[Split, float],
 ) -> dict[str, Any]:
-    rows = [row for part in shards.values() for row in part]
-    per_class = Counter((row.label, row.split) for row in rows)
-    labels_of: dict[str, set[str]] = defaultdict(set)
-    for image in found:
-        labels_of[image.sha256].add(image.label)
+    per_class: Counter[tuple[str, Split]] = Counter()
+    per_shard: Counter[str] = Counter()
+    size = 0
+    for cell in catalogue.cells():
+        shard = config.shards[cell.shard]
+        per_shard[shard] += cell.images
+        size += cell.bytes
+        for split, images in _counted(cell, boundaries(cell.images, shares, _name(shard, cell.label))):
+            per_class[cell.label, split] += images
     return {
-        "found": len(found),
-        "duplicates": len(found) - len(distinct),
-        "contradictory": sum(len(labels) > 1 for labels in labels_of.values()),
-        "images": len(rows),
-        "bytes": sum(row.bytes for row in rows),
-        "shards": {shard: len(part) for shard, part in shards.items()},
-        "splits": {split: sum(row.split == split for row in rows) for split in SPLITS},
-        "classes": {name: {split: per_class[i, split] for split in SPLITS} for i, name in enumerate(classes)},
+        "found": counts.found,
+        "unlisted": unlisted,
+        "duplicates": counts.found - counts.distinct,
+        "contradictory": counts.contradictory,
+        "images": per_shard.total(),
+        "bytes": size,
+        "shards": {shard: per_shard[shard] for shard in config.shards},
+        "splits": {split: sum(per_class[name, split] for name in classes) for split in SPLITS},
+        "classes": {name: {split: per_class[name, split] for split in SPLITS} for name in classes},
     }
+
+
+def _counted(cell: Cell, ends: Sequence[tuple[Split, int]]) -> Iterator[tuple[Split, int]]:
+    """How many images of a cell come into which split."""
+    if cell.split in HELD_OUT:
+        yield cell.split, cell.images
+        return
+    start = 0
+    for split, end in (*ends, ("train", cell.images)):
+        yield split, end - start
+        start = end

@@ -2,10 +2,11 @@
 
 import hashlib
 import io
-import mmap
 import tarfile
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 
 from rectok import artifacts
 from rectok.data.images import DAMAGE, Pixels, decode_png
+from rectok.data.parallel import REMOTE_THREADS
 from rectok.data.tables import ShardRow, read_table, write_table
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.storage import Ranges, is_remote
+from rectok.storage.pointer import publish_with_pointer, read_pointer
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,21 @@ class Quarantined:
     detail: str
 
 
-def write_shard(shard: str, images: Iterable[Packed]) -> None:
-    """Write the tar (`<key>.png`, `<key>.cls` per image) and its table; the same images give the same bytes."""
-    with replacing(artifacts.shard_tar(shard)) as temporary, temporary.open("wb") as file:
-        rows = _write_tar(file, images)
+def write_shard(shard: str, images: Iterable[Packed], location: str = "") -> None:
+    """Write the tar (`<key>.png`, `<key>.cls` per image) and its table; the same images give the same bytes.
+
+    With a `location` the tar is written there, and a pointer to it in its place.
+    """
+    path = artifacts.shard_tar(shard)
+    if location:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:
+            rows = _write_tar(file, images)
+            file.flush()
+            publish_with_pointer(Path(file.name), location, path)
+    else:
+        with replacing(path) as temporary, temporary.open("wb") as whole:
+            rows = _write_tar(whole, images)
     write_table(artifacts.shard_table(shard), rows, ShardRow)
 
 
@@ -85,7 +100,7 @@ class PackedShard:
         self.labels: NDArray[np.int64] = np.array(table["label"].to_pylist(), np.int64)
         self.offsets: NDArray[np.int64] = np.array(table["offset"].to_pylist(), np.int64)
         self.sizes: NDArray[np.int64] = np.array(table["size"].to_pylist(), np.int64)
-        self._content: mmap.mmap | bytes | None = None
+        self._ranges: Ranges | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -95,12 +110,23 @@ class PackedShard:
 
     def stored(self, row: int) -> bytes:
         """The PNG bytes of a row as they lie in the tar."""
-        if self._content is None:
-            with self.path.open("rb") as file:
-                empty = self.path.stat().st_size == 0
-                self._content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        offset = int(self.offsets[row])
-        return self._content[offset : offset + int(self.sizes[row])]
+        return self._tar().read(int(self.offsets[row]), int(self.sizes[row]))
+
+    def _tar(self) -> Ranges:
+        if self._ranges is None:
+            pointer = read_pointer(self.path)
+            self._ranges = Ranges(pointer.points_to, pointer.size) if pointer else Ranges(str(self.path))
+        return self._ranges
+
+    @property
+    def uri(self) -> str:
+        """Where the tar really lies."""
+        return self._tar().uri
+
+    @property
+    def threads(self) -> int:
+        """How many rows are worth being read at once."""
+        return REMOTE_THREADS if is_remote(self.uri) else 1
 
     def intact(self, row: int) -> bool:
         """Whether the row's stored bytes are those that were written."""

@@ -1,10 +1,13 @@
 """Packed images as tensors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from rectok.data.packing import PackedShard
+from rectok.data.parallel import read_all
 
 
 class ShardReader(PackedShard):
@@ -13,3 +16,7 @@ class ShardReader(PackedShard):
     def image(self, row: int) -> Tensor:
         """uint8 [3, H, W], contiguous. Raises UserError naming shard, row and key when the row does not decode."""
         return torch.from_numpy(np.ascontiguousarray(self.pixels(row).transpose(2, 0, 1)))
+
+    def images(self, rows: Sequence[int]) -> Tensor:
+        """uint8 [b, 3, H, W]; many at once where the shard lies in an object store. Raises as `image` does."""
+        return torch.stack(read_all(self.image, rows, self.threads))

@@ -1,7 +1,8 @@
 """Parquet tables of the index and of shards: their columns, and rows as dataclasses. Fast to import."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 
 from rectok.errors import UserError
 from rectok.files import replacing
+
+ROW_GROUP = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,14 @@ def arrow_schema(row: type[IndexRow] | type[ShardRow]) -> pa.Schema:
 
 
 def write_table(
-    path: Path, rows: Sequence[IndexRow] | Sequence[ShardRow], kind: type[IndexRow] | type[ShardRow]
+    path: Path, rows: Iterable[IndexRow] | Iterable[ShardRow], kind: type[IndexRow] | type[ShardRow]
 ) -> None:
-    """Write rows atomically; the same rows give the same bytes."""
-    schema = arrow_schema(kind)
-    table = pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary)
+    """Write rows atomically, holding one row group of them; the same rows give the same bytes."""
+    schema, left = arrow_schema(kind), iter(rows)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        while group := list(islice(left, ROW_GROUP)):
+            columns = {name: [getattr(row, name) for row in group] for name in schema.names}
+            writer.write_table(pa.table(columns, schema=schema))
 
 
 def read_table(path: Path) -> pa.Table:

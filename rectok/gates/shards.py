@@ -3,6 +3,7 @@
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.data.config import ImageConfig
 from rectok.data.packing import PackedShard
+from rectok.data.parallel import read_all
 from rectok.data.schema import QUARANTINE, SHARD
 from rectok.data.tables import IndexRow, read_index, read_table
 from rectok.errors import UserError
@@ -18,6 +20,7 @@ from rectok.gates.bounds import at_most, holds
 from rectok.gates.listing import listed
 from rectok.gates.tables import fits
 from rectok.params import Params
+from rectok.storage import open_binary
 
 
 def check(params: Params, shard: str) -> Iterator[Check]:
@@ -41,12 +44,13 @@ def check(params: Params, shard: str) -> Iterator[Check]:
 
 def _rows(packed: PackedShard, config: ImageConfig) -> Check:
     """Stored bytes are those that were written, and decode to RGB of the right size."""
-    faults = [fault for row in range(len(packed)) if (fault := _fault(packed, row, config.size))]
+    found = read_all(partial(_fault, packed, side=config.size), range(len(packed)), packed.threads)
+    faults = [fault for fault in found if fault]
     message = f"shard {packed.shard}: {len(faults)} of {len(packed)} rows are damaged: {listed(faults)}"
     return Check("rows", not faults, "ERROR", len(packed) - len(faults), len(packed), message if faults else "")
 
 
-def _fault(packed: PackedShard, row: int, size: int) -> str | None:
+def _fault(packed: PackedShard, row: int, side: int) -> str | None:
     name = f"row {row} (key {packed.keys[row]})"
     if not packed.intact(row):
         return f"{name} is not what was written"
@@ -54,7 +58,7 @@ def _fault(packed: PackedShard, row: int, size: int) -> str | None:
         shape = packed.pixels(row).shape
     except UserError as error:
         return str(error)
-    return None if shape == (size, size, 3) else f"{name} has shape {shape}, but should have {(size, size, 3)}"
+    return None if shape == (side, side, 3) else f"{name} has shape {shape}, but should have {(side, side, 3)}"
 
 
 def _layout(packed: PackedShard) -> Check:
@@ -65,7 +69,7 @@ def _layout(packed: PackedShard) -> Check:
         for kind in ("png", "cls")
     ]
     try:
-        with tarfile.open(packed.path) as tar:
+        with open_binary(packed.uri) as file, tarfile.open(fileobj=file) as tar:
             found = [(m.name, _label(tar, m)) for m in tar]
     except tarfile.TarError as error:
         return holds("layout", False, f"{packed.path} is no whole tar file: {error}")

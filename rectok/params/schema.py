@@ -11,7 +11,7 @@ from rectok.dit.config import DiTSizes
 from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
 from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
-from rectok.storage.config import WeightsFile
+from rectok.storage.config import StorageConfig, WeightsFile
 from rectok.teacher.config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
 from rectok.train.config import MachineConfig, TrainingConfig
@@ -125,6 +125,7 @@ class Params(Config):
     preset: str
     seed: int = Field(ge=0)
     machine: MachineConfig
+    storage: StorageConfig
     index: IndexConfig
     image: ImageConfig
     teacher: NetworkParams

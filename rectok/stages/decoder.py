@@ -33,7 +33,7 @@ def run(params: Params) -> None:
         found = training.validated(STAGE, params, section.training.micro_batch, world, None)
         figures = {"psnr": found.psnr, "psnr_before": before["psnr"]}
         artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
-        training.finish(STAGE)
+        training.finish(STAGE, params)
 
 
 def _trained(params: Params, model: Tokenizer, world: World) -> dict[str, Any] | None:

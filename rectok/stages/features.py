@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -36,5 +35,4 @@ def _computed(params: Params, reader: ShardReader) -> Iterator[NDArray[np.float3
     starts = range(0, len(reader), batch)
     for start in track(starts, description=f"features {reader.shard}", console=Console(stderr=True)):
         rows = range(start, min(start + batch, len(reader)))
-        images = torch.stack([reader.image(row) for row in rows])
-        yield oriented_tokens(network, images, grid, flip).numpy()
+        yield oriented_tokens(network, reader.images(rows), grid, flip).numpy()

@@ -42,7 +42,7 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
         generator = Generator(written, None, tokenizer.to(world.device), statistics, world.device)
         sample_std = sample_preview(stage, generator)
         artifacts.write_json(artifacts.summary_file(stage), {**summary, "sample_std": sample_std})
-        training.finish(stage)
+        training.finish(stage, params)
 
 
 def _trained(

@@ -25,7 +25,7 @@ def run(params: Params, shard: str) -> None:
     moments = torch.empty(len(reader), orientations, config.tokens, 2 * config.sizes.channels, dtype=dtype)
     for start in range(0, len(reader), params.latents.batch):
         stop = min(start + params.latents.batch, len(reader))
-        images = from_bytes(torch.stack([reader.image(row) for row in range(start, stop)])).to(device)
+        images = from_bytes(reader.images(range(start, stop))).to(device)
         for flipped in range(orientations):
             with bfloat16_on_gpu(device):
                 found = tokenizer.encode(images.flip(-1) if flipped else images)

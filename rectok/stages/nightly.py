@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file, write_json
 from rectok.evaluation.history import (
+    FOLDER,
     HISTORY,
     LATEST,
     PAGE,
@@ -28,6 +29,7 @@ from rectok.files import write_bytes, write_text
 from rectok.params import Params
 from rectok.params.schema import NightlyParams
 from rectok.stages.sampling import sampled
+from rectok.storage import below, direct_files, list_files, publish, read_bytes
 from rectok.storage.hashing import fingerprint
 
 PICTURE_SIDE, MOST_TILES = 512, 10
@@ -39,9 +41,11 @@ def run(params: Params, date: str) -> list[str]:
 
     The generator is the one that `rectok promote` accepted last; where none was, the one that the pipeline made last.
     """
-    promotion = in_force()
+    promotion, copies = in_force(), params.storage.nightly
     if promotion is not None:
         verify(promotion)
+    if copies and not HISTORY.exists() and HISTORY.name in direct_files(copies):
+        write_bytes(HISTORY, read_bytes(below(copies, HISTORY.name)))
     night, samples = measure(params, promotion.folder if promotion else DATA, date, f"nightly/{date}")
     history, limits = read_history(), limits_of(params.nightly)
     accepted = (promotion.generator, promotion.measured) if promotion else ("", None)
@@ -51,7 +55,11 @@ def run(params: Params, date: str) -> list[str]:
     history = retained(joined(history, night), params.nightly.keep.nights, measurements)
     write_history(history)
     _write_picture(samples, date, params.nightly.keep.pictures)
-    return _publish(history, night, found, promotion)
+    sentences = _report(history, night, found, promotion)
+    if copies:
+        for file in list_files(str(FOLDER)):
+            publish(FOLDER / file.name, below(copies, file.name))
+    return sentences
 
 
 def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[Night, Samples]:
@@ -83,7 +91,7 @@ def limits_of(settings: NightlyParams) -> Limits:
     return Limits(settings.gfid_tolerance, settings.accuracy_tolerance, noise.nights, noise.sigmas)
 
 
-def _publish(history: list[Night], night: Night, found: list[Finding], promotion: Promotion | None) -> list[str]:
+def _report(history: list[Night], night: Night, found: list[Finding], promotion: Promotion | None) -> list[str]:
     """Trend and page; latest.json, which the scheduler reads, comes last and so vouches for the rest."""
     sentences = [finding.sentence for finding in found if finding.regressed]
     write_bytes(TREND, trend_png(history))

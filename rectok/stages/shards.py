@@ -10,7 +10,7 @@ from rectok import artifacts
 from rectok.data.config import ImageConfig
 from rectok.data.images import BadImage, encode_png, prepare
 from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard
-from rectok.data.parallel import mapped
+from rectok.data.parallel import mapped, threads_for
 from rectok.data.sources.opening import open_source
 from rectok.data.tables import IndexRow, read_index
 from rectok.errors import UserError
@@ -21,14 +21,18 @@ Outcome = Packed | Quarantined
 
 
 def run(params: Params, shard: str) -> None:
-    """Write data/shards/<shard>.tar, .parquet and .quarantine.json; rows are in the order of the index."""
+    """Write data/shards/<shard>.tar, .parquet and .quarantine.json; rows are in the order of the index.
+
+    The tar is a pointer where `storage.shards` says that shards lie elsewhere.
+    """
     index = read_index(artifacts.index_file(shard))
     source = open_source(params.index.source)
     worker = _Worker({row.uri: row for row in index}, params.image)
+    threads = threads_for(params.index.source)
     artifacts.stage_dir("shards").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=artifacts.stage_dir("shards")) as spool:
-        places, quarantined = _spool(mapped(worker, source.read([row.uri for row in index])), spool)
-        write_shard(shard, _packed(index, places, spool))
+        places, quarantined = _spool(mapped(worker, source.read([row.uri for row in index]), threads), spool)
+        write_shard(shard, _packed(index, places, spool), params.storage.shards)
     write_quarantine(shard, quarantined)
     print(f"shard {shard}: {len(places)} images packed, {len(quarantined)} quarantined")
 

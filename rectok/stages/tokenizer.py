@@ -42,7 +42,7 @@ def run(params: Params) -> None:
             "latent_std_max": found.latent_std_max,
         }
         artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
-        training.finish(STAGE)
+        training.finish(STAGE, params)
 
 
 def _initial(params: Params, teacher_width: int) -> Tokenizer:

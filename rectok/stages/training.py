@@ -19,6 +19,7 @@ from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.stages.previews import reconstruction_preview
+from rectok.storage import below, remove_below
 from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import verified
@@ -46,7 +47,7 @@ def fit(
     """Train `objective` as parameter section `section` says, resuming only a run of the same section and inputs."""
     config: TrainingConfig = section.training  # type: ignore[attr-defined]
     key = fingerprint(inputs, salt=f"{params.seed} {params.image.model_dump_json()} {section.model_dump_json()}")
-    checkpoints = Checkpoints(artifacts.state_dir(stage), key, world)
+    checkpoints = Checkpoints(artifacts.state_dir(stage), key, world, params.storage.checkpoints)
     steps = config.steps(len(loader.dataset))
     if params.machine.compile:
         compile_blocks(objective)
@@ -123,9 +124,11 @@ def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, world: Wor
     return PerceptualLoss(config, teacher.layers).to(world.device)
 
 
-def finish(stage: str) -> None:
-    """Remove the resumable state of a training whose outputs are written."""
+def finish(stage: str, params: Params) -> None:
+    """Remove the resumable state of a training whose outputs are written, and its copies."""
     shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
+    if params.storage.checkpoints:
+        remove_below(below(params.storage.checkpoints, stage))
 
 
 def seeded(seed: int, stage: str) -> None:

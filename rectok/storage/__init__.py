@@ -1,5 +1,29 @@
-"""Reading files from a folder or from an S3-compatible object store."""
+"""Files in a folder or in an S3-compatible object store, through one interface."""
 
-from rectok.storage.objects import fetch, list_files, open_binary, read_bytes, verified
+from rectok.storage.objects import (
+    Ranges,
+    below,
+    direct_files,
+    fetch,
+    is_remote,
+    list_files,
+    open_binary,
+    publish,
+    read_bytes,
+    remove_below,
+    verified,
+)
 
-__all__ = ["fetch", "list_files", "open_binary", "read_bytes", "verified"]
+__all__ = [
+    "Ranges",
+    "below",
+    "direct_files",
+    "fetch",
+    "is_remote",
+    "list_files",
+    "open_binary",
+    "publish",
+    "read_bytes",
+    "remove_below",
+    "verified",
+]

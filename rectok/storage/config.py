@@ -21,3 +21,16 @@ class WeightsFile(Config):
         if self.path and self.path not in self.libraries and not self.sha256:
             raise ValueError(f"sha256 is empty, but {self.path} needs it (64 hex digits, as sha256sum prints)")
         return self
+
+
+class StorageConfig(Config):
+    """Where artefacts lie that are too large for this disk, or have to outlive this machine.
+
+    Each is a folder or an s3:// prefix of this project alone; empty keeps them below data/. `shards`: training reads images
+    from there by ranges, without a local copy. `checkpoints`: a copy of the resumable state, which another machine can go on
+    from. `nightly`: a copy of the nightly report, whose history a new machine takes up.
+    """
+
+    shards: str
+    checkpoints: str
+    nightly: str

@@ -1,19 +1,23 @@
-"""One read interface for local paths and s3:// URIs; boto3 finds endpoint, region and keys (AWS_ENDPOINT_URL …)."""
+"""One interface over local paths and s3:// URIs. What is written appears whole or not at all."""
 
 import hashlib
+import io
+import mmap
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.storage import s3
+from rectok.storage.client import S3
 from rectok.storage.hashing import sha256_file
 
-S3 = "s3://"
 CHUNK = 2**20
 
 
@@ -25,35 +29,110 @@ class StoredFile:
     size: int
 
 
+def is_remote(uri: str) -> bool:
+    """Whether `uri` names an object and not a path."""
+    return uri.startswith(S3)
+
+
+def below(prefix: str, name: str) -> str:
+    """The URI of the file `name` below a folder or prefix."""
+    return f"{prefix.rstrip('/')}/{name}"
+
+
 @contextmanager
 def open_binary(uri: str) -> Iterator[BinaryIO]:
-    """A readable stream over a local file or an object. Raises UserError naming `uri` when it cannot be read."""
-    if not uri.startswith(S3):
-        with _open_local(uri) as file:
-            yield file
-        return
-    with _explained(uri):
-        body = _client().get_object(**_address(uri))["Body"]
-        with body:
-            yield cast(BinaryIO, body)
+    """A seekable stream over a local file or one version of an object. Raises UserError when it cannot be read."""
+    with io.BufferedReader(s3.ObjectFile(uri), s3.FIRST_BLOCK) if is_remote(uri) else _open_local(uri) as file:
+        yield file
 
 
 def read_bytes(uri: str) -> bytes:
     """The whole content of `uri`. Raises UserError naming it when it cannot be read."""
-    with open_binary(uri) as file:
-        return file.read()
+    if is_remote(uri):
+        return s3.read_whole(uri)
+    try:
+        with open(uri, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
+            return file.read()
+    except OSError as error:
+        raise UserError(f"{uri} cannot be read: {error.strerror}") from None
 
 
 def list_files(prefix: str) -> Iterator[StoredFile]:
-    """All files below the folder or s3:// `prefix`, in the order of their names, page by page."""
-    if prefix.startswith(S3):
-        yield from _list_objects(prefix.rstrip("/") + "/")
+    """All files below the folder or s3:// `prefix`, in the order of their names; holds one page or folder at a time."""
+    if is_remote(prefix):
+        yield from (StoredFile(found.name, found.size) for found in s3.list_objects(prefix.rstrip("/") + "/"))
         return
-    root = Path(prefix)
-    if not root.is_dir():
+    if not Path(prefix).is_dir():
         raise UserError(f"{prefix} is not a folder")
-    for path in sorted((p for p in root.rglob("*") if p.is_file()), key=lambda p: p.relative_to(root).as_posix()):
-        yield StoredFile(path.relative_to(root).as_posix(), path.stat().st_size)
+    yield from _walked(prefix, "")
+
+
+def direct_files(prefix: str) -> Iterator[str]:
+    """Names of the files that lie directly in a folder or below a prefix, in any order; none where there is no folder."""
+    if is_remote(prefix):
+        yield from (found.name for found in s3.list_objects(prefix.rstrip("/") + "/", deep=False))
+        return
+    if Path(prefix).is_dir():
+        with os.scandir(prefix) as entries:
+            yield from (entry.name for entry in entries if entry.is_file())
+
+
+class Ranges:
+    """Random access to the bytes of a local file or of one version of an object; for any number of threads.
+
+    A pickled or forked copy opens it anew. Raises UserError when it cannot be read or has not `size` bytes.
+    """
+
+    def __init__(self, uri: str, size: int | None = None) -> None:
+        self.uri, self.size = uri, size
+        self._version: s3.Version | None = None
+        self._content: mmap.mmap | bytes | None = None
+
+    def __reduce__(self) -> tuple[type["Ranges"], tuple[str, int | None]]:
+        return type(self), (self.uri, self.size)
+
+    def read(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start`; fewer where a local file ends before."""
+        if not is_remote(self.uri):
+            return self._mapped()[start : start + size]
+        if self._version is None:
+            found = s3.version(self.uri)
+            self._check(found.size)
+            self._version = found
+        return s3.read_range(self.uri, start, size, self._version)
+
+    def _mapped(self) -> mmap.mmap | bytes:
+        if self._content is None:
+            if self.size is not None:
+                _open_local(self.uri).close()
+            with Path(self.uri).open("rb") as file:
+                length = os.fstat(file.fileno()).st_size
+                self._check(length)
+                self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if length else b""
+        return self._content
+
+    def _check(self, found: int) -> None:
+        if self.size not in (None, found):
+            raise UserError(
+                f"{self.uri} has {found} bytes, but {self.size} were written; restore it, or write it again"
+            )
+
+
+def publish(path: Path, uri: str) -> None:
+    """Write the content of the file `path` to `uri`, in place of what is there."""
+    if is_remote(uri):
+        s3.upload(path, uri)
+        return
+    with replacing(Path(uri)) as temporary:
+        shutil.copyfile(path, temporary)
+
+
+def remove_below(prefix: str) -> None:
+    """Remove a folder, or all objects below a prefix, if there are any."""
+    if is_remote(prefix):
+        s3.delete_below(prefix.rstrip("/") + "/")
+    else:
+        shutil.rmtree(prefix, ignore_errors=True)
 
 
 def fetch(uri: str, sha256: str, to: Path) -> None:
@@ -69,7 +148,7 @@ def fetch(uri: str, sha256: str, to: Path) -> None:
 @contextmanager
 def verified(uri: str, sha256: str) -> Iterator[Path]:
     """A file whose content hashes to `sha256` (hex), else UserError: `uri` itself, or a copy that lasts as long."""
-    if uri.startswith(S3):
+    if is_remote(uri):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "object"
             fetch(uri, sha256, copy)
@@ -92,35 +171,20 @@ def _open_local(path: str) -> BinaryIO:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _list_objects(prefix: str) -> Iterator[StoredFile]:
-    address = _address(prefix)
-    with _explained(prefix):
-        pages = _client().get_paginator("list_objects_v2").paginate(Bucket=address["Bucket"], Prefix=address["Key"])
-        for page in pages:
-            for found in page.get("Contents", []):
-                name = found["Key"].removeprefix(address["Key"])
-                if name and not name.endswith("/"):  # a name that ends in a slash is a folder's marker
-                    yield StoredFile(name, found["Size"])
-
-
-def _address(uri: str) -> dict[str, str]:
-    bucket, _, key = uri.removeprefix(S3).partition("/")
-    return {"Bucket": bucket, "Key": key}
-
-
-@lru_cache(maxsize=1)
-def _client() -> Any:
-    import boto3  # half a second, which only those who use an object store pay
-    from botocore.config import Config
-
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=32))
-
-
-@contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
+def _walked(folder: str, name: str) -> Iterator[StoredFile]:
+    """Files below `folder`, whose own name below the root is `name`: like objects, in the order of whole names."""
     try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise UserError(f"{uri} cannot be read: {' '.join(str(error).split())}") from None
+        with os.scandir(folder) as entries:
+            found = sorted(_sized(entry) for entry in entries if entry.is_dir() or entry.is_file())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be listed: {error.strerror}") from None
+    for each, size in found:
+        if each.endswith("/"):
+            yield from _walked(f"{folder}/{each[:-1]}", f"{name}{each}")
+        else:
+            yield StoredFile(name + each, size)
+
+
+def _sized(entry: "os.DirEntry[str]") -> tuple[str, int]:
+    """Name and size; a folder sorts as its files do, by a name that goes on with a slash."""
+    return (f"{entry.name}/", 0) if entry.is_dir() else (entry.name, entry.stat().st_size)

@@ -11,6 +11,8 @@ import torch
 
 from rectok.errors import UserError
 from rectok.files import is_disk_full, sync
+from rectok.storage import below, is_remote, list_files, remove_below
+from rectok.storage.folder import fetch_folder, is_whole, publish_folder
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.world import World
@@ -37,11 +39,13 @@ class State:
 class Checkpoints:
     """The checkpoints of one training below `folder`, keyed by the fingerprint of its parameters and inputs.
 
-    State of any other fingerprint is removed: changed parameters never resume a stale run.
+    State of any other fingerprint is removed: changed parameters never resume a stale run. `location`, a folder or s3://
+    prefix, gets a copy of each, from which a machine that has none goes on.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, world: World) -> None:
+    def __init__(self, folder: Path, fingerprint: str, world: World, location: str = "") -> None:
         self.folder = folder / fingerprint
+        self.copies = below(location, f"{folder.name}/{fingerprint}") if location else ""
         self.world = world
         if world.first:
             for other in folder.glob("*"):
@@ -99,9 +103,33 @@ class Checkpoints:
         for old in self.folder.glob("step-*"):
             if old != whole:
                 shutil.rmtree(old)
+        if self.copies:
+            publish_folder(whole, below(self.copies, whole.name))
+            for step in self._copied() - {whole.name}:
+                remove_below(below(self.copies, step))
+
+    def _copied(self) -> set[str]:
+        """Names of the steps that have a copy, whole or not."""
+        if not is_remote(self.copies) and not Path(self.copies).exists():
+            return set()
+        names = {file.name.partition("/")[0] for file in list_files(self.copies)}
+        return {name for name in names if STEP.fullmatch(name)}
+
+    def _fetch(self) -> None:
+        """Take the newest whole copy, where it is ahead of what is here."""
+        here = self.latest()
+        for step in sorted(self._copied(), reverse=True):
+            if here is not None and step <= here.name:
+                return
+            if is_whole(below(self.copies, step)):
+                fetch_folder(below(self.copies, step), self.folder / step)
+                return
 
     def restore(self, state: State) -> bool:
         """Fill `state` from the newest checkpoint; False if there is none. Raises UserError for another world size."""
+        if self.copies and self.world.first:
+            self._fetch()
+        self.world.barrier()
         path = self.latest()
         if path is None:
             return False

@@ -28,6 +28,17 @@ def test_works_are_timed(works: tuple[str, ...], tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_an_index_tells_its_files_and_its_own_peak_memory(tmp_path: Path) -> None:
+    write_params(tmp_path)
+    done = rectok(tmp_path, "bench", "index:2000", "--repeats", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = [Speed(**json.loads(line)) for line in done.stdout.splitlines()]
+    assert [(speed.variant, speed.batch, speed.error) for speed in found] == [
+        (variant, 2000, None) for variant in ("folders", "table", "tar")
+    ]
+    assert all(0.02 < (speed.peak_memory_gib or 0) < 0.5 for speed in found)
+
+
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     write_params(tmp_path)
     assert refused(tmp_path, "bench", "speed").startswith(

@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from rectok.data import tables
 from rectok.data.tables import IndexRow, read_index, read_table, write_table
 from rectok.errors import UserError
 
@@ -14,6 +16,14 @@ def test_rows_survive_and_bytes_are_the_same_every_time(tmp_path: Path) -> None:
     write_table(second, ROWS, IndexRow)
     assert read_index(first) == ROWS
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_rows_that_come_one_by_one_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP", 3)
+    rows = [IndexRow(f"{n:016x}", "b", 0, "val", 0, "1" * 64) for n in range(8)]
+    write_table(tmp_path / "a.parquet", iter(rows), IndexRow)
+    assert read_index(tmp_path / "a.parquet") == rows
+    assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == 3
 
 
 def test_an_empty_table_keeps_its_types(tmp_path: Path) -> None:

@@ -125,6 +125,14 @@ def test_a_value_of_no_use_names_its_parameter(name: str, value: Any) -> None:
         ),
         ("dit.training.clip", float("nan"), 'parameter dit.training.clip is "NaN", but must be a finite number'),
         ("dit.training.clip", float("inf"), 'parameter dit.training.clip is "Infinity", but must be a finite number'),
+        *(
+            (
+                "index.labels",
+                value,
+                f"index.labels is '{value}', but must be auto, folders, column:NAME, or a .csv or .json file",
+            )
+            for value in ("", "column:", "names.txt")
+        ),
         ("index.shards", [], "index.shards must be numbered 00000 without gaps"),
         ("index.shards", ["0", "1"], "index.shards must be numbered 00000, 00001 without gaps"),
         ("index.split", {"val": 0.5, "test": 0.5}, "index.split.val 0.5 + test 0.5 leaves nothing to train on"),

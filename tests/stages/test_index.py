@@ -1,14 +1,18 @@
 import hashlib
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rectok import artifacts
+from rectok.data.sources import files as files_source
 from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index
+from rectok.storage.objects import StoredFile
 from tests.data.files import image_folder, params, picture
 
 SHARDS = ["00000", "00001", "00002", "00003"]
@@ -84,6 +88,43 @@ def test_a_source_that_nothing_watches_is_refused() -> None:
     with pytest.raises(UserError, match=r"index\.watch is other, so changes of index\.source pets would go unseen"):
         index.run(folder(watch="other"))
     index.run(folder(watch="pets"))
+
+
+def test_labels_of_a_table_are_indexed_and_must_be_watched_too() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    names = sorted(str(path.relative_to("pets")) for path in Path("pets").rglob("*.png"))
+    table = "".join(f"{name},{number % 2}\n" for number, name in enumerate(names[:-1]))
+    Path("labels.csv").write_text(f"file,label\n{table}")
+    with pytest.raises(
+        UserError, match=r"index\.watch is pets, so changes of index\.labels labels\.csv would go unseen"
+    ):
+        index.run(folder(labels="labels.csv", watch="pets"))
+    index.run(folder(labels="labels.csv", watch="."))
+    rows = [row for shard in SHARDS for row in read_index(artifacts.index_file(shard))]
+    assert {row.uri: row.label for row in rows} == {name: number % 2 for number, name in enumerate(names[:-1])}
+    assert artifacts.read_json(artifacts.summary_file("index"))["unlisted"] == 1
+
+
+def test_a_file_that_grows_while_it_is_indexed_stops_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    listed = files_source.list_files
+
+    def then_grow(root: str) -> Iterator[StoredFile]:
+        found = list(listed(root))
+        Path(root, found[2].name).write_bytes(picture(1, (30, 30)))
+        yield from found
+
+    monkeypatch.setattr(files_source, "list_files", then_grow)
+    with pytest.raises(UserError, match=r"pets/cat/1002\.png had \d+ bytes and now has \d+; run the stage again"):
+        index.run(folder())
+    assert not artifacts.stage_dir("index").exists()
+
+
+def test_a_name_that_is_not_utf_8_is_refused() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    Path(os.fsdecode(b"pets/cat/\xff.png")).write_bytes(picture(1))
+    with pytest.raises(UserError, match=r"the file name 'cat/\\udcff\.png' is not UTF-8; rename it"):
+        index.run(folder())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from PIL import Image
 
 from rectok import artifacts
 from rectok.evaluation.history import (
+    FOLDER,
+    HISTORY,
     LATEST,
     PAGE,
     PICTURES,
@@ -85,3 +88,20 @@ def test_what_moves_the_figures_is_another_protocol_and_other_weights_another_ge
     assert protocol() != before
     artifacts.weights_file("decoder").write_bytes(b"other weights")
     assert identity(content(data)) != generator
+
+
+def test_the_report_lies_elsewhere_too_and_a_new_machine_takes_its_history_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copies = tmp_path / "copies"
+    found = project.build()
+    params = found.model_copy(update={"storage": found.storage.model_copy(update={"nightly": str(copies)})})
+    nightly.run(params, "2026-01-01")
+    files = {str(path.relative_to(FOLDER)): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
+    assert HISTORY.name in files
+    assert {str(p.relative_to(copies)): p.read_bytes() for p in copies.rglob("*") if p.is_file()} == files
+    shutil.rmtree(FOLDER)
+    nightly.run(params, "2026-01-02")
+    assert [night.date for night in read_history()] == ["2026-01-01", "2026-01-02"]
+    assert (copies / HISTORY.name).read_bytes() == HISTORY.read_bytes()

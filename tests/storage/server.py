@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from rectok.storage import objects
+from rectok.storage.client import forget_client
 
 BUCKET = "images"
 
@@ -29,11 +29,11 @@ def running(patch: pytest.MonkeyPatch) -> Iterator[Any]:
     }
     for name, value in settings.items():
         patch.setenv(name, value)
-    objects._client.cache_clear()
+    forget_client()
     client = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET)
     try:
         yield client
     finally:
         server.stop()
-        objects._client.cache_clear()
+        forget_client()

@@ -1,4 +1,6 @@
 import hashlib
+import io
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,7 +8,17 @@ from typing import Any
 import pytest
 
 from rectok.errors import UserError
-from rectok.storage import fetch, list_files, open_binary, read_bytes, verified
+from rectok.storage import (
+    Ranges,
+    direct_files,
+    fetch,
+    list_files,
+    open_binary,
+    publish,
+    read_bytes,
+    remove_below,
+    verified,
+)
 from tests.storage.server import BUCKET, running
 
 CONTENT = bytes(range(256)) * 8192
@@ -37,6 +49,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_files_are_listed_below_a_prefix_and_not_beside_it(place: str) -> None:
     for prefix in (place, f"{place}/"):
         assert [(f.name, f.size) for f in list_files(prefix)] == [("a/1", len(CONTENT)), ("a/2", 1), ("b/c/3", 0)]
+
+
+def test_direct_files_are_those_of_no_further_folder(place: str) -> None:
+    assert sorted(direct_files(place)) == []
+    assert sorted(direct_files(f"{place}/a/")) == ["1", "2"]
 
 
 def test_content_is_read_whole_and_as_a_stream(place: str) -> None:
@@ -85,7 +102,60 @@ def test_what_is_missing_is_named(place: str, tmp_path: Path) -> None:
         list(list_files("s3://no-such-bucket/x" if place.startswith("s3") else str(tmp_path / "no-such")))
 
 
-def test_many_objects_come_in_pages(bucket: Any) -> None:
-    for number in range(1005):
+def test_many_objects_come_in_pages(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "5")
+    for number in range(12):
         bucket.put_object(Bucket=BUCKET, Key=f"many/{number:04d}", Body=b"")
-    assert [f.name for f in list_files(f"s3://{BUCKET}/many")] == [f"{n:04d}" for n in range(1005)]
+    names = [f"{n:04d}" for n in range(12)]
+    assert [f.name for f in list_files(f"s3://{BUCKET}/many")] == names
+    assert sorted(direct_files(f"s3://{BUCKET}/many")) == names
+
+
+def test_the_order_is_that_of_whole_names_and_links_are_followed(tmp_path: Path) -> None:
+    names = ["a-b/1", "a.txt", "a/1", "a/b/2", "a0"]
+    for name in names:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "dangling").symlink_to(tmp_path / "none")
+    for root in ("set", "link"):
+        assert [f.name for f in list_files(str(tmp_path / root))] == names == sorted(names)
+    assert sorted(direct_files(str(tmp_path / "set"))) == ["a.txt", "a0"]
+    assert sorted(direct_files(str(tmp_path / "none"))) == []
+    (tmp_path / "set" / "z").symlink_to(tmp_path / "set", target_is_directory=True)
+    with pytest.raises(UserError, match="cannot be listed"):
+        list(list_files(str(tmp_path / "set")))
+
+
+def test_a_stream_is_seekable_and_reads_ahead_only_while_it_is_read_on(place: str) -> None:
+    with open_binary(f"{place}/a/1") as file:
+        assert file.seek(-4, io.SEEK_END) == len(CONTENT) - 4
+        assert file.read() == CONTENT[-4:]
+        assert file.seek(1000) == file.tell() == 1000
+        assert file.read(300_000) == CONTENT[1000:301_000]
+        assert file.read() == CONTENT[301_000:]
+        assert file.read(1) == b""
+    with open_binary(f"{place}/b/c/3") as empty:
+        assert empty.read() == b""
+
+
+def test_ranges_are_read_in_any_order_also_by_a_copy(place: str) -> None:
+    ranges = Ranges(f"{place}/a/1", len(CONTENT))
+    for reader in (ranges, pickle.loads(pickle.dumps(ranges))):
+        assert [reader.read(start, 7) for start in (70_000, 0)] == [CONTENT[70_000:70_007], CONTENT[:7]]
+    assert Ranges(f"{place}/b/c/3").read(0, 0) == b""
+    with pytest.raises(UserError, match=f"a/1 has {len(CONTENT)} bytes, but 12 were written"):
+        Ranges(f"{place}/a/1", 12).read(0, 1)
+
+
+def test_what_is_published_is_read_and_removed_again(place: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(CONTENT)
+    for content in (CONTENT, b"newer"):
+        (tmp_path / "mine").write_bytes(content)
+        publish(tmp_path / "mine", f"{place}/out/deep/x")
+        assert read_bytes(f"{place}/out/deep/x") == content
+    publish(tmp_path / "mine", f"{place}/outer")
+    remove_below(f"{place}/out")
+    remove_below(f"{place}/out")
+    assert [f.name for f in list_files(place)] == ["a/1", "a/2", "b/c/3", "outer"]
+    remove_below(f"{place}/outer")

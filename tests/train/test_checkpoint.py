@@ -107,3 +107,33 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
         UserError, match=r"written by 2 processes and cannot continue with 1; set machine\.processes to 2"
     ):
         checkpoints.restore(state(0))
+
+
+def test_another_machine_goes_on_from_the_newest_whole_copy(tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+
+    def machine(name: str) -> Checkpoints:
+        return Checkpoints(tmp_path / name / "dit", "a", ALONE, str(copies))
+
+    first = machine("first")
+    assert not first.restore(state(0))
+    for step in (4, 7):
+        first.save(state(step))
+    assert [path.name for path in (copies / "dit" / "a").iterdir()] == ["step-000000007"]
+    (copies / "dit" / "a" / "step-000000009").mkdir()
+    (copies / "dit" / "a" / "step-000000009" / "rank-0.pt").write_bytes(b"written half, hence without its list")
+    second, restored = machine("second"), state(0)
+    assert second.restore(restored)
+    assert restored.step == 7
+    second.save(state(12))
+    assert [path.name for path in (copies / "dit" / "a").iterdir()] == ["step-000000012"]
+    assert first.restore(restored) and restored.step == 12, "an older state here was preferred"
+    assert second.restore(restored) and restored.step == 12
+
+
+def test_state_of_its_own_that_is_newer_than_the_copy_is_kept(tmp_path: Path) -> None:
+    Checkpoints(tmp_path / "b" / "dit", "a", ALONE, str(tmp_path / "copies")).save(state(4))
+    Checkpoints(tmp_path / "a" / "dit", "a", ALONE).save(state(6))
+    restored = state(0)
+    assert Checkpoints(tmp_path / "a" / "dit", "a", ALONE, str(tmp_path / "copies")).restore(restored)
+    assert restored.step == 6

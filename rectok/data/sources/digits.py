@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rectok.data.sources.item import Item
+from rectok.data.sources.labels import Labels
+from rectok.errors import UserError
 
 SIDE, SHADES = 8, 16
 
@@ -19,7 +21,9 @@ SIDE, SHADES = 8, 16
 class Digits:
     """The digits as RGB PNG files of 8×8 pixels, named `digits/0000` … `digits/1796`."""
 
-    classes = tuple("0123456789")
+    def classes(self, labels: Labels) -> tuple[str, ...]:
+        """The digits in their order."""
+        return tuple("0123456789")
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -31,8 +35,12 @@ class Digits:
         with gzip.open(path, "rt") as file:
             return np.loadtxt(file, delimiter=",").astype(np.int64)
 
-    def items(self) -> Iterator[Item]:
+    def items(self, labels: Labels) -> Iterator[Item]:
         """Every digit."""
+        if labels.asked != "auto":
+            raise UserError(
+                f"index.labels {labels.asked} does not fit sklearn:digits, which has its own; set it to auto"
+            )
         for number, label in enumerate(self.rows[:, -1]):
             yield Item(f"digits/{number:04d}", str(label), None, partial(self._png, number))
 

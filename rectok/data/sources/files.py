@@ -4,28 +4,43 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rectok.data.sources.item import Item, place_of
-from rectok.storage import list_files, read_bytes
+from rectok.data.sources.item import Item, is_hidden
+from rectok.data.sources.labels import Labels
+from rectok.errors import UserError
+from rectok.storage import below, list_files, read_bytes
 
 
 @dataclass(frozen=True)
 class Files:
-    """`root/label/file` or `root/train|val|test/label/file`; uris are relative to `root`, in the order of their names."""
+    """Image files; uris are relative to `root`, in the order of their names. Labels come from folders or from a table."""
 
     root: str
-    classes: tuple[str, ...] = ()
 
-    def items(self) -> Iterator[Item]:
-        """Every file in a label's folder, whether it is an image or not."""
+    def classes(self, labels: Labels) -> tuple[str, ...]:
+        """Files name no order of their classes."""
+        return ()
+
+    def items(self, labels: Labels) -> Iterator[Item]:
+        """Every file that has a label, whether it is an image or not."""
+        if labels.column:
+            raise UserError(
+                f"index.labels {labels.asked} needs a table, but index.source {self.root} holds single files"
+            )
         for file in list_files(self.root):
-            place = place_of(file.name)
+            place = None if is_hidden(file.name) else labels.place(file.name)
             if place:
-                yield Item(file.name, place.label, place.split, partial(self._content, file.name))
+                yield Item(file.name, place.label, place.split, partial(self._whole, file.name, file.size))
 
     def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """(uri, how to read it), in the order asked for."""
         for uri in uris:
-            yield uri, partial(self._content, uri)
+            yield uri, partial(read_bytes, below(self.root, uri))
 
-    def _content(self, uri: str) -> bytes:
-        return read_bytes(f"{self.root.rstrip('/')}/{uri}")
+    def _whole(self, name: str, size: int) -> bytes:
+        content = read_bytes(below(self.root, name))
+        if len(content) != size:
+            raise UserError(
+                f"{below(self.root, name)} had {size} bytes and now has {len(content)}; run the stage again when the "
+                "source is complete"
+            )
+        return content

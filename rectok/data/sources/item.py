@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rectok.data.config import Split
+
+if TYPE_CHECKING:
+    from rectok.data.sources.labels import Labels
 
 _SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -30,37 +33,46 @@ class Item:
     read: Callable[[], bytes]
 
 
-class Source(Protocol):
-    """Images in a fixed order, with random access by uri."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order that the source gives them; empty where it gives none."""
-
-    def items(self) -> Iterator[Item]:
-        """Every image."""
-
-    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it) for all `uris`, in the order in which reading is cheap."""
-
-
 @dataclass(frozen=True)
 class Place:
-    """What a file's path says about it."""
+    """What is known of a file: its label, and its split where one is named."""
 
     label: str
     split: Split | None
 
 
+class Source(Protocol):
+    """Images in a fixed order, with random access by uri."""
+
+    def classes(self, labels: "Labels") -> tuple[str, ...]:
+        """Class names in the order that the source gives them; empty where it gives none."""
+
+    def items(self, labels: "Labels") -> Iterator[Item]:
+        """Every image that has a label. Raises UserError where the source cannot have such labels."""
+
+    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """(uri, how to read it) for all `uris`, in the order in which reading is cheap."""
+
+
 def place_of(name: str) -> Place | None:
     """`label/…/file` or `train/label/…/file`; None for hidden files and for files outside a label's folder."""
     parts = PurePosixPath(name).parts
-    if len(parts) < 2 or any(part.startswith(".") for part in parts):
+    if len(parts) < 2 or is_hidden(name):
         return None
     split = _SPLIT_NAMES.get(parts[0].lower())
     if split and len(parts) > 2:
         return Place(parts[1], split)
     return Place(parts[0], None)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or a folder around it has a name that begins with a dot."""
+    return name.startswith(".") or "/." in name
+
+
+def split_named(word: str) -> Split | None:
+    """The split that a word such as `validation` means."""
+    return _SPLIT_NAMES.get(word.lower())
 
 
 def split_in(name: str) -> Split | None:

@@ -5,16 +5,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rectok.data.sources.item import Item, split_in
+from rectok.data.sources.labels import Labels
 from rectok.errors import UserError
-from rectok.storage import read_bytes
+from rectok.storage import below, open_binary, read_bytes
 
 BATCH = 256
 _LABELS = ("label", "labels", "fine_label")
@@ -40,23 +40,26 @@ class Layout:
 
 
 class Parquet:
-    """Images in rows of parquet files; uris are `file.parquet#row`, the file relative to `root`."""
+    """Images in rows of parquet files `names` below `root` (local or s3://); uris are `file.parquet#row`."""
 
-    def __init__(self, root: Path, files: Sequence[Path]) -> None:
-        self.root = root
-        self.names = [file.relative_to(root).as_posix() for file in files]
+    def __init__(self, root: str, names: Sequence[str]) -> None:
+        self.root, self.names = root, names
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self, labels: Labels) -> tuple[str, ...]:
         """Names of the ClassLabel feature, if there is one."""
         with self._opened(self.names[0]) as file:
-            return _layout(file.schema_arrow, self.names[0]).names
+            return _layout(file.schema_arrow, self.names[0], labels.column).names
 
-    def items(self) -> Iterator[Item]:
+    def items(self, labels: Labels) -> Iterator[Item]:
         """Every row of every file."""
+        if labels.asked != "auto" and not labels.column:
+            raise UserError(
+                f"index.labels {labels.asked} does not fit index.source {self.root}, whose labels lie in a column of its "
+                "parquet files; set it to auto or to column:NAME"
+            )
         for name in self.names:
             split = split_in(name)
-            for row, image, label in self._rows(name):
+            for row, image, label in self._rows(name, labels.column):
                 yield Item(f"{name}#{row}", label, split, partial(self._content, image))
 
     def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -67,12 +70,14 @@ class Parquet:
             wanted[name].append(int(number))
         for name in sorted(wanted):
             with self._opened(name) as file:
-                for row, image in _images(file, _layout(file.schema_arrow, name).image, sorted(wanted[name])):
+                column = _image_column(file.schema_arrow)
+                assert column is not None, f"{name} was indexed"
+                for row, image in _images(file, column, sorted(wanted[name])):
                     yield f"{name}#{row}", partial(self._content, image)
 
-    def _rows(self, name: str) -> Iterator[tuple[int, Any, str]]:
+    def _rows(self, name: str, column: str) -> Iterator[tuple[int, Any, str]]:
         with self._opened(name) as file:
-            layout = _layout(file.schema_arrow, name)
+            layout = _layout(file.schema_arrow, name, column)
             row = 0
             for batch in file.iter_batches(BATCH, columns=[layout.image, layout.label]):
                 images, labels = batch.column(layout.image), batch.column(layout.label)
@@ -86,15 +91,16 @@ class Parquet:
             return image or b""
         if image.get("bytes") is not None:
             return bytes(image["bytes"])
-        return read_bytes(str(self.root / image["path"])) if image.get("path") else b""
+        return read_bytes(below(self.root, image["path"])) if image.get("path") else b""
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
+        path = below(self.root, name)
         try:
-            with pq.ParquetFile(self.root / name) as file:
+            with open_binary(path) as stream, pq.ParquetFile(stream) as file:
                 yield file
-        except (pa.ArrowException, FileNotFoundError) as error:
-            raise UserError(f"{self.root / name} cannot be read as parquet: {' '.join(str(error).split())}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path} cannot be read as parquet: {' '.join(str(error).split())}") from None
 
 
 def _images(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
@@ -112,15 +118,22 @@ def _images(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[
         raise UserError(f"row {pending[-1]} is not in the parquet file any more; run the stage `index` again")
 
 
-def _layout(schema: pa.Schema, name: str) -> Layout:
+def _layout(schema: pa.Schema, name: str, column: str) -> Layout:
+    """Where images and labels lie; `column` holds the labels if it is named."""
     features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    image = next((field.name for field in schema if _holds_images(field.type)), None)
+    image = _image_column(schema)
     named = [field.name for field in schema if features.get(field.name, {}).get("_type") == "ClassLabel"]
-    label = next((column for column in (*_LABELS, *named) if column in schema.names), None)
+    usual = (column,) if column else (*_LABELS, *named)
+    label = next((found for found in usual if found in schema.names), None)
     if image is None or label is None:
         found = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        raise UserError(f"{name} must have a column of images (bytes) and a column `label`; it has {found}")
+        wanted = column or "label"
+        raise UserError(f"{name} must have a column of images (bytes) and a column `{wanted}`; it has {found}")
     return Layout(image, label, tuple(features.get(label, {}).get("names") or ()))
+
+
+def _image_column(schema: pa.Schema) -> str | None:
+    return next((field.name for field in schema if _holds_images(field.type)), None)
 
 
 def _holds_images(kind: pa.DataType) -> bool:

@@ -4,12 +4,15 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
+
+AUTO = Labels("auto")
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
     bunch = load_digits()
-    items = list(open_source("sklearn:digits").items())
+    items = list(open_source("sklearn:digits").items(AUTO))
     assert [int(item.label) for item in items] == bunch.target.tolist()
     assert {item.split for item in items} == {None}
     for number in (0, 17, 1796):
@@ -22,7 +25,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
 
 def test_digits_are_read_again_by_uri() -> None:
     source = open_source("sklearn:digits")
-    first = {item.uri: item.read() for item in source.items()}
+    first = {item.uri: item.read() for item in source.items(AUTO)}
     assert {uri: read() for uri, read in source.read(["digits/1000", "digits/0003"])} == {
         uri: first[uri] for uri in ("digits/1000", "digits/0003")
     }

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
 from tests.storage.server import BUCKET, running
+
+AUTO = Labels("auto")
 
 NAMES = {
     "train/cat/1.png": ("cat", "train"),
@@ -37,7 +40,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_folders_name_labels_and_splits(root: str) -> None:
-    items = list(open_source(root).items())
+    items = list(open_source(root).items(AUTO))
     assert {item.uri: (item.label, item.split) for item in items} == NAMES
     assert [item.uri for item in items] == sorted(NAMES)
     assert all(item.read() == item.uri.encode() for item in items)
@@ -52,4 +55,7 @@ def test_folders_called_like_splits_may_be_labels(tmp_path: Path) -> None:
     for label in ("train", "bus"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.png").touch()
-    assert {(item.label, item.split) for item in open_source(str(tmp_path)).items()} == {("train", None), ("bus", None)}
+    assert {(item.label, item.split) for item in open_source(str(tmp_path)).items(AUTO)} == {
+        ("train", None),
+        ("bus", None),
+    }

@@ -9,7 +9,7 @@ from rectok.errors import UserError
 
 def test_a_missing_path_is_named_with_what_is_possible(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"index\.source .*/none does not exist; it can be sklearn:digits, an image folder"
+        UserError, match=r"index\.source .*/none does not exist; it can be sklearn:digits, a folder or s3:// prefix"
     ):
         open_source(str(tmp_path / "none"))
 

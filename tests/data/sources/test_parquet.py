@@ -6,8 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
+
+AUTO = Labels("auto")
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 NAMES = ["tench", "ant", "bee"]
@@ -31,8 +34,8 @@ def test_a_folder_of_files_gives_splits_and_named_labels(tmp_path: Path) -> None
     write(tmp_path / "data" / "train-00000-of-00001.parquet", [0, 1, 2, 1, 0])
     write(tmp_path / "data" / "validation-00000-of-00001.parquet", [2])
     source = open_source(str(tmp_path))
-    items = list(source.items())
-    assert source.classes == tuple(NAMES)
+    items = list(source.items(AUTO))
+    assert source.classes(AUTO) == tuple(NAMES)
     assert [item.label for item in items] == ["tench", "ant", "bee", "ant", "tench", "bee"]
     assert [item.split for item in items] == ["train"] * 5 + ["val"]
     assert items[3].uri == "data/train-00000-of-00001.parquet#3"
@@ -65,7 +68,7 @@ def test_labels_may_be_numbers_words_or_named_classes(
     tmp_path: Path, labels: list[Any], names: list[str] | None, column: str, expected: list[str]
 ) -> None:
     write(tmp_path / "x.parquet", labels, names, column)
-    assert [item.label for item in open_source(str(tmp_path / "x.parquet")).items()] == expected
+    assert [item.label for item in open_source(str(tmp_path / "x.parquet")).items(AUTO)] == expected
 
 
 def test_images_may_be_plain_bytes_a_path_or_absent(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_images_may_be_plain_bytes_a_path_or_absent(tmp_path: Path) -> None:
     schema = pa.schema([("image", IMAGE), ("label", pa.int64())])
     pq.write_table(pa.table({"image": images, "label": [0, 1, 2]}, schema=schema), tmp_path / "a.parquet")
     pq.write_table(pa.table({"img": [b"plain"], "label": [0]}), tmp_path / "b.parquet")
-    contents = [item.read() for item in open_source(str(tmp_path)).items()]
+    contents = [item.read() for item in open_source(str(tmp_path)).items(AUTO)]
     assert contents == [b"in a file", b"here", b"", b"plain"]
 
 
@@ -89,16 +92,16 @@ def test_images_may_be_plain_bytes_a_path_or_absent(tmp_path: Path) -> None:
 def test_rows_without_a_class_are_refused(tmp_path: Path, label: int | None, problem: str) -> None:
     write(tmp_path / "test.parquet", [0, label])
     with pytest.raises(UserError, match=problem):
-        list(open_source(str(tmp_path / "test.parquet")).items())
+        list(open_source(str(tmp_path / "test.parquet")).items(AUTO))
 
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a"], "label": [1]}), tmp_path / "x.parquet")
     with pytest.raises(UserError, match=r"x\.parquet must have a column of images .* it has text \(string\), label"):
-        list(open_source(str(tmp_path / "x.parquet")).items())
+        list(open_source(str(tmp_path / "x.parquet")).items(AUTO))
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(UserError, match=r"x\.parquet cannot be read as parquet"):
-        list(open_source(str(tmp_path / "x.parquet")).items())
+        list(open_source(str(tmp_path / "x.parquet")).items(AUTO))

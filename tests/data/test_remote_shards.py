@@ -1,0 +1,147 @@
+"""Shards that lie in a bucket or another folder: read by ranges, without a copy here."""
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from rectok import artifacts
+from rectok.data.dataset import ImageDataset
+from rectok.data.packing import PackedShard
+from rectok.errors import UserError
+from rectok.gates.shards import check
+from rectok.stages import index, shards
+from rectok.storage import list_files
+from rectok.storage.client import forget_client
+from tests.data.files import image_folder, params
+from tests.storage.proxy import Fault, Proxy, before
+from tests.storage.server import BUCKET, running
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        running(patch) as server,
+        before(server.meta.endpoint_url, patch) as found,
+    ):
+        yield found
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "folder":
+        return str(tmp_path / "elsewhere")
+    request.getfixturevalue("proxy").spoil()
+    return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    image_folder(Path("pets"), {"cat": 8, "dog": 8})
+
+
+def settings(location: str) -> Any:
+    found = params({"source": "pets", "shards": ["00000"]})
+    return found.model_copy(update={"storage": found.storage.model_copy(update={"shards": location})})
+
+
+def build(location: str) -> Any:
+    made = settings(location)
+    index.run(made)
+    shards.run(made, "00000")
+    return made
+
+
+def test_a_shard_elsewhere_is_the_one_that_would_be_here(location: str) -> None:
+    build("")
+    here, rows = artifacts.shard_tar("00000").read_bytes(), artifacts.shard_table("00000").read_bytes()
+    pixels = [PackedShard("00000").pixels(row) for row in range(16)]
+    made = build(location)
+    assert artifacts.shard_tar("00000").stat().st_size < 300
+    assert artifacts.shard_table("00000").read_bytes() == rows
+    (stored,) = list_files(location)
+    assert (stored.size, stored.name[:6]) == (len(here), "00000-")
+    reader = PackedShard("00000")
+    for copy in (reader, pickle.loads(pickle.dumps(reader))):
+        np.testing.assert_array_equal([copy.pixels(row) for row in range(16)], pixels)
+    assert all(found.passed for found in check(made, "00000"))
+    assert sorted(path.name for path in artifacts.stage_dir("shards").iterdir()) == [
+        "00000.parquet",
+        "00000.quarantine.json",
+        "00000.tar",
+    ]
+
+
+def test_the_pointer_follows_the_content_and_nothing_else(location: str) -> None:
+    build(location)
+    first = artifacts.shard_tar("00000").read_bytes()
+    build(location)
+    assert artifacts.shard_tar("00000").read_bytes() == first
+    image_folder(Path("pets"), {"cat": 1}, first_seed=1)
+    build(location)
+    assert artifacts.shard_tar("00000").read_bytes() != first
+    assert len(list(list_files(location))) == 2, "the older version is gone, though older commits point to it"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_reads_batches_from_it_also_in_forked_workers(location: str, workers: int) -> None:
+    build("")
+    expected = ImageDataset(["00000"], "train")
+    expected_images = expected.batch(range(len(expected)), [False] * len(expected)).image
+    build(location)
+    dataset = ImageDataset(["00000"], "train")
+    assert dataset.batch([0], [True]).image.equal(expected_images[:1].flip(-1))
+    loader = DataLoader(Positions(dataset), batch_size=None, num_workers=workers)
+    assert all(image.equal(expected_images[position]) for position, image in enumerate(loader))
+
+
+class Positions:
+    """A data set as torch's loader knows it."""
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: int) -> Any:
+        return self.dataset.batch([position], [False]).image[0]
+
+
+def test_what_is_gone_or_cut_is_named_and_fails_the_gate(location: str, proxy: Proxy) -> None:
+    made = build(location)
+    uri = PackedShard("00000").uri
+    if location.startswith("s3"):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=b"half")
+    else:
+        Path(uri).write_bytes(b"half")
+    with pytest.raises(UserError, match=rf"{uri} has 4 bytes, but \d+ were written"):
+        PackedShard("00000").pixels(0)
+    with pytest.raises(UserError, match=f"{uri} has 4 bytes"):
+        list(check(made, "00000"))
+    artifacts.shard_tar("00000").write_text('{"points_to": "x"}\n')
+    with pytest.raises(UserError, match=r"00000\.tar is damaged, for it is no whole pointer"):
+        PackedShard("00000").pixels(0)
+
+
+def test_an_upload_that_fails_leaves_the_old_shard(proxy: Proxy) -> None:
+    location = f"s3://{BUCKET}/failing"
+    build(location)
+    before = artifacts.shard_tar("00000").read_bytes()
+    image_folder(Path("pets"), {"cat": 1}, first_seed=1)
+    proxy.spoil(Fault("503", "PUT", times=1000))
+    with pytest.raises(UserError, match=r"s3://images/failing/00000-\w+\.tar cannot be written"):
+        build(location)
+    proxy.spoil()
+    assert artifacts.shard_tar("00000").read_bytes() == before
+    assert len(list(list_files(location))) == 1
+    assert not list(artifacts.stage_dir("shards").glob(".*"))
+    assert PackedShard("00000").pixels(0).shape == (32, 32, 3)
+    forget_client()

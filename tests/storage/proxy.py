@@ -1,0 +1,150 @@
+"""An HTTP proxy on loopback that stands before the S3 server and spoils chosen answers, as networks and stores do."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.retries.standard import ExponentialBackoff
+
+from rectok.storage import client as storage_client
+from rectok.storage.client import forget_client
+
+Kind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed"]
+ERRORS = {
+    "503": (503, "SlowDown", "Reduce your request rate"),
+    "expired": (400, "ExpiredToken", "The provided token has expired."),
+}
+
+
+@dataclass
+class Fault:
+    """Spoils the next `times` requests of `method` whose path holds `where`.
+
+    cut: half of the body, then the connection closes. stall: half of it, then silence. truncated: half of it, announced as
+    the whole (of an upload, half of what was sent goes on). dropped: closed without an answer. changed: `change` runs
+    first. 503, expired: that answer.
+    """
+
+    kind: Kind
+    method: str = "GET"
+    where: str = ""
+    times: int = 1
+    change: Callable[[], object] = lambda: None
+
+
+@dataclass
+class Proxy:
+    """The faults to come, and every request that was made (method and path)."""
+
+    target: str
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spoil(self, *faults: Fault) -> None:
+        """These and no others."""
+        with self.lock:
+            self.faults, self.seen = list(faults), []
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The fault that meets this request."""
+        with self.lock:
+            self.seen.append(f"{method} {path}")
+            for fault in self.faults:
+                if fault.times and fault.method == method and fault.where in path:
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: Proxy
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Quiet."""
+
+    def handle_any(self) -> None:
+        if self.headers.get("Expect"):
+            self.send_response_only(100)
+            self.end_headers()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.proxy.take(self.command, self.path)
+        kind = fault.kind if fault else None
+        if kind == "dropped":
+            self._close()
+        elif kind in ERRORS:
+            self._refuse(*ERRORS[kind])
+        else:
+            if fault:
+                fault.change()
+            if kind == "truncated" and self.command == "PUT":
+                del self.headers["Content-Length"]
+                body, kind = body[: len(body) // 2], None
+            self._forward(body, kind)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        head = self.command == "HEAD"
+        text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        self._answer(status, {"Content-Type": "application/xml"}, b"" if head else text.encode())
+
+    def _forward(self, body: bytes, kind: Kind | None) -> None:
+        server = http.client.HTTPConnection(self.proxy.target, timeout=20)
+        server.request(self.command, self.path, body, dict(self.headers.items()))
+        answer = server.getresponse()
+        content = answer.read()
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("connection", "transfer-encoding", "date")}
+        server.close()
+        if kind in ("cut", "stall"):
+            self._answer(answer.status, headers, content[: len(content) // 2], announced=len(content))
+            if kind == "stall":
+                threading.Event().wait(3 * storage_client.READ_TIMEOUT)
+            self._close()
+        elif kind == "truncated":
+            self._answer(answer.status, headers, content[: len(content) // 2])
+        else:
+            self._answer(answer.status, headers, content, announced=int(headers.get("Content-Length", len(content))))
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, announced: int | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if announced is None else announced))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def _close(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def before(endpoint: str, patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Run a proxy before the server at `endpoint` and point this process's client at it, with little patience."""
+    proxy = Proxy(urlsplit(endpoint).netloc)
+    handler = type("Handler", (_Handler,), {"proxy": proxy})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        patch.setattr(storage_client, "ATTEMPTS", 3)
+        patch.setattr(storage_client, "FIRST_WAIT", 0.01)
+        patch.setattr(storage_client, "READ_TIMEOUT", 0.4)
+        patch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
+        forget_client()
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+            forget_client()
