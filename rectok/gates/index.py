@@ -11,6 +11,7 @@ from rectok.artifacts import Check
 from rectok.data.config import SPLITS
 from rectok.data.schema import INDEX
 from rectok.data.tables import read_table
+from rectok.gates import drift
 from rectok.gates.bounds import holds
 from rectok.gates.expectations import Expected, between, checks, unique
 from rectok.gates.tables import fits
@@ -35,6 +36,7 @@ def check(params: Params) -> Iterator[Check]:
     yield from checks(_contents(images), _of_contents(_contents(images)))
     yield from checks(_splits(images), _of_splits(_splits(images)))
     yield from checks(_classes(images, classes), _of_classes(_classes(images, classes), params.gates.index))
+    yield from drift.checks(params)
 
 
 def _schemas(tables: Mapping[str, pd.DataFrame]) -> Check:
