@@ -124,6 +124,11 @@ def check_file(gate: str, shard: str | None = None) -> Path:
     return DATA / "checks" / gate / f"{shard}.json" if shard else DATA / "checks" / f"{gate}.json"
 
 
+def docs_dir(gate: str) -> Path:
+    """Pages for people about the gate's last run; not versioned, since Great Expectations writes times into its own."""
+    return DATA / "docs" / gate
+
+
 def passed_file(gate: str, shard: str | None = None) -> Path:
     """The gate's verdict, present only when it passed; later stages depend on it and not on the figures."""
     return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate

@@ -27,9 +27,6 @@ DOWNWARDS = "localStorage.setItem('asset-graph-direction', JSON.stringify('verti
 def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     project = make_ours(tmp_path_factory.mktemp("browsed") / "project")
     project.change("gates.index.min_per_class", TOO_MANY)
-    watch = project.root / "data" / "raw"
-    watch.mkdir(parents=True)
-    (watch / "README.md").touch()
     with serving(project) as server:
         yield server
 

@@ -7,6 +7,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from rectok import artifacts
+from rectok.artifacts import Check
+from rectok.gates.pages import write_page
 from rectok.stages import report
 from tests.browser.watching import DESK, PHONE, picture, watched
 from tests.evaluation import project
@@ -24,7 +26,16 @@ def report_page() -> Path:
     return artifacts.stage_dir("report") / "index.html"
 
 
-PAGES: Mapping[str, Callable[[], Path]] = {"report": report_page}
+def index_page() -> Path:
+    """The page of the index's gate, with a failed check whose words must not break it."""
+    classes = {f"class {i}": {"train": 10 * i, "val": i, "test": 2} for i in range(12)}
+    summary = {"images": 1000, "splits": {"train": 800, "val": 100, "test": 100}, "classes": classes}
+    failure = Check("unique keys", False, "ERROR", 2, 0, f"key {'0123456789abcdef' * 4} <b>twice</b>")
+    write_page("index", [Check("schema", True, "ERROR", "yes", "yes", ""), failure], summary)
+    return artifacts.docs_dir("index") / "index.html"
+
+
+PAGES: Mapping[str, Callable[[], Path]] = {"report": report_page, "index": index_page}
 """How to write each page in the current folder, and where it lies."""
 
 
@@ -44,7 +55,7 @@ def test_the_page_is_whole_and_readable(
     with watched(browser, size, color_scheme=scheme) as seen:
         seen.page.goto(path.as_uri())
         seen.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-        assert seen.page.locator("img").count() > 0
+        assert seen.page.locator("h1").count() == 1
         assert seen.broken_pictures() == []
         assert seen.errors == []
         assert seen.outside(path.parent.as_uri()) == []

@@ -213,6 +213,8 @@ def make_ours(root: Path) -> Project:
         shutil.copy(REPOSITORY / name, root)
     shutil.copytree(REPOSITORY / "rectok" / "stages", root / "rectok" / "stages")
     (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
+    for watched in ("raw", "accepted"):
+        shutil.copytree(REPOSITORY / "data" / watched, root / "data" / watched, ignore=shutil.ignore_patterns("[!R]*"))
     project = Project(root)
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
         assert project.run(*command).returncode == 0
