@@ -5,13 +5,13 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
-.PHONY: demo test quick lint dev lock
+.PHONY: demo test quick lint dev lock tools screenshots
 
 demo: $(STAMP)  ## the whole pipeline on real digits: images in, evaluated generator out
 	dvc repro
 	rectok summary --text
 
-test: $(STAMP) lint  ## linters, types, import contracts and every test
+test: $(STAMP) lint tools  ## linters, types, import contracts and every test
 	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
 
 quick: $(STAMP)  ## unit tests only
@@ -25,6 +25,14 @@ lint: $(STAMP)
 
 dev: $(STAMP)  ## the Dagster UI on http://localhost:3000
 	dagster dev
+
+tools:  ## what tests drive, where apt can install it; elsewhere those tests are skipped and say so
+	@{ command -v chromium && command -v pdsh; } > /dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-dejavu-core pdsh; } \
+	  || echo "no Chromium or no pdsh here (apt-get install chromium pdsh): tests that drive them will be skipped"
+
+screenshots: $(STAMP) tools  ## the README's pictures of the Dagster UI, anew
+	RECTOK_SCREENSHOTS=docs OMP_NUM_THREADS=1 pytest tests/browser/test_dagster.py
 
 lock: $(STAMP)
 	uv pip compile pyproject.toml --group dev --no-annotate --no-header --quiet --output-file requirements.lock

@@ -13,6 +13,7 @@ from rectok.files import write_text
 
 DATA = Path("data")
 IMPORTED = DATA / "imported"
+ACCEPTED = DATA / "accepted"
 C = TypeVar("C", bound=Config)
 
 STAGES = (
@@ -128,9 +129,19 @@ def check_file(gate: str, shard: str | None = None) -> Path:
     return DATA / "checks" / gate / f"{shard}.json" if shard else DATA / "checks" / f"{gate}.json"
 
 
+def docs_dir(gate: str) -> Path:
+    """Pages for people about the gate's last run; not versioned, since Great Expectations writes times into its own."""
+    return DATA / "docs" / gate
+
+
 def passed_file(gate: str, shard: str | None = None) -> Path:
     """The gate's verdict, present only when it passed; later stages depend on it and not on the figures."""
     return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate
+
+
+def accepted_file() -> Path:
+    """Summary of the index that a person accepted; in git, and absent until then."""
+    return ACCEPTED / "index.json"
 
 
 def missing(path: Path | str) -> str:

@@ -37,6 +37,7 @@ TINY: dict[str, Any] = {
     # Nothing this small learns anything: the thresholds only let the run through.
     "gates.index.min_per_class": 2,
     "gates.index.max_imbalance": 10.0,
+    "gates.index.drift.sampled": 50,
     "gates.teacher.min_accuracy": 0.0,
     "gates.judge.min_accuracy": 0.0,
     "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
@@ -83,7 +84,7 @@ def write_params(folder: Path, changes: dict[str, Any] | None = None) -> Params:
     """Write the tiny params.yaml into `folder` and return what it says."""
     text = overridden(changes or {})
     (folder / "params.yaml").write_text(text)
-    watched = folder / "data" / "raw"
-    watched.mkdir(parents=True, exist_ok=True)
-    (watched / "README.md").touch()
+    for watched in ("raw", "accepted"):
+        (folder / "data" / watched).mkdir(parents=True, exist_ok=True)
+        (folder / "data" / watched / "README.md").touch()
     return parse(text, "params.yaml")

@@ -43,6 +43,8 @@ def run_everything(params: Params) -> None:
         for shard in params.index.shards if stage in artifacts.SHARDED else [None]:
             run(params, *([shard] if shard else []))
             run_gate(stage, params, shard)
+        if stage == "index":
+            accept_and_compare(params)
     importlib.import_module("rectok.stages.nightly").run(params, "2026-01-01")
     nightly(params.nightly, Path.cwd(), ["generation"])
     tell_somebody(params)
@@ -60,6 +62,12 @@ def tell_somebody(params: Params) -> None:
         with DagsterInstance.ephemeral() as instance:
             missed(build_sensor_context(instance, cursor="2000-01-01"))
         assert hook.received and box.received
+
+
+def accept_and_compare(params: Params) -> None:
+    drift = importlib.import_module("rectok.gates.drift")
+    artifacts.write_json(artifacts.accepted_file(), drift.summary(params)[0].model_dump())
+    run_gate("index", params)
 
 
 def run_what_the_digits_do_not_need(folder: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rectok.ablation.spec import Cell, Spec
-from rectok.artifacts import DATA, read_json
+from rectok.artifacts import ACCEPTED, DATA, read_json
 from rectok.errors import UserError
 from rectok.evaluation.summary import EVALUATIONS
 from rectok.files import write_text
@@ -89,11 +89,12 @@ def _cache() -> Path:
 
 
 def _link_sources(folder: Path) -> None:
-    """The images that the index reads lie in the project."""
-    link, raw = folder / DATA / "raw", DATA / "raw"
-    if raw.exists() and not link.exists():
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(os.path.relpath(raw, link.parent), target_is_directory=True)
+    """The images that the index reads, and what was accepted of them, lie in the project."""
+    for source in (DATA / "raw", ACCEPTED):
+        link = folder / source
+        if source.exists() and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(source, link.parent), target_is_directory=True)
 
 
 def _copy(source: Path, target: Path) -> None:

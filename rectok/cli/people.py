@@ -1,4 +1,4 @@
-"""Commands that people type: init, sample, reconstruct, import, export, summary, nightly, promote, alert, ablate, bench, plan."""
+"""Commands that people type: init, doctor, accept, sample, import, export, nightly, promote, ablate, bench, plan and others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from rectok.cli.ablating import ablate
+from rectok.cli.accepting import accept
 from rectok.cli.evaluating import nightly, summary
+from rectok.cli.examining import doctor
 from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
 from rectok.cli.measuring import bench, plan
@@ -19,7 +21,9 @@ from rectok.params.loading import PARAMS_FILE
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (init, sample, reconstruct, export, summary, nightly, promote, alert, ablate, bench, plan):
+    for command in (
+        init, doctor, accept, sample, reconstruct, export, summary, nightly, promote, alert, ablate, bench, plan,
+    ):  # fmt: skip
         app.command(rich_help_panel="For people")(command)
     app.command("import", rich_help_panel="For people")(import_checkpoint)  # a keyword is no function's name
 

@@ -11,15 +11,25 @@ from rectok.artifacts import Check
 from rectok.data.config import SPLITS
 from rectok.data.schema import INDEX
 from rectok.data.tables import read_table
+from rectok.gates import drift
 from rectok.gates.bounds import holds
 from rectok.gates.expectations import Expected, between, checks, unique
+from rectok.gates.pages import write_page
 from rectok.gates.tables import fits
 from rectok.params import Params
 from rectok.params.gates import IndexGateParams
 
 
 def check(params: Params) -> Iterator[Check]:
-    """Checks of data/index: every table alone, then the whole set."""
+    """Checks of data/index: every table alone, then the whole set. Keeps pages about them in data/docs/index."""
+    found = []
+    for each in _checks(params):
+        found.append(each)
+        yield each
+    write_page("index", found, artifacts.read_json(artifacts.summary_file("index")))
+
+
+def _checks(params: Params) -> Iterator[Check]:
     names = sorted(path.stem for path in artifacts.stage_dir("index").glob("*.parquet"))
     tables = {shard: read_table(artifacts.index_file(shard)).to_pandas() for shard in names}
     schemas = _schemas(tables)
@@ -31,10 +41,13 @@ def check(params: Params) -> Iterator[Check]:
     expected = artifacts.read_json(artifacts.summary_file("index"))["images"]
     message = f"data/index holds {len(images)} images, but {expected} were indexed"
     yield holds("count", len(images) == expected, message)
-    yield from checks(images, _of_images(images, len(classes)))
-    yield from checks(_contents(images), _of_contents(_contents(images)))
-    yield from checks(_splits(images), _of_splits(_splits(images)))
-    yield from checks(_classes(images, classes), _of_classes(_classes(images, classes), params.gates.index))
+    docs = artifacts.docs_dir("index")
+    yield from checks(images, _of_images(images, len(classes)), docs / "images.html")
+    yield from checks(_contents(images), _of_contents(_contents(images)), docs / "contents.html")
+    yield from checks(_splits(images), _of_splits(_splits(images)), docs / "splits.html")
+    limits = params.gates.index
+    yield from checks(_classes(images, classes), _of_classes(_classes(images, classes), limits), docs / "classes.html")
+    yield from drift.checks(params)
 
 
 def _schemas(tables: Mapping[str, pd.DataFrame]) -> Check:

@@ -1,13 +1,27 @@
 """Thresholds of the gates, one section per gate."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from rectok.config import Config
 
 
+class DriftParams(Config):
+    """How far an index may move from the accepted one (`rectok accept index`) before it is a WARN or an ERROR."""
+
+    severity: Literal["WARN", "ERROR"]
+    sampled: int = Field(gt=0, description="images that are decoded for brightness and likeness")
+    max_class_shift: float = Field(ge=0, le=1, description="share of images that would have to change class")
+    max_brightness: float = Field(ge=0, le=1, description="change of the mean pixel, which lies in [0, 1]")
+    max_size: float = Field(ge=0, description="relative change of the median file size")
+    max_duplicates: float = Field(ge=0, le=1, description="rise of the share of images that look like another")
+
+
 class IndexGateParams(Config):
     min_per_class: int = Field(gt=1, description="images that every class must have")
     max_imbalance: float = Field(ge=1, description="largest class over smallest")
+    drift: DriftParams
 
 
 class ShardsGateParams(Config):

@@ -119,3 +119,20 @@ def test_small_and_unbalanced_classes_are_named() -> None:
     messages = failed()
     assert messages["images per class"].startswith("class dog has ")
     assert messages["class balance"].startswith("class dog is ")
+
+
+def test_pages_about_it_are_kept_beside_its_report() -> None:
+    change(lambda rows: [dataclasses.replace(rows[0], bytes=0), *rows[1:]])
+    messages = failed()
+    page = (artifacts.docs_dir("index") / "index.html").read_text(encoding="utf-8")
+    assert messages["file sizes"].split(" (")[0] in page and "1 failed" in page
+    assert "http" not in page
+    for name in ("images", "contents", "splits", "classes"):
+        assert f'href="{name}.html"' in page
+        assert "Validation Result" in (artifacts.docs_dir("index") / f"{name}.html").read_text(encoding="utf-8")
+
+
+def test_a_page_is_kept_of_a_table_that_cannot_be_judged_further() -> None:
+    change(lambda rows: [dataclasses.replace(rows[0], split="dev"), *rows[1:]])
+    failed()
+    assert "schema" in (artifacts.docs_dir("index") / "index.html").read_text(encoding="utf-8")

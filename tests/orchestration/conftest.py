@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestration.project import Project, make
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.orchestration.project import Project, make, make_ours
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +28,4 @@ def project(walked: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def ours(tmp_path: Path) -> Project:
     """This repository's own pipeline with its default parameters, and nothing made."""
-    root = tmp_path / "ours"
-    root.mkdir()
-    shutil.copy(REPOSITORY / "dvc.yaml", root)
-    shutil.copytree(REPOSITORY / "rectok" / "stages", root / "rectok" / "stages")
-    shutil.copy(REPOSITORY / "rectok" / "params" / "presets" / "digits.yaml", root / "params.yaml")
-    project = Project(root)
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
-        assert project.run(*command).returncode == 0
-    return project
+    return make_ours(tmp_path / "ours")

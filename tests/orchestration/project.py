@@ -1,6 +1,7 @@
 """A throw-away DVC project of the same shape as ours: cheap stages, gates that can be made to fail, a slow training."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from rectok.params import preset_text
+
+REPOSITORY = Path(__file__).parents[2]
 
 PIPELINE = """
 stages:
@@ -200,4 +203,19 @@ def make(root: Path) -> Project:
     (root / "tidy").touch()
     project.steps(2)
     project.rows("a", "b", "c", "d")
+    return project
+
+
+def make_ours(root: Path) -> Project:
+    """Write this repository's own pipeline with its default parameters, of which nothing is made yet."""
+    root.mkdir()
+    for name in ("dvc.yaml", ".gitignore"):
+        shutil.copy(REPOSITORY / name, root)
+    shutil.copytree(REPOSITORY / "rectok" / "stages", root / "rectok" / "stages")
+    (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
+    for watched in ("raw", "accepted"):
+        shutil.copytree(REPOSITORY / "data" / watched, root / "data" / watched, ignore=shutil.ignore_patterns("[!R]*"))
+    project = Project(root)
+    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
+        assert project.run(*command).returncode == 0
     return project

@@ -12,12 +12,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.orchestration.project import Project
+from tests.orchestration.project import REPOSITORY, Project
 
-REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 400.0
 
 T = TypeVar("T")

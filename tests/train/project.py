@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ def make(folder: Path, changes: dict[str, Any]) -> None:
     statistics.run(params)
 
 
-def start(folder: Path, stage: str = "dit") -> "subprocess.Popen[str]":
-    """Run `rectok <stage>` there as a user would, with the messages kept."""
-    command = [sys.executable, "-m", "rectok.cli.main", stage]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+def start(
+    folder: Path, stage: str = "dit", prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[str]":
+    """Run `rectok <stage>` there as a user would, behind the command `prefix`, with the messages kept."""
+    command = [*prefix, sys.executable, "-m", "rectok.cli.main", stage]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
     return subprocess.Popen(
         command, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""Two processes learn what one learns, for every ZeRO stage."""
+"""Two processes learn what one learns, for every ZeRO stage, and on two machines."""
 
 import csv
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.project import write_params
+from tests.train.machines import missing, two_machines
 from tests.train.project import finish, make, start
 
 pytestmark = pytest.mark.slow
@@ -42,3 +43,14 @@ def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]]
         assert two[name] == pytest.approx(tensor, abs=1e-4), name
     raw = load_file(folder / "data/dit/raw.safetensors")
     assert any((raw[name] != two[name]).any() for name in raw), "the average was not gathered"
+
+
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_two_machines_of_a_hostfile_follow_the_curve_of_one(trained: tuple[Path, list[float]]) -> None:
+    folder, alone = trained
+    with two_machines(folder) as machines:
+        changes = {"dit.training.zero_stage": 2, "machine.hostfile": str(machines.hostfile), "machine.processes": 1}
+        write_params(folder, {**SETTINGS, **changes})
+        finish(start(folder, prefix=machines.first, environment=machines.environment))
+        assert losses(folder) == pytest.approx(alone, rel=1e-4)
+        assert machines.received() > 10 * (folder / "data/dit/model.safetensors").stat().st_size

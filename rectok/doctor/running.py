@@ -1,0 +1,28 @@
+"""The whole examination."""
+
+from collections.abc import Iterator
+
+from rectok.doctor.disk import links, room
+from rectok.doctor.finding import Finding, fail, ok
+from rectok.doctor.hardware import deepspeed, devices
+from rectok.doctor.outside import credentials, weights
+from rectok.doctor.versions import versions
+from rectok.errors import UserError
+from rectok.params import load
+
+
+def examine() -> Iterator[Finding]:
+    """Findings about this machine and the project in this folder; without readable parameters, what needs none of them."""
+    yield versions()
+    yield links()
+    try:
+        params = load()
+    except UserError as error:
+        yield fail("params", str(error), "mend params.yaml; what depends on it was not looked at")
+        return
+    yield ok("params", f"params.yaml is complete (preset {params.preset})")
+    yield room(params)
+    yield devices(params)
+    yield deepspeed(params)
+    yield from credentials(params)
+    yield from weights(params)

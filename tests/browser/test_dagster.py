@@ -1,0 +1,103 @@
+"""What a person sees and clicks in `dagster dev`, on this repository's own pipeline."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from rectok.artifacts import STAGES
+from tests.browser.watching import PATIENCE, picture, watched
+from tests.orchestration.project import make_ours
+from tests.orchestration.server import Server, serving, waited
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+TOO_MANY = 180
+"""Images a class; four of the digits have fewer."""
+RUN = 300_000
+"""Milliseconds for a run of two commands, on a machine that is busy."""
+WALL = (1900, 1340)
+GROUPS = ("data", "teacher", "tokenizer", "generator", "evaluation")
+EVERY_GROUP = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
+DOWNWARDS = "localStorage.setItem('asset-graph-direction', JSON.stringify('vertical'))"
+
+
+@pytest.fixture(scope="module")
+def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    project = make_ours(tmp_path_factory.mktemp("browsed") / "project")
+    project.change("gates.index.min_per_class", TOO_MANY)
+    with serving(project) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """A large page of the running server."""
+    with watched(browser, WALL, base_url=server.url.removesuffix("/graphql")) as seen:
+        seen.page.add_init_script(DOWNWARDS)
+        yield seen.page
+        assert seen.outside(server.url.removesuffix("graphql")) == []
+
+
+def graph(page: Page) -> Locator:
+    """The asset graph with every group open, once it is drawn."""
+    page.goto(f"/asset-groups?expanded={EVERY_GROUP}")
+    page.get_by_text("Hide navigation").click()
+    drawn = page.locator("foreignObject [class*=assetName]")
+    expect(drawn).to_have_count(len(STAGES) + 1, timeout=PATIENCE)
+    return drawn
+
+
+def test_a_click_materializes_an_asset_and_its_blocked_gate_is_red_with_its_figure(
+    page: Page, server: Server, album: Path
+) -> None:
+    page.goto("/assets/index")
+    page.get_by_role("button", name=re.compile("Materialize$")).click()
+    page.get_by_text("Launched run").wait_for()
+    page.goto("/assets/index?view=checks")
+    failed = page.locator("[data-tooltip=Failed]").first
+    failed.wait_for(timeout=RUN)
+    body = page.locator("body")
+    expect(body).to_contain_text("This is a blocking asset check.")
+    expect(body).to_contain_text(f"class 8 has 174 (images), but at least {TOO_MANY} are needed")
+    row = page.get_by_role("row").filter(has_text="images per class").filter(has_text="at least").first
+    expect(row).to_contain_text(re.compile(rf"false.*174.*{TOO_MANY}"))
+    assert reddish(page.get_by_label("cancel").first, "--icon-color")
+    assert (server.project.root / "data" / "index" / "00000.parquet").exists()
+    picture(page, album / "dagster-gate.png", (240, 110, 1660, 1000))
+
+
+def test_the_graph_has_every_stage_by_its_name_and_the_blocked_one_is_red(page: Page, album: Path) -> None:
+    names = graph(page)
+    assert sorted(names.all_inner_texts()) == sorted([*STAGES, "nightly"])
+    index, shards = (names.get_by_text(name, exact=True).locator("..") for name in ("index", "shards"))
+    waited(lambda: reddish(index, "--minimal-border"))
+    assert not reddish(shards, "--minimal-border")
+    picture(page, album / "dagster-graph.png", (490, 118, 1280, 1140))
+
+
+def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
+    page.goto("/automation")
+    row = page.locator("a[href$='/schedules/nightly']").locator(
+        "xpath=ancestor::*[count(.//input[@type='checkbox'])=2][1]"
+    )
+    expect(row).to_contain_text("At 03:00 AM")
+    expect(row.locator("input[type=checkbox]").last).to_be_checked()
+    picture(page, album / "dagster-nightly.png", (240, 0, 1660, 300))
+
+
+def reddish(element: Locator, variable: str) -> bool:
+    """Whether the colour that a CSS variable of `element` holds is a red."""
+    colour = element.evaluate(
+        """(e, name) => {
+            const probe = document.body.appendChild(document.createElement('i'));
+            probe.style.color = getComputedStyle(e).getPropertyValue(name);
+            const found = getComputedStyle(probe).color;
+            probe.remove();
+            return found;
+        }""",
+        variable,
+    )
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    return red > 1.5 * max(green, blue)

@@ -1,0 +1,88 @@
+"""The pages that the pipeline writes, opened from disk as people open them, on a desk and on a phone."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from rectok import artifacts
+from rectok.artifacts import Check
+from rectok.gates.pages import write_page
+from rectok.stages import report
+from tests.browser.watching import DESK, PHONE, picture, watched
+from tests.evaluation import project
+
+pytestmark = pytest.mark.slow
+SMALLEST = 11.0
+"""CSS pixels of text that can be read on a phone."""
+
+
+def report_page() -> Path:
+    """The real report on records as the stages leave them."""
+    params = project.build()
+    project.build_evaluation()
+    report.run(params)
+    return artifacts.stage_dir("report") / "index.html"
+
+
+def index_page() -> Path:
+    """The page of the index's gate, with a failed check whose words must not break it."""
+    classes = {f"class {i}": {"train": 10 * i, "val": i, "test": 2} for i in range(12)}
+    summary = {"images": 1000, "splits": {"train": 800, "val": 100, "test": 100}, "classes": classes}
+    failure = Check("unique keys", False, "ERROR", 2, 0, f"key {'0123456789abcdef' * 4} <b>twice</b>")
+    write_page("index", [Check("schema", True, "ERROR", "yes", "yes", ""), failure], summary)
+    return artifacts.docs_dir("index") / "index.html"
+
+
+PAGES: Mapping[str, Callable[[], Path]] = {"report": report_page, "index": index_page}
+"""How to write each page in the current folder, and where it lies."""
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp(request.param))
+        yield request.param, PAGES[request.param]().resolve()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_whole_and_readable(
+    browser: Browser, written: tuple[str, Path], size: tuple[int, int], scheme: str, album: Path
+) -> None:
+    name, path = written
+    with watched(browser, size, color_scheme=scheme) as seen:
+        seen.page.goto(path.as_uri())
+        seen.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert seen.page.locator("h1").count() == 1
+        assert seen.broken_pictures() == []
+        assert seen.errors == []
+        assert seen.outside(path.parent.as_uri()) == []
+        assert seen.overflow() == []
+        assert seen.smallest_text() >= SMALLEST
+        picture(seen.page, album / f"{name}-{'phone' if size == PHONE else 'desk'}-{scheme}.png", (0, 0, *size))
+
+
+@pytest.mark.parametrize(
+    "broken, found",
+    [
+        ("<img src='gone.png'>", "broken_pictures"),
+        ("<pre>" + "x" * 500 + "</pre>", "overflow"),
+    ],
+)
+def test_a_page_that_is_not_whole_is_noticed(browser: Browser, broken: str, found: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(f"<meta name=viewport content='width=device-width'><p>{broken}", encoding="utf-8")
+    with watched(browser, PHONE) as seen:
+        seen.page.goto(page.as_uri())
+        assert getattr(seen, found)() != []
+
+
+def test_errors_and_outside_requests_are_noticed(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<img src='http://127.0.0.1:9/a.png'><script>nothing()</script>", encoding="utf-8")
+    with watched(browser) as seen:
+        seen.page.goto(page.as_uri())
+        assert seen.outside(tmp_path.as_uri()) == ["http://127.0.0.1:9/a.png"]
+        assert any("nothing is not defined" in error for error in seen.errors)

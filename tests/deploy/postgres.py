@@ -1,0 +1,70 @@
+"""A real Postgres server on loopback, for as long as a test needs it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+
+USER = "dagster"
+
+
+def programs() -> str | None:
+    """The folder of `initdb` and `postgres`, on the path or where Debian puts them."""
+    found = shutil.which("initdb")
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return str(Path(found).resolve().parent) if found else str(debian[-1]) if debian else None
+
+
+@contextmanager
+def serving() -> Iterator[dict[str, str]]:
+    """The environment that deploy/postgres/dagster.yaml reads, while the server runs; never as root, which it refuses."""
+    folder = programs()
+    assert folder
+    owner = "postgres" if os.getuid() == 0 else None
+    home = Path(tempfile.mkdtemp(prefix="postgres-"))
+    if owner:
+        shutil.chown(home, owner)
+    data, log = home / "data", home / "log"
+    make = [f"{folder}/initdb", "--pgdata", str(data), "--username", USER, "--auth", "trust", "--no-sync"]
+    subprocess.run(make, check=True, capture_output=True, user=owner, cwd=home)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    start = [f"{folder}/postgres", "-D", str(data), "-p", port, "-k", str(home), "-c", "listen_addresses=127.0.0.1"]
+    with log.open("w") as out:
+        process = subprocess.Popen(start, user=owner, cwd=home, stdout=out, stderr=out)
+    try:
+        _make_database(port)
+        yield {
+            "DAGSTER_POSTGRES_USER": USER,
+            "DAGSTER_POSTGRES_PASSWORD": "any",
+            "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+            "DAGSTER_POSTGRES_PORT": port,
+            "DAGSTER_POSTGRES_DB": USER,
+        }
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(home)
+
+
+def _make_database(port: str) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            connection = psycopg2.connect(host="127.0.0.1", port=port, user=USER, dbname="postgres")
+            break
+        except psycopg2.OperationalError:
+            assert time.monotonic() < end, "Postgres did not start"
+            time.sleep(0.2)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"create database {USER}")
+    connection.close()

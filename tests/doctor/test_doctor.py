@@ -1,0 +1,153 @@
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from rectok import artifacts
+from rectok.cli.main import app
+from rectok.doctor.disk import links, room
+from rectok.doctor.finding import Finding
+from rectok.doctor.hardware import deepspeed, devices
+from rectok.doctor.outside import credentials, weights
+from rectok.doctor.versions import versions
+from rectok.files import write_text
+from rectok.params import Params, parse
+from rectok.storage.hashing import sha256_file
+from tests.project import overridden
+from tests.storage.server import BUCKET, running
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    return tmp_path
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def params(**changes: object) -> Params:
+    return parse(overridden({name.replace("__", "."): value for name, value in changes.items()}), "params.yaml")
+
+
+def statuses(findings: Iterator[Finding]) -> dict[str, str]:
+    return {finding.name: finding.status for finding in findings}
+
+
+def test_room_is_what_the_plan_counts_for_the_images_there_are() -> None:
+    artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 10**13}})
+    artifacts.write_json(artifacts.classes_file(), ["a", "b"])
+    found = room(params())
+    assert found.status == "FAIL" and "free some space" in found.remedy
+
+
+def test_links_into_the_cache(repository: Path) -> None:
+    subprocess.run(("dvc", "config", "cache.type", "hardlink"), check=True)
+    assert "gets hardlink" in links().found and links().status == "OK"
+    subprocess.run(("dvc", "config", "cache.type", "copy"), check=True)
+    found = links()
+    assert found.status == "WARN" and "dvc config cache.type" in found.remedy
+    assert [path.name for path in repository.iterdir() if path.name.startswith(".doctor")] == []
+
+
+def test_a_folder_that_is_no_dvc_project() -> None:
+    assert (links().status, "dvc init" in links().remedy) == ("FAIL", True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is wrong where there is no GPU")
+def test_devices() -> None:
+    assert devices(params(machine__device="cuda")).status == "FAIL"
+    assert devices(params()).status == "OK"
+    assert devices(params(preset="imagenet256")).status == "WARN"
+
+
+def test_deepspeed_and_its_hosts(folder: Path) -> None:
+    found = deepspeed(params())
+    assert found.status == "OK" and found.found.startswith("DeepSpeed 0.")
+    missing = deepspeed(params(machine__hostfile="no-such-hosts"))
+    assert (missing.status, missing.found) == ("FAIL", "machine.hostfile no-such-hosts does not exist")
+
+
+def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> None:
+    assert statuses(weights(params())) == {"weights": "OK"}
+    (folder / "given").write_bytes(b"weights")
+    right = sha256_file(folder / "given")
+    named = params(
+        tokenizer__initial={"path": "given", "sha256": right},
+        dit__initial={"path": "given", "sha256": "0" * 64},
+        guide__initial={"path": "gone", "sha256": right},
+        tokenizer__losses__perceptual__vgg={"path": "torchvision", "sha256": ""},
+        generation__reference="statistics.npz",
+    )
+    assert statuses(weights(named)) == {
+        "weights tokenizer.initial.path": "OK",
+        "weights dit.initial.path": "FAIL",
+        "weights guide.initial.path": "FAIL",
+        "weights tokenizer.losses.perceptual.vgg.path": "WARN",
+        "weights generation.reference": "FAIL",
+    }
+
+
+def test_no_object_store_needs_no_credentials(repository: Path) -> None:
+    assert statuses(credentials(params())) == {"credentials": "OK"}
+
+
+def test_missing_credentials_are_noticed_for_a_source_and_for_a_remote(repository: Path) -> None:
+    source = params(index__source=f"s3://{BUCKET}/images")
+    assert statuses(credentials(source)) == {"credentials": "FAIL"}
+    subprocess.run(("dvc", "remote", "add", "-d", "store", f"s3://{BUCKET}/cache"), check=True, capture_output=True)
+    [found] = credentials(params())
+    assert found.status == "FAIL" and "remote store" in found.found and "AWS_ACCESS_KEY_ID" in found.remedy
+
+
+def test_addresses_are_asked(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(monkeypatch) as client:
+        client.put_object(Bucket=BUCKET, Key="images/a/1.png", Body=b"x")
+        there, elsewhere, empty = (f"s3://{name}" for name in (f"{BUCKET}/images", "no-bucket/x", f"{BUCKET}/none"))
+        for source, status in ((there, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
+            found = statuses(credentials(params(index__source=source)))
+            assert found == {"credentials": "OK", "s3 index.source": status}
+
+
+def test_versions(folder: Path) -> None:
+    assert versions().status == "OK"
+
+    def judged(python: str, wish: str, locked: str) -> Finding:
+        text = f'[project]\nname = "x"\nrequires-python = "{python}"\ndependencies = ["{wish}"]\n'
+        write_text(folder / "pyproject.toml", text)
+        write_text(folder / "requirements.lock", f"# a comment\n{locked}\n")
+        return versions(folder)
+
+    assert judged(">=3.11", "numpy", "numpy").status == "OK"
+    assert judged(">=9", "numpy", "numpy").status == "FAIL"
+    assert judged(">=3.11", "numpy>=99", "numpy").found.startswith("numpy is ")
+    assert judged(">=3.11", "no-such-package", "numpy").found == "no-such-package is not installed"
+    differs = judged(">=3.11", "numpy", "numpy==0.1")
+    assert differs.status == "WARN" and differs.found.endswith("not ==0.1")
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_line_each_and_exits_1_on_a_failure(repository: Path) -> None:
+    subprocess.run(("dvc", "config", "cache.type", "hardlink"), check=True)
+    write_text(repository / "params.yaml", overridden({}))
+    well = CliRunner().invoke(app, ["doctor"])
+    assert well.exit_code == 0, well.output
+    assert [line.split()[0] for line in well.stdout.splitlines()] == ["OK"] * 8, well.output
+    write_text(repository / "params.yaml", "seed: none")
+    ill = CliRunner().invoke(app, ["doctor", "--json"])
+    found = {finding["name"]: finding for finding in json.loads(ill.stdout)}
+    assert ill.exit_code == 1
+    assert found["params"]["status"] == "FAIL" and found["versions"]["status"] == "OK"
