@@ -17,6 +17,7 @@ from rectok.errors import UserError
 from rectok.gates.running import run as run_gate
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
+from rectok.train import loop
 from tests.project import write_params
 
 # Every library of the pipeline runs in this process; their warnings are not what is tested.
@@ -70,8 +71,11 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
         importlib.import_module("rectok.stages.tokenizer").run(params)
 
 
-def test_every_parameter_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_parameter_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "PREVIEW_EVERY", 0.0)
     params = write_params(tmp_path, {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY})
     read: set[tuple[str, str]] = set()
     plain = Config.__getattribute__
@@ -83,5 +87,7 @@ def test_every_parameter_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Config, "__getattribute__", recording)
     run_everything(params)
+    printed = capsys.readouterr().out
+    assert all(f"{stage}: newest picture in" in printed for stage in ("tokenizer", "decoder", "dit", "guide"))
     run_what_the_digits_do_not_need(tmp_path)
     assert not sorted(set(declared(Params)) - read)
