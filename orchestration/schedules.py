@@ -31,7 +31,8 @@ from dagster import (
 
 from orchestration.jobs import Event
 from orchestration.launcher import Launcher
-from orchestration.results import figures, pictures
+from orchestration.pictures import pictures
+from orchestration.results import figures
 from rectok.artifacts import stage_dir
 from rectok.params.schema import NightlyParams
 
