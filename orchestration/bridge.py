@@ -1,7 +1,7 @@
 """Turns the graph of dvc.yaml into Dagster's assets and checks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dagster import (
@@ -9,10 +9,8 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetsDefinition,
-    CodeReferencesMetadataValue,
     DataVersion,
     Failure,
-    LocalFileCodeReference,
     MaterializeResult,
     MetadataValue,
     StaticPartitionsDefinition,
@@ -20,29 +18,34 @@ from dagster import (
 )
 from dagster_shared.utils.warnings import disable_dagster_warnings
 
-from orchestration import locked, results, verdicts
+from orchestration import code, locked, results, verdicts
 from orchestration.graph import Artefact, Graph, Unit
 from orchestration.launcher import Finished, Launcher
+from orchestration.progress import Message, Observer
+from orchestration.versions import parents
 
 
 def assets(graph: Graph, root: Path) -> list[AssetsDefinition]:
     """One asset per artefact; those that run per shard are partitioned by the names of the shards."""
     # Links to the code and checks per partition are what Dagster calls beta and preview.
+    page = code.hosted(root)
     with disable_dagster_warnings():
-        return [_asset(artefact, root) for artefact in graph.artefacts]
+        return [_asset(artefact, root, page) for artefact in graph.artefacts]
 
 
-def _asset(artefact: Artefact, root: Path) -> AssetsDefinition:
+def _asset(artefact: Artefact, root: Path, page: str | None) -> AssetsDefinition:
     # Equal lists of shards make equal definitions, so that artefacts of the same shards map onto each other.
     partitions = StaticPartitionsDefinition(list(artefact.shards)) if artefact.shards else None
 
     @asset(
         name=artefact.name,
-        deps=list(artefact.parents),
-        description=artefact.description,
+        deps=parents(artefact),
+        description=code.description(artefact, root, page),
         group_name=artefact.group,
         kinds=set(artefact.kinds),
         owners=[artefact.owner] if artefact.owner else None,
+        tags=dict.fromkeys([*artefact.tags, *(["per_shard"] if partitions else [])], ""),
+        code_version=artefact.version,
         pool=artefact.pool,
         partitions_def=partitions,
         metadata=_definition_metadata(artefact, root),
@@ -67,20 +70,19 @@ def _check(artefact: Artefact, partitions: StaticPartitionsDefinition | None) ->
 
 
 def _definition_metadata(artefact: Artefact, root: Path) -> dict[str, object]:
-    found: dict[str, object] = {"command": artefact.units[0].command}
-    source = root / "rectok" / "stages" / f"{artefact.name}.py"
-    if source.exists():
-        reference = LocalFileCodeReference(file_path=str(source), line_number=1, label=f"rectok/stages/{source.name}")
-        found["dagster/code_references"] = CodeReferencesMetadataValue(code_references=[reference])
-    return found
+    references = code.references(artefact, root)
+    return {"dagster/code_references": references} if references else {}
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What was run to bring an artefact up to date: its stage, its gate, both, or neither."""
+    """What was run to bring an artefact up to date; None where it was.
 
-    stage: Finished | None = None
-    gate: Finished | None = None
+    The stage itself succeeded: `finished` tells how its gate fared.
+    """
+
+    finished: Finished | None = None
+    last: Message = field(default_factory=dict)
 
 
 def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: Unit) -> Ran:
@@ -89,27 +91,27 @@ def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: U
     A gate that fails is not an error here: its report says so. Raises Failure when the stage fails, and when a gate that
     it waits for has not passed for what there is now: a run of one stage alone would not notice that, `dvc repro` would.
     """
-    own = [unit.stage, *([unit.gate] if unit.gate else [])]
-    changed = launcher.changed(context, *unit.waits_for, *own)
+    changed = launcher.changed(context, *unit.waits_for, *unit.stages)
     waiting = [gate for gate in unit.waits_for if gate in changed]
     if waiting:
         raise Failure(
             f"{unit.stage} waits for {', '.join(waiting)}: materialize what it judges first", allow_retries=False
         )
     if not changed:
-        context.log.info(f"{' and '.join(own)} did not change: nothing to do")
+        context.log.info(f"{' and '.join(unit.stages)} did not change: nothing to do")
         return Ran()
-    stage = launcher.repro(context, unit.stage)
-    if stage.code:
-        raise stage.failure()
-    return Ran(stage, launcher.repro(context, unit.gate) if unit.gate else None)
+    observer = Observer(context, Path(launcher.root))
+    finished = launcher.repro(context, *unit.stages, told=observer)
+    if finished.code and (unit.gate is None or finished.failed_at != unit.gate):
+        raise finished.failure()
+    return Ran(finished, observer.last)
 
 
 def _result(root: Path, artefact: Artefact, unit: Unit, ran: Ran) -> MaterializeResult[None]:
     record = locked.read(root)[unit.stage]
-    metadata = {**results.metadata(root, artefact, unit, record), "ran": ran.stage is not None}
-    if ran.stage and ran.stage.messages:
-        metadata["progress"] = MetadataValue.json(ran.stage.messages[-1])
+    metadata = {**results.metadata(root, artefact, unit, record), "ran": ran.finished is not None}
+    if ran.last:
+        metadata["progress"] = MetadataValue.json(dict(ran.last))
     return MaterializeResult(
         data_version=DataVersion(record.data_version),
         metadata=metadata,
@@ -119,8 +121,8 @@ def _result(root: Path, artefact: Artefact, unit: Unit, ran: Ran) -> Materialize
 
 def _check_result(root: Path, unit: Unit, record: locked.Record, ran: Ran) -> AssetCheckResult:
     verdict = verdicts.read(root, unit, record.data_version)
-    if verdict.passed and ran.gate and ran.gate.code:  # it ended before it could touch its old report
-        verdict = verdicts.not_run(verdict, f"{unit.gate} did not run: {ran.gate.reason}")
+    if verdict.passed and ran.finished and ran.finished.code:  # it ended before it could touch its old report
+        verdict = verdicts.not_run(verdict, f"{unit.gate} did not run: {ran.finished.reason}")
     return AssetCheckResult(
         check_name=verdicts.CHECK,
         passed=verdict.passed,

@@ -20,16 +20,28 @@ class Unit:
     verdict: str | None
     waits_for: tuple[str, ...]
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stage and its gate, in the order in which they run."""
+        return (self.stage, self.gate) if self.gate else (self.stage,)
+
 
 @dataclass(frozen=True)
 class Artefact:
-    """What one noun of dvc.yaml makes: an asset, partitioned where the stage runs once per shard."""
+    """What one noun of dvc.yaml makes: an asset, partitioned where the stage runs once per shard.
+
+    `version` changes with the commands and the parameters of the stage and of its gate, the same for all shards.
+    `sources` are paths that the stage reads and no stage makes.
+    """
 
     name: str
     description: str
     group: str
     kinds: tuple[str, ...]
+    tags: tuple[str, ...]
     owner: str | None
+    version: str
+    sources: tuple[str, ...]
     pool: str | None
     parents: tuple[str, ...]
     units: tuple[Unit, ...]
@@ -49,6 +61,11 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Graph:
-    """The whole of dvc.yaml."""
+    """The whole of dvc.yaml, every artefact after its parents."""
 
     artefacts: tuple[Artefact, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All paths that stages read and no stage makes."""
+        return tuple(sorted({path for artefact in self.artefacts for path in artefact.sources}))

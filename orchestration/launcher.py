@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,15 @@ from pydantic import Field
 from orchestration.group import Group
 
 Context = AssetExecutionContext | OpExecutionContext
+Told = Callable[[Mapping[str, Any]], None]
+"""Takes what a command reports through the pipes, while it runs."""
 
 DVC = ("dvc", "--wait-for-lock")
 """Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
 BUSY = "is busy, it is being blocked by"
+FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
+MANY = 12
+"""Stages that DVC is asked for by name; each takes it as long as a tenth of the whole pipeline."""
 KEPT_LINES, LAST_LINES = 1000, 40
 """How many of a command's last lines are kept in memory, and how many of them a failure shows."""
 PAUSE, LONGEST_PAUSE = 1.0, 15.0
@@ -42,12 +48,11 @@ PAUSE, LONGEST_PAUSE = 1.0, 15.0
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended: its exit code, its last lines, and what it reported through the pipes."""
+    """A command that ended: its exit code, and its last lines."""
 
     command: Sequence[str]
     code: int
     lines: Sequence[str]
-    messages: Sequence[Mapping[str, Any]]
 
     @property
     def reason(self) -> str:
@@ -62,6 +67,12 @@ class Finished:
     def busy(self) -> bool:
         """Whether it failed because another DVC process holds a file that it needs."""
         return self.code != 0 and any(BUSY in line for line in self.lines)
+
+    @property
+    def failed_at(self) -> str | None:
+        """The stage at which `dvc repro` stopped."""
+        found = [match[1] for line in self.lines if (match := FAILED_AT.search(line))]
+        return found[-1] if self.code and found else None
 
     def failure(self) -> Failure:
         """What a run of Dagster says of it."""
@@ -82,23 +93,24 @@ class Launcher(ConfigurableResource[Any]):
         default=120.0, gt=0, description="how long a cancelled command may take to write its checkpoint"
     )
 
-    def repro(self, context: Context, *stages: str) -> Finished:
+    def repro(self, context: Context, *stages: str, told: Told | None = None) -> Finished:
         """Bring exactly these stages up to date, in this order; all of them, with what they need, where none is named."""
         single = ("--single-item", *stages) if stages else ()
-        return self.run(context, (*DVC, "repro", *single))
+        return self.run(context, (*DVC, "repro", *single), told=told)
 
     def changed(self, context: Context, *stages: str) -> Mapping[str, Any]:
         """What `dvc status` says of these stages: an empty mapping where all of them are up to date."""
-        finished = self.run(context, (*DVC, "status", "--json", *stages), echo=False)
+        named = stages if len(stages) <= MANY else ()
+        finished = self.run(context, (*DVC, "status", "--json", *named), echo=False)
         if finished.code:
             raise finished.failure()
         status: Mapping[str, Any] = json.loads(next(line for line in finished.lines if line.startswith("{")))
-        return status
+        return {stage: why for stage, why in status.items() if stage in stages}
 
-    def run(self, context: Context, command: Sequence[str], echo: bool = True) -> Finished:
+    def run(self, context: Context, command: Sequence[str], echo: bool = True, told: Told | None = None) -> Finished:
         """Run `command` to its end; once more, and again, as long as another DVC process holds one of its files."""
         pause = PAUSE
-        while (finished := self._once(context, command, echo)).busy:
+        while (finished := self._once(context, command, echo, told)).busy:
             context.log.info(
                 f"another DVC process holds a file that {' '.join(command)} needs; trying again in {pause:.0f} s"
             )
@@ -106,11 +118,14 @@ class Launcher(ConfigurableResource[Any]):
             pause = min(2 * pause, LONGEST_PAUSE)
         return finished
 
-    def _once(self, context: Context, command: Sequence[str], echo: bool) -> Finished:
+    def _once(self, context: Context, command: Sequence[str], echo: bool, told: Told | None) -> Finished:
         with _pipes(context) as session:
-            group = Group(command, Path(self.root), _environment(session))
+            # With the way back to Dagster.
+            environment = {**command_environment(), **session.get_bootstrap_env_vars()}
+            group = Group(command, Path(self.root), environment)
+            news = _News(session, told)
             try:
-                lines = _logged(context, group, echo)
+                lines = _logged(context, group, echo, news)
             except BaseException:
                 context.log.warning(
                     f"stopping {' '.join(command)}: it has {self.grace_seconds:.0f} s to write its checkpoint"
@@ -118,13 +133,29 @@ class Launcher(ConfigurableResource[Any]):
                 for line in group.stop(self.grace_seconds):
                     context.log.info(line)
                 raise
-        return Finished(command, group.code, lines, session.get_custom_messages())
+        return Finished(command, group.code, lines)
 
 
-def _logged(context: Context, group: Group, echo: bool) -> list[str]:
+class _News:
+    """Hands on what has come through the pipes since the last look."""
+
+    def __init__(self, session: PipesSession, told: Told | None) -> None:
+        self.session, self.told, self.seen = session, told, 0
+
+    def look(self) -> None:
+        """Hand on what is new."""
+        if self.told:
+            messages = self.session.get_custom_messages()
+            for message in messages[self.seen :]:
+                self.told(message)
+            self.seen = len(messages)
+
+
+def _logged(context: Context, group: Group, echo: bool, news: _News) -> list[str]:
     lines: deque[str] = deque(maxlen=KEPT_LINES)
     for line in group.lines():
         lines.append(line)
+        news.look()
         if echo and line.startswith(("ERROR", "rectok: ")):
             context.log.error(line)
         elif echo:
@@ -132,10 +163,10 @@ def _logged(context: Context, group: Group, echo: bool) -> list[str]:
     return list(lines)
 
 
-def _environment(session: PipesSession) -> dict[str, str]:
-    """Where `dvc` and `rectok` are found, output that is not held back, and the way back to Dagster."""
+def command_environment() -> dict[str, str]:
+    """Where `dvc` and `rectok` are found, and output that is not held back."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager

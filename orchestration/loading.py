@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions
+from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions, in_process_executor
 
 from orchestration.bridge import assets
 from orchestration.experiments import experiments
@@ -12,13 +12,15 @@ from orchestration.launcher import Launcher
 from orchestration.reading import load as load_graph
 from orchestration.schedules import nightly
 from orchestration.sensors import external
+from orchestration.source import source
 from rectok.errors import UserError
 from rectok.params import load as load_params
 
 
 def build(root: Path) -> Definitions:
     """All definitions of the project at `root`. What cannot be read becomes an asset that says why."""
-    launcher = Definitions(resources={"launcher": Launcher(root=str(root))})
+    # A step is a command in a process group of its own: to give it a Dagster process too would only cost seconds.
+    launcher = Definitions(resources={"launcher": Launcher(root=str(root))}, executor=in_process_executor)
     parts = [launcher, experiments(root)]
     parents: list[str] = []
     try:
@@ -27,6 +29,7 @@ def build(root: Path) -> Definitions:
         report = verdicts(graph, root)
         sensors = [external(graph, root, report)]
         parts.append(Definitions(assets=assets(graph, root), jobs=[pipeline(graph, root), report], sensors=sensors))
+        parts.append(source(graph, root))
     except (UserError, DagsterInvalidDefinitionError) as error:
         parts.append(_broken("dvc_yaml_is_broken", error))
     try:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -21,10 +22,11 @@ class Locked:
 
 @dataclass(frozen=True)
 class Record:
-    """One stage of dvc.lock."""
+    """One stage of dvc.lock. `params` are the values it ran with, by dotted name."""
 
     deps: tuple[Locked, ...]
     outs: tuple[Locked, ...]
+    params: Mapping[str, Any]
 
     @property
     def data_version(self) -> str:
@@ -42,10 +44,15 @@ def read(root: Path) -> Mapping[str, Record]:
     except FileNotFoundError:
         return {}
     stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
-    return {address: Record(_entries(stage, "deps"), _entries(stage, "outs")) for address, stage in stages.items()}
+    return {address: _record(stage) for address, stage in stages.items()}
 
 
-def _entries(stage: Mapping[str, list[Mapping[str, str | int]]], name: str) -> tuple[Locked, ...]:
+def _record(stage: Mapping[str, Any]) -> Record:
+    params = {name: value for file in (stage.get("params") or {}).values() for name, value in file.items()}
+    return Record(_entries(stage, "deps"), _entries(stage, "outs"), params)
+
+
+def _entries(stage: Mapping[str, Any], name: str) -> tuple[Locked, ...]:
     # Things outside the project, such as a bucket, carry an etag in place of an md5.
     return tuple(
         Locked(str(e["path"]), str(e["md5"]), int(e.get("size", 0))) for e in stage.get(name, ()) if "md5" in e

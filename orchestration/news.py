@@ -1,6 +1,9 @@
-"""Events for what DVC made without Dagster: materializations and check results that the event log does not hold yet."""
+"""Events for what DVC made without Dagster: materializations and check results that the event log does not hold yet.
 
-from collections.abc import Collection, Iterator, Mapping
+They are made one by one and each is to be stored before the next is asked for: it names the events it was made from.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from dagster import (
@@ -11,13 +14,11 @@ from dagster import (
     DagsterEventType,
     DagsterInstance,
 )
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.tags import SYSTEM_TAG_PREFIX
 
-from orchestration import locked, results, verdicts
+from orchestration import locked, results, source, verdicts, versions
 from orchestration.graph import Artefact, Graph, Unit
-
-DATA_VERSION = f"{SYSTEM_TAG_PREFIX}data_version"
 
 
 def materializations(
@@ -25,6 +26,7 @@ def materializations(
 ) -> Iterator[AssetMaterialization]:
     """One for every artefact but the `busy` ones, whose md5 in dvc.lock is not the data version that is known."""
     records = locked.read(root)
+    yield from source.news(instance, graph, records)
     for artefact in graph.artefacts:
         if artefact.name in busy:
             continue
@@ -32,12 +34,43 @@ def materializations(
         for unit in artefact.units:
             record = records.get(unit.stage)
             if record and record.data_version != known.get(unit.shard):
-                yield AssetMaterialization(
-                    artefact.name,
-                    partition=unit.shard,
-                    metadata=results.metadata(root, artefact, unit, record),
-                    tags={DATA_VERSION: record.data_version},
-                )
+                yield _materialization(instance, root, artefact, unit, record)
+
+
+def confirmations(
+    instance: DagsterInstance,
+    graph: Graph,
+    root: Path,
+    changed: Callable[[], Collection[str]],
+    busy: Collection[str] = (),
+) -> Iterator[AssetMaterialization]:
+    """One for every artefact that Dagster takes for stale and DVC for unchanged, such as a shard whose index is the same.
+
+    `changed` returns the stages that `dvc status` lists, and is asked only if there is a doubt.
+    """
+    records, staleness = locked.read(root), versions.Staleness(instance, graph)
+    doubtful = [
+        (artefact, unit)
+        for artefact in graph.artefacts
+        if artefact.name not in busy
+        for unit in artefact.units
+        if unit.stage in records and staleness.of(artefact, unit)
+    ]
+    listed = changed() if doubtful else ()
+    for artefact, unit in doubtful:
+        if not any(stage in listed for stage in unit.stages):
+            yield _materialization(instance, root, artefact, unit, records[unit.stage])
+
+
+def _materialization(
+    instance: DagsterInstance, root: Path, artefact: Artefact, unit: Unit, record: locked.Record
+) -> AssetMaterialization:
+    return AssetMaterialization(
+        artefact.name,
+        partition=unit.shard,
+        metadata=results.metadata(root, artefact, unit, record),
+        tags=versions.tags(instance, artefact, record.data_version),
+    )
 
 
 def evaluations(
@@ -73,12 +106,12 @@ def _known_versions(instance: DagsterInstance, artefact: Artefact) -> Mapping[st
     key = AssetKey(artefact.name)
     if artefact.shards:
         tags = instance.event_log_storage.get_latest_tags_by_partition(
-            key, DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION]
+            key, DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
         )
-        return {shard: found.get(DATA_VERSION) for shard, found in tags.items()}
+        return {shard: found.get(DATA_VERSION_TAG) for shard, found in tags.items()}
     entry = instance.get_latest_materialization_event(key)
     latest = entry.asset_materialization if entry else None
-    return {None: (latest.tags or {}).get(DATA_VERSION)} if latest else {}
+    return {None: (latest.tags or {}).get(DATA_VERSION_TAG)} if latest else {}
 
 
 def _speaks_of_what_is(root: Path, unit: Unit, records: Mapping[str, locked.Record]) -> bool:

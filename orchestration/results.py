@@ -1,47 +1,77 @@
 """What Dagster shows of an artefact: where it came from, its figures, its pictures."""
 
-import base64
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster import MetadataValue, TableRecord
+from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
 from dagster._core.definitions.metadata import RawMetadataValue
 
+from orchestration.counts import rows
 from orchestration.graph import Artefact, Unit
-from orchestration.locked import Record
+from orchestration.locked import Locked, Record
+from orchestration.pictures import curve, log_rows, pictures
 from rectok.artifacts import timing_file
 
-FIGURES = ("summary.json", "metrics.json")
+METRICS = "metrics.json"
+FIGURES = ("summary.json", METRICS)
+NETWORKS = "networks"
+"""Which network each figure of an evaluation rests on: a column of its table."""
 LOG = "log.csv"
-PICTURES, PICTURE_BYTES = 6, 200_000
-"""Pictures travel inside the event log, so there are few and they are small."""
 LOG_ROWS = 12
+ROW_COUNT = "dagster/row_count"
+"""Dagster's own name: it shows the number in the asset's header and plots it."""
 
 
 def metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> dict[str, RawMetadataValue]:
     """Everything worth seeing about what `unit` made, read from the project at `root`."""
-    folders = [root / out.path for out in record.outs if (root / out.path).is_dir()]
+    paths = [root / out.path for out in record.outs]
     found: dict[str, RawMetadataValue] = {
         "command": f"dvc repro {unit.stage}",
-        "outputs": MetadataValue.table([TableRecord(_output(out.path, out.md5, out.size)) for out in record.outs]),
+        "runs": unit.command,
+        "params": MetadataValue.json(dict(record.params)),
+        "outputs": _outputs(record.outs),
         "bytes": sum(out.size for out in record.outs),
     }
-    seconds = _seconds(root, artefact, unit)
+    seconds, count = _seconds(root, artefact, unit), rows(paths)
     if seconds is not None:
         found["seconds"] = seconds
-    for folder in folders:
-        for name in FIGURES:
-            found |= figures(folder / name)
-        found |= _log(folder / LOG)
-        found |= pictures(folder.glob("*.png"))
+    if count is not None:
+        found[ROW_COUNT] = count
+    for folder in paths:
+        if folder.is_dir():
+            found |= _folder(folder)
     return found
 
 
-def _output(path: str, md5: str, size: int) -> dict[str, str | int]:
-    return {"path": path, "md5": md5, "bytes": size}
+def _folder(folder: Path) -> dict[str, RawMetadataValue]:
+    """What a folder of outputs holds for people: figures, a table of metrics, a log and its curve, pictures."""
+    found: dict[str, RawMetadataValue] = {}
+    for name in FIGURES:
+        found |= figures(folder / name)
+    log = log_rows(folder / LOG)
+    return found | _metrics(folder / METRICS) | _log(log) | curve(log) | pictures(folder.glob("*.png"))
+
+
+def table(
+    columns: Mapping[str, str], records: Sequence[Mapping[str, str | int | float | bool | None]]
+) -> TableMetadataValue:
+    """A table whose `columns` have a description each; numbers are told by the first record."""
+    first = records[0] if records else {}
+    schema = [TableColumn(name, _kind(first.get(name)), description=text) for name, text in columns.items()]
+    return MetadataValue.table([TableRecord(dict(record)) for record in records], TableSchema(schema))
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    return {int: "int", float: "float"}.get(type(value), "string")
+
+
+def _outputs(outs: Sequence[Locked]) -> TableMetadataValue:
+    columns = {"path": "in the project", "md5": "as in dvc.lock", "bytes": "size on disk"}
+    return table(columns, [{"path": out.path, "md5": out.md5, "bytes": out.size} for out in outs])
 
 
 def _seconds(root: Path, artefact: Artefact, unit: Unit) -> float | None:
@@ -53,7 +83,8 @@ def figures(path: Path) -> dict[str, RawMetadataValue]:
     """The numbers and words of the JSON file at `path`, under dotted names; nothing where there is none."""
     if not path.exists():
         return {}
-    return dict(_leaves(json.loads(path.read_text(encoding="utf-8")), ""))
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    return dict(_leaves({name: value for name, value in tree.items() if name != NETWORKS}, ""))
 
 
 def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, RawMetadataValue]]:
@@ -66,24 +97,23 @@ def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, RawMetadataValue]]:
         yield prefix, tree
 
 
-def _log(path: Path) -> dict[str, RawMetadataValue]:
-    """A few evenly spaced rows of a training log, the last one among them."""
+def _metrics(path: Path) -> dict[str, RawMetadataValue]:
+    """The figures of an evaluation, each with the network that it was computed with."""
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    networks = tree.get(NETWORKS, {})
+    columns = {"figure": "its name", "value": "as measured", "computed with": "the network that the figure rests on"}
+    records = [
+        {"figure": name, "value": str(tree[name]), "computed with": network} for name, network in networks.items()
+    ]
+    return {"metrics": table(columns, records)} if records else {}
+
+
+def _log(rows: Sequence[Mapping[str, str]]) -> dict[str, RawMetadataValue]:
+    """A few evenly spaced rows of a training log, the last one among them."""
     if not rows:
         return {}
     last = len(rows) - 1
     chosen = sorted({round(last * i / (LOG_ROWS - 1)) for i in range(LOG_ROWS)})
     return {"log": MetadataValue.table([TableRecord(dict(rows[i])) for i in chosen])}
-
-
-def pictures(paths: Iterable[Path]) -> dict[str, RawMetadataValue]:
-    """The first few small pictures of `paths`, each shown in place."""
-    small = [path for path in sorted(paths) if path.stat().st_size <= PICTURE_BYTES]
-    return {path.name: MetadataValue.md(f"![{path.stem}]({_inline(path)})") for path in small[:PICTURES]}
-
-
-def _inline(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

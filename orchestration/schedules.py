@@ -38,7 +38,8 @@ from dagster._core.definitions.metadata import RawMetadataValue
 from orchestration.clock import longest_gap
 from orchestration.jobs import Event
 from orchestration.launcher import Launcher
-from orchestration.results import figures, pictures
+from orchestration.pictures import pictures
+from orchestration.results import figures
 from orchestration.watching import NIGHT, watchers
 from rectok.evaluation import history
 from rectok.evaluation.display import FIGURES, written

@@ -1,5 +1,8 @@
 """Notices what `dvc repro` made outside Dagster."""
 
+import json
+import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from dagster import (
@@ -17,10 +20,13 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration.graph import Graph
 from orchestration.jobs import PIPELINE
-from orchestration.news import evaluations, materializations
+from orchestration.launcher import command_environment
+from orchestration.news import confirmations, evaluations, materializations
 from rectok.artifacts import DATA
 
 SECONDS = 30
+PATIENCE = 45.0
+"""Seconds that `dvc status` may take inside a tick, which Dagster ends after a minute."""
 
 
 def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinition:
@@ -36,25 +42,59 @@ def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinit
     def look(context: SensorEvaluationContext) -> SensorResult | SkipReason:
         now = state(root)
         if context.cursor == now:
-            return SkipReason("dvc.lock and the gates' reports are as they were")
-        busy = _busy(context, graph)
-        made = list(materializations(context.instance, graph, root, busy))
-        judged = any(True for _ in evaluations(context.instance, graph, root, busy))
+            return SkipReason("dvc.lock, the parameters and the gates' reports are as they were")
+        busy, instance = _busy(context, graph), context.instance
+        for event in materializations(instance, graph, root, busy):
+            instance.report_runless_asset_event(event)
+        sure = True
+        try:
+            for unchanged in confirmations(instance, graph, root, lambda: _changed(root), busy):
+                instance.report_runless_asset_event(unchanged)
+        except _Unanswered as reason:
+            context.log.info(f"{reason}; asking again")
+            sure = False
+        judged = any(True for _ in evaluations(instance, graph, root, busy))
         return SensorResult(
-            asset_events=made,
             run_requests=[RunRequest(run_key=now)] if judged else [],
             # What a run is about to report itself is looked at again once that run is over.
-            cursor=context.cursor if busy else now,
+            cursor=now if sure and not busy else context.cursor,
         )
 
     return look
 
 
+class _Unanswered(Exception):
+    """DVC did not say what has changed, most often because another of its processes holds the lock."""
+
+
+def _changed(root: Path) -> Collection[str]:
+    """The stages that `dvc status` finds changed. It does not wait for a lock. Raises _Unanswered."""
+    try:
+        told = subprocess.run(
+            ("dvc", "status", "--json"),
+            cwd=root,
+            env=command_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise _Unanswered(
+            (error.stderr.strip() or f"dvc status ended with {error.returncode}").splitlines()[-1]
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise _Unanswered(f"dvc status takes more than {PATIENCE:.0f} s") from None
+    found: dict[str, object] = json.loads(told.stdout)
+    return found
+
+
 def state(root: Path) -> str:
-    """Changes whenever dvc.lock or any gate's report is replaced."""
+    """Changes whenever dvc.lock, the pipeline, its parameters or any gate's report is replaced."""
     checks = root / DATA / "checks"
     folders = [checks, *sorted(path for path in checks.glob("*") if path.is_dir())]
-    paths = [path for path in (root / "dvc.lock", *folders) if path.exists()]
+    files = [root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml")]
+    paths = [path for path in (*files, *folders) if path.exists()]
     return " ".join(str(path.stat().st_mtime_ns) for path in paths)
 
 

@@ -1,18 +1,30 @@
 """What a gate found, as Dagster's check sees it."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from dagster import AssetCheckSeverity, MetadataValue, TableMetadataValue, TableRecord
+from dagster import AssetCheckSeverity, MetadataValue, TableMetadataValue
 from dagster._core.definitions.metadata import RawMetadataValue
 
 from orchestration.graph import Unit
+from orchestration.pictures import pictures
+from orchestration.results import table
 from rectok.artifacts import Check, read_report
 
 CHECK = "gate"
 FINGERPRINT = "fingerprint"
 """Metadata entry that tells two results of a check apart."""
+PICTURES = 2
+"""How many of the artefact's pictures are shown beside its figures; all are on the artefact itself."""
+COLUMNS = {
+    "check": "what was looked at",
+    "passed": "whether it holds",
+    "severity": "ERROR stops what comes next, WARN stops nothing",
+    "value": "what was found",
+    "limit": "what was asked for",
+    "message": "what is wrong, and what would be right",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ def read(root: Path, unit: Unit, data_version: str) -> Verdict:
     report = read_report(path)
     kept |= {"report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
     kept = {**{check.name: check.value for check in report.checks if check.value is not None}, **kept}
+    kept |= pictures([path for out in unit.outs for path in (root / out).glob("*.png")], PICTURES)
     sentence = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
     if report.errors:
         return Verdict(False, AssetCheckSeverity.ERROR, sentence, kept, told)
@@ -68,18 +81,8 @@ def _fingerprint(root: Path, unit: Unit, data_version: str) -> str:
 
 
 def _table(checks: tuple[Check, ...]) -> TableMetadataValue:
-    return MetadataValue.table(
-        [
-            TableRecord(
-                {
-                    "check": check.name,
-                    "passed": check.passed,
-                    "severity": check.severity,
-                    "value": str(check.value),
-                    "limit": str(check.limit),
-                    "message": check.message,
-                }
-            )
-            for check in checks
-        ]
-    )
+    # Values and limits are numbers for one check and words for the next.
+    records = [
+        {**asdict(check), "check": check.name, "value": str(check.value), "limit": str(check.limit)} for check in checks
+    ]
+    return table(COLUMNS, [{name: record[name] for name in COLUMNS} for record in records])

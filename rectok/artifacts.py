@@ -119,6 +119,11 @@ def state_dir(stage: str) -> Path:
     return DATA / "state" / stage
 
 
+def newest_picture(stage: str) -> Path:
+    """What the network of a running training makes now, drawn now and then; removed when it has finished."""
+    return DATA / "state" / "pictures" / f"{stage}.png"
+
+
 def timing_file(stage: str, shard: str | None) -> Path:
     """How long the stage's last run took on this machine; not versioned, since it differs from run to run."""
     return DATA / "timings" / f"{stage}@{shard}.json" if shard else DATA / "timings" / f"{stage}.json"

@@ -19,6 +19,7 @@ from rectok.gates.running import run as run_gate
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.storage.hashing import sha256_file
+from rectok.train import loop
 from tests.alerts.servers import mail_server, webhook
 from tests.project import write_params
 
@@ -96,8 +97,11 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
         importlib.import_module("rectok.stages.tokenizer").run(params)
 
 
-def test_every_parameter_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_parameter_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "PREVIEW_EVERY", 0.0)
     params = write_params(tmp_path, {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY})
     read: set[tuple[str, str]] = set()
     plain = Config.__getattribute__
@@ -109,5 +113,7 @@ def test_every_parameter_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Config, "__getattribute__", recording)
     run_everything(params)
+    printed = capsys.readouterr().out
+    assert all(f"{stage}: newest picture in" in printed for stage in ("tokenizer", "decoder", "dit", "guide"))
     run_what_the_digits_do_not_need(tmp_path)
     assert not sorted(set(declared(Params)) - read)

@@ -33,6 +33,12 @@ class Validation:
     reconstructions: Tensor
 
 
+def reconstructed(tokenizer: Tokenizer, images: Tensor) -> tuple[Tensor, Tensor]:
+    """uint8 images [B, 3, H, H] → their posterior means [B, N, C], and what is decoded from these, uint8 [B, 3, H, H]."""
+    mean, _ = split_moments(tokenizer.encode(from_bytes(images)).float())
+    return mean, to_uint8(to_unit(tokenizer.decode(mean).float()), "round")
+
+
 @torch.no_grad()
 def validate(
     tokenizer: Tokenizer, dataset: ImageDataset, teach: Callable[[Tensor], Tensor] | None, batch: int
@@ -47,8 +53,7 @@ def validate(
         rows = range(start, min(start + batch, len(dataset)))
         images = torch.stack([dataset.image(row) for row in rows]).to(device)
         with bfloat16_on_gpu(device):
-            mean, _ = split_moments(tokenizer.encode(from_bytes(images)).float())
-            fake = to_uint8(to_unit(tokenizer.decode(mean).float()), "round")
+            mean, fake = reconstructed(tokenizer, images)
             predicted = tokenizer.semantic(mean).float() if teach is not None else None
         decibels.append(psnr(fake, images).cpu())
         means.add(mean.double().flatten(0, 1).cpu().numpy())

@@ -11,7 +11,7 @@ from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
 from rectok.stages import training
-from rectok.stages.previews import sample_preview
+from rectok.stages.previews import newest_samples, sample_preview
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.train.objectives import DiTObjective
 from rectok.train.world import World, join, launched
@@ -33,7 +33,8 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
     if weights is not None:
         assign_weights(model, weights, section.initial.path)
     if section.training.epochs:
-        summary = _trained(stage, params, section, objective, world)
+        watched = Generator(model, None, tokenizer, statistics, world.device)
+        summary = _trained(stage, params, section, objective, world, watched)
     else:
         summary = training.keep_untrained(stage, section.initial.path, model, model.config, section, world)
     if summary is not None:
@@ -46,10 +47,11 @@ def train_generator(stage: str, params: Params, section: DiTParams) -> None:
 
 
 def _trained(
-    stage: str, params: Params, section: DiTParams, objective: DiTObjective, world: World
+    stage: str, params: Params, section: DiTParams, objective: DiTObjective, world: World, watched: Generator
 ) -> dict[str, Any] | None:
     dataset = LatentDataset(params.index.shards, "train")
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]
-    trained = training.fit(stage, params, section, objective, loader, inputs, world)
+    preview = newest_samples(stage, watched)
+    trained = training.fit(stage, params, section, objective, loader, inputs, world, preview)
     return training.keep(stage, trained, objective.dit, objective.dit.config, section, world)

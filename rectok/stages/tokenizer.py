@@ -73,6 +73,7 @@ def _trained(params: Params, model: Tokenizer, teacher: VisionNetwork, world: Wo
     dataset = ImageDataset(params.index.shards, "train", features=cached)
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("shards", "features", "teacher")]
-    trained = training.fit(STAGE, params, section, objective, loader, inputs, world, adversary)
+    preview = training.watched(STAGE, params, model, world)
+    trained = training.fit(STAGE, params, section, objective, loader, inputs, world, preview, adversary)
     summary = training.keep(STAGE, trained, model, model.config, section, world)
     return summary and {**summary, "perceptual": training.name_of(perceptual)}

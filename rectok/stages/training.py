@@ -18,7 +18,7 @@ from rectok.losses.perceptual import PerceptualLoss
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
-from rectok.stages.previews import reconstruction_preview
+from rectok.stages.previews import newest_reconstructions, reconstruction_preview
 from rectok.storage import below, remove_below
 from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import fingerprint, sha256_file
@@ -26,6 +26,7 @@ from rectok.storage.objects import verified
 from rectok.teacher.loading import load_network
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints
 from rectok.train.config import TrainingConfig
@@ -42,16 +43,21 @@ def fit(
     loader: TrainingLoader,
     inputs: Iterable[Path],
     world: World,
+    preview: Callable[[], Path],
     adversary: Adversary | None = None,
 ) -> Trained:
-    """Train `objective` as parameter section `section` says, resuming only a run of the same section and inputs."""
+    """Train `objective` as parameter section `section` says, resuming only a run of the same section and inputs.
+
+    `preview` draws what is being trained; not under ZeRO 3, where no process can run a network alone.
+    """
     config: TrainingConfig = section.training  # type: ignore[attr-defined]
     key = fingerprint(inputs, salt=f"{params.seed} {params.image.model_dump_json()} {section.model_dump_json()}")
     checkpoints = Checkpoints(artifacts.state_dir(stage), key, world, params.storage.checkpoints)
     steps = config.steps(len(loader.dataset))
     if params.machine.compile:
         compile_blocks(objective)
-    return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary))
+    shown = preview if config.zero_stage < 3 else None
+    return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary, shown))
 
 
 def keep(
@@ -129,6 +135,7 @@ def finish(stage: str, params: Params) -> None:
     shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
     if params.storage.checkpoints:
         remove_below(below(params.storage.checkpoints, stage))
+    artifacts.newest_picture(stage).unlink(missing_ok=True)
 
 
 def seeded(seed: int, stage: str) -> None:
@@ -152,6 +159,11 @@ def validated(
     found = validate(tokenizer, ImageDataset(params.index.shards, "val"), teach, batch)
     reconstruction_preview(stage, found.originals, found.reconstructions)
     return found
+
+
+def watched(stage: str, params: Params, tokenizer: Tokenizer, world: World) -> Callable[[], Path]:
+    """Draws what a `tokenizer` in training makes of images of the validation split."""
+    return newest_reconstructions(stage, tokenizer, ImageDataset(params.index.shards, "val"), world)
 
 
 def name_of(perceptual: PerceptualLoss | None) -> str:

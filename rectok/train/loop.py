@@ -2,12 +2,14 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import nn
 
 from rectok.data.loader import TrainingLoader
@@ -21,10 +23,16 @@ from rectok.train.meter import Meter, NotFinite
 from rectok.train.progress import Reporter, reporting
 from rectok.train.world import World
 
+PREVIEW_EVERY = 30.0
+"""Seconds between two pictures of a running training, at least; they are drawn at checkpoints."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what (see Learner), on which data, for how long, and where its resumable state lives."""
+    """One training: what (see Learner), on which data, for how long, and where its resumable state lives.
+
+    `preview` draws what the network makes now and says where the picture is; None where nobody could see one.
+    """
 
     name: str
     objective: nn.Module
@@ -35,6 +43,7 @@ class Job:
     world: World
     checkpoints: Checkpoints
     adversary: Adversary | None = None
+    preview: Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ def train(job: Job) -> Trained:
     learner.engine.train()
     batches = job.loader.iterate(state.step, job.steps)
     with reporting(job.name, state.step, job.steps, world.first) as reporter, _stop_on_signals() as asked:
-        clock = _Clock(config.batch)
+        clock, previews = _Clock(config.batch), _Previews(job.preview)
         while state.step < job.steps:
             learner.step(state.step, batches, state.meter)
             state.step += 1
@@ -82,6 +91,8 @@ def train(job: Job) -> Trained:
                 raise Stopped(
                     f"{job.name} stopped at step {state.step} of {job.steps} after its checkpoint; run it again to go on"
                 )
+            if checkpoint_due and not last and reporter:
+                previews.show(learner, reporter)
     return Trained(learner.engine, state.ema, state.rows)
 
 
@@ -91,6 +102,24 @@ def _log(job: Job, state: State, figures: dict[str, float], rate: float, reporte
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
     if reporter:
         reporter.report(state.step, {"lr": lr, **figures}, rate)
+
+
+class _Previews:
+    """Pictures made by the average of the weights, now and then; they change nothing that is learnt."""
+
+    def __init__(self, draw: Callable[[], Path] | None) -> None:
+        self.draw = draw
+        self.drawn = time.monotonic()
+
+    def show(self, learner: Learner, reporter: Reporter) -> None:
+        """Draw one if the last is old enough."""
+        if self.draw is None or time.monotonic() - self.drawn < PREVIEW_EVERY:
+            return
+        learner.engine.eval()
+        with torch.no_grad(), learner.ema.swapped():
+            reporter.show(self.draw())
+        learner.engine.train()
+        self.drawn = time.monotonic()
 
 
 class _Clock:

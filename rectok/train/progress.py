@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,6 +21,9 @@ class Reporter(Protocol):
     def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
         """Show `figures` after `step`."""
 
+    def show(self, picture: Path) -> None:
+        """Say that there is a new `picture` of what the network makes now."""
+
 
 class Bar:
     """A live bar for a person."""
@@ -33,9 +37,13 @@ class Bar:
         text = f"{images_per_second:.0f} images/s  {_text(figures)}"
         self.progress.update(self.task, completed=step, figures=text)
 
+    def show(self, picture: Path) -> None:
+        """Name the picture above the bar."""
+        self.progress.console.print(f"newest picture in {picture}")
+
 
 class Lines:
-    """Plain lines for a log, at most one every few seconds, in the orchestrator's log too where one is listening."""
+    """Plain lines for a log, at most one every few seconds."""
 
     def __init__(self, name: str, start: int, steps: int) -> None:
         self.name, self.start, self.steps = name, start, steps
@@ -43,17 +51,26 @@ class Lines:
         self.spoke = -PLAIN_EVERY
 
     def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
-        """Print a line if the last one is old enough or the run is over."""
-        now = time.monotonic()
-        if now - self.spoke < PLAIN_EVERY and step < self.steps:
-            return
-        self.spoke = now
-        left = (now - self.began) / max(1, step - self.start) * (self.steps - step)
-        eta = timedelta(seconds=round(left))
-        print(
-            f"{self.name} step {step}/{self.steps}  {images_per_second:.0f} images/s  ETA {eta}  {_text(figures)}",
-            flush=True,
-        )
+        """Print a line if one is due."""
+        if self.due(step):
+            self.spoke = time.monotonic()
+            eta = timedelta(seconds=round(self.left(step)))
+            print(
+                f"{self.name} step {step}/{self.steps}  {images_per_second:.0f} images/s  ETA {eta}  {_text(figures)}",
+                flush=True,
+            )
+
+    def show(self, picture: Path) -> None:
+        """Name the picture."""
+        print(f"{self.name}: newest picture in {picture}", flush=True)
+
+    def due(self, step: int) -> bool:
+        """Whether the last line is old enough, or the run over."""
+        return time.monotonic() - self.spoke >= PLAIN_EVERY or step >= self.steps
+
+    def left(self, step: int) -> float:
+        """Seconds until the end, at the speed so far."""
+        return (time.monotonic() - self.began) / max(1, step - self.start) * (self.steps - step)
 
 
 class Piped:
@@ -64,16 +81,28 @@ class Piped:
 
     def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
         """Print, and tell the orchestrator."""
+        if self.lines.due(step):
+            self.tell(
+                {
+                    "step": step,
+                    "steps": self.lines.steps,
+                    "images_per_second": images_per_second,
+                    "seconds_left": self.lines.left(step),
+                    "figures": figures,
+                }
+            )
+            self.lines.report(step, figures, images_per_second)
+
+    def show(self, picture: Path) -> None:
+        """Print, and tell the orchestrator where the picture is."""
+        self.tell({"picture": picture.as_posix()})
+        self.lines.show(picture)
+
+    def tell(self, message: dict[str, object]) -> None:
+        """Send a message, which says what stage it is about. The orchestrator reads messages when it reads a line."""
         from dagster_pipes import PipesContext
 
-        self.lines.report(step, figures, images_per_second)
-        payload = {
-            "stage": self.lines.name,
-            "step": step,
-            "steps": self.lines.steps,
-            "images_per_second": images_per_second,
-        }
-        PipesContext.get().report_custom_message({**payload, **figures})
+        PipesContext.get().report_custom_message({"stage": self.lines.name, **message})
 
 
 @contextmanager

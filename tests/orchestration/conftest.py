@@ -9,23 +9,31 @@ from tests.orchestration.project import Project, make, make_ours
 
 
 @pytest.fixture(scope="session")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Nothing has run in it. Made once, to be copied."""
+    return make(tmp_path_factory.mktemp("fresh") / "project")
+
+
+@pytest.fixture(scope="session")
+def walked(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Made once, to be copied."""
-    project = make(tmp_path_factory.mktemp("walked") / "project")
-    finished = project.repro()
-    assert finished.returncode == 0, finished.stderr
+    project = copied(fresh, tmp_path_factory.mktemp("walked"))
+    project.walk()
     return project
 
 
 @pytest.fixture
 def project(walked: Project, tmp_path: Path) -> Project:
     """A project in which everything is up to date."""
-    root = tmp_path / "project"
-    shutil.copytree(walked.root, root)
-    return Project(root)
+    return copied(walked, tmp_path)
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Project:
     """This repository's own pipeline with its default parameters, and nothing made."""
     return make_ours(tmp_path / "ours")
+
+
+def copied(project: Project, folder: Path) -> Project:
+    """The same project in another folder."""
+    return Project(Path(shutil.copytree(project.root, folder / "project")))

@@ -25,13 +25,13 @@ stages:
     foreach: ${index.shards}
     do:
       desc: One shard's rows
-      meta: {group: data, kinds: [python], owner: "team:data"}
+      meta: {group: data, kinds: [python], owner: "team:data", pool: decoders}
       cmd: python work.py shards ${item}
       deps: ["data/index/${item}.txt", data/passed/index]
       outs: ["data/shards/${item}.txt", "data/shards/${item}.count"]
   tokenizer:
     desc: A training that can be stopped and continued
-    meta: {group: tokenizer, kinds: [python], owner: "team:models", pool: accelerator}
+    meta: {group: tokenizer, kinds: [python], tags: [training], owner: "team:models", pool: accelerator}
     cmd: python work.py tokenizer
     deps: [data/shards, data/passed/shards]
     params: [tokenizer.training.epochs]
@@ -61,8 +61,7 @@ WORK = """
 import json, os, signal, sys, time
 from pathlib import Path
 
-import dagster_pipes
-from rectok.artifacts import Check, GateReport, timing_file, write_json, write_report
+from rectok.artifacts import Check, GateReport, newest_picture, timing_file, write_json, write_report
 from rectok.files import write_bytes, write_text
 
 DATA = Path("data")
@@ -70,14 +69,13 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-name, shard = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
 asked = []
 
 
 def index():
     rows = Path("rows.txt").read_text().split()
-    for i, item in enumerate(("00000", "00001")):
-        write_text(DATA / "index" / f"{item}.txt", "\\n".join(rows[i::2]))
+    for i, item in enumerate(items := Path("shards").read_text().split()):
+        write_text(DATA / "index" / f"{item}.txt", "\\n".join(rows[i :: len(items)]))
 
 
 def shards():
@@ -87,32 +85,36 @@ def shards():
 
 
 def tokenizer():
+    from rectok.train import progress
+
+    progress.PLAIN_EVERY = 0.0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: asked.append(number))
     state = Path("data/state/tokenizer")
     write_text(Path("data/state/pid"), str(os.getpid()))
     step = int(state.read_text()) if state.exists() else 0
     print(f"continuing at step {step}")
-    steps = int(Path("steps").read_text())
-    piped = "DAGSTER_PIPES_CONTEXT" in os.environ
-    if piped:
-        dagster_pipes.open_dagster_pipes()
-    while step < steps:
-        time.sleep(0.2)
-        step += 1
-        print(f"tokenizer step {step}/{steps}  64 images/s  ETA 0:00:01  loss 0.5")
-        if piped:
-            dagster_pipes.PipesContext.get().report_custom_message({"stage": "tokenizer", "step": step})
-        if asked:
-            time.sleep(1)
-            write_text(state, str(step))
-            sys.exit(f"rectok: tokenizer stopped at step {step} after its checkpoint")
-    if piped:
-        dagster_pipes.PipesContext.get().close()
+    with progress.reporting("tokenizer", step, steps(), first=True) as reporter:
+        while step < steps():
+            time.sleep(0.2)
+            step += 1
+            reporter.report(step, {"lr": 0.1, "total": 1 / step}, 64.0)
+            if step == 2:
+                write_bytes(newest_picture("tokenizer"), PNG)
+                reporter.show(newest_picture("tokenizer"))
+            if asked:
+                time.sleep(1)
+                write_text(state, str(step))
+                sys.exit(f"rectok: tokenizer stopped at step {step} after its checkpoint")
     state.unlink(missing_ok=True)
-    write_text(DATA / "tokenizer" / "log.csv", "step,pixel\\n" + "".join(f"{i},{1 / i}\\n" for i in range(1, 101)))
+    write_text(DATA / "tokenizer" / "log.csv", "step,lr,pixel\\n" + "".join(f"{i},1,{1 / i}\\n" for i in range(1, 101)))
     write_json(DATA / "tokenizer" / "summary.json", {"psnr": 26.5, "loss": {"first": 1.0, "last": 0.01}})
+    write_json(DATA / "tokenizer" / "metrics.json", {"rfid": 0.5, "networks": {"rfid": "inception"}})
     write_bytes(DATA / "tokenizer" / "samples.png", PNG)
+
+
+def steps():
+    return int(Path("steps").read_text())
 
 
 def report():
@@ -120,7 +122,7 @@ def report():
 
 
 def gate():
-    gate, item = shard, sys.argv[3] if len(sys.argv) > 3 else None
+    gate = shard
     checks = [Check("kept", True, "WARN", 1, 1, "")]
     if gate == "shards":
         bad = [row for row in (DATA / "shards" / f"{item}.txt").read_text().split() if row.startswith("bad")]
@@ -133,9 +135,24 @@ def gate():
         sys.exit(f"rectok: gate {gate} failed: {verdict.errors[0].message}")
 
 
-{f.__name__: f for f in (index, shards, tokenizer, report, gate)}[name]()
-if name != "gate":
-    write_json(timing_file(name, shard), {"stage": name, "shard": shard, "seconds": 0.5})
+def run(*arguments):
+    global name, shard, item
+    name, shard, item = [*arguments, None, None][:3]
+    {f.__name__: f for f in (index, shards, tokenizer, report, gate)}[name]()
+    if name != "gate":
+        write_json(timing_file(name, shard), {"stage": name, "shard": shard, "seconds": 0.5})
+
+
+def everything():
+    items = [(item,) for item in Path("shards").read_text().split()]
+    for noun, of in (("index", [()]), ("shards", items), ("tokenizer", [()]), ("report", [()])):
+        for one in of:
+            run(noun, *one)
+            if noun != "report":
+                run("gate", noun, *one)
+
+
+everything() if sys.argv[1] == "everything" else run(*sys.argv[1:])
 """
 
 CONFIG = """
@@ -166,11 +183,23 @@ class Project:
         """`dvc repro` as a person types it."""
         return self.run("dvc", "repro", *arguments)
 
+    def walk(self) -> None:
+        """Leave what `dvc repro` would, without a process for every stage."""
+        for command in ((sys.executable, "work.py", "everything"), ("dvc", "commit", "--quiet", "--force")):
+            finished = self.run(*command)
+            assert finished.returncode == 0, finished.stderr
+
     def rows(self, *rows: str) -> None:
         """Give the pipeline its input; a row that begins with "bad" does not pass the gate of its shard."""
         (self.root / "rows.txt").write_text("\n".join(rows), encoding="utf-8")
 
-    def change(self, key: str, value: float | str) -> None:
+    def shards(self, count: int) -> None:
+        """Part the rows into that many shards; the next `dvc repro` of the index does it."""
+        names = [f"{number:05d}" for number in range(count)]
+        (self.root / "shards").write_text(" ".join(names), encoding="utf-8")
+        self.change("index.shards", names)
+
+    def change(self, key: str, value: object) -> None:
         """Give the parameter with the dotted name `key`, which exists, another value."""
         path, yaml = self.root / "params.yaml", YAML()
         tree = yaml.load(path.read_text(encoding="utf-8"))
@@ -178,7 +207,6 @@ class Project:
         section = tree
         for part in sections:
             section = section[part]
-        assert section[name] != value
         section[name] = value
         with path.open("w", encoding="utf-8") as file:
             yaml.dump(tree, file)
@@ -188,7 +216,7 @@ class Project:
         (self.root / "steps").write_text(str(steps), encoding="utf-8")
 
 
-def make(root: Path) -> Project:
+def make(root: Path, shards: int = 2) -> Project:
     """Write the project, with our own default parameters."""
     root.mkdir(exist_ok=True)
     project = Project(root)
@@ -198,6 +226,7 @@ def make(root: Path) -> Project:
     (root / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
     project.change("nightly.cron", "0 0 1 1 *")  # no night comes while a test runs
+    project.shards(shards)
     (root / "work.py").write_text(WORK, encoding="utf-8")
     (root / ".gitignore").write_text("/data/\n/.dagster/\n", encoding="utf-8")
     (root / "tidy").touch()
@@ -211,7 +240,8 @@ def make_ours(root: Path) -> Project:
     root.mkdir()
     for name in ("dvc.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, root)
-    shutil.copytree(REPOSITORY / "rectok" / "stages", root / "rectok" / "stages")
+    for folder in ("stages", "gates"):
+        shutil.copytree(REPOSITORY / "rectok" / folder, root / "rectok" / folder)
     (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
     for watched in ("raw", "accepted"):
         shutil.copytree(REPOSITORY / "data" / watched, root / "data" / watched, ignore=shutil.ignore_patterns("[!R]*"))

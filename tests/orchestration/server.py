@@ -10,13 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tests.orchestration.project import REPOSITORY, Project
 
 PATIENCE = 400.0
+LOCATION = "orchestration.definitions"
 
 T = TypeVar("T")
 
@@ -50,17 +51,83 @@ class Server:
             ... on PartitionBackfill { status } } }"""
         return str(self.ask(query, b=backfill)["partitionBackfillOrError"]["status"])
 
-    def materialize(self, name: str) -> str:
-        """Launch one run of one asset; its id."""
+    def materialize(self, *names: str, shard: str | None = None) -> str:
+        """Launch one run of these assets; its id."""
+        tags = [{"key": "dagster/partition", "value": shard}] if shard else []
+        return self._launch("__ASSET_JOB", tags, [{"path": [name]} for name in names])
+
+    def launch(self, job: str) -> str:
+        """Launch a job; the id of its run."""
+        return self._launch(job, [], None)
+
+    def _launch(self, job: str, tags: list[dict[str, str]], assets: list[dict[str, list[str]]] | None) -> str:
         selector = {
             "repositoryName": "__repository__",
-            "repositoryLocationName": "orchestration.definitions",
-            "jobName": "__ASSET_JOB",
-            "assetSelection": [{"path": [name]}],
+            "repositoryLocationName": LOCATION,
+            "jobName": job,
+            "assetSelection": assets,
         }
         query = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-        return str(self.ask(query, p={"selector": selector, "runConfigData": {}})["launchRun"]["run"]["runId"])
+        parameters = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": tags}}
+        return str(self.ask(query, p=parameters)["launchRun"]["run"]["runId"])
+
+    def retry(self, run: str) -> str:
+        """Press "Re-execute from failure"; the id of the new run."""
+        query = """mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+        parameters = {"parentRunId": run, "strategy": "FROM_FAILURE"}
+        return str(self.ask(query, p=parameters)["launchRunReexecution"]["run"]["runId"])
+
+    def reload(self) -> None:
+        """Press "Reload definitions"."""
+        query = """mutation($n: String!) { reloadRepositoryLocation(repositoryLocationName: $n) {
+            ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename } } } }"""
+        entry = self.ask(query, n=LOCATION)["reloadRepositoryLocation"]
+        assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
+
+    def descriptions(self) -> dict[str, str]:
+        """Every asset with its description."""
+        nodes = self.ask("{ assetNodes { assetKey { path } description } }")["assetNodes"]
+        return {node["assetKey"]["path"][0]: node["description"] or "" for node in nodes}
+
+    def stale(self) -> set[str]:
+        """Assets and shards that the UI calls stale."""
+        nodes = self.ask("{ assetNodes { assetKey { path } isPartitioned staleStatus } }")["assetNodes"]
+        found = {node["assetKey"]["path"][0] for node in nodes if node["staleStatus"] == "STALE"}
+        query = """query($k: [AssetKeyInput!]) { assetNodes(assetKeys: $k) {
+            assetKey { path } partitionKeys staleStatusByPartition } }"""
+        parted = [{"path": node["assetKey"]["path"]} for node in nodes if node["isPartitioned"]]
+        for node in self.ask(query, k=parted)["assetNodes"]:
+            states = zip(node["partitionKeys"], node["staleStatusByPartition"], strict=True)
+            found |= {f"{node['assetKey']['path'][0]}@{shard}" for shard, state in states if state == "STALE"}
+        return found
+
+    def gate(self, name: str, shard: str | None = None) -> str:
+        """How the asset's gate fared last: SUCCEEDED, FAILED, ..."""
+        query = """query($k: AssetKeyInput!, $s: String) {
+            assetCheckExecutions(assetKey: $k, checkName: "gate", limit: 1, partition: $s) { status } }"""
+        found = self.ask(query, k={"path": [name]}, s=shard or "")["assetCheckExecutions"]
+        return str(found[0]["status"]) if found else "none"
+
+    def observed(self, name: str) -> list[dict[str, Any]]:
+        """What observations of the asset show, the newest first."""
+        query = """query($k: AssetKeyInput!) { assetNodeOrError(assetKey: $k) { ... on AssetNode {
+            assetObservations(limit: 9) { metadataEntries { label
+                ... on FloatMetadataEntry { floatValue } ... on IntMetadataEntry { intValue }
+                ... on TextMetadataEntry { text } ... on MarkdownMetadataEntry { mdStr } } } } } }"""
+        events = self.ask(query, k={"path": [name]})["assetNodeOrError"]["assetObservations"]
+        return [
+            {entry.pop("label"): next(iter(entry.values()), None) for entry in event["metadataEntries"]}
+            for event in events
+        ]
+
+    def steps(self, backfill: str) -> list[tuple[float, float]]:
+        """When each step of a backfill's runs began and ended, in seconds."""
+        query = """query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results {
+            stepStats { stepKey startTime endTime } } } } }"""
+        runs = self.ask(query, f={"tags": [{"key": "dagster/backfill", "value": backfill}]})["runsOrError"]["results"]
+        return [(s["startTime"], s["endTime"]) for run in runs for s in run["stepStats"] if s["stepKey"] == "shards"]
 
     def cancel(self, run: str) -> None:
         """Press "Terminate"."""
@@ -82,7 +149,7 @@ class Server:
 
     def data_versions(self) -> dict[str, list[str]]:
         """The last data version of every asset; several where there are shards."""
-        query = """{ assetNodes { assetKey { path } assetMaterializations(limit: 20) {
+        query = """{ assetNodes { assetKey { path } assetMaterializations(limit: 200) {
             partition tags { key value } } } }"""
         found: dict[str, dict[str | None, str]] = {}
         for node in self.ask(query)["assetNodes"]:
@@ -103,7 +170,7 @@ def serving(project: Project) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**project.environment(), "DAGSTER_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
-    command = ("dagster", "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port))
+    command = ("dagster", "dev", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port))
     with (project.root / "dev.log").open("w") as log:
         process = subprocess.Popen(
             command, cwd=project.root, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -114,12 +181,11 @@ def serving(project: Project) -> Iterator[Server]:
             yield server
         finally:
             process.send_signal(signal.SIGINT)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(120)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def answers(server: Server) -> bool:

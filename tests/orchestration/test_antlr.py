@@ -14,6 +14,7 @@ from tests.orchestration.project import Project
         ('+key:"tokenizer"', {"index", "shards", "tokenizer"}),
         ('group:"data" and kind:"python" and key:"s*"', {"shards"}),
         ('owner:"team:models" or kind:"nothing"', {"tokenizer"}),
+        ('tag:"training" or tag:"per_shard"', {"tokenizer", "shards"}),
     ],
 )
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # which the parser would take for a syntax error

@@ -107,7 +107,11 @@ def test_an_unchanged_artefact_is_reported_with_its_stored_verdict_and_the_versi
     assert f"md5: {versions(result)['tokenizer']}" in lock
     assert shown["ran"] is False
     assert (shown["psnr"], shown["loss.last"], shown["seconds"]) == (26.5, 0.01, 0.5)
-    assert shown["samples.png"].startswith("![samples](data:image/png;base64,iVBOR")
+    assert (shown["runs"], shown["params"]) == ("python work.py tokenizer", {"tokenizer.training.epochs": 25})
+    for name, pixels in (("samples.png", "![samples]"), ("loss", "![loss]")):
+        assert shown[name].startswith(f"{pixels}(data:image/png;base64,iVBOR")
+    [metric] = event.materialization.metadata["metrics"].records
+    assert metric.data == {"figure": "rfid", "value": "0.5", "computed with": "inception"}
     rows = [record.data["step"] for record in event.materialization.metadata["log"].records]
     assert (rows[0], rows[-1], len(rows)) == ("1", "100", 12)
     [output] = event.materialization.metadata["outputs"].records
@@ -121,7 +125,13 @@ def test_a_training_streams_its_lines_and_reports_through_the_pipes(
     result = make("tokenizer")
     assert result.success
     [event] = result.get_asset_materialization_events()
-    assert event.materialization.metadata["progress"].value == {"stage": "tokenizer", "step": 2}
+    assert event.materialization.metadata["progress"].value["step"] == 2
+    first, second = result.get_asset_observation_events()
+    shown = {name: value.value for name, value in first.asset_observation_data.asset_observation.metadata.items()}
+    assert (shown["step"], shown["percent"], shown["images_per_second"], shown["total"]) == (1, 50.0, 64.0, 1.0)
+    assert shown["ETA"].startswith("0:00:0")
+    newest = second.asset_observation_data.asset_observation.metadata
+    assert newest["step"].value == 2 and newest["picture"].value.startswith("![tokenizer](data:image/png;base64,")
     logged = capfd.readouterr().err
     assert "tokenizer step 2/2  64 images/s" in logged and "did not receive any messages" not in logged
 

@@ -50,3 +50,43 @@ def test_a_damaged_cache_is_made_anew(project: Project) -> None:
 def test_a_folder_without_a_pipeline_is_named(tmp_path: pytest.TempPathFactory) -> None:
     with pytest.raises(UserError, match=r"dvc\.yaml does not exist"):
         load(tmp_path)  # type: ignore[arg-type]
+
+
+def test_parameters_are_read_once_however_many_shards_there_are(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.utils import serialize
+
+    plain, read = serialize.load_path, []
+    monkeypatch.setattr(serialize, "load_path", lambda path, *rest: (read.append(path), plain(path, *rest))[1])
+    project.shards(16)
+    shards = {artefact.name: artefact for artefact in load(project.root).artefacts}["shards"]
+    assert len(shards.units) == 16 and read == [str(project.root / "params.yaml")]
+
+
+def test_the_version_of_an_artefact_follows_its_commands_and_the_parameters_of_its_stage_and_gate(
+    project: Project,
+) -> None:
+    def versions() -> dict[str, str]:
+        return {artefact.name: artefact.version for artefact in load(project.root).artefacts}
+
+    before = versions()
+    project.change("nightly.per_class", 5)
+    project.shards(3)
+    assert versions() == before
+    project.change("tokenizer.training.epochs", 99)
+    project.change("gates.shards.max_quarantined", 0.5)
+    after = versions()
+    assert {name for name in before if before[name] != after[name]} == {"tokenizer", "shards"}
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("work.py report", "-B work.py report"), "utf-8")
+    assert versions()["report"] != before["report"]
+
+
+def test_outputs_that_overlap_and_outside_data_are_known(project: Project) -> None:
+    assert load(project.root).sources == ("rows.txt",)
+    pipeline = project.root / "dvc.yaml"
+    text = pipeline.read_text(encoding="utf-8").replace("outs: [data/report]", "outs: [data/tokenizer/page]")
+    pipeline.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="data/tokenizer/page"):
+        load(project.root)

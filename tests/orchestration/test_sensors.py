@@ -1,10 +1,14 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dagster import (
     AssetCheckEvaluation,
+    AssetKey,
     AssetMaterialization,
+    AssetRecordsFilter,
     DagsterInstance,
     DagsterRunStatus,
     SensorResult,
@@ -16,6 +20,7 @@ from orchestration.graph import Graph
 from orchestration.jobs import verdicts
 from orchestration.reading import load
 from orchestration.sensors import external
+from orchestration.versions import Staleness
 from tests.orchestration.project import Project
 
 pytestmark = pytest.mark.slow
@@ -41,13 +46,12 @@ class Ticks:
     def tick(self) -> tuple[dict[str, str], dict[str, tuple[bool, str | None]]]:
         """Data versions and gate results that were reported, by asset and shard."""
         job = verdicts(self.graph, self.root)
+        before = self.instance.event_log_storage.get_maximum_record_id() or 0
         result = external(self.graph, self.root, job)(build_sensor_context(self.instance, cursor=self.cursor))
         if not isinstance(result, SensorResult):
             return {}, {}
         self.cursor = result.cursor
-        made = [event for event in result.asset_events if isinstance(event, AssetMaterialization)]
-        for event in made:
-            self.instance.report_runless_asset_event(event)
+        made = self.made_since(before)
         judged = []
         for _ in result.run_requests or []:
             judged += job.execute_in_process(instance=self.instance).get_asset_check_evaluations()
@@ -55,6 +59,22 @@ class Ticks:
             {named(event): (event.tags or {})["dagster/data_version"] for event in made},
             {named(event): (event.passed, event.description) for event in judged},
         )
+
+    def made_since(self, cursor: int) -> list[AssetMaterialization]:
+        """Materializations that came after the event `cursor`."""
+        filters = [
+            AssetRecordsFilter(asset_key=AssetKey(artefact.name), after_storage_id=cursor)
+            for artefact in self.graph.artefacts
+        ]
+        records = [record for wanted in filters for record in self.instance.fetch_materializations(wanted, 99).records]
+        return [record.asset_materialization for record in records if record.asset_materialization]
+
+    def stale(self) -> set[str]:
+        """What Dagster takes for stale with the definitions as they are now."""
+        self.graph = load(self.root)
+        staleness = Staleness(self.instance, self.graph)
+        units = [(artefact, unit) for artefact in self.graph.artefacts for unit in artefact.units]
+        return {unit.stage for artefact, unit in units if staleness.of(artefact, unit)}
 
 
 def named(event: AssetMaterialization | AssetCheckEvaluation) -> str:
@@ -105,3 +125,35 @@ def test_what_a_run_of_dagster_is_making_is_left_to_it_until_it_is_over(
     instance.report_run_failed(run)
     versions, _ = ticks.tick()
     assert "tokenizer" in versions
+
+
+def test_what_dvc_finds_unchanged_is_not_left_stale_and_what_it_finds_changed_is(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+    assert ticks.stale() == set()
+    project.change("tokenizer.training.epochs", 99)
+    project.rows("a", "b2", "c", "d")
+    assert project.repro("index", "gate@index").returncode == 0
+    # Dagster knows that the index changed, and takes both shards for stale; DVC looks at the table of each.
+    versions, _ = ticks.tick()
+    assert versions.keys() == {"index", "shards@00000"}
+    assert ticks.stale() == {"shards@00001", "tokenizer"}
+
+
+def test_a_tick_does_not_wait_for_a_lock_and_looks_again(project: Project, instance: DagsterInstance) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+    project.rows("a", "b2", "c", "d")
+    assert project.repro("index", "gate@index").returncode == 0
+    hold = "import sys; from dvc.repo import Repo; Repo().lock.lock(); print(1, flush=True); sys.stdin.read()"
+    command = (sys.executable, "-c", hold)
+    with subprocess.Popen(
+        command, cwd=project.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin and holder.stdout and holder.stdout.readline()
+        versions, _ = ticks.tick()
+        assert versions.keys() == {"index"}
+    versions, _ = ticks.tick()
+    assert versions.keys() == {"shards@00000"}

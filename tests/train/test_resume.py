@@ -1,9 +1,10 @@
-"""A training that is killed, or asked to stop, goes on to the very same weights."""
+"""A training that is killed, asked to stop, or looked at, goes on to the very same weights."""
 
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,3 +63,17 @@ def test_an_interrupted_training_ends_at_the_same_bytes(projects: tuple[Path, Pa
     for name in ("model.safetensors", "raw.safetensors", "log.csv", "summary.json"):
         assert (interrupted / "data/dit" / name).read_bytes() == (whole / "data/dit" / name).read_bytes(), name
     assert not (interrupted / "data" / "state" / "dit").exists()
+
+
+def test_pictures_of_a_running_training_change_nothing_that_is_learnt(projects: tuple[Path, Path]) -> None:
+    whole, watched = projects
+    shutil.rmtree(watched / "data" / "dit", ignore_errors=True)
+    program = "from rectok.train import loop; loop.PREVIEW_EVERY = 0.0\nfrom rectok.cli.main import main; main()"
+    command = (sys.executable, "-c", program, "dit")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=watched, env=environment, text=True, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "dit: newest picture in data/state/pictures/dit.png" in done.stdout
+    for name in ("model.safetensors", "raw.safetensors", "log.csv"):
+        assert (watched / "data/dit" / name).read_bytes() == (whole / "data/dit" / name).read_bytes(), name
+    assert not (watched / "data/state/pictures/dit.png").exists()
