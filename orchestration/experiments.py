@@ -28,7 +28,7 @@ from dagster._core.definitions.metadata import RawMetadataValue
 from pydantic import Field
 
 from orchestration.launcher import Launcher
-from orchestration.results import pictures
+from orchestration.pictures import pictures
 from rectok.artifacts import DATA
 
 COMMAND = ("rectok", "ablate")

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from rectok.doctor.finding import Finding, fail, ok, warn
 from rectok.params import Params
+from rectok.storage.client import S3
 from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import sha256_file
-from rectok.storage.objects import S3
 from rectok.teacher.config import TIMM, TORCH_FIDELITY, NetworkConfig
 
 SECONDS = 5
@@ -65,6 +65,7 @@ def _libraries() -> tuple[str, ...]:
 def credentials(params: Params) -> Iterator[Finding]:
     """Whether every s3:// address of params.yaml and of DVC's remotes answers to the usual chain of credentials."""
     wanted = {"index.source": params.index.source, "generation.reference": params.generation.reference}
+    wanted |= {f"storage.{name}": place for name, place in params.storage.model_dump().items()}
     wanted |= {name: path for name, path, _ in named_files(params)}
     addresses = {name: uri for name, uri in (wanted | _remotes()).items() if uri.startswith(S3)}
     if not addresses:
