@@ -18,6 +18,7 @@ TOO_MANY = 180
 RUN = 300_000
 """Milliseconds for a run of two commands, on a machine that is busy."""
 WALL = (1900, 1340)
+MARGIN = 16
 GROUPS = ("data", "teacher", "tokenizer", "generator", "evaluation")
 EVERY_GROUP = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
 DOWNWARDS = "localStorage.setItem('asset-graph-direction', JSON.stringify('vertical'))"
@@ -74,7 +75,7 @@ def test_the_graph_has_every_stage_by_its_name_and_the_blocked_one_is_red(page: 
     index, shards = (names.get_by_text(name, exact=True).locator("..") for name in ("index", "shards"))
     waited(lambda: reddish(index, "--minimal-border"))
     assert not reddish(shards, "--minimal-border")
-    picture(page, album / "dagster-graph.png", (490, 118, 1280, 1140))
+    picture(page, album / "dagster-graph.png", around(page))
 
 
 def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
@@ -85,6 +86,19 @@ def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
     expect(row).to_contain_text("At 03:00 AM")
     expect(row.locator("input[type=checkbox]").last).to_be_checked()
     picture(page, album / "dagster-nightly.png", (240, 0, 1660, 300))
+
+
+def around(page: Page) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the drawn graph with a margin."""
+    left, top, right, bottom = page.locator("svg foreignObject").evaluate_all(
+        """all => {
+            const boxes = all.map(e => e.getBoundingClientRect());
+            return [Math.min(...boxes.map(b => b.left)), Math.min(...boxes.map(b => b.top)),
+                    Math.max(...boxes.map(b => b.right)), Math.max(...boxes.map(b => b.bottom))];
+        }"""
+    )
+    left, top = max(0, int(left) - MARGIN), max(0, int(top) - MARGIN)
+    return left, top, min(WALL[0], int(right) + MARGIN) - left, min(WALL[1], int(bottom) + MARGIN) - top
 
 
 def reddish(element: Locator, variable: str) -> bool:
