@@ -143,9 +143,12 @@ class Server:
     def messages(self, run: str) -> str:
         """The run's event log."""
         query = """query($r: ID!) { logsForRun(runId: $r, limit: 1000) {
-            ... on EventConnection { events { ... on MessageEvent { message } } } } }"""
+            ... on EventConnection { events {
+                ... on MessageEvent { message } ... on ErrorEvent { error { message } } } } } }"""
         events = self.ask(query, r=run)["logsForRun"]["events"]
-        return "\n".join(event.get("message", "") for event in events)
+        return "\n".join(
+            f"{event.get('message', '')} {(event.get('error') or {}).get('message', '')}" for event in events
+        )
 
     def data_versions(self) -> dict[str, list[str]]:
         """The last data version of every asset; several where there are shards."""

@@ -1,7 +1,5 @@
 """Runs of Dagster over real DVC stages, in one process and with one event log."""
 
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -165,24 +163,3 @@ def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, m
     result = make("tokenizer")
     assert not result.success and not check(result).passed
     assert check(result).description == "gate@tokenizer left no report in data/checks/tokenizer.json"
-
-
-def test_an_artefact_that_another_process_is_reading_is_waited_for(
-    project: Project, make: Make, capfd: pytest.CaptureFixture[str]
-) -> None:
-    project.change("tokenizer.training.epochs", 99)
-    project.steps(100)
-    training = subprocess.Popen(
-        ("dvc", "repro", "--single-item", "tokenizer"), cwd=project.root, env=project.environment()
-    )
-    pid = project.root / "data" / "state" / "pid"
-    pid.unlink(missing_ok=True)
-    while not pid.exists():
-        assert training.poll() is None
-        time.sleep(0.1)
-    project.rows("p", "q", "r", "s")
-    result = make("index")
-    assert result.success and training.poll() is None
-    result = make("shards", shard="00000")
-    assert result.success and training.wait(60) == 0
-    assert "another DVC process holds a file that" in capfd.readouterr().err
