@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dagster import (
 )
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
+from orchestration import looking
 from orchestration.graph import Graph
 from orchestration.jobs import PIPELINE
 from orchestration.launcher import command_environment
@@ -26,7 +28,7 @@ from rectok.artifacts import DATA
 
 SECONDS = 30
 PATIENCE = 45.0
-"""Seconds that `dvc status` may take inside a tick, which Dagster ends after a minute."""
+"""Seconds that DVC may look inside a tick, which Dagster ends after a minute."""
 
 
 def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinition:
@@ -64,28 +66,22 @@ def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinit
 
 
 class _Unanswered(Exception):
-    """DVC did not say what has changed, most often because another of its processes holds the lock."""
+    """DVC did not say what has changed."""
 
 
 def _changed(root: Path) -> Collection[str]:
-    """The stages that `dvc status` finds changed. It does not wait for a lock. Raises _Unanswered."""
+    """The stages that DVC finds changed; no lock is waited for or held. Raises _Unanswered."""
+    # -P: modules beside the program are not to be taken for those of the same name in the standard library.
+    command = (sys.executable, "-P", str(Path(looking.__file__)))
     try:
         told = subprocess.run(
-            ("dvc", "status", "--json"),
-            cwd=root,
-            env=command_environment(),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
+            command, cwd=root, env=command_environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
         )
     except subprocess.CalledProcessError as error:
-        raise _Unanswered(
-            (error.stderr.strip() or f"dvc status ended with {error.returncode}").splitlines()[-1]
-        ) from None
+        raise _Unanswered(error.stderr.strip().splitlines()[-1]) from None
     except subprocess.TimeoutExpired:
-        raise _Unanswered(f"dvc status takes more than {PATIENCE:.0f} s") from None
-    found: dict[str, object] = json.loads(told.stdout)
+        raise _Unanswered(f"DVC takes more than {PATIENCE:.0f} s to look") from None
+    found: list[str] = json.loads(told.stdout.splitlines()[-1])
     return found
 
 

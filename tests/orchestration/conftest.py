@@ -28,10 +28,16 @@ def project(walked: Project, tmp_path: Path) -> Project:
     return copied(walked, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def ours_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Made once, to be copied."""
+    return make_ours(tmp_path_factory.mktemp("ours") / "project")
+
+
 @pytest.fixture
-def ours(tmp_path: Path) -> Project:
+def ours(ours_once: Project, tmp_path: Path) -> Project:
     """This repository's own pipeline with its default parameters, and nothing made."""
-    return make_ours(tmp_path / "ours")
+    return copied(ours_once, tmp_path)
 
 
 def copied(project: Project, folder: Path) -> Project:

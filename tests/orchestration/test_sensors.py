@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from dagster._core.test_utils import create_run_for_test
 from orchestration.graph import Graph
 from orchestration.jobs import verdicts
 from orchestration.reading import load
-from orchestration.sensors import external
+from orchestration.sensors import _changed, external
 from orchestration.versions import Staleness
 from tests.orchestration.project import Project
 
@@ -142,7 +143,7 @@ def test_what_dvc_finds_unchanged_is_not_left_stale_and_what_it_finds_changed_is
     assert ticks.stale() == {"shards@00001", "tokenizer"}
 
 
-def test_a_tick_does_not_wait_for_a_lock_and_looks_again(project: Project, instance: DagsterInstance) -> None:
+def test_a_tick_neither_waits_for_the_locks_of_dvc_nor_holds_them(project: Project, instance: DagsterInstance) -> None:
     ticks = Ticks(project, instance)
     ticks.tick()
     project.rows("a", "b2", "c", "d")
@@ -154,6 +155,15 @@ def test_a_tick_does_not_wait_for_a_lock_and_looks_again(project: Project, insta
     ) as holder:
         assert holder.stdin and holder.stdout and holder.stdout.readline()
         versions, _ = ticks.tick()
-        assert versions.keys() == {"index"}
-    versions, _ = ticks.tick()
-    assert versions.keys() == {"shards@00000"}
+    assert versions.keys() == {"index", "shards@00000"}
+
+
+def test_a_look_finds_what_dvc_status_lists(project: Project) -> None:
+    project.change("tokenizer.training.epochs", 99)
+    project.rows("a", "b2", "c", "d")
+    (project.root / "data" / "shards" / "00001.txt").unlink()
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("work.py report", "work.py  report"), "utf-8")
+    listed = json.loads(project.run("dvc", "status", "--json").stdout)
+    assert sorted(_changed(project.root)) == sorted(listed)
+    assert {"index", "tokenizer", "shards@00001", "gate-shards@00001", "report"} <= listed.keys()
