@@ -134,7 +134,7 @@ def test_a_source_of_no_use(counts: dict[str, int] | None, said: str, project: P
         ("latents 00000", "decoder/config.json"),
         ("dit", "statistics/statistics.json"),
         ("dit", "latents/00001.safetensors"),
-        ("dit", "decoder/model.safetensors"),
+        ("dit", "tokenizer/model.safetensors"),
         ("latents 00000", "shards/00000.parquet"),
         ("latents 00000", "shards/00000.tar"),
         ("sample --label 3 --out grid.png", "dit/model.safetensors"),
