@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from orchestration import reading
@@ -61,7 +63,8 @@ def test_parameters_are_read_once_however_many_shards_there_are(
     monkeypatch.setattr(serialize, "load_path", lambda path, *rest: (read.append(path), plain(path, *rest))[1])
     project.shards(16)
     shards = {artefact.name: artefact for artefact in load(project.root).artefacts}["shards"]
-    assert len(shards.units) == 16 and read == [str(project.root / "params.yaml")]
+    ours = [path for path in read if Path(path).is_absolute()]  # DVC itself reads it by a relative path
+    assert len(shards.units) == 16 and ours == [str(project.root / "params.yaml")]
 
 
 def test_the_version_of_an_artefact_follows_its_commands_and_the_parameters_of_its_stage_and_gate(
