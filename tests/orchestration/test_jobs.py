@@ -37,13 +37,13 @@ def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
         return {e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else ""): e.passed for e in found}
 
     everything = run(project, instance)
-    assert everything.success and len(made(everything)) == 5 and all(judged(everything).values())
+    assert everything.success and len(made(everything)) == 6 and all(judged(everything).values())
     assert made(run(project, instance)) == []
 
     project.rows("a", "bad1", "c", "d")
     broken = run(project, instance)
     assert not broken.success
-    assert made(broken) == [("index", None), ("shards", "00001")]
+    assert made(broken) == [("source", None), ("index", None), ("shards", "00001")]
     assert judged(broken) == {"index": True, "shards@00001": False}
 
     project.rows("a", "b2", "c", "d")
