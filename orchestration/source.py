@@ -6,6 +6,7 @@ To look takes DVC the time to list all of it, so a job does it every hour, and n
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dagster import (
     AssetMaterialization,
@@ -58,8 +59,7 @@ def _job(graph: Graph, root: Path) -> JobDefinition:
     def look(context: OpExecutionContext, launcher: Launcher) -> Iterator[AssetMaterialization | Output[None]]:
         status = launcher.changed(context, *readers)
         read = version_read(graph, locked.read(root))
-        changed = any(path in str(status) for path in graph.sources)
-        yield _event(f"{CHANGED}{read}" if changed else read)
+        yield _event(f"{CHANGED}{read}" if changed_deps(status) & set(graph.sources) else read)
         yield Output(None)
 
     @job(name=SOURCE.to_user_string(), description="Look whether the data from outside is still what was read")
@@ -67,6 +67,12 @@ def _job(graph: Graph, root: Path) -> JobDefinition:
         look()
 
     return whole
+
+
+def changed_deps(status: Mapping[str, Any]) -> set[str]:
+    """The dependencies that `dvc status` lists as changed, of any stage."""
+    entries = [entry for reasons in status.values() for entry in reasons if isinstance(entry, Mapping)]
+    return {path for entry in entries for path in entry.get("changed deps", {})}
 
 
 def version_read(graph: Graph, records: Mapping[str, locked.Record]) -> str:

@@ -42,9 +42,9 @@ class JudgeExtractor(FeatureExtractorBase):  # type: ignore[misc]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """images uint8 [B, 3, H, W] → the requested features, float64, in the order of the request."""
-        unit = images.float() / 255
-        read = {POOLED: self.judge.pooled, LOGITS: self.judge.logits}
-        return tuple(read[feature](unit).double() for feature in self.get_requested_features_list())
+        pooled, logits = self.judge.judged(images.float() / 255)
+        read = {POOLED: pooled, LOGITS: logits}
+        return tuple(read[feature].double() for feature in self.get_requested_features_list())
 
 
 def extractor_options(folder: Path) -> dict[str, str]:

@@ -30,6 +30,10 @@ class Features:
     pooled: Tensor
     logits: Tensor
 
+    def part(self, first: int, parts: int) -> "Features":
+        """Every `parts`-th image from `first` on."""
+        return Features(self.pooled[first::parts], self.logits[first::parts])
+
 
 @dataclass(frozen=True)
 class Target:
@@ -37,6 +41,11 @@ class Target:
 
     pooled: Tensor
     statistics: Statistics
+
+    @classmethod
+    def of(cls, features: Features) -> "Target":
+        """Images that are seen already as the reference of others."""
+        return cls(features.pooled, _statistics(features.pooled))
 
 
 @dataclass(frozen=True)
@@ -64,16 +73,16 @@ def seen(images: Dataset[Tensor], judge: Judge) -> Features:
 
 def target(reference: Reference, judge: Judge) -> Target:
     """The features of the reference's images. Raises UserError where its statistics are those of another network."""
-    pooled = seen(reference.images, judge).pooled
-    published = reference.statistics
+    features, published = seen(reference.images, judge), reference.statistics
     if published is None:
-        return Target(pooled, _statistics(pooled))
-    if len(published.mu) != pooled.shape[1]:
+        return Target.of(features)
+    width = features.pooled.shape[1]
+    if len(published.mu) != width:
         raise UserError(
-            f"{published.path} holds statistics of {len(published.mu)} features, but the judge has {pooled.shape[1]}; "
+            f"{published.path} holds statistics of {len(published.mu)} features, but the judge has {width}; "
             "generation.reference must come from the same network as the judge"
         )
-    return Target(pooled, published)
+    return Target(features.pooled, published)
 
 
 def frechet(features: Features, reference: Target) -> float:

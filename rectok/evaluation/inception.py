@@ -49,15 +49,11 @@ class Inception(nn.Module):
         self.classes = self.trunk.fc.out_features
         self.eval()
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """What FID, KID, precision and recall read, [B, 2048]."""
-        return self._features(images)[0]
+    def judged(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What FID, KID, precision and recall read, [B, 2048], and what the Inception Score reads, [B, 1008].
 
-    def logits(self, images: Tensor) -> Tensor:
-        """What the Inception Score reads: class scores without their bias, [B, 1008]."""
-        return self._features(images)[1]
-
-    def _features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        The latter are class scores without their bias.
+        """
         levels = (images * 255).round().to(torch.uint8)
         pooled, logits = self.trunk(levels)
         return pooled, logits

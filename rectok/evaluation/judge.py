@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from rectok.artifacts import read_json
@@ -57,19 +56,12 @@ class Judge:
                 'set judge.network.weights to a network of these classes, or to "" to train one here'
             )
 
-    @torch.no_grad()
-    def labels(self, images: Tensor) -> Tensor:
-        """The most likely label of each of uint8 images [N, 3, H, W], int64 [N]."""
-        parts = [
-            self.model.logits(part.to(self.device).float() / 255).argmax(1).cpu() for part in images.split(self.batch)
-        ]
-        return torch.cat(parts)
+    def recognised(self, logits: Tensor, labels: Tensor) -> float | None:
+        """Share of images, by its `logits` [N, classes], whose most likely label is that in `labels` [N].
 
-    def recognised(self, images: Tensor, labels: Tensor) -> float | None:
-        """Share of uint8 images [N, 3, H, W] whose most likely label is that in `labels` [N]; None if it knows no labels."""
-        if not self.knows_labels:
-            return None
-        return float((self.labels(images) == labels.cpu()).double().mean())
+        None where it knows no labels.
+        """
+        return float((logits.argmax(1) == labels.cpu()).double().mean()) if self.knows_labels else None
 
 
 def load_judge(folder: Path, device: str, batch: int) -> Judge:

@@ -1,14 +1,23 @@
 """Samples of every class, unguided and guided from the same seeds, and the figures that judge them."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rectok.evaluation.config import GenerationConfig, GuidanceConfig
-from rectok.evaluation.fidelity import KID_SUBSET, KID_SUBSETS, PAIRED, Target, fidelity, inception_splits, seen
+from rectok.evaluation.fidelity import (
+    KID_SUBSET,
+    KID_SUBSETS,
+    PAIRED,
+    Features,
+    Target,
+    fidelity,
+    inception_splits,
+    seen,
+)
 from rectok.evaluation.generator import Generator
 from rectok.evaluation.images import Stack, collected
 from rectok.evaluation.judge import Judge
@@ -68,13 +77,18 @@ def _drawn(
         progress(done)
 
 
+def looked_at(samples: Samples, judge: Judge) -> Mapping[str, Features]:
+    """What the judge sees of unguided and guided samples, under the endings of their figures' names."""
+    return {"": seen(Stack(samples.unguided), judge), "_guided": seen(Stack(samples.guided), judge)}
+
+
 def generation_figures(
-    samples: Samples, config: GenerationConfig, reference: Target, judge: Judge
+    features: Mapping[str, Features], labels: Tensor, config: GenerationConfig, reference: Target, judge: Judge
 ) -> dict[str, float | None]:
-    """Fidelity to the reference and recognised labels; figures of the guided samples end in `_guided`."""
+    """Fidelity to the reference, and recognised `labels` [N], of samples that the judge has looked at."""
     figures: dict[str, float | None] = {}
-    for images, suffix in ((samples.unguided, ""), (samples.guided, "_guided")):
-        found = fidelity(seen(Stack(images), judge), reference, config.neighbours)
+    for suffix, these in features.items():
+        found = fidelity(these, reference, config.neighbours)
         figures |= {
             f"gfid{suffix}": found.fid,
             f"kid{suffix}": found.kid,
@@ -82,7 +96,7 @@ def generation_figures(
             f"inception_score_std{suffix}": found.inception_score_std,
             f"precision{suffix}": found.precision,
             f"recall{suffix}": found.recall,
-            f"sample_accuracy{suffix}": judge.recognised(images, samples.labels),
+            f"sample_accuracy{suffix}": judge.recognised(these.logits, labels),
         }
     return figures
 

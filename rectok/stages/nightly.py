@@ -67,7 +67,9 @@ def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[Nigh
     settings = params.nightly
     measured = sampled(params, "nightly", purpose, settings.per_class, source)
     figures = measured.record.figures
-    noise = part_noise(measured.samples, settings.noise.parts, measured.compared, measured.judge)
+    noise = part_noise(
+        measured.features, measured.samples.labels, settings.noise.parts, measured.compared, measured.judge
+    )
     night = Night(
         date=date,
         generator=identity(content(source)),

@@ -11,13 +11,12 @@ from torch import Tensor
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.config import ReconstructionConfig
-from rectok.evaluation.fidelity import frechet, seen, target
+from rectok.evaluation.fidelity import Target, frechet, seen
 from rectok.evaluation.images import Stack, collected, stacked
 from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.metrics import lpips, psnr, ssim, to_uint8
 from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
 from rectok.evaluation.records import PIXELS, Record, write_record
-from rectok.evaluation.reference import Reference
 from rectok.losses.perceptual import load_lpips
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
@@ -71,12 +70,13 @@ def _reconstructed(
 
 def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -> dict[str, float | None]:
     pairs = list(zip(rebuilt.split(judge.batch), originals.split(judge.batch), strict=True))
+    seen_originals, seen_rebuilt = seen(Stack(originals), judge), seen(Stack(rebuilt), judge)
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
         "ssim": float(torch.cat([ssim(a, b) for a, b in pairs]).mean()),
-        "rfid": frechet(seen(Stack(rebuilt), judge), target(Reference(Stack(originals), None, "the originals"), judge)),
-        "judge_accuracy": judge.recognised(originals, labels),
-        "reconstruction_accuracy": judge.recognised(rebuilt, labels),
+        "rfid": frechet(seen_rebuilt, Target.of(seen_originals)),
+        "judge_accuracy": judge.recognised(seen_originals.logits, labels),
+        "reconstruction_accuracy": judge.recognised(seen_rebuilt.logits, labels),
     }
 
 

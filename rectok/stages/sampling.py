@@ -1,6 +1,7 @@
 """What generation and the nightly evaluation share: draw samples with progress, and measure them."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,21 @@ import torch
 
 from rectok.artifacts import DATA, stage_dir
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.fidelity import Target, frechet, seen, target
+from rectok.evaluation.fidelity import Features, Target, frechet, seen, target
 from rectok.evaluation.generator import Places, load_generator
 from rectok.evaluation.images import Sample
 from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.records import Record
 from rectok.evaluation.reference import LIMIT, load_reference
-from rectok.evaluation.sampling import Samples, balanced_labels, draw, generation_figures, protocol, sample_seeds
+from rectok.evaluation.sampling import (
+    Samples,
+    balanced_labels,
+    draw,
+    generation_figures,
+    looked_at,
+    protocol,
+    sample_seeds,
+)
 from rectok.nn.blocks import compile_blocks
 from rectok.params import Params
 from rectok.train.progress import reporting
@@ -23,9 +32,10 @@ from rectok.train.world import device_of
 
 @dataclass(frozen=True)
 class Measured:
-    """Samples, their figures, and what measured them."""
+    """Samples, what the judge saw of them, their figures, and what measured them."""
 
     samples: Samples
+    features: Mapping[str, Features]
     record: Record
     compared: Target
     judge: Judge
@@ -39,7 +49,8 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int, source: Pa
     config = params.generation
     generator = load_generator(torch.device(device_of(params.machine)), Places.within(source))
     if params.machine.compile:
-        compile_blocks(generator.dit)
+        for network in filter(None, (generator.dit, generator.guide)):
+            compile_blocks(network)
     judge = load_judge(source / stage_dir("judge").name, generator.device.type, config.batch)
     reference = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Sample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
@@ -54,12 +65,13 @@ def sampled(params: Params, stage: str, purpose: str, per_class: int, source: Pa
                 reporter.report(done, {}, done / (time.monotonic() - began))
 
         samples = draw(generator, config, labels, sample_seeds(params.seed, purpose, len(labels)), progress)
+    features = looked_at(samples, judge)
     figures = {
-        **generation_figures(samples, config, compared, judge),
+        **generation_figures(features, labels, config, compared, judge),
         "gfid_floor": frechet(seen(held_out, judge), compared),
     }
     described = {
         **protocol(config, reference, judge, generator.dit.config.classes, per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
     }
-    return Measured(samples, Record(figures, judge.credits(figures), described), compared, judge)
+    return Measured(samples, features, Record(figures, judge.credits(figures), described), compared, judge)

@@ -64,10 +64,10 @@ class VisionNetwork(nn.Module):
         )
         return maps
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """What the classifier's last layer reads, [B, D']."""
-        features: Tensor = self.trunk.forward_head(self.trunk.forward_features(self._prepared(images)), pre_logits=True)
-        return features
+    def judged(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """In one pass: what the classifier's last layer reads, [B, D'], and the logits [B, classes]."""
+        features = self.trunk.forward_features(self._prepared(images))
+        return self.trunk.forward_head(features, pre_logits=True), self.trunk.forward_head(features)
 
     def logits(self, images: Tensor) -> Tensor:
         """Class scores, [B, classes]."""

@@ -19,18 +19,14 @@ from rectok.stages import index, shards
 from rectok.storage import list_files
 from rectok.storage.client import forget_client
 from tests.data.files import image_folder, params
-from tests.storage.proxy import Fault, Proxy, before
-from tests.storage.server import BUCKET, running
+from tests.storage.proxy import Fault, Proxy, faulty_store
+from tests.storage.server import BUCKET
 
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        running(patch) as server,
-        before(server.meta.endpoint_url, patch) as found,
-    ):
-        yield found
+    with faulty_store() as place:
+        yield place.proxy
 
 
 @pytest.fixture(params=["folder", "bucket"])

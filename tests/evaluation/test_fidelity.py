@@ -26,7 +26,7 @@ def pictures(count: int, first: int = 0) -> torch.Tensor:
 
 
 def pooled(judge: Judge, images: torch.Tensor) -> np.ndarray:
-    return judge.model.pooled(images.float() / 255).double().numpy()
+    return judge.model.judged(images.float() / 255)[0].double().numpy()
 
 
 def distance(images: torch.Tensor, reference: Reference, judge: Judge) -> float:
@@ -42,7 +42,7 @@ def test_extractor_gives_the_judges_features_in_float64_and_may_be_selected_agai
     logits, features = extractor(images)
     assert logits.dtype == features.dtype == torch.float64
     assert torch.equal(logits, judge.model.logits(images.float() / 255).double())
-    assert torch.equal(features, judge.model.pooled(images.float() / 255).double())
+    assert torch.equal(features, judge.model.judged(images.float() / 255)[0].double())
 
 
 def test_a_set_has_no_distance_to_itself(judge: Judge) -> None:
@@ -116,10 +116,11 @@ def test_inception_splits_grow_to_ten(samples: int, splits: int) -> None:
 
 def test_recognised_is_the_share_of_right_labels(judge: Judge) -> None:
     images = pictures(10)
-    labels = judge.labels(images)
-    assert judge.recognised(images, labels) == 1.0
+    logits = seen(Stack(images), judge).logits
+    labels = judge.model.judged(images.float() / 255)[1].argmax(1)
+    assert judge.recognised(logits, labels) == 1.0
     labels[:3] = (labels[:3] + 1) % 3
-    assert judge.recognised(images, labels) == 0.7
+    assert judge.recognised(logits, labels) == 0.7
 
 
 def test_a_judge_of_other_classes_is_a_sentence(judge: Judge) -> None:

@@ -16,7 +16,7 @@ from rectok.evaluation.images import Stack
 from rectok.evaluation.inception import Inception, obtain_inception
 from rectok.evaluation.judge import Judge, load_judge
 from rectok.evaluation.reference import Reference, load_reference
-from rectok.evaluation.sampling import Samples, generation_figures
+from rectok.evaluation.sampling import Samples, generation_figures, looked_at
 from rectok.gates.networks import network_checks
 from rectok.params.schema import NetworkParams
 from rectok.stages.networks import take
@@ -64,7 +64,7 @@ def test_figures_are_those_of_torch_fidelity_itself(judge: Judge, config: Networ
 def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(judge: Judge) -> None:
     project.build_shards()
     images, others = pictures(8), pictures(6, first=100)
-    features = judge.model.pooled(others.float() / 255).double().numpy()
+    features = judge.model.judged(others.float() / 255)[0].double().numpy()
     assert features.shape == (6, 2048)
     sigma = np.cov(features, rowvar=False)
     np.savez("adm.npz", mu=features.mean(0), sigma=sigma, arr_0=others.permute(0, 2, 3, 1).numpy(), mu_s=np.zeros(7))
@@ -72,7 +72,8 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(ju
     assert reference.size == 6
     labels = torch.arange(8) % 2
     judge.require_classes(1000)
-    found = generation_figures(Samples(labels, images, images), generation_config(), target(reference, judge), judge)
+    features = looked_at(Samples(labels, images, images), judge)
+    found = generation_figures(features, labels, generation_config(), target(reference, judge), judge)
     by_images = frechet(seen(Stack(images), judge), target(Reference(Stack(others), None, ""), judge))
     assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
     assert found["gfid_guided"] == found["gfid"]
@@ -112,8 +113,8 @@ def test_every_level_of_8_bits_reaches_the_network_as_it_is(judge: Judge) -> Non
     images = torch.arange(256, dtype=torch.uint8).expand(1, 3, 256, 256).contiguous()
     assert isinstance(judge.model, Inception)
     pooled, logits = judge.model.trunk(images)
-    assert torch.equal(judge.model.pooled(images.float() / 255), pooled)
-    assert torch.equal(judge.model.logits(images.float() / 255), logits)
+    found = judge.model.judged(images.float() / 255)
+    assert torch.equal(found[0], pooled) and torch.equal(found[1], logits)
     assert logits.shape == (1, 1008)
 
 

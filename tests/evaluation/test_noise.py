@@ -11,7 +11,7 @@ from rectok.evaluation.fidelity import frechet, seen, target
 from rectok.evaluation.images import Sample, Stack
 from rectok.evaluation.noise import part_noise
 from rectok.evaluation.reference import Reference
-from rectok.evaluation.sampling import Samples
+from rectok.evaluation.sampling import Samples, looked_at
 from tests.evaluation import project
 
 
@@ -22,11 +22,12 @@ def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(
     project.build_shards()
     judge = project.build_judge()
     images = torch.stack([torch.from_numpy(project.picture(i % 3, 100 + i)) for i in range(12)])
-    samples = Samples(torch.arange(12) % 3, images, images)
+    labels = torch.arange(12) % 3
+    features = looked_at(Samples(labels, images, images), judge)
     reference = target(Reference(Sample(project.train_split(), 100), None, ""), judge)
-    found = part_noise(samples, 2, reference, judge)
+    found = part_noise(features, labels, 2, reference, judge)
     halves = [frechet(seen(Stack(images[first::2]), judge), reference) for first in (0, 1)]
     assert found["gfid"] == pytest.approx(stdev(halves) / sqrt(2), rel=1e-6)
     assert found["gfid_guided"] == found["gfid"]
-    shares = [judge.recognised(images[first::2], samples.labels[first::2]) for first in (0, 1)]
+    shares = [judge.recognised(seen(Stack(images[first::2]), judge).logits, labels[first::2]) for first in (0, 1)]
     assert found["sample_accuracy"] == stdev([share for share in shares if share is not None]) / sqrt(2)

@@ -15,6 +15,7 @@ from botocore.retries.standard import ExponentialBackoff
 
 from rectok.storage import client as storage_client
 from rectok.storage.client import forget_client
+from tests.storage.server import running
 
 Kind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed"]
 ERRORS = {
@@ -148,3 +149,22 @@ def before(endpoint: str, patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         finally:
             server.shutdown()
             forget_client()
+
+
+@dataclass
+class Place:
+    """The server itself and the proxy before it."""
+
+    server: Any
+    proxy: Proxy
+
+
+@contextmanager
+def faulty_store() -> Iterator[Place]:
+    """Run a server behind a proxy; this process's client sees the proxy alone."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        running(patch) as server,
+        before(server.meta.endpoint_url, patch) as proxy,
+    ):
+        yield Place(server, proxy)

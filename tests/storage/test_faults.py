@@ -4,39 +4,25 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rectok.errors import UserError
 from rectok.storage import Ranges, client, fetch, list_files, open_binary, publish, read_bytes, s3
 from rectok.storage.client import forget_client
-from tests.storage.proxy import Fault, Kind, Proxy, before
-from tests.storage.server import BUCKET, running
+from tests.storage.proxy import Fault, Kind, Place, faulty_store
+from tests.storage.server import BUCKET
 from tests.storage.test_objects import CONTENT, DIGEST
 
 URI = f"s3://{BUCKET}/faults/a"
 ALWAYS = 1000
 
 
-@dataclass
-class Place:
-    """The server itself and the proxy before it."""
-
-    server: Any
-    proxy: Proxy
-
-
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        running(patch) as server,
-        before(server.meta.endpoint_url, patch) as proxy,
-    ):
-        yield Place(server, proxy)
+    with faulty_store() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

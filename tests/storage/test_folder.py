@@ -7,18 +7,14 @@ import pytest
 from rectok.errors import UserError
 from rectok.storage import list_files, publish
 from rectok.storage.folder import fetch_folder, is_whole, publish_folder
-from tests.storage.proxy import Fault, Proxy, before
-from tests.storage.server import BUCKET, running
+from tests.storage.proxy import Fault, Proxy, faulty_store
+from tests.storage.server import BUCKET
 
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        running(patch) as server,
-        before(server.meta.endpoint_url, patch) as found,
-    ):
-        yield found
+    with faulty_store() as place:
+        yield place.proxy
 
 
 @pytest.fixture(params=["local", "s3"])
