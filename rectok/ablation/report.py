@@ -9,8 +9,8 @@ from rectok.ablation.table import Table, figures_of, heading, markdown, records,
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.evaluation.charts import Panel, Series, panels_png
-from rectok.evaluation.page import data_uri, filled
 from rectok.files import write_bytes, write_text
+from rectok.pages import data_uri, filled
 
 PICTURES = {
     "samples": artifacts.stage_dir("generation") / "unguided.png",
@@ -38,8 +38,8 @@ def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
     """The table, the plot and the pictures as one file that needs no network."""
     plot, pictures = folder / "plot.png", sorted((folder / "pictures").glob("*.png"))
     return filled(
-        "page.html",
         "rectok.ablation",
+        "page.html",
         title=spec.title,
         claim=spec.claim,
         how=how,

@@ -10,9 +10,9 @@ from rectok.evaluation.charts import Line, line_png, line_svg
 from rectok.evaluation.display import FIGURES as SHOWN
 from rectok.evaluation.display import written
 from rectok.evaluation.history import FIGURES, Night, picture_file
-from rectok.evaluation.page import data_uri, filled
 from rectok.evaluation.promotion import Promotion
 from rectok.evaluation.regression import Finding
+from rectok.pages import data_uri, filled
 
 PAIRS = (("gFID", "gfid", "gfid_guided"), ("Samples recognised", "sample_accuracy", "sample_accuracy_guided"))
 LISTED, PICTURED = 60, 7
@@ -47,6 +47,7 @@ def render(history: Sequence[Night], night: Night, found: Sequence[Finding], pro
     """The page of `night`, the last one evaluated, in its `history`; `promotion` is the generator in force."""
     nights = comparable(history, night)
     return filled(
+        "rectok.evaluation",
         "nightly.html",
         night=night,
         compared=[_compared(finding) for finding in found],

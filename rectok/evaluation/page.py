@@ -1,13 +1,10 @@
 """The report: everything a person wants to know about a run, as one HTML page without outside references."""
 
-import base64
 import csv
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from rectok.artifacts import STAGES, GateReport, classes_file, log_file, read_json, stage_dir, summary_file
@@ -15,6 +12,7 @@ from rectok.evaluation.charts import Line, line_svg
 from rectok.evaluation.display import NONE, duration, for_people
 from rectok.evaluation.provenance import data_versions, gate_reports, git_commit
 from rectok.evaluation.summary import read_summary, stage_seconds
+from rectok.pages import data_uri, filled
 
 TRAINED = {"tokenizer": "Tokenizer", "decoder": "Decoder finetuning", "dit": "Generator", "guide": "Guide"}
 NOT_LOSSES = ("step", "images", "lr")
@@ -64,6 +62,7 @@ def render(preset: str, params_text: str) -> str:
     """The page, from the artefacts under data/ and the text of params.yaml."""
     summary, gates = read_summary(), gate_reports()
     return filled(
+        "rectok.evaluation",
         "report.html",
         preset=preset,
         params=params_text,
@@ -89,14 +88,6 @@ def render(preset: str, params_text: str) -> str:
     )
 
 
-def filled(template: str, package: str = "rectok.evaluation", **values: Any) -> str:
-    """The HTML `template` of `package` with `values`, and the style that all pages share."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    style = Markup((resources.files("rectok.evaluation") / "page.css").read_text(encoding="utf-8"))
-    text = (resources.files(package) / template).read_text(encoding="utf-8")
-    return environment.from_string(text).render(style=style, **values)
-
-
 def _pictures() -> dict[str, Path]:
     reconstruction, generation = stage_dir("reconstruction"), stage_dir("generation")
     return {
@@ -104,11 +95,6 @@ def _pictures() -> dict[str, Path]:
         "unguided": generation / "unguided.png",
         "guided": generation / "guided.png",
     }
-
-
-def data_uri(path: Path) -> str:
-    """A PNG file as a data: URI."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _training(stage: str, title: str) -> Training:

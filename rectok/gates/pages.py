@@ -1,13 +1,11 @@
 """What a gate of a table found, as a page that opens without a network, beside Great Expectations' Data Docs."""
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from rectok.artifacts import Check, docs_dir
 from rectok.files import write_text
+from rectok.pages import filled
 
 
 def write_page(gate: str, checks: Sequence[Check], summary: Mapping[str, Any]) -> None:
@@ -15,9 +13,9 @@ def write_page(gate: str, checks: Sequence[Check], summary: Mapping[str, Any]) -
     folder = docs_dir(gate)
     failed = [check for check in checks if not check.passed]
     classes = {name: sum(splits.values()) for name, splits in summary["classes"].items()}
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((resources.files("rectok.gates") / "summary.html").read_text(encoding="utf-8"))
-    page = template.render(
+    page = filled(
+        "rectok.gates",
+        "summary.html",
         gate=gate,
         checks=checks,
         failed=len(failed),

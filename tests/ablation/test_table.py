@@ -2,48 +2,24 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rectok import artifacts
 from rectok.ablation.report import write_report
-from rectok.ablation.spec import Spec, cells
+from rectok.ablation.spec import cells
 from rectok.ablation.table import figure, markdown, tabulate
-from rectok.ablation.workspace import Workspace, prepare
+from rectok.ablation.workspace import prepare
 from rectok.errors import UserError
+from tests.ablation.project import SPEC, build, finish
 from tests.project import write_params
-
-SPEC = Spec.model_validate(
-    {
-        "title": "Decoders",
-        "claim": "Longer is better.",
-        "shared": (),
-        "targets": ("gate@generation",),
-        "seeds": (0, 1),
-        "set": {},
-        "columns": ("psnr", "gfid", "probe@0.5"),
-        "rows": (
-            {"name": "short", "title": "short", "set": {"decoder.training.epochs": 1}, "x": 1},
-            {"name": "long", "title": "long", "set": {"decoder.training.epochs": 4}, "x": 4},
-        ),
-    }
-)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    build()
     return tmp_path
-
-
-def finish(workspace: Workspace, psnr: float) -> None:
-    figures: dict[str, Any] = {"psnr": psnr, "gfid": 2 * psnr, "probe": [{"t": 0.5, "accuracy": 0.25}]}
-    figures["protocol"] = {"generation": {}}
-    artifacts.write_json(workspace.result, {"params": workspace.params.read_text(), "figures": figures})
 
 
 def test_mean_and_spread_are_those_of_the_seeds(project: Path) -> None:

@@ -13,9 +13,10 @@ NAMES = ("chromium", "google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-component-update")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's own Chromium, headless."""
+    """The machine's own Chromium, headless. No longer than a module: Playwright keeps an event loop running in this
+    thread, under which nothing else (Dagster's own loops, in a later test of the same process) can run one."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(

@@ -13,6 +13,7 @@ from tests.orchestration.project import make_ours
 from tests.orchestration.server import Server, serving, waited
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ASSETS = ["source", *STAGES, "nightly"]
 TOO_MANY = 180
 """Images a class; four of the digits have fewer."""
 RUN = 300_000
@@ -46,7 +47,7 @@ def graph(page: Page) -> Locator:
     page.goto(f"/asset-groups?expanded={EVERY_GROUP}")
     page.get_by_text("Hide navigation").click()
     drawn = page.locator("foreignObject [class*=assetName]")
-    expect(drawn).to_have_count(len(STAGES) + 1, timeout=PATIENCE)
+    expect(drawn).to_have_count(len(ASSETS), timeout=PATIENCE)
     return drawn
 
 
@@ -71,7 +72,7 @@ def test_a_click_materializes_an_asset_and_its_blocked_gate_is_red_with_its_figu
 
 def test_the_graph_has_every_stage_by_its_name_and_the_blocked_one_is_red(page: Page, album: Path) -> None:
     names = graph(page)
-    assert sorted(names.all_inner_texts()) == sorted([*STAGES, "nightly"])
+    assert sorted(names.all_inner_texts()) == sorted(ASSETS)
     index, shards = (names.get_by_text(name, exact=True).locator("..") for name in ("index", "shards"))
     waited(lambda: reddish(index, "--minimal-border"))
     assert not reddish(shards, "--minimal-border")

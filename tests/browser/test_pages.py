@@ -1,15 +1,23 @@
 """The pages that the pipeline writes, opened from disk as people open them, on a desk and on a phone."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
 from rectok import artifacts
+from rectok.ablation.report import PICTURES, write_report
+from rectok.ablation.spec import cells
+from rectok.ablation.workspace import prepare
 from rectok.artifacts import Check
+from rectok.evaluation.history import PAGE, read_history, write_history
+from rectok.evaluation.pictures import write_png
 from rectok.gates.pages import write_page
-from rectok.stages import report
+from rectok.stages import nightly, report
+from tests.ablation import project as ablation
 from tests.browser.watching import DESK, PHONE, picture, watched
 from tests.evaluation import project
 
@@ -35,7 +43,31 @@ def index_page() -> Path:
     return artifacts.docs_dir("index") / "index.html"
 
 
-PAGES: Mapping[str, Callable[[], Path]] = {"report": report_page, "index": index_page}
+def nightly_page() -> Path:
+    """The real nights of two days, on the second of which nearly everything was worse."""
+    params = project.build()
+    nightly.run(params, "2026-01-01")
+    write_history([replace(night, gfid=night.gfid / 10) for night in read_history()])
+    assert nightly.run(params, "2026-01-02")
+    return PAGE
+
+
+def ablation_page() -> Path:
+    """The page of two rows, of which one has a run with pictures and the other none yet."""
+    ablation.build()
+    workspaces = [prepare("decoders", ablation.SPEC, cell) for cell in cells(ablation.SPEC)]
+    ablation.finish(workspaces[0], 27.5)
+    write_png(workspaces[0].folder / PICTURES["samples"], np.zeros((64, 64, 3), np.uint8))
+    write_report("decoders", ablation.SPEC, workspaces, Path("out"))
+    return Path("out") / "index.html"
+
+
+PAGES: Mapping[str, Callable[[], Path]] = {
+    "report": report_page,
+    "index": index_page,
+    "nightly": nightly_page,
+    "ablation": ablation_page,
+}
 """How to write each page in the current folder, and where it lies."""
 
 
