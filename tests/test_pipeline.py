@@ -63,6 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     shutil.copytree(REPOSITORY / ".dagster", found.folder / ".dagster")
     found.must("git", "init", "--quiet")
     found.must("dvc", "init", "--quiet")
+    shutil.copy(REPOSITORY / ".dvc" / "config", found.folder / ".dvc")
     write_params(found.folder)
     yield found
 

@@ -248,4 +248,5 @@ def make_ours(root: Path) -> Project:
     project = Project(root)
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
         assert project.run(*command).returncode == 0
+    shutil.copy(REPOSITORY / ".dvc" / "config", root / ".dvc")
     return project

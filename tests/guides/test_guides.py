@@ -1,0 +1,50 @@
+"""Every guide works as it is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.guides.guide import Clone, clone
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Clone:
+    """A clone with few images in one shard."""
+    made = clone(tmp_path / "clone")
+    few = {"index": {"limit": 300, "shards": ["00000"]}, "gates": {"index": {"min_per_class": 20}}}
+    made.change(["params.yaml"], few)
+    return made
+
+
+def test_add_a_stage(here: Clone) -> None:
+    printed = here.follow("stage")
+    record = json.loads((here.root / "data/colours/metrics.json").read_text())
+    assert record["images"] > 150 and record["mean"][0] == record["mean"][1] == record["mean"][2]  # digits are grey
+    assert "colours" in printed and "pass  smallest std" in printed
+
+
+def test_add_a_gate(here: Clone) -> None:
+    printed = here.follow("gate")
+    assert "pass  held out" in printed
+    assert (
+        "gate index failed (data/checks/index.json): held out: the share of images that are held out is 0.3" in printed
+    )
+    assert "stopped, as it must be" in printed
+
+
+def test_bring_your_own_images(here: Clone) -> None:
+    here.follow("images")
+    record = json.loads((here.root / "data/index/summary.json").read_text())
+    assert record["images"] == 301
+    [bad] = [row for path in here.root.glob("data/shards/*.quarantine.json") for row in json.loads(path.read_text())]
+    assert bad["uri"].endswith("class-0/broken.png")
+    assert (here.root / "data/accepted/index.json").exists()
+
+
+def test_add_a_teacher(here: Clone) -> None:
+    assert "pass  sha256" in here.follow("teacher")
+    summary = json.loads((here.root / "data/teacher/summary.json").read_text())
+    assert (summary["network"], summary["stand_in"]) == ("vit_small_patch16_dinov3", "")
