@@ -10,6 +10,7 @@ from rectok.evaluation.history import (
     HISTORY,
     LATEST,
     PAGE,
+    PICTURES,
     TREND,
     Night,
     joined,
@@ -29,7 +30,7 @@ from rectok.files import write_bytes, write_text
 from rectok.params import Params
 from rectok.params.schema import NightlyParams
 from rectok.stages.sampling import sampled
-from rectok.storage import below, direct_files, list_files, publish, read_bytes
+from rectok.storage import below, direct_files, list_files, publish, read_bytes, remove
 from rectok.storage.hashing import fingerprint
 
 PICTURE_SIDE, MOST_TILES = 512, 10
@@ -57,8 +58,7 @@ def run(params: Params, date: str) -> list[str]:
     _write_picture(samples, date, params.nightly.keep.pictures)
     sentences = _report(history, night, found, promotion)
     if copies:
-        for file in list_files(str(FOLDER)):
-            publish(FOLDER / file.name, below(copies, file.name))
+        _copy(copies, params.nightly.keep.pictures)
     return sentences
 
 
@@ -118,6 +118,16 @@ def _write_picture(samples: Samples, date: str, keep: int) -> None:
     if keep:
         write_png(picture_file(date), grid(shown, min(tiles, len(shown))))
     prune_pictures(keep)
+
+
+def _copy(copies: str, keep: int) -> None:
+    """Publish data/nightly, and leave the newest `keep` pictures there: this machine may have made few of them."""
+    for file in list_files(str(FOLDER)):
+        publish(FOLDER / file.name, below(copies, file.name))
+    pictures = below(copies, PICTURES.name)
+    names = sorted(direct_files(pictures))
+    for name in names[: max(0, len(names) - keep)]:
+        remove(below(pictures, name))
 
 
 def protocol(params: Params, source: Path) -> str:

@@ -10,6 +10,7 @@ from rectok.storage.objects import (
     open_binary,
     publish,
     read_bytes,
+    remove,
     remove_below,
     verified,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "open_binary",
     "publish",
     "read_bytes",
+    "remove",
     "remove_below",
     "verified",
 ]

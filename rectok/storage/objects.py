@@ -127,6 +127,14 @@ def publish(path: Path, uri: str) -> None:
         shutil.copyfile(path, temporary)
 
 
+def remove(uri: str) -> None:
+    """Remove a file or an object, if it is there."""
+    if is_remote(uri):
+        s3.delete(uri)
+    else:
+        Path(uri).unlink(missing_ok=True)
+
+
 def remove_below(prefix: str) -> None:
     """Remove a folder, or all objects below a prefix, if there are any."""
     if is_remote(prefix):

@@ -165,8 +165,13 @@ def upload(path: Path, uri: str) -> None:
     attempted(uri, "written", send)
     after = path.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        attempted(uri, "removed", lambda client: client.delete_object(**address(uri)))
+        delete(uri)
         raise UserError(f"{path} changed while it was written to {uri}; run the command again")
+
+
+def delete(uri: str) -> None:
+    """Remove an object, if it is there."""
+    attempted(uri, "removed", lambda client: client.delete_object(**address(uri)))
 
 
 def delete_below(prefix: str) -> None:

@@ -48,3 +48,13 @@ def test_add_a_teacher(here: Clone) -> None:
     assert "pass  sha256" in here.follow("teacher")
     summary = json.loads((here.root / "data/teacher/summary.json").read_text())
     assert (summary["network"], summary["stand_in"]) == ("vit_small_patch16_dinov3", "")
+
+
+def test_recover_from_failures(here: Clone) -> None:
+    printed = here.follow("recovery")
+    assert "gate shards failed" in printed and "the gate has stopped it" in printed
+    assert printed.rstrip().splitlines()[-1].startswith(("Use `dvc push`", "Data and pipelines"))
+
+
+def test_run_on_eight_gpus(here: Clone) -> None:
+    assert "GiB" in here.follow("gpus")

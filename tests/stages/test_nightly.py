@@ -96,7 +96,7 @@ def test_the_report_lies_elsewhere_too_and_a_new_machine_takes_its_history_up(
     monkeypatch.chdir(tmp_path)
     copies = tmp_path / "copies"
     found = project.build()
-    params = found.model_copy(update={"storage": found.storage.model_copy(update={"nightly": str(copies)})})
+    params = changed(found, {"storage.nightly": str(copies), "nightly.keep": {"nights": 9, "pictures": 1}})
     nightly.run(params, "2026-01-01")
     files = {str(path.relative_to(FOLDER)): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
     assert HISTORY.name in files
@@ -105,3 +105,4 @@ def test_the_report_lies_elsewhere_too_and_a_new_machine_takes_its_history_up(
     nightly.run(params, "2026-01-02")
     assert [night.date for night in read_history()] == ["2026-01-01", "2026-01-02"]
     assert (copies / HISTORY.name).read_bytes() == HISTORY.read_bytes()
+    assert [path.stem for path in (copies / PICTURES.name).iterdir()] == ["2026-01-02"]
