@@ -148,46 +148,6 @@ def test_images_drawn_on_demand(project: Project) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-ABLATION = """
-title: Rounding
-claim: Truncating changes PSNR.
-shared: [gate@judge]
-targets: [gate@reconstruction]
-seeds: [0]
-set: {}
-columns: [psnr, gfid, probe@0.5]
-rows:
-  - {name: round, title: round, set: {}}
-  - {name: truncate, title: truncate, set: {reconstruction.rounding: truncate, gates.reconstruction.min_psnr: LIMIT}}
-"""
-
-
-def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(project: Project) -> None:
-    file = project.folder / "rounding.yaml"
-    report = project.folder / "data" / "ablations" / "rounding"
-    timings = {name: report / f"{name}-s0" / "data" / "timings" for name in ("round", "truncate")}
-
-    file.write_text(ABLATION.replace("LIMIT", "99.0"))
-    succeeded, printed = project.run("rectok", "ablate", str(file))
-    assert not succeeded and "truncate-s0 failed: gate reconstruction failed" in printed
-    assert "1 of 2 runs failed (truncate-s0)" in printed
-    assert not timings["round"].exists()  # all of it came from the cache
-    # A gate that fails leaves no time behind.
-    assert [path.stem for path in timings["truncate"].iterdir()] == ["reconstruction"]
-    assert "| truncate | not run |" in (report / "table.md").read_text()
-
-    reconstructed = (timings["truncate"] / "reconstruction.json").stat().st_mtime_ns
-    file.write_text(ABLATION.replace("LIMIT", "0.0"))
-    assert "1 of 2 runs are done" in project.must("rectok", "ablate", str(file))
-    assert (timings["truncate"] / "reconstruction.json").stat().st_mtime_ns == reconstructed
-    rounded, truncated = (found["figures"] for found in json.loads((report / "table.json").read_text())["rows"])
-    assert truncated["psnr"]["mean"] != rounded["psnr"]["mean"]
-    assert truncated["gfid"]["mean"] is truncated["probe@0.5"]["mean"] is None  # no target brings them
-    assert (report / "plot.png").read_bytes().startswith(b"\x89PNG")
-    assert (report / "pictures" / "truncate-s0-reconstructions.png").exists()
-    assert "2 of 2 runs are done" in project.must("rectok", "ablate", str(file))
-
-
 def test_features_computed_during_training(project: Project) -> None:
     """With `features.storage: online` nothing is cached, and the tokenizer asks the teacher itself."""
     write_params(project.folder, {"features.storage": "online"})
