@@ -12,7 +12,7 @@ demo: $(STAMP)  ## the whole pipeline on real digits: images in, evaluated gener
 	rectok summary --text
 
 test: $(STAMP) lint tools  ## linters, types, import contracts and every test
-	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(STAMP)  ## unit tests only
 	OMP_NUM_THREADS=1 pytest -m "not slow"

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from safetensors import safe_open
 
 from rectok.data.tables import read_table
+from tests import forked
 from tests.project import write_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -28,10 +28,9 @@ class Project:
 
     def run(self, *command: str) -> tuple[bool, str]:
         """Whether the command succeeded, and all that it printed."""
-        tools = str(Path(sys.executable).parent)
         env = {
             **os.environ,
-            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            "PATH": forked.path(),
             "OMP_NUM_THREADS": "1",
             "DAGSTER_HOME": str(self.folder / ".dagster"),
             "RECTOK_ROOT": str(self.folder),

@@ -4,13 +4,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from rectok.artifacts import read_json
+from tests import forked
 from tests.evaluation import project
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,11 +29,11 @@ rows:
 
 
 def write_pipeline(folder: Path) -> None:
-    """The project's stage `reconstruction` and its gate, after one that makes all that they need."""
+    """The project's stage `reconstruction` and its gate, after one that brings all that they need."""
     stages = YAML(typ="safe", pure=True).load((REPOSITORY / "dvc.yaml").read_text())["stages"]
     deps = [path for path in stages["reconstruction"]["deps"] if not path.startswith("data/passed")]
     kept = {
-        "networks": {"cmd": "python -m tests.ablation.networks", "outs": deps},
+        "networks": {"cmd": f"cp -r {folder}/made/data .", "outs": deps},
         "reconstruction": {**stages["reconstruction"], "deps": deps},
         "gate": {**stages["gate"], "foreach": ["reconstruction"]},
     }
@@ -43,8 +43,7 @@ def write_pipeline(folder: Path) -> None:
 
 def run(*command: str) -> tuple[bool, str]:
     """Whether the command succeeded, and all that it printed."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PATH": forked.path(), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, text=True, capture_output=True, check=False)
     return done.returncode == 0, done.stdout + done.stderr
 
@@ -65,6 +64,12 @@ def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
     project.params()
     must("git", "init", "--quiet")
     must("dvc", "init", "--quiet")
+    with monkeypatch.context() as patch:
+        (tmp_path / "made").mkdir()
+        patch.chdir(tmp_path / "made")
+        project.build_shards()
+        project.build_judge()
+        project.build_models()
     must("dvc", "repro", "reconstruction")
 
     file, report = tmp_path / "rounding.yaml", tmp_path / "data" / "ablations" / "rounding"

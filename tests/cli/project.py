@@ -2,17 +2,22 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "rectok.cli.main"]
+from tests import forked
 
 
 def rectok(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `rectok <arguments>` in `folder`."""
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=240
+        [f"{forked.commands()}/rectok", *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
 
 

@@ -2,11 +2,13 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.project import contents, rectok, sentence
@@ -60,9 +62,10 @@ def test_a_second_run_is_refused_and_the_first_goes_on(project: Path) -> None:
     wait_for_checkpoint(project, first)
     second = rectok(project, "dit")
     assert second.returncode == 1
-    assert sentence(second.stderr) == (
-        f"stage dit is already running here (process {first.pid}); wait for it or stop it"
+    said = re.fullmatch(
+        r"stage dit is already running here \(process (\d+)\); wait for it or stop it", sentence(second.stderr)
     )
+    assert said is not None and psutil.Process(int(said[1])).cwd() == str(project)
     finish(first)
     assert (project / "data/dit/model.safetensors").exists()
     assert not (project / "data/state/dit").exists()

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+
+from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(r"(?:^(?P<before>[^\n]+)\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -74,8 +75,12 @@ class Clone:
 
     def run(self, *command: str, given: str | None = None) -> str:
         """What a command printed that had to succeed."""
-        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, "PATH": tools, "PYTHONPATH": str(self.root), "DAGSTER_HOME": str(self.root / ".dagster")}
+        env = {
+            **os.environ,
+            "PATH": forked.path(),
+            "PYTHONPATH": str(self.root),
+            "DAGSTER_HOME": str(self.root / ".dagster"),
+        }
         done = subprocess.run(
             command, cwd=self.root, env=env, input=given, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -57,4 +57,5 @@ def test_recover_from_failures(here: Clone) -> None:
 
 
 def test_run_on_eight_gpus(here: Clone) -> None:
-    assert "GiB" in here.follow("gpus")
+    printed = here.follow("gpus")
+    assert "Memory of one GPU, GB" in printed and "DINOv3" in printed

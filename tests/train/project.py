@@ -13,6 +13,7 @@ from rectok import artifacts
 from rectok.nn.weights import save_weights
 from rectok.stages import index, latents, shards, statistics
 from rectok.tokenizer.model import Tokenizer
+from tests import forked
 from tests.project import write_params
 
 
@@ -35,10 +36,16 @@ def start(
     folder: Path, stage: str = "dit", prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[str]":
     """Run `rectok <stage>` there as a user would, behind the command `prefix`, with the messages kept."""
-    command = [*prefix, sys.executable, "-m", "rectok.cli.main", stage]
+    rectok = [*prefix, sys.executable, "-m", "rectok.cli.main"] if prefix else [f"{forked.commands()}/rectok"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
     return subprocess.Popen(
-        command, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [*rectok, stage],
+        cwd=folder,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
