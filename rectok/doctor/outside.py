@@ -15,6 +15,8 @@ from rectok.teacher.config import TIMM, TORCH_FIDELITY, NetworkConfig
 
 SECONDS = 5
 """How long an object store may take to answer."""
+WRITTEN = ("remote", "storage.")
+"""Addresses that the pipeline itself fills: nothing need be there yet."""
 CHAIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
 
 
@@ -99,7 +101,7 @@ def _answers(name: str, uri: str) -> Finding:
         page = boto3.client("s3", config=patience).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except (BotoCoreError, ClientError) as error:
         return fail(f"s3 {name}", f"{uri}: {_line(error)}", "check bucket, AWS_REGION, AWS_ENDPOINT_URL and the rights")
-    if not page.get("KeyCount") and not name.startswith("remote"):
+    if not page.get("KeyCount") and not name.startswith(WRITTEN):
         return fail(f"s3 {name}", f"{uri} holds nothing", f"put the files there, or change {name}")
     return ok(f"s3 {name}", f"{uri} answers")
 

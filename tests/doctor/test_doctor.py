@@ -120,6 +120,8 @@ def test_addresses_are_asked(repository: Path, monkeypatch: pytest.MonkeyPatch) 
         for source, status in ((there, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
             found = statuses(credentials(params(index__source=source)))
             assert found == {"credentials": "OK", "s3 index.source": status}
+        # What the pipeline will write may be empty still.
+        assert statuses(credentials(params(storage__shards=empty)))["s3 storage.shards"] == "OK"
 
 
 def test_versions(folder: Path) -> None:

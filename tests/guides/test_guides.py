@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.postgres import programs, serving
 from tests.guides.guide import Clone, clone
+from tests.storage.server import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -59,3 +61,25 @@ def test_recover_from_failures(here: Clone) -> None:
 def test_run_on_eight_gpus(here: Clone) -> None:
     printed = here.follow("gpus")
     assert "Memory of one GPU, GB" in printed and "DINOv3" in printed
+
+
+def test_run_on_s3(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(monkeypatch) as client:
+        client.create_bucket(Bucket="bucket")
+        printed = here.follow("storage")
+        keys = {found["Key"] for found in client.list_objects_v2(Bucket="bucket")["Contents"]}
+    assert "OK    credentials: from env" in printed
+    assert any(key.startswith("project/shards/") for key in keys) and any(
+        key.startswith("project/dvc/") for key in keys
+    )
+    assert (here.root / "data/shards/00000.tar").stat().st_size < 1000
+
+
+@pytest.mark.skipif(programs() is None, reason="there is no Postgres here (apt-get install postgresql)")
+def test_move_to_postgres(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as settings:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        printed = here.follow("postgres")
+    assert "RUN_SUCCESS" in printed
+    assert not list((here.root / ".dagster").rglob("*.db"))
