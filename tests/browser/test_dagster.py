@@ -84,7 +84,7 @@ def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
     row = page.locator("a[href$='/schedules/nightly']").locator(
         "xpath=ancestor::*[count(.//input[@type='checkbox'])=2][1]"
     )
-    expect(row).to_contain_text("At 03:00 AM")
+    expect(row).to_contain_text("At 03:00 AM", timeout=PATIENCE)
     expect(row.locator("input[type=checkbox]").last).to_be_checked()
     picture(page, album / "dagster-nightly.png", (240, 0, 1660, 300))
 
