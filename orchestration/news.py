@@ -13,12 +13,30 @@ from dagster import (
     AssetMaterialization,
     DagsterEventType,
     DagsterInstance,
+    RunsFilter,
 )
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration import locked, results, source, verdicts, versions
 from orchestration.graph import Artefact, Graph, Unit
+
+PIPELINE = "pipeline"
+"""The job that may make every artefact."""
+RESULTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+
+
+def being_made(instance: DagsterInstance, graph: Graph) -> set[str]:
+    """Names of the artefacts that a run of Dagster is making."""
+    found: set[str] = set()
+    for run in instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES))):
+        if run.asset_selection is not None:
+            found |= {key.path[-1] for key in run.asset_selection}
+        elif run.job_name == PIPELINE:
+            found |= {artefact.name for artefact in graph.artefacts}
+    return found
 
 
 def materializations(
@@ -123,8 +141,9 @@ def _speaks_of_what_is(root: Path, unit: Unit, records: Mapping[str, locked.Reco
 
 def _known_fingerprint(instance: DagsterInstance, artefact: Artefact, unit: Unit) -> object:
     key = AssetCheckKey(AssetKey(artefact.name), verdicts.CHECK)
+    # A run that was only planned has no result, and must not make an old one look new.
     executions = instance.event_log_storage.get_asset_check_execution_history(
-        key, limit=1, partition_filter=PartitionKeyFilter(key=unit.shard)
+        key, limit=1, status=RESULTS, partition_filter=PartitionKeyFilter(key=unit.shard)
     )
     event = executions[0].event.dagster_event if executions and executions[0].event else None
     told = event.event_specific_data if event else None

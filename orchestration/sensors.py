@@ -10,20 +10,17 @@ from dagster import (
     DefaultSensorStatus,
     JobDefinition,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
     sensor,
 )
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration import looking
 from orchestration.graph import Graph
-from orchestration.jobs import PIPELINE
 from orchestration.launcher import command_environment
-from orchestration.news import confirmations, evaluations, materializations
+from orchestration.news import being_made, confirmations, evaluations, materializations
 from rectok.artifacts import DATA
 
 SECONDS = 30
@@ -45,7 +42,8 @@ def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinit
         now = state(root)
         if context.cursor == now:
             return SkipReason("dvc.lock, the parameters and the gates' reports are as they were")
-        busy, instance = _busy(context, graph), context.instance
+        instance = context.instance
+        busy = being_made(instance, graph)
         for event in materializations(instance, graph, root, busy):
             instance.report_runless_asset_event(event)
         sure = True
@@ -92,14 +90,3 @@ def state(root: Path) -> str:
     files = [root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml")]
     paths = [path for path in (*files, *folders) if path.exists()]
     return " ".join(str(path.stat().st_mtime_ns) for path in paths)
-
-
-def _busy(context: SensorEvaluationContext, graph: Graph) -> set[str]:
-    """Names of the artefacts that a run of Dagster is making."""
-    busy: set[str] = set()
-    for run in context.instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES))):
-        if run.asset_selection is not None:
-            busy |= {key.path[-1] for key in run.asset_selection}
-        elif run.job_name == PIPELINE:
-            busy |= {artefact.name for artefact in graph.artefacts}
-    return busy

@@ -10,11 +10,14 @@ from dagster import (
     AssetKey,
     AssetMaterialization,
     AssetRecordsFilter,
+    DagsterEvent,
+    DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
     SensorResult,
     build_sensor_context,
 )
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.test_utils import create_run_for_test
 
 from orchestration.graph import Graph
@@ -126,6 +129,37 @@ def test_what_a_run_of_dagster_is_making_is_left_to_it_until_it_is_over(
     instance.report_run_failed(run)
     versions, _ = ticks.tick()
     assert "tokenizer" in versions
+
+
+def test_an_old_verdict_is_never_told_again_over_a_run_that_was_planned_or_is_making_the_artefact(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+
+    def told() -> set[str]:
+        result = verdicts(ticks.graph, project.root).execute_in_process(instance=instance)
+        return {named(event) for event in result.get_asset_check_evaluations()}
+
+    # What Dagster writes when it launches a run: that the check will be evaluated.
+    key = AssetKey("tokenizer")
+    run = create_run_for_test(
+        instance, "__ASSET_JOB", asset_selection=frozenset([key]), status=DagsterRunStatus.STARTED
+    )
+    plan = DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+        run.job_name,
+        event_specific_data=AssetCheckEvaluationPlanned(asset_key=key, check_name="gate"),
+    )
+    instance.report_dagster_event(plan, run.run_id)
+    report = project.root / "data" / "checks" / "tokenizer.json"
+    kept = report.read_text(encoding="utf-8")
+    report.write_text(kept + "\n", encoding="utf-8")
+    assert told() == set()
+    instance.report_run_failed(run)
+    assert told() == {"tokenizer"}
+    instance.report_dagster_event(plan, create_run_for_test(instance).run_id)
+    assert told() == set()
 
 
 def test_what_dvc_finds_unchanged_is_not_left_stale_and_what_it_finds_changed_is(
