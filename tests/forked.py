@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -55,6 +56,7 @@ def commands() -> str:
     # -P: the folder of this file is no place for imports.
     server = subprocess.Popen([sys.executable, "-P", __file__, str(address)], stdin=subprocess.PIPE)
     atexit.register(server.kill)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     while not address.exists():
         assert server.poll() is None, "the server could not start"
         time.sleep(0.1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rectok.artifacts import DATA
 from rectok.files import write_text
+from rectok.storage import below, direct_files, remove
 
 FOLDER = DATA / "nightly"
 HISTORY = FOLDER / "history.csv"
@@ -94,8 +95,8 @@ def picture_file(date: str) -> Path:
     return PICTURES / f"{date}.png"
 
 
-def prune_pictures(keep: int) -> None:
-    """Leave the pictures of the newest `keep` nights."""
-    paths = sorted(PICTURES.glob("*.png"))
-    for path in paths[: len(paths) - keep]:
-        path.unlink()
+def prune_pictures(place: str, keep: int) -> None:
+    """Leave the pictures of the newest `keep` nights in `place`, a folder or s3:// prefix."""
+    names = sorted(direct_files(place))
+    for name in names[: max(0, len(names) - keep)]:
+        remove(below(place, name))

@@ -30,7 +30,7 @@ from rectok.files import write_bytes, write_text
 from rectok.params import Params
 from rectok.params.schema import NightlyParams
 from rectok.stages.sampling import sampled
-from rectok.storage import below, direct_files, list_files, publish, read_bytes, remove
+from rectok.storage import below, direct_files, list_files, publish, read_bytes
 from rectok.storage.hashing import fingerprint
 
 PICTURE_SIDE, MOST_TILES = 512, 10
@@ -117,17 +117,14 @@ def _write_picture(samples: Samples, date: str, keep: int) -> None:
     shown = by_class(images, labels, tiles, min(tiles, int((labels == labels[0]).sum())))
     if keep:
         write_png(picture_file(date), grid(shown, min(tiles, len(shown))))
-    prune_pictures(keep)
+    prune_pictures(str(PICTURES), keep)
 
 
 def _copy(copies: str, keep: int) -> None:
     """Publish data/nightly, and leave the newest `keep` pictures there: this machine may have made few of them."""
     for file in list_files(str(FOLDER)):
         publish(FOLDER / file.name, below(copies, file.name))
-    pictures = below(copies, PICTURES.name)
-    names = sorted(direct_files(pictures))
-    for name in names[: max(0, len(names) - keep)]:
-        remove(below(pictures, name))
+    prune_pictures(below(copies, PICTURES.name), keep)
 
 
 def protocol(params: Params, source: Path) -> str:

@@ -50,6 +50,6 @@ def test_the_newest_pictures_stay(
     monkeypatch.chdir(tmp_path)
     for day in (3, 1, 2):
         write_bytes(picture_file(f"2026-01-{day:02d}"), b"")
-    prune_pictures(keep)
+    prune_pictures(str(PICTURES), keep)
     found = sorted(path.stem for path in PICTURES.iterdir())
     assert (found if isinstance(left, list) else len(found)) == left

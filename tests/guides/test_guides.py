@@ -66,6 +66,8 @@ def test_run_on_eight_gpus(here: Clone) -> None:
 def test_run_on_s3(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(monkeypatch) as client:
         client.create_bucket(Bucket="bucket")
+        (settings := here.root.parent / "aws").touch()
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))  # DVC wants a real file
         printed = here.follow("storage")
         keys = {found["Key"] for found in client.list_objects_v2(Bucket="bucket")["Contents"]}
     assert "OK    credentials: from env" in printed
