@@ -42,15 +42,14 @@ class LabelledImages:
 def train_classifier(
     network: VisionNetwork, data: LabelledImages, config: ClassifierTraining, flip: bool, seed: int, name: str
 ) -> None:
-    """Train `network` in place on `data` (same device): AdamW, one-cycle learning rate, label smoothing.
+    """Train `network` in place on `data` (same device): one-cycle learning rate, label smoothing.
 
     Images are shifted by up to `crop_padding` pixels and, with `flip`, mirrored at random. On a CPU the weights that
     result depend on the initial ones and `seed` alone. Raises UserError once the loss is not finite.
     """
     batch = min(config.batch, len(data.labels))
     steps = config.epochs * (len(data.labels) // batch)
-    groups = timm.optim.param_groups_weight_decay(network, config.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.lr)
+    optimizer = timm.optim.create_optimizer_v2(network, config.optimizer, config.lr, config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=max(2, steps))
     draws = torch.Generator().manual_seed(seed)
     devices = [data.labels.device] if data.labels.device.type == "cuda" else []

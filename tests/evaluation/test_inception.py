@@ -25,7 +25,9 @@ from rectok.teacher.config import ClassifierTraining, NetworkConfig
 from tests.evaluation import project
 from tests.evaluation.inception import write_random
 
-TRAINING = ClassifierTraining(epochs=1, batch=1, lr=1e-3, weight_decay=0.0, label_smoothing=0.0, crop_padding=0)
+TRAINING = ClassifierTraining(
+    optimizer="adamw", epochs=1, batch=1, lr=1e-3, weight_decay=0.0, label_smoothing=0.0, crop_padding=0
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from rectok.train.classifier import LabelledImages, _batches, accuracy, augmente
 from tests.teacher.networks import config
 from tests.teacher.project import build_shards
 
-TRAINING = ClassifierTraining(epochs=6, batch=16, lr=1e-2, weight_decay=0.05, label_smoothing=0.1, crop_padding=1)
+TRAINING = ClassifierTraining(
+    optimizer="adamw", epochs=6, batch=16, lr=1e-2, weight_decay=0.05, label_smoothing=0.1, crop_padding=1
+)
 SMALL = config("resnet10t", 16, channels=(8, 8, 16, 16), output_stride=8)
 
 
