@@ -18,6 +18,11 @@ class GuidanceConfig(Config):
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)
 
+    @property
+    def neutral(self) -> bool:
+        """Whether it changes no velocity."""
+        return self.scale == 1
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low > self.high:

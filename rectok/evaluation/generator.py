@@ -56,7 +56,7 @@ class Generator:
 
     def _velocity(self, x: Tensor, time: float, labels: Tensor, guidance: GuidanceConfig | None) -> Tensor:
         t = torch.full((len(x),), time, device=x.device)
-        if guidance is None or guidance.scale == 1 or not guidance.low <= time <= guidance.high:
+        if guidance is None or guidance.neutral or not guidance.low <= time <= guidance.high:
             return self.dit(x, t, labels)  # type: ignore[no-any-return]
         if guidance.kind == "autoguidance":
             if self.guide is None:

@@ -53,10 +53,13 @@ def draw(
 ) -> Samples:
     """Sample every (label, seed) twice, without and with guidance, rounded to uint8 as the protocol says.
 
-    `progress` is told the number of images drawn so far, of 2·N.
+    `progress` is told the number of images drawn so far, of 2·N. Guidance that changes nothing costs nothing.
     """
     count = len(labels)
     unguided = collected(count, _drawn(generator, config, None, labels, seeds, progress))
+    if config.guidance.neutral:
+        progress(2 * count)
+        return Samples(labels, unguided, unguided)
     guided = _drawn(generator, config, config.guidance, labels, seeds, lambda done: progress(count + done))
     return Samples(labels, unguided, collected(count, guided))
 
@@ -79,7 +82,9 @@ def _drawn(
 
 def looked_at(samples: Samples, judge: Judge) -> Mapping[str, Features]:
     """What the judge sees of unguided and guided samples, under the endings of their figures' names."""
-    return {"": seen(Stack(samples.unguided), judge), "_guided": seen(Stack(samples.guided), judge)}
+    unguided = seen(Stack(samples.unguided), judge)
+    same = samples.guided is samples.unguided
+    return {"": unguided, "_guided": unguided if same else seen(Stack(samples.guided), judge)}
 
 
 def generation_figures(

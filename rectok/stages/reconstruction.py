@@ -73,7 +73,7 @@ def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -
     seen_originals, seen_rebuilt = seen(Stack(originals), judge), seen(Stack(rebuilt), judge)
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
-        "ssim": float(torch.cat([ssim(a, b) for a, b in pairs]).mean()),
+        "ssim": float(torch.cat([ssim(a.to(judge.device), b.to(judge.device)) for a, b in pairs]).mean()),
         "rfid": frechet(seen_rebuilt, Target.of(seen_originals)),
         "judge_accuracy": judge.recognised(seen_originals.logits, labels),
         "reconstruction_accuracy": judge.recognised(seen_rebuilt.logits, labels),
