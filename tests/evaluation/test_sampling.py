@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from rectok.evaluation.generator import load_generator
-from rectok.evaluation.sampling import balanced_labels, draw, sample_seeds
+from rectok.evaluation.judge import load_judge
+from rectok.evaluation.sampling import balanced_labels, draw, looked_at, sample_seeds
 from tests.evaluation import project
 
 
@@ -36,3 +37,19 @@ def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(
         assert a.dtype == torch.uint8
         assert (a.int() - b.int()).abs().max() <= 1
     assert not torch.equal(by_four.unguided, by_four.guided)
+
+
+def test_guidance_that_changes_nothing_is_neither_sampled_nor_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = project.build()
+    config = params.generation
+    neutral = config.model_copy(update={"guidance": config.guidance.model_copy(update={"scale": 1.0})})
+    generator, labels = load_generator(torch.device("cpu")), balanced_labels(3, 1)
+    seen: list[int] = []
+    samples = draw(generator, neutral, labels, sample_seeds(0, "generation", 3), seen.append)
+    assert seen[-1] == 6
+    assert samples.guided is samples.unguided
+    features = looked_at(samples, load_judge(Path("data/judge"), "cpu", 2))
+    assert features[""] is features["_guided"]

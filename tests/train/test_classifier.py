@@ -28,11 +28,13 @@ def splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LabelledIma
     return train, test
 
 
-def trained(data: LabelledImages, seed: int, flip: bool = False) -> VisionNetwork:
+def trained(
+    data: LabelledImages, seed: int, flip: bool = False, training: ClassifierTraining = TRAINING
+) -> VisionNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = VisionNetwork(SMALL, 3)
-    train_classifier(network, data, TRAINING, flip, seed, "teacher")
+    train_classifier(network, data, training, flip, seed, "teacher")
     return network
 
 
@@ -57,6 +59,13 @@ def test_weights_depend_on_the_seed_alone(splits: tuple[LabelledImages, Labelled
     assert same(first, trained(train, seed=0))
     assert not same(first, trained(train, seed=1))
     assert not same(first, trained(train, seed=0, flip=True))
+
+
+def test_both_optimizers_learn_and_to_other_weights(splits: tuple[LabelledImages, LabelledImages]) -> None:
+    train, test = splits
+    sgd = trained(train, seed=0, training=TRAINING.model_copy(update={"optimizer": "sgd", "lr": 0.2}))
+    assert accuracy(sgd, test, batch=4) == 1.0
+    assert not same(sgd, trained(train, seed=0))
 
 
 def test_accuracy_counts_right_labels(splits: tuple[LabelledImages, LabelledImages]) -> None:
