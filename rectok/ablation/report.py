@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rectok import artifacts
 from rectok.ablation.spec import Row, Spec
-from rectok.ablation.table import Table, figures_of, heading, markdown, records, tabulate
+from rectok.ablation.table import Table, figures_of, heading, headings, markdown, records, tabulate
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.evaluation.charts import Panel, Series, panels_png
@@ -43,7 +43,7 @@ def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
         title=spec.title,
         claim=spec.claim,
         how=how,
-        columns=[heading(column) for column in spec.columns],
+        columns=headings(spec),
         rows=[
             {"title": row.title, "figures": figures_of(spec, table.get(row.name)), "changes": row.set}
             for row in spec.rows
@@ -64,7 +64,7 @@ def _keep(workspace: Workspace, folder: Path) -> None:
 
 def _how(name: str, spec: Spec, workspaces: Sequence[Workspace]) -> str:
     done = sum(workspace.done() for workspace in workspaces)
-    seeds = f"Mean ± sample standard deviation over seeds {', '.join(map(str, spec.seeds))} where there are several."
+    seeds = "Mean ± sample standard deviation where there are several seeds."
     kept = "Each run's parameters lie in params/, its pictures in pictures/."
     return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} {kept}"
 

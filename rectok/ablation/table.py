@@ -81,17 +81,23 @@ def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
 
 def markdown(spec: Spec, table: Table) -> str:
     """A table for people; an unfinished row says so."""
-    header = ["", *(heading(column) for column in spec.columns)]
-    lines = [header, ["---"] + ["--:"] * len(spec.columns)]
+    header = ["", *headings(spec)]
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1)]
     lines += [[row.title, *figures_of(spec, table.get(row.name))] for row in spec.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def figures_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
-    """The figures of a row in words, column by column; an unfinished row (None) says so."""
+    """The figures of a row in words, column by column, and the seeds they come from; an unfinished row (None) says so."""
     if entries is None:
-        return ["not run"] * len(spec.columns)
-    return [written(column, entries[column]) for column in spec.columns]
+        return ["not run"] * len(spec.columns) + [NONE]
+    seeds = entries[spec.columns[0]].seeds
+    return [*(written(column, entries[column]) for column in spec.columns), ", ".join(map(str, seeds))]
+
+
+def headings(spec: Spec) -> list[str]:
+    """What stands above all of them."""
+    return [*(heading(column) for column in spec.columns), "Seeds"]
 
 
 def heading(column: str) -> str:

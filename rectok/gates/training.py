@@ -12,6 +12,8 @@ from rectok.gates.bounds import at_least, at_most, holds
 from rectok.storage.hashing import sha256_file
 
 MIN_EMA_DISTANCE = 1e-9
+MIN_ADVERSARY = 0.01
+"""Hinge loss below which an adversary tells all reconstructions from images; it then teaches patterns and not texture."""
 
 
 def training_checks(stage: str, section: Config, max_loss_ratio: float) -> Iterator[Check]:
@@ -30,9 +32,15 @@ def training_checks(stage: str, section: Config, max_loss_ratio: float) -> Itera
 
 
 def _learnt(stage: str, summary: Mapping[str, float], max_loss_ratio: float) -> Iterator[Check]:
-    yield holds("loss finite", _log_is_finite(stage), f"{artifacts.log_file(stage)} holds a value that is not finite")
+    rows = _log(stage)
+    finite = all(math.isfinite(float(value)) for row in rows for value in row.values() if value)
+    yield holds("loss finite", finite, f"{artifacts.log_file(stage)} holds a value that is not finite")
     yield at_most("loss falls", summary["loss_ratio"], max_loss_ratio, "the last tenth of the log over the first")
     yield at_least("ema differs", summary["ema_distance"], MIN_EMA_DISTANCE, "the distance of EMA and raw weights")
+    adversary = [float(row["adversary"]) for row in rows[-max(1, len(rows) // 10) :] if row.get("adversary")]
+    if adversary:
+        what = f"the adversary's last loss (it has won; lower {stage}.losses.adversary.weight)"
+        yield at_least("adversary", sum(adversary) / len(adversary), MIN_ADVERSARY, what, "WARN")
 
 
 def summary_of(stage: str) -> Any:
@@ -40,6 +48,6 @@ def summary_of(stage: str) -> Any:
     return artifacts.read_json(artifacts.summary_file(stage))
 
 
-def _log_is_finite(stage: str) -> bool:
+def _log(stage: str) -> list[dict[str, str]]:
     with artifacts.log_file(stage).open(encoding="utf-8") as file:
-        return all(math.isfinite(float(value)) for row in csv.DictReader(file) for value in row.values() if value)
+        return list(csv.DictReader(file))

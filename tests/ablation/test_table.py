@@ -29,15 +29,15 @@ def test_mean_and_spread_are_those_of_the_seeds(project: Path) -> None:
     table = tabulate(SPEC, workspaces)
     assert table["short"]["psnr"].mean == 22
     assert table["short"]["psnr"].spread == pytest.approx(math.sqrt(8))
-    assert "| short | 22.00 dB ± 2.83 dB | 44.000 ± 5.657 | 25.0% ± 0.0% |" in markdown(SPEC, table)
+    assert "| short | 22.00 dB ± 2.83 dB | 44.000 ± 5.657 | 25.0% ± 0.0% | 0, 1 |" in markdown(SPEC, table)
 
 
 def test_an_unfinished_row_says_so_and_one_seed_has_no_spread(project: Path) -> None:
     workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
     finish(workspaces[0], 20.0)
     text = markdown(SPEC, tabulate(SPEC, workspaces))
-    assert "| short | 20.00 dB | 40.000 | 25.0% |" in text
-    assert "| long | not run | not run | not run |" in text
+    assert "| short | 20.00 dB | 40.000 | 25.0% | 0 |" in text
+    assert "| long | not run | not run | not run | — |" in text
 
 
 def test_the_report_holds_table_records_plot_and_parameters(project: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) ->
         found = {"params": workspace.params.read_text(), "figures": {**figures, "protocol": {"generation": {}}}}
         artifacts.write_json(workspace.result, found)
     table = write_report("decoders", SPEC, workspaces, project / "out")
-    assert "| short | 20.00 dB | — | — |\n| long | 30.00 dB | — | — |" in markdown(SPEC, table)
+    assert "| short | 20.00 dB | — | — | 0, 1 |\n| long | 30.00 dB | — | — | 0 |" in markdown(SPEC, table)
     record = artifacts.read_json(project / "out" / "table.json")["rows"][0]["figures"]
     assert record["psnr"] == {"values": [20.0, None], "seeds": [0, 1], "mean": 20.0, "spread": None}
     assert record["gfid"] == {"values": [None, None], "seeds": [0, 1], "mean": None, "spread": None}
