@@ -88,7 +88,7 @@ def markdown(spec: Spec, table: Table) -> str:
 
 
 def figures_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
-    """The figures of a row in words, column by column, and the seeds they come from; an unfinished row (None) says so."""
+    """The figures of a row in words, column by column, and the seeds whose runs are done; an unfinished row (None) says so."""
     if entries is None:
         return ["not run"] * len(spec.columns) + [NONE]
     seeds = entries[spec.columns[0]].seeds
@@ -96,7 +96,7 @@ def figures_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
 
 
 def headings(spec: Spec) -> list[str]:
-    """What stands above all of them."""
+    """The titles of the columns of `figures_of`."""
     return [*(heading(column) for column in spec.columns), "Seeds"]
 
 

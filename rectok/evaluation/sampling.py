@@ -27,7 +27,7 @@ from rectok.evaluation.reference import Reference
 
 @dataclass(frozen=True)
 class Samples:
-    """uint8 images [N, 3, H, W] of the same `labels` [N] and seeds, unguided and guided."""
+    """uint8 images [N, 3, H, W] of the same `labels` [N] and seeds, unguided and guided; one tensor where guidance is neutral."""
 
     labels: Tensor
     unguided: Tensor
@@ -51,9 +51,9 @@ def sample_seeds(seed: int, purpose: str, count: int) -> Tensor:
 def draw(
     generator: Generator, config: GenerationConfig, labels: Tensor, seeds: Tensor, progress: Callable[[int], None]
 ) -> Samples:
-    """Sample every (label, seed) twice, without and with guidance, rounded to uint8 as the protocol says.
+    """Sample every (label, seed) without and with guidance, rounded to uint8 as the protocol says.
 
-    `progress` is told the number of images drawn so far, of 2·N. Guidance that changes nothing costs nothing.
+    `progress` is told the number of images drawn so far, of 2·N. Guidance that changes nothing is not sampled again.
     """
     count = len(labels)
     unguided = collected(count, _drawn(generator, config, None, labels, seeds, progress))

@@ -13,7 +13,7 @@ from rectok.storage.hashing import sha256_file
 
 MIN_EMA_DISTANCE = 1e-9
 MIN_ADVERSARY = 0.01
-"""Hinge loss below which an adversary tells all reconstructions from images; it then teaches patterns and not texture."""
+"""Hinge loss below which an adversary tells all reconstructions from images; it may then teach patterns and not texture."""
 
 
 def training_checks(stage: str, section: Config, max_loss_ratio: float) -> Iterator[Check]:
@@ -39,7 +39,9 @@ def _learnt(stage: str, summary: Mapping[str, float], max_loss_ratio: float) -> 
     yield at_least("ema differs", summary["ema_distance"], MIN_EMA_DISTANCE, "the distance of EMA and raw weights")
     adversary = [float(row["adversary"]) for row in rows[-max(1, len(rows) // 10) :] if row.get("adversary")]
     if adversary:
-        what = f"the adversary's last loss (it has won; lower {stage}.losses.adversary.weight)"
+        what = (
+            f"the adversary's loss at the end (it has won; look for patterns, or lower {stage}.losses.adversary.weight)"
+        )
         yield at_least("adversary", sum(adversary) / len(adversary), MIN_ADVERSARY, what, "WARN")
 
 
