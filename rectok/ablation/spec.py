@@ -37,6 +37,9 @@ class Spec(Config):
     `claim` says what the paper says must hold. `shared` are DVC targets that no row changes: they are made once, in the
     project itself. `targets` are made in every row. `set` changes parameters in all rows. `columns` are figures of
     `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
+
+    A file may say `like: method`, the name of an ablation that comes with the package: it is then that ablation but for the
+    keys that it gives, and its `set` comes on top of the other's.
     """
 
     title: str
@@ -98,22 +101,39 @@ def spec_names() -> list[str]:
 def load_spec(name: str) -> Spec:
     """The ablation that comes with the package under `name`, or the YAML file of that path. Raises UserError."""
     if name in spec_names():
-        return _parsed((_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name)
+        return _validated(_packaged(name), name)
     path = Path(name)
     if not path.is_file():
         raise UserError(f"there is no ablation {name!r}; name a YAML file or one of {', '.join(spec_names())}")
-    return _parsed(path.read_text(encoding="utf-8"), name)
+    return _validated(_whole(path.read_text(encoding="utf-8"), name), name)
 
 
 def _folder() -> Traversable:
     return resources.files("rectok.ablation") / "specs"
 
 
-def _parsed(text: str, name: str) -> Spec:
+def _packaged(name: str) -> Any:
+    return _whole((_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name)
+
+
+def _whole(text: str, name: str) -> Any:
+    """The mapping that `text` holds, completed from the ablation that it is `like`."""
     try:
-        return Spec.model_validate(YAML(typ="safe", pure=True).load(text), strict=False)
+        tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise UserError(f"ablation {name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict) or "like" not in tree:
+        return tree
+    like = tree.pop("like")
+    if like not in spec_names():
+        raise UserError(f"ablation {name} is like {like!r}, which is none of {', '.join(spec_names())}")
+    base, own = _packaged(like), tree.get("set", {})
+    return {**base, **tree, "set": {**base["set"], **own} if isinstance(own, dict) else own}
+
+
+def _validated(tree: Any, name: str) -> Spec:
+    try:
+        return Spec.model_validate(tree, strict=False)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"ablation {name}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None

@@ -91,19 +91,25 @@ def generation_figures(
     features: Mapping[str, Features], labels: Tensor, config: GenerationConfig, reference: Target, judge: Judge
 ) -> dict[str, float | None]:
     """Fidelity to the reference, and recognised `labels` [N], of samples that the judge has looked at."""
-    figures: dict[str, float | None] = {}
-    for suffix, these in features.items():
-        found = fidelity(these, reference, config.neighbours)
-        figures |= {
-            f"gfid{suffix}": found.fid,
-            f"kid{suffix}": found.kid,
-            f"inception_score{suffix}": found.inception_score,
-            f"inception_score_std{suffix}": found.inception_score_std,
-            f"precision{suffix}": found.precision,
-            f"recall{suffix}": found.recall,
-            f"sample_accuracy{suffix}": judge.recognised(these.logits, labels),
-        }
-    return figures
+    unguided, guided = features[""], features["_guided"]
+    plain = _figures(unguided, labels, config, reference, judge)
+    steered = plain if guided is unguided else _figures(guided, labels, config, reference, judge)
+    return {**plain, **{f"{name}_guided": value for name, value in steered.items()}}
+
+
+def _figures(
+    features: Features, labels: Tensor, config: GenerationConfig, reference: Target, judge: Judge
+) -> dict[str, float | None]:
+    found = fidelity(features, reference, config.neighbours)
+    return {
+        "gfid": found.fid,
+        "kid": found.kid,
+        "inception_score": found.inception_score,
+        "inception_score_std": found.inception_score_std,
+        "precision": found.precision,
+        "recall": found.recall,
+        "sample_accuracy": judge.recognised(features.logits, labels),
+    }
 
 
 def protocol(

@@ -53,6 +53,21 @@ def test_a_row_overrides_the_whole_table(tmp_path: Path) -> None:
     assert epochs == [2, 3, 2]
 
 
+def test_an_ablation_like_another_is_that_one_but_for_what_it_says(tmp_path: Path) -> None:
+    method = load_spec("method")
+    mine = written(tmp_path, "like: method\ntitle: t\nseeds: [5]\nset: {dit.training.epochs: 7, image.flip: false}\n")
+    assert mine.set == {**method.set, "dit.training.epochs": 7, "image.flip": False}
+    assert mine == method.model_copy(update={"title": "t", "seeds": (5,), "set": mine.set})
+
+
+@pytest.mark.parametrize(
+    "text,said", [("like: metod\n", "is like 'metod', which is none of"), ("like: method\nset: 3\n", "set: ")]
+)
+def test_a_mistake_in_what_it_is_like_is_named(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        written(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     "before,after,said",
     [
