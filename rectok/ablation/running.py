@@ -30,10 +30,11 @@ class Failure:
     reason: str
 
 
-def make_shared(targets: Sequence[str]) -> None:
-    """`dvc repro` in the project itself, for what all rows share. Raises UserError when it fails."""
-    if targets and subprocess.run([sys.executable, *REPRO, *targets], env=_environment(""), check=False).returncode:
-        raise UserError(f"`dvc repro {' '.join(targets)}` failed; its message stands above")
+def make_shared(folder: Path, targets: Sequence[str]) -> None:
+    """`dvc repro` in the workspace of what all rows share. Raises UserError when it fails."""
+    command = [sys.executable, *REPRO, *targets]
+    if targets and subprocess.run(command, cwd=folder, env=_environment(""), check=False).returncode:
+        raise UserError(f"`dvc repro {' '.join(targets)}` failed in {folder}; its message stands above")
 
 
 def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Sequence[str], say: Say) -> list[Failure]:

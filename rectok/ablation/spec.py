@@ -34,9 +34,9 @@ class Row(Config):
 class Spec(Config):
     """An ablation.
 
-    `claim` says what the paper says must hold. `shared` are DVC targets that no row changes: they are made once, in the
-    project itself. `targets` are made in every row. `set` changes parameters in all rows. `columns` are figures of
-    `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
+    `claim` says what the paper says must hold. `shared` are DVC targets that no row changes: they are made once, in a
+    workspace that has the changes of `set`. `targets` are made in every row. `set` changes parameters in all rows.
+    `columns` are figures of `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
 
     A file may say `like: method`, the name of an ablation that comes with the package: it is then that ablation but for the
     keys that it gives, and its `set` comes on top of the other's.

@@ -6,10 +6,11 @@ there reruns only what the changed parameters reach, takes the rest from the cac
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.ablation.spec import Cell, Spec
+from rectok.ablation.spec import Cell, Changes, Spec
 from rectok.artifacts import ACCEPTED, DATA, read_json
 from rectok.errors import UserError
 from rectok.evaluation.summary import EVALUATIONS
@@ -69,15 +70,32 @@ def located(name: str, spec: Spec, cell: Cell) -> Workspace:
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
     """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
     found = located(name, spec, cell)
-    text = edited(PARAMS_FILE.read_text(encoding="utf-8"), cell.changes(spec))
-    parse(text, f"row {cell.name} of ablation {name}")
-    write_text(found.params, text)
-    write_text(found.folder / ".dvc" / "config", CONFIG.format(cache=_cache()))
-    _copy(DVC_YAML, found.folder / DVC_YAML)
-    if DVC_LOCK.exists() and not (found.folder / DVC_LOCK).exists():
-        _copy(DVC_LOCK, found.folder / DVC_LOCK)
-    _link_sources(found.folder)
+    locks = (_shared(name) / DVC_LOCK, DVC_LOCK)
+    _prepare(found.folder, cell.changes(spec), locks, f"row {cell.name} of ablation {name}")
     return found
+
+
+def prepare_shared(name: str, spec: Spec) -> Path:
+    """Make or renew the workspace of what the rows share: it has the changes of all rows and of none alone."""
+    _prepare(_shared(name), spec.set, (DVC_LOCK,), f"ablation {name}")
+    return _shared(name)
+
+
+def _shared(name: str) -> Path:
+    return DATA / "ablations" / name / "shared"
+
+
+def _prepare(folder: Path, changes: Changes, locks: Sequence[Path], origin: str) -> None:
+    """A workspace in `folder`, which knows what the first lock that is there has recorded."""
+    text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
+    parse(text, origin)
+    write_text(folder / PARAMS_FILE, text)
+    write_text(folder / ".dvc" / "config", CONFIG.format(cache=_cache()))
+    _copy(DVC_YAML, folder / DVC_YAML)
+    lock = next((lock for lock in locks if lock.exists()), None)
+    if lock and not (folder / DVC_LOCK).exists():
+        _copy(lock, folder / DVC_LOCK)
+    _link_sources(folder)
 
 
 def _cache() -> Path:

@@ -39,7 +39,7 @@ def ablate(
     from rectok.ablation.running import make_shared, run_all
     from rectok.ablation.spec import cells, load_spec
     from rectok.ablation.sweep import make_sweep
-    from rectok.ablation.workspace import located, prepare
+    from rectok.ablation.workspace import located, prepare, prepare_shared
 
     if vary:
         ablation = str(make_sweep(ablation, vary, load().gates.probe.at, target or ()))
@@ -48,7 +48,7 @@ def ablate(
     if only and only not in [cell.name for cell in runs]:
         raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")
     if not table and not only:
-        make_shared(spec.shared)
+        make_shared(prepare_shared(name, spec), spec.shared)
     workspaces = [located(name, spec, cell) for cell in runs]
     for workspace in workspaces:
         # One run alone leaves the others, which may be going on, as they were prepared.
