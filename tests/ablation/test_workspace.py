@@ -1,0 +1,40 @@
+"""Workspaces: the parameters and the lock that each starts with."""
+
+from pathlib import Path
+
+import pytest
+
+from rectok.ablation.spec import cells
+from rectok.ablation.workspace import prepare, prepare_shared
+from rectok.params import parse
+from tests.ablation import project
+
+SPEC = project.SPEC.model_copy(update={"set": {"dit.training.epochs": 7}})
+
+
+def test_what_rows_share_has_the_changes_of_all_rows_and_of_none_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build()
+    before = parse(Path("params.yaml").read_text(), "params.yaml")
+    shared = parse((prepare_shared("lengths", SPEC) / "params.yaml").read_text(), "shared")
+    row = parse(prepare("lengths", SPEC, cells(SPEC)[0]).params.read_text(), "row")
+    assert before.dit.training.epochs != shared.dit.training.epochs == row.dit.training.epochs == 7
+    assert shared.decoder == before.decoder != row.decoder
+
+
+def test_a_row_starts_with_the_lock_of_what_is_shared_and_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build()
+    Path("dvc.lock").write_text("stages: {}  # the project's\n")
+    first, second = cells(SPEC)[:2]
+    row = prepare("lengths", SPEC, first)
+    assert (row.folder / "dvc.lock").read_text() == Path("dvc.lock").read_text()
+
+    shared = prepare_shared("lengths", SPEC)
+    (shared / "dvc.lock").write_text("stages: {}  # what is shared\n")
+    assert (prepare("lengths", SPEC, second).folder / "dvc.lock").read_text() == (shared / "dvc.lock").read_text()
+    assert (prepare("lengths", SPEC, first).folder / "dvc.lock").read_text() == Path("dvc.lock").read_text()
