@@ -4,11 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torchvision.models.vgg import cfgs, make_layers
 
+from rectok.evaluation.history import read_history
+from rectok.losses.config import PerceptualConfig
+from rectok.losses.perceptual import load_lpips
 from tests.deploy.postgres import programs, serving
+from tests.evaluation import project
 from tests.guides.guide import Clone, clone
+from tests.stages.promoting import passed
 from tests.storage.server import running
 
+NOTHING = {"path": "", "sha256": ""}
+PLAIN = {"weight": 1.0, "lpips": 1.0, "logits": 0.0, "vgg": NOTHING, "lpips_heads": NOTHING, "convnext": NOTHING}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -50,6 +59,35 @@ def test_add_a_teacher(here: Clone) -> None:
     assert "pass  sha256" in here.follow("teacher")
     summary = json.loads((here.root / "data/teacher/summary.json").read_text())
     assert (summary["network"], summary["stand_in"]) == ("vit_small_patch16_dinov3", "")
+
+
+def test_put_weights_in_files(here: Clone) -> None:
+    vgg = {f"features.{name}": x for name, x in make_layers(cfgs["D"], batch_norm=False).state_dict().items()}
+    torch.save({**vgg, "classifier.0.bias": torch.zeros(2)}, here.root / "vgg16-397923af.pth")
+    sha256, name = here.follow("weights").split()
+    files = {
+        "vgg": {"path": str(here.root / name), "sha256": sha256},
+        "lpips_heads": {"path": "torchmetrics", "sha256": ""},
+    }
+    config = PerceptualConfig.model_validate({**PLAIN, **files})
+    lpips = load_lpips(config)
+    assert lpips is not None
+    torch.testing.assert_close(lpips.vgg.state_dict(), vgg, rtol=0, atol=0)
+
+
+def test_read_the_nightly_page(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here.root)
+    monkeypatch.setenv("COLUMNS", "200")
+    project.build()
+    project.build_evaluation()
+    passed()
+    # Networks that nobody trained draw very different figures every night.
+    here.change(["params.yaml"], {"nightly": {"gfid_tolerance": 100.0, "accuracy_tolerance": 1.0}})
+    printed = here.follow("nightly")
+    assert "1 (in force)" in printed and "gFID 1.8, was 2.2" in printed and "promotion 2: generator" in printed
+    nights = [night.date for night in read_history()]
+    assert len(nights) == 2 and "2026-01-31" in nights
+    assert "2026-01-31" in (here.root / "data/nightly/index.html").read_text(encoding="utf-8")
 
 
 def test_recover_from_failures(here: Clone) -> None:
