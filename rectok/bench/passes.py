@@ -16,8 +16,8 @@ from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.workloads.batches import image_batch
 from rectok.workloads.costs import evaluations
+from rectok.workloads.generators import generator
 from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import generator
 
 SHORT, LONG = 2, 4
 """Time points of the two samplings from whose times the whole sampling's follows."""

@@ -18,8 +18,9 @@ from rectok.train.learner import Learner
 from rectok.train.meter import Meter
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
+from rectok.workloads.generators import generator_objective
 from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import adversary_of, generator_objective, tokenizer_objective
+from rectok.workloads.objectives import adversary_of, tokenizer_objective
 from rectok.workloads.variants import TOKENIZER_VARIANTS, tokenizer_variant, with_batch
 
 STEPS = 10_000

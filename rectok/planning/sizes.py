@@ -13,7 +13,8 @@ from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.config import TrainingConfig
 from rectok.workloads.costs import Costs
-from rectok.workloads.objectives import adversary_of, generator
+from rectok.workloads.generators import generator
+from rectok.workloads.objectives import adversary_of
 
 FLOAT32 = 4
 MEMORY_FORMULA = (

@@ -5,7 +5,7 @@ from typing import Any
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
-from rectok.stages import training
+from rectok.stages import image_training, training
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.objectives import DecoderObjective, Frozen
@@ -30,7 +30,7 @@ def run(params: Params) -> None:
         summary = training.keep_untrained(STAGE, str(source), model, model.config, section, world)
     if summary is not None:
         before = artifacts.read_json(artifacts.summary_file("tokenizer"))
-        found = training.validated(STAGE, params, section.training.micro_batch, world, None)
+        found = image_training.validated(STAGE, params, section.training.micro_batch, world, None)
         figures = {"psnr": found.psnr, "psnr_before": before["psnr"]}
         artifacts.write_json(artifacts.summary_file(STAGE), {**summary, **figures})
         training.finish(STAGE, params)
@@ -38,14 +38,14 @@ def run(params: Params) -> None:
 
 def _trained(params: Params, model: Tokenizer, world: World) -> dict[str, Any] | None:
     section = params.decoder
-    teacher = training.frozen_teacher(world)
+    teacher = image_training.frozen_teacher(world)
     adversary = adversary_of(section.losses.adversary)
-    perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
+    perceptual = image_training.perceptual_loss(section.losses.perceptual, teacher, world)
     objective = DecoderObjective(model, section.losses, Frozen(perceptual, None, adversary))
     dataset = ImageDataset(params.index.shards, "train")
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("shards", "tokenizer", "teacher")]
-    preview = training.watched(STAGE, params, model, world)
+    preview = image_training.watched(STAGE, params, model, world)
     trained = training.fit(STAGE, params, section, objective, loader, inputs, world, preview, adversary)
     summary = training.keep(STAGE, trained, model, model.config, section, world)
-    return summary and {**summary, "perceptual": training.name_of(perceptual)}
+    return summary and {**summary, "perceptual": image_training.name_of(perceptual)}

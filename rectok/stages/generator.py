@@ -15,7 +15,7 @@ from rectok.stages.previews import newest_samples, sample_preview
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.train.objectives import DiTObjective
 from rectok.train.world import World, join, launched
-from rectok.workloads.objectives import generator_objective
+from rectok.workloads.generators import generator_objective
 
 
 def train_generator(stage: str, params: Params, section: DiTParams) -> None:

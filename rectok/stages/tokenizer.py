@@ -9,7 +9,7 @@ from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
-from rectok.stages import training
+from rectok.stages import image_training, training
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.world import World, join, launched
@@ -25,7 +25,7 @@ def run(params: Params) -> None:
     world = join(params.machine)
     section = params.tokenizer
     training.seeded(params.seed, STAGE)
-    teacher = training.frozen_teacher(world)
+    teacher = image_training.frozen_teacher(world)
     model = _initial(params, teacher.width)
     if section.training.epochs:
         summary = _trained(params, model, teacher, world)
@@ -34,7 +34,7 @@ def run(params: Params) -> None:
     if summary is not None:
         taught = section.losses.semantic.weight > 0 and model.config.teacher_width == teacher.width
         teach = teaching(teacher, model.config.grid) if taught else None
-        found = training.validated(STAGE, params, section.training.micro_batch, world, teach)
+        found = image_training.validated(STAGE, params, section.training.micro_batch, world, teach)
         figures = {
             "psnr": found.psnr,
             "semantic_cosine": found.semantic_cosine,
@@ -67,13 +67,13 @@ def _teacher_width(weights: Mapping[str, Tensor], default: int) -> int:
 def _trained(params: Params, model: Tokenizer, teacher: VisionNetwork, world: World) -> dict[str, Any] | None:
     section = params.tokenizer
     adversary = adversary_of(section.losses.adversary)
-    perceptual = training.perceptual_loss(section.losses.perceptual, teacher, world)
+    perceptual = image_training.perceptual_loss(section.losses.perceptual, teacher, world)
     objective = tokenizer_objective(params, model, teacher, perceptual, adversary)
     cached = section.losses.semantic.weight > 0 and params.features.storage != "online"
     dataset = ImageDataset(params.index.shards, "train", features=cached)
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("shards", "features", "teacher")]
-    preview = training.watched(STAGE, params, model, world)
+    preview = image_training.watched(STAGE, params, model, world)
     trained = training.fit(STAGE, params, section, objective, loader, inputs, world, preview, adversary)
     summary = training.keep(STAGE, trained, model, model.config, section, world)
-    return summary and {**summary, "perceptual": training.name_of(perceptual)}
+    return summary and {**summary, "perceptual": image_training.name_of(perceptual)}

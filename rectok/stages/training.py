@@ -10,23 +10,14 @@ from torch import Tensor, nn
 
 from rectok import artifacts
 from rectok.config import Config
-from rectok.data.dataset import ImageDataset
 from rectok.data.loader import Order, Source, TrainingLoader
-from rectok.evaluation.validation import Validation, validate
-from rectok.losses.config import PerceptualConfig
-from rectok.losses.perceptual import PerceptualLoss
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
-from rectok.stages.previews import newest_reconstructions, reconstruction_preview
 from rectok.storage import below, remove_below
 from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import verified
-from rectok.teacher.loading import load_network
-from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints
 from rectok.train.config import TrainingConfig
@@ -118,18 +109,6 @@ def initial_weights(file: WeightsFile) -> dict[str, Tensor] | None:
         return read_weights(path, file.path)
 
 
-def frozen_teacher(world: World) -> VisionNetwork:
-    """The distilled network, on this process's device."""
-    return load_network(artifacts.stage_dir("teacher")).on(world.device)
-
-
-def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, world: World) -> PerceptualLoss | None:
-    """The perceptual term, or None where its weight is 0."""
-    if config.weight == 0:
-        return None
-    return PerceptualLoss(config, teacher.layers).to(world.device)
-
-
 def finish(stage: str, params: Params) -> None:
     """Remove the resumable state of a training whose outputs are written, and its copies."""
     shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
@@ -149,23 +128,3 @@ def loader(params: Params, dataset: Source, config: TrainingConfig, world: World
     return TrainingLoader(
         dataset, order, config.batch, config.micro_batch, world.rank, world.size, params.machine.workers
     )
-
-
-def validated(
-    stage: str, params: Params, batch: int, world: World, teach: Callable[[Tensor], Tensor] | None
-) -> Validation:
-    """Reconstruct the validation split with the weights just written, and keep a preview."""
-    tokenizer = load_tokenizer(artifacts.stage_dir(stage)).to(world.device)
-    found = validate(tokenizer, ImageDataset(params.index.shards, "val"), teach, batch)
-    reconstruction_preview(stage, found.originals, found.reconstructions)
-    return found
-
-
-def watched(stage: str, params: Params, tokenizer: Tokenizer, world: World) -> Callable[[], Path]:
-    """Draws what a `tokenizer` in training makes of images of the validation split."""
-    return newest_reconstructions(stage, tokenizer, ImageDataset(params.index.shards, "val"), world)
-
-
-def name_of(perceptual: PerceptualLoss | None) -> str:
-    """Which perceptual network was used, for the report."""
-    return perceptual.name if perceptual is not None else "none"

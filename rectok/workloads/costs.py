@@ -19,8 +19,9 @@ from rectok.tokenizer.model import Tokenizer
 from rectok.train.draws import Draws
 from rectok.train.objectives import DecoderObjective, Frozen
 from rectok.workloads.batches import image_batch, latent_batch
+from rectok.workloads.generators import generator, generator_objective
 from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import generator, generator_objective, tokenizer_objective
+from rectok.workloads.objectives import tokenizer_objective
 
 CPU = torch.device("cpu")
 PAIR = 2

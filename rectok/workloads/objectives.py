@@ -1,21 +1,17 @@
-"""The objectives that parameters ask for, around new networks; the stages train them and the bench times them."""
+"""The tokenizer's objective as parameters ask for it; the stage trains it and the bench times it."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from rectok.dit.config import DiTConfig
-from rectok.dit.model import DiTDH
 from rectok.losses.config import AdversaryConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.params import Params
-from rectok.params.schema import DiTParams
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
-from rectok.train.objectives import DiTObjective, Frozen, TokenizerObjective
+from rectok.train.objectives import Frozen, TokenizerObjective
 
 
 def adversary_of(config: AdversaryConfig) -> Adversary | None:
@@ -49,15 +45,3 @@ def tokenizer_objective(
     return TokenizerObjective(
         model, section.losses, section.flow, section.masking, Frozen(perceptual, teach, adversary)
     )
-
-
-def generator_objective(
-    section: DiTParams, latent: TokenizerConfig, classes: int, normalise: Callable[[Tensor], Tensor]
-) -> DiTObjective:
-    """A new DiT^DH in its objective, for the latents of the tokenizer that `latent` describes."""
-    return DiTObjective(generator(section, latent, classes), normalise, section.label_dropout)
-
-
-def generator(section: DiTParams, latent: TokenizerConfig, classes: int) -> DiTDH:
-    """A new DiT^DH: the generator, or its guide."""
-    return DiTDH(DiTConfig(grid=latent.grid, channels=latent.sizes.channels, classes=classes, sizes=section.sizes))

@@ -16,8 +16,9 @@ from rectok.train.adversary import Adversary
 from rectok.train.draws import Draws
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import CPU, Costs, MiddleDraws, evaluations
+from rectok.workloads.generators import generator_objective
 from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import adversary_of, generator_objective, tokenizer_objective
+from rectok.workloads.objectives import adversary_of, tokenizer_objective
 from tests.project import overridden
 from tests.workloads.full_size import full_size
 
