@@ -1,6 +1,11 @@
 """What holds for all tests."""
 
+import signal
+
 import pytest
+
+# What a script starts in the background ignores Ctrl-C, and so does all that it starts itself; tests end servers with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
