@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_HOME := $(CURDIR)/.dagster
-# Where it is set, as in many containers, every process spends half of its start on compiling what it imports.
+# Where it is set, as in many containers, every process compiles anew all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test quick lint dev lock tools screenshots

@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from ruamel.yaml import YAML
 from orchestration.experiments import experiments
 from orchestration.launcher import Launcher
 from rectok.params import preset_text
+from tests.orchestration.server import waited
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[1]
@@ -100,15 +100,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def until(done: Callable[[], bool]) -> None:
-    """Wait for what a process in the background does."""
-    for _ in range(120):
-        if done():
-            return
-        time.sleep(1)
-    raise AssertionError("two minutes have passed")
-
-
 def test_an_experiment_and_a_queue_of_them_and_what_dvc_says_of_them(project: Project) -> None:
     project.run("dvc", "exp", "run", "-q", "-n", "half", "-S", "dit.training.epochs=30")
     [changes] = project.json("dvc", "params", "diff").values()
@@ -133,7 +124,7 @@ def test_an_experiment_and_a_queue_of_them_and_what_dvc_says_of_them(project: Pr
     project.run("git", "checkout", "-q", "params.yaml", "dvc.lock")
     project.run("dvc", "exp", "run", "-q", "--queue", "-S", "dit.training.epochs=10,20")
     project.run("dvc", "queue", "start")
-    until(lambda: project.run("dvc", "queue", "status").count("Success") == 2)
+    waited(lambda: project.run("dvc", "queue", "status").count("Success") == 2)
     shown = project.run("dvc", "exp", "show", "--csv", "--drop", ".*", "--keep", "gfid$|dit.training.epochs")
     found = {(row["dit.training.epochs"], row["gfid"]) for row in csv.DictReader(io.StringIO(shown))}
     assert found >= {("60", "1.0"), ("30", "2.0"), ("10", "6.0"), ("20", "3.0")}

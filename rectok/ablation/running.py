@@ -33,7 +33,7 @@ class Failure:
 def make_shared(folder: Path, targets: Sequence[str]) -> None:
     """`dvc repro` in the workspace of what all rows share. Raises UserError when it fails."""
     command = [sys.executable, *REPRO, *targets]
-    if targets and subprocess.run(command, cwd=folder, env=_environment(""), check=False).returncode:
+    if subprocess.run(command, cwd=folder, env=_environment(""), check=False).returncode:
         raise UserError(f"`dvc repro {' '.join(targets)}` failed in {folder}; its message stands above")
 
 

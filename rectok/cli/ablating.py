@@ -47,7 +47,7 @@ def ablate(
     runs = cells(spec)
     if only and only not in [cell.name for cell in runs]:
         raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")
-    if not table and not only:
+    if spec.shared and not table and not only:
         make_shared(prepare_shared(name, spec), spec.shared)
     workspaces = [located(name, spec, cell) for cell in runs]
     for workspace in workspaces:

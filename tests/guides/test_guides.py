@@ -16,8 +16,6 @@ from tests.guides.guide import Clone, clone
 from tests.stages.promoting import passed
 from tests.storage.server import running
 
-NOTHING = {"path": "", "sha256": ""}
-PLAIN = {"weight": 1.0, "lpips": 1.0, "logits": 0.0, "vgg": NOTHING, "lpips_heads": NOTHING, "convnext": NOTHING}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -65,11 +63,9 @@ def test_put_weights_in_files(here: Clone) -> None:
     vgg = {f"features.{name}": x for name, x in make_layers(cfgs["D"], batch_norm=False).state_dict().items()}
     torch.save({**vgg, "classifier.0.bias": torch.zeros(2)}, here.root / "vgg16-397923af.pth")
     sha256, name = here.follow("weights").split()
-    files = {
-        "vgg": {"path": str(here.root / name), "sha256": sha256},
-        "lpips_heads": {"path": "torchmetrics", "sha256": ""},
-    }
-    config = PerceptualConfig.model_validate({**PLAIN, **files})
+    file = {"path": str(here.root / name), "sha256": sha256}
+    others = {"lpips_heads": {"path": "torchmetrics", "sha256": ""}, "convnext": {"path": "", "sha256": ""}}
+    config = PerceptualConfig.model_validate({"weight": 1.0, "lpips": 1.0, "logits": 0.0, "vgg": file, **others})
     lpips = load_lpips(config)
     assert lpips is not None
     torch.testing.assert_close(lpips.vgg.state_dict(), vgg, rtol=0, atol=0)
