@@ -1,6 +1,6 @@
 """Images and latents of one split, over all shards, by position."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,26 +18,40 @@ from rectok.errors import UserError
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """`image` uint8 [b, 3, H, H], `label` int64 [b], `features` float32 [b, N, D] where they are asked for."""
+    """`image` uint8 [b, 3, H, H], `label` int64 [b]; where features are asked for, `features` [b, N, D] as they are stored.
+
+    Stored as int8 they have a `scale` float32 [b, N, 1]. They become floats on the device, since a worker's floats would be
+    four times as many bytes on their way there.
+    """
 
     image: Tensor
     label: Tensor
-    features: Tensor | None
+    features: Tensor | None = None
+    scale: Tensor | None = None
+
+    def teacher_features(self) -> Tensor:
+        """float32 [b, N, D]; NaN where the scale is not finite."""
+        assert self.features is not None, "this batch was read without features"
+        if self.scale is None:
+            return self.features.float()
+        return self.features.float() * torch.where(self.scale.isfinite(), self.scale, torch.nan)
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The batch on a device."""
-        features = None if self.features is None else self.features.to(device, non_blocking=True)
-        return ImageBatch(self.image.to(device, non_blocking=True), self.label.to(device, non_blocking=True), features)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "ImageBatch":
         """The batch in page-locked memory, from where a GPU copies without waiting."""
-        features = None if self.features is None else self.features.pin_memory()
-        return ImageBatch(self.image.pin_memory(), self.label.pin_memory(), features)
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ImageBatch":
+        features, scale = (None if tensor is None else change(tensor) for tensor in (self.features, self.scale))
+        return ImageBatch(change(self.image), change(self.label), features, scale)
 
 
 @dataclass(frozen=True)
 class LatentBatch:
-    """`moments` float32 [b, N, 2C] and `label` int64 [b]."""
+    """`moments` [b, N, 2C], floats as they are stored, and `label` int64 [b]."""
 
     moments: Tensor
     label: Tensor
@@ -76,19 +90,23 @@ class ImageDataset:
         shard, row = (int(number) for number in self.places[position])
         return self.readers[shard].image(row)
 
-    def features(self, position: int, flipped: bool) -> Tensor:
-        """float32 [N, D], of the mirrored image where `flipped`."""
+    def features(self, position: int, flipped: bool) -> tuple[Tensor, Tensor | None]:
+        """[N, D] as stored and, for int8, the scale [N, 1]; of the mirrored image where `flipped`."""
         assert self.feature_files is not None, "this data set was opened without features"
         shard, row = (int(number) for number in self.places[position])
-        return torch.from_numpy(self.feature_files[shard].read(row, flipped))
+        values, scale = self.feature_files[shard].stored(row, flipped)
+        return torch.from_numpy(values), None if scale is None else torch.from_numpy(scale)
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
         """The images at `positions`, mirrored where `flipped`."""
-        pairs = list(zip(positions, flipped, strict=True))
         found = read_all(self.image, positions, self.threads)
         images = torch.stack([image.flip(-1) if f else image for image, f in zip(found, flipped, strict=True)])
-        features = None if self.feature_files is None else torch.stack([self.features(p, f) for p, f in pairs])
-        return ImageBatch(images, torch.from_numpy(self.labels[list(positions)]), features)
+        labels = torch.from_numpy(self.labels[list(positions)])
+        if self.feature_files is None:
+            return ImageBatch(images, labels)
+        stored = [self.features(p, f) for p, f in zip(positions, flipped, strict=True)]
+        scales = [scale for _, scale in stored if scale is not None]
+        return ImageBatch(images, labels, torch.stack([values for values, _ in stored]), _stacked(scales))
 
 
 class LatentDataset:
@@ -106,7 +124,7 @@ class LatentDataset:
         return len(self.places)
 
     def moments(self, position: int, flipped: bool) -> Tensor:
-        """float32 [N, 2C], of the mirrored image where `flipped`."""
+        """[N, 2C] as stored, of the mirrored image where `flipped`."""
         shard, row = (int(number) for number in self.places[position])
         return torch.from_numpy(self.files[shard].read(row, flipped))
 
@@ -114,6 +132,10 @@ class LatentDataset:
         """The latents at `positions`, of the mirrored images where `flipped`."""
         moments = [self.moments(p, f) for p, f in zip(positions, flipped, strict=True)]
         return LatentBatch(torch.stack(moments), torch.from_numpy(self.labels[list(positions)]))
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor | None:
+    return torch.stack(list(tensors)) if tensors else None
 
 
 def _features_of(reader: ShardReader) -> FeaturesFile:

@@ -139,11 +139,14 @@ class FeaturesFile(TensorFile):
     values = "features"
 
     def read(self, row: int, flipped: bool) -> Floats:
-        """Features [N, D] of one image in one orientation."""
+        """Features float32 [N, D] of one image in one orientation."""
+        values, scale = self.stored(row, flipped)
+        return values.astype(np.float32) if scale is None else dequantise(values, scale)
+
+    def stored(self, row: int, flipped: bool) -> tuple[NDArray[Any], Floats | None]:
+        """The same as the file has them: int8 [N, D] with their scale [N, 1], or float16 without."""
         values = self.row("features", row, flipped)
-        if values.dtype == np.int8:
-            return dequantise(values, self.row("scale", row, flipped))
-        return values.astype(np.float32)
+        return values, self.row("scale", row, flipped) if values.dtype == np.int8 else None
 
 
 class LatentsFile(TensorFile):
@@ -161,9 +164,9 @@ class LatentsFile(TensorFile):
         """Positions in SPLITS [n]."""
         return self.whole("splits")
 
-    def read(self, row: int, flipped: bool) -> Floats:
-        """Moments [N, 2C] of one image in one orientation."""
-        return self.row("moments", row, flipped).astype(np.float32, copy=False)
+    def read(self, row: int, flipped: bool) -> NDArray[Any]:
+        """Moments [N, 2C] of one image in one orientation, of the float type that they are stored in."""
+        return self.row("moments", row, flipped)
 
     def unflipped(self, start: int, stop: int) -> Floats:
         """Moments [stop − start, N, 2C] of consecutive images as they are."""

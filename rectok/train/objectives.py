@@ -99,8 +99,7 @@ class TokenizerObjective(nn.Module):
 
     def _semantic(self, batch: ImageBatch, images: Tensor, z: Tensor, noised: Tensor, mask: Mask | None) -> Tensor:
         config = self.losses.semantic
-        target = batch.features if self.teach is None else self.teach(images / 2 + 0.5)
-        assert target is not None
+        target = batch.teacher_features() if self.teach is None else self.teach(images / 2 + 0.5)
         student = self.tokenizer.semantic(noised if config.input == "noised" else z, mask)
         hidden = mask.hidden if mask is not None else None
         weight = token_weight(hidden, config.target, student)
@@ -142,7 +141,7 @@ class DiTObjective(nn.Module):
         """Loss and its part."""
         config = self.dit.config
         shape = (config.grid**2, config.channels)
-        z = self.normalise(sample_posterior(batch.moments, draws.normal(*shape)))
+        z = self.normalise(sample_posterior(batch.moments.float(), draws.normal(*shape)))
         data = to_grid(z, config.grid)
         noise = to_grid(draws.normal(*shape), config.grid)
         time = flow.generator_time(draws.uniform(), self.shift)

@@ -6,7 +6,7 @@ import torch
 
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset, LatentDataset
-from rectok.data.tensors import write_features
+from rectok.data.tensors import FeaturesFile, write_features
 from rectok.errors import UserError
 from tests.data import project
 
@@ -34,9 +34,24 @@ def test_batches_mirror_images_and_take_the_features_of_the_mirrored_ones() -> N
     np.testing.assert_array_equal(batch.image[0].permute(1, 2, 0).numpy(), project.pixels(*places[7])[:, ::-1])
     np.testing.assert_array_equal(batch.image[1].permute(1, 2, 0).numpy(), project.pixels(*places[0]))
     assert batch.label.tolist() == [places[7][1] % 3, places[0][1] % 3]
-    assert batch.features is not None and batch.features.dtype == torch.float32
-    for found, (shard, row), flipped in zip(batch.features, (places[7], places[0]), (1, 0), strict=True):
+    for found, (shard, row), flipped in zip(batch.teacher_features(), (places[7], places[0]), (1, 0), strict=True):
         np.testing.assert_allclose(found.numpy(), project.features(shard)[row, flipped], atol=2e-3)
+
+
+@pytest.mark.parametrize("storage,dtype", [("int8", torch.int8), ("float16", torch.float16)])
+def test_features_travel_as_they_are_stored_and_become_the_floats_of_the_file(storage: str, dtype: torch.dtype) -> None:
+    shard, features = "00000", project.features("00000")
+    features[1, :, 2] = np.nan
+    keys = [project.key(shard, row) for row in range(len(features))]
+    write_features(artifacts.features_file(shard), keys, [features], storage, {})
+    dataset, file = ImageDataset([shard], "train", features=True), FeaturesFile(artifacts.features_file(shard))
+    flipped = [position % 2 == 1 for position in range(len(dataset))]
+    batch = dataset.batch(range(len(dataset)), flipped)
+    assert batch.features is not None and batch.features.dtype == dtype
+    assert (batch.scale is not None) == (storage == "int8")
+    expected = np.stack([file.read(int(row), f) for (_, row), f in zip(dataset.places, flipped, strict=True)])
+    assert np.isnan(expected).any()
+    np.testing.assert_array_equal(batch.teacher_features().numpy(), expected)
 
 
 def test_without_features_a_batch_has_none() -> None:
