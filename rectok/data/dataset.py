@@ -21,7 +21,7 @@ class ImageBatch:
     """`image` uint8 [b, 3, H, H], `label` int64 [b]; where features are asked for, `features` [b, N, D] as they are stored.
 
     Stored as int8 they have a `scale` float32 [b, N, 1]. They become floats on the device, since a worker's floats would be
-    four times as many bytes on their way there.
+    two or four times as many bytes on their way there.
     """
 
     image: Tensor
