@@ -33,7 +33,7 @@ def loader(setting: Setting, batch: int | None) -> Iterator[Variant]:
     yield Variant("images", size, partial(_loader, setting, size, _images))
     if stored != "online":
         yield Variant(f"images + {stored} features", size, partial(_loader, setting, size, partial(_featured, stored)))
-    yield Variant("latents", size, partial(_loader, setting, size, _latents))
+    yield Variant("latents", size, partial(_loader, setting, size, partial(_latents, setting.params.latents.storage)))
 
 
 def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool], Source]) -> Prepared:
@@ -70,9 +70,9 @@ def _featured(storage: str, latent: TokenizerConfig, flip: bool) -> ImageDataset
     return ImageDataset([SHARD], "train", features=True)
 
 
-def _latents(latent: TokenizerConfig, flip: bool) -> LatentDataset:
+def _latents(storage: str, latent: TokenizerConfig, flip: bool) -> LatentDataset:
     keys = [f"{i:016x}" for i in range(IMAGES)]
-    moments = _normal(IMAGES, 2 if flip else 1, latent.tokens, 2 * latent.sizes.channels)
+    moments = _normal(IMAGES, 2 if flip else 1, latent.tokens, 2 * latent.sizes.channels).astype(storage)
     labels = np.zeros(IMAGES, np.int64)
     write_latents(artifacts.latents_file(SHARD), keys, labels, ["train"] * IMAGES, moments, {})
     return LatentDataset([SHARD], "train")

@@ -56,7 +56,7 @@ def sample(setting: Setting, batch: int | None) -> Iterator[Variant]:
 @torch.no_grad()
 def _encode(setting: Setting, batch: int) -> Prepared:
     tokenizer = _tokenizer(setting)
-    images = image_batch(tokenizer.config, batch, False, setting.world.device).image
+    images = image_batch(tokenizer.config, batch, "online", setting.world.device).image
     return _pass(setting, lambda: tokenizer.encode(from_bytes(images)), batch, setting.costs.encode())
 
 
@@ -70,7 +70,7 @@ def _decode(setting: Setting, batch: int) -> Prepared:
 def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
     device, latent = setting.world.device, setting.costs.latent
     network = teacher_like(setting.params).on(device)
-    images = image_batch(latent, batch, False, device).image
+    images = image_batch(latent, batch, "online", device).image
 
     def forward() -> Tensor:
         if to_host:

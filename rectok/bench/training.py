@@ -49,17 +49,16 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     model = Tokenizer(params.tokenizer_config(teacher.width))
     moved = None if perceptual is None else perceptual.to(device)
     objective = tokenizer_objective(params, model, teacher, moved, adversary)
-    online = params.features.storage == "online"
-    cached = section.losses.semantic.weight > 0 and not online
-    images = image_batch(objective.tokenizer.config, batch, cached, device)
-    flops = setting.costs.tokenizer_step(PAIR, online, adversary is not None).flops / PAIR
+    storage = params.features.storage if section.losses.semantic.weight else "online"
+    images = image_batch(objective.tokenizer.config, batch, storage, device)
+    flops = setting.costs.tokenizer_step(PAIR, params.features.storage == "online", adversary is not None).flops / PAIR
     return _steps(setting, objective, section.training, images, flops, adversary)
 
 
 def _dit(setting: Setting, batch: int) -> Prepared:
     section, latent = with_batch(setting.params, "dit", batch).dit, setting.costs.latent
     objective = generator_objective(section, latent, setting.classes, lambda z: z)
-    latents = latent_batch(latent, batch, setting.world.device)
+    latents = latent_batch(latent, batch, setting.params.latents.storage, setting.world.device)
     flops = setting.costs.generator_step(section, PAIR).flops / PAIR
     return _steps(setting, objective, section.training, latents, flops)
 

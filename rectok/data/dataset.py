@@ -32,9 +32,8 @@ class ImageBatch:
     def teacher_features(self) -> Tensor:
         """float32 [b, N, D]; NaN where the scale is not finite."""
         assert self.features is not None, "this batch was read without features"
-        if self.scale is None:
-            return self.features.float()
-        return self.features.float() * torch.where(self.scale.isfinite(), self.scale, torch.nan)
+        floats = self.features.float()
+        return floats if self.scale is None else floats * self.scale  # 0 there, and 0 · ∞ is NaN
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The batch on a device."""
@@ -68,7 +67,7 @@ class LatentBatch:
 class ImageDataset:
     """Images of a split in the order of shards and rows, with their teacher features where `features` is set.
 
-    Raises UserError when features were made from other images than the shards hold.
+    Raises UserError when features were made from other images than the shards hold, or are not stored alike.
     """
 
     keys: list[str]
@@ -80,7 +79,7 @@ class ImageDataset:
         self.keys = [self.readers[shard].keys[row] for shard, row in self.places]
         self.labels = np.array([self.readers[shard].labels[row] for shard, row in self.places], np.int64)
         self.threads = max((reader.threads for reader in self.readers), default=1)
-        self.feature_files = [_features_of(reader) for reader in self.readers] if features else None
+        self.feature_files = _stored_alike([_features_of(reader) for reader in self.readers]) if features else None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -106,7 +105,8 @@ class ImageDataset:
             return ImageBatch(images, labels)
         stored = [self.features(p, f) for p, f in zip(positions, flipped, strict=True)]
         scales = [scale for _, scale in stored if scale is not None]
-        return ImageBatch(images, labels, torch.stack([values for values, _ in stored]), _stacked(scales))
+        values = torch.stack([values for values, _ in stored])
+        return ImageBatch(images, labels, values, torch.stack(scales) if scales else None)
 
 
 class LatentDataset:
@@ -134,15 +134,20 @@ class LatentDataset:
         return LatentBatch(torch.stack(moments), torch.from_numpy(self.labels[list(positions)]))
 
 
-def _stacked(tensors: Sequence[Tensor]) -> Tensor | None:
-    return torch.stack(list(tensors)) if tensors else None
-
-
 def _features_of(reader: ShardReader) -> FeaturesFile:
     file = FeaturesFile(artifacts.features_file(reader.shard))
     if file.keys != reader.keys:
         raise UserError(f"{file.path} was made from other images than {reader.path} holds; run `dvc repro`")
     return file
+
+
+def _stored_alike(files: list[FeaturesFile]) -> list[FeaturesFile]:
+    """The same files, whose rows make one batch."""
+    storages = {file.provenance["storage"]: file.path for file in files}
+    if len(storages) > 1:
+        found = " and ".join(f"{storage} in {path}" for storage, path in sorted(storages.items()))
+        raise UserError(f"features are stored as {found}; run `dvc repro`")
+    return files
 
 
 def _places(kept: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:

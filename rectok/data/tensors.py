@@ -146,7 +146,7 @@ class FeaturesFile(TensorFile):
     def stored(self, row: int, flipped: bool) -> tuple[NDArray[Any], Floats | None]:
         """The same as the file has them: int8 [N, D] with their scale [N, 1], or float16 without."""
         values = self.row("features", row, flipped)
-        return values, self.row("scale", row, flipped) if values.dtype == np.int8 else None
+        return values, (self.row("scale", row, flipped) if values.dtype == np.int8 else None)
 
 
 class LatentsFile(TensorFile):
@@ -169,7 +169,7 @@ class LatentsFile(TensorFile):
         return self.row("moments", row, flipped)
 
     def unflipped(self, start: int, stop: int) -> Floats:
-        """Moments [stop − start, N, 2C] of consecutive images as they are."""
+        """Moments float32 [stop − start, N, 2C] of consecutive images, not mirrored."""
         values: NDArray[Any] = self._open().get_slice("moments")[start:stop, 0]
         return values.astype(np.float32, copy=False)
 

@@ -87,7 +87,7 @@ class Costs:
         objective = self.shapes.build(lambda: generator_objective(section, self.latent, self.classes, lambda z: z))
 
         def loss() -> Tensor:
-            return _loss(objective, latent_batch(self.latent, batch, CPU), batch)
+            return _loss(objective, latent_batch(self.latent, batch, self.params.latents.storage, CPU), batch)
 
         return self.shapes.training(loss, [objective], section.training.precision)
 
@@ -161,7 +161,7 @@ class Costs:
         networks = [objective, self.teacher, *([perceptual] if perceptual is not None else [])]
 
         def loss() -> Tensor:
-            return _loss(objective, image_batch(self.latent, batch, cached, CPU), batch)
+            return _loss(objective, image_batch(self.latent, batch, "int8" if cached else "online", CPU), batch)
 
         return self.shapes.training(loss, networks, precision)
 

@@ -54,6 +54,14 @@ def test_features_travel_as_they_are_stored_and_become_the_floats_of_the_file(st
     np.testing.assert_array_equal(batch.teacher_features().numpy(), expected)
 
 
+def test_features_of_two_storages_are_refused() -> None:
+    shard = "00002"
+    keys = [project.key(shard, row) for row in range(project.SIZES[shard])]
+    write_features(artifacts.features_file(shard), keys, [project.features(shard)], "int8", {})
+    with pytest.raises(UserError, match=r"float16 in .*00001\.safetensors and int8 in .*00002\.safetensors"):
+        ImageDataset(project.SHARDS, "train", features=True)
+
+
 def test_without_features_a_batch_has_none() -> None:
     assert ImageDataset(project.SHARDS, "train").batch([0], [False]).features is None
 
@@ -75,8 +83,10 @@ def test_latents_of_a_split() -> None:
 
 
 def test_batches_move_to_a_device() -> None:
-    device = torch.device("meta")
-    images = ImageDataset(project.SHARDS, "train", features=True).batch([0], [False]).to(device)
+    device, shard = torch.device("meta"), "00002"
+    keys = [project.key(shard, row) for row in range(project.SIZES[shard])]
+    write_features(artifacts.features_file(shard), keys, [project.features(shard)], "int8", {})
+    images = ImageDataset([shard], "train", features=True).batch([0], [False]).to(device)
     latents = LatentDataset(project.SHARDS, "train").batch([0], [False]).to(device)
-    found = (images.image, images.label, images.features, latents.moments, latents.label)
-    assert {tensor.device.type for tensor in found if tensor is not None} == {"meta"}
+    found = (images.image, images.label, images.features, images.scale, latents.moments, latents.label)
+    assert [tensor.device.type for tensor in found if tensor is not None] == ["meta"] * 6

@@ -58,7 +58,9 @@ def test_the_formula_is_what_an_engine_holds(stage: int) -> None:
     objective = generator_objective(section, latent, 10, lambda z: z)
     learner = Learner(objective, section.training, 10, 0, join(MACHINE))
     learner.step(
-        0, iter([latent_batch(latent, section.training.micro_batch, torch.device("cpu"))]), Meter("t", learner.world)
+        0,
+        iter([latent_batch(latent, section.training.micro_batch, "float32", torch.device("cpu"))]),
+        Meter("t", learner.world),
     )
     wanted = memory("dit", section.training, parameters(objective), 0, stage, 1, 0.0)
     optimizer = learner.engine.optimizer

@@ -56,6 +56,17 @@ def test_the_same_draws_give_the_same_loss() -> None:
     assert outcome(objective())[0] != outcome(objective(), step=1)[0]
 
 
+def test_features_teach_the_same_as_they_are_stored_and_as_floats() -> None:
+    draw = torch.Generator().manual_seed(2)
+    steps = torch.randint(-127, 128, (4, 16, WIDTH), dtype=torch.int8, generator=draw)
+    scale = torch.rand(4, 16, 1, generator=draw)
+    stored = ImageBatch(IMAGES, torch.arange(4), steps, scale)
+    floats = ImageBatch(IMAGES, torch.arange(4), steps.float() * scale)
+    of = objective(losses__semantic__loss="l2")  # the cosine sees no scale
+    losses = [of(batch, Draws.of((0, 0, 0), 4, 0, 1, CPU), 0.0)[1]["semantic"] for batch in (stored, floats)]
+    assert losses[0] == losses[1]
+
+
 def test_without_semantic_weight_nothing_semantic_is_trained() -> None:
     of = objective(losses__semantic__weight=0.0)
     total, parts = outcome(of)
@@ -144,6 +155,15 @@ def test_an_untrained_generator_predicts_nothing_and_pays_the_velocity() -> None
     total, parts, images = dit(0.0)(latents(), Draws.of((0, 0, 0), 64, 0, 1, CPU), 0.0)
     assert total.item() == pytest.approx(1.0, abs=0.08)
     assert parts == {} and images is None
+
+
+def test_moments_in_half_precision_are_sampled_in_float32() -> None:
+    """A log-variance of −3.125 is exact in float16, its std e^−1.5625 is not."""
+    exact = latents()
+    exact.moments[..., 3:] = -3.125
+    half = LatentBatch(exact.moments.half(), exact.label)
+    losses = [dit(0.0)(batch, Draws.of((0, 0, 0), 64, 0, 1, CPU), 0.0)[0] for batch in (exact, half)]
+    assert losses[0] == losses[1] and losses[1].dtype == torch.float32
 
 
 @pytest.mark.parametrize("dropout,no_label", [(0.0, False), (0.999, True)])

@@ -61,7 +61,7 @@ def test_a_tokenizer_step_is_counted_as_it_runs() -> None:
     perceptual = perceptual_like(params.tokenizer.losses.perceptual, teacher)
     model = Tokenizer(params.tokenizer_config(teacher.width))
     objective = tokenizer_objective(params, model, teacher, perceptual, adversary)
-    batch = image_batch(objective.tokenizer.config, BATCH, False, CPU)
+    batch = image_batch(objective.tokenizer.config, BATCH, "online", CPU)
     real = counted(lambda: objective(batch, draws(), 1.0)[0])
     real += counted(lambda: learnt(adversary, params.image.size))
     assert Costs(params, 10).tokenizer_step(BATCH, online=True, adversary=True).flops == pytest.approx(real, rel=0.01)
@@ -79,7 +79,7 @@ def test_activations_are_those_that_autograd_keeps() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        objective(latent_batch(costs.latent, BATCH, CPU), draws(), 0.0)
+        objective(latent_batch(costs.latent, BATCH, params.latents.storage, CPU), draws(), 0.0)
     real = sum(x.untyped_storage().nbytes() for place, x in kept.items() if place not in weights)
     assert costs.generator_step(params.dit, BATCH).saved == pytest.approx(real, rel=0.01)
 
