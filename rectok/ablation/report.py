@@ -75,7 +75,13 @@ def _having(spec: Spec, table: Table, column: str) -> list[Row]:
 
 def _panel(spec: Spec, table: Table, column: str) -> Panel:
     rows = _having(spec, table, column)
-    numeric = all(row.x is not None for row in rows)
-    x = [row.x if numeric and row.x is not None else float(place) for place, row in enumerate(rows)]
-    names = [] if numeric else [row.title for row in rows]
-    return Panel(heading(column), Series(x, [table[row.name][column].known for row in rows]), names, spec.axis)
+    if any(row.x is None for row in rows):
+        places, names = [float(place) for place in range(len(rows))], [row.title for row in rows]
+        return Panel(heading(column), [_series(table, column, rows, places)], names, spec.axis)
+    lines = {row.line: [other for other in rows if other.line == row.line] for row in rows}
+    series = [_series(table, column, found, [row.x or 0.0 for row in found], line) for line, found in lines.items()]
+    return Panel(heading(column), series, [], spec.axis)
+
+
+def _series(table: Table, column: str, rows: Sequence[Row], x: Sequence[float], label: str = "") -> Series:
+    return Series(x, [table[row.name][column].known for row in rows], label)

@@ -18,7 +18,9 @@ Changes = dict[str, Any]
 
 
 class Row(Config):
-    """One line of the table. `x` places it on the plot's axis; without it rows stand side by side. `seeds` replace the spec's.
+    """One row of the table. `seeds` replace the spec's.
+
+    `x` places it on the plot's axis, on the line named `line` there; without `x` rows stand side by side.
 
     `after` names a row whose trainings this one shares: run later, it finds them in the cache.
     """
@@ -27,6 +29,7 @@ class Row(Config):
     title: str
     set: Changes
     x: float | None = None
+    line: str = ""
     seeds: tuple[int, ...] | None = None
     after: str = ""
 

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 LINES = ("#2f6fdb", "#c2621b")
+PANEL_LINES = (*LINES, "#2a8c5f", "#8a4fbf")
 INK, RULE = "#5f6368", "#d0d4d9"
 SIZE = (3.6, 2.0)
 """Inches; charts shrink with the page."""
@@ -50,10 +52,11 @@ def line_png(*lines: Line, x: str, y: str) -> bytes:
 
 @dataclass(frozen=True)
 class Series:
-    """Places on the x axis, and all values found at each."""
+    """Places on the x axis, and all values found at each; with a `label`, it is named in the panel's legend."""
 
     x: Sequence[float]
     values: Sequence[Sequence[float]]
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Panel:
     """One figure of several rows: a point per value, and the means, joined unless the places have `names`."""
 
     title: str
-    series: Series
+    series: Sequence[Series]
     names: Sequence[str]
     x: str
 
@@ -77,15 +80,17 @@ def panels_png(panels: Sequence[Panel]) -> bytes:
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
-    x, values = panel.series.x, panel.series.values
-    means = [sum(found) / len(found) for found in values]
     marker = {"marker": "_", "markersize": 24, "linestyle": ""} if panel.names else {"linewidth": 1.2}
-    axes.plot(x, means, color=LINES[0], alpha=0.6, **marker)
-    for place, found in zip(x, values, strict=True):
-        axes.plot([place] * len(found), found, "o", color=LINES[0], markersize=4)
+    for series, colour in zip(panel.series, cycle(PANEL_LINES)):
+        means = [sum(found) / len(found) for found in series.values]
+        axes.plot(series.x, means, color=colour, alpha=0.6, label=series.label, **marker)
+        for place, found in zip(series.x, series.values, strict=True):
+            axes.plot([place] * len(found), found, "o", color=colour, markersize=4)
     axes.set_title(panel.title, fontsize=9, color=INK)
     if panel.names:
-        axes.set_xticks(x, panel.names, rotation=20, ha="right")
+        axes.set_xticks(panel.series[0].x, panel.names, rotation=20, ha="right")
+    if any(series.label for series in panel.series):
+        axes.legend(fontsize=7, labelcolor=INK, frameon=False)
     axes.set_xlabel(panel.x, fontsize=8, color=INK)
     _style(axes)
 
