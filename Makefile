@@ -17,7 +17,7 @@ test: $(STAMP) lint tools  ## linters, types, import contracts and every test
 	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(STAMP)  ## unit tests only
-	OMP_NUM_THREADS=1 pytest -m "not slow"
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 lint: $(STAMP)
 	ruff format --check .

@@ -42,7 +42,9 @@ def _colours(png: bytes) -> set[str]:
 
 
 def test_every_series_of_a_panel_has_a_colour_of_its_own() -> None:
-    series = [Series([1, 2], [[low, low + 2], [low + 3]], name) for low, name in enumerate(("first", "second", "third"))]
+    series = [
+        Series([1, 2], [[low, low + 2], [low + 3]], name) for low, name in enumerate(("first", "second", "third"))
+    ]
     one, all_three = (_colours(panels_png([Panel("gFID", shown, [], "epochs")])) for shown in (series[:1], series))
     assert set(PANEL_LINES[:3]) <= all_three
     assert not set(PANEL_LINES[1:]) & one

@@ -15,6 +15,7 @@ from rectok.losses.config import PerceptualConfig, PerceptualFile
 from rectok.losses.perceptual import PerceptualLoss, feature_distance, load_lpips
 from rectok.storage.hashing import sha256_file
 
+pytestmark = pytest.mark.slow  # VGG16 and ConvNeXt-S in full size
 NONE = PerceptualFile(path="", sha256="")
 
 

@@ -10,6 +10,8 @@ from dagster import AssetSpec, Definitions
 from orchestration.loading import build
 from tests.orchestration.project import Project
 
+pytestmark = pytest.mark.slow  # the whole project is loaded as Dagster loads it
+
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
 SLOW = ("torch", "dvc", "great_expectations", "matplotlib", "pyarrow", "pandas", "PIL")
 

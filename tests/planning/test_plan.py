@@ -18,6 +18,7 @@ from tests.project import overridden, write_params
 from tests.workloads.full_size import full_size
 from tests.workloads.test_speed import speed
 
+pytestmark = pytest.mark.slow  # every network is counted anew in every plan
 PARAMS = parse(overridden({}), "params.yaml")
 
 

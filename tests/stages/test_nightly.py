@@ -27,6 +27,8 @@ from rectok.stages.promotion import accept
 from tests.evaluation import project
 from tests.stages.promoting import passed
 
+pytestmark = pytest.mark.slow  # whole evaluations, night after night
+
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
