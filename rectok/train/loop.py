@@ -116,7 +116,8 @@ class _Previews:
         if self.draw is None or time.monotonic() - self.drawn < PREVIEW_EVERY:
             return
         learner.engine.eval()
-        with torch.no_grad(), learner.ema.swapped():
+        # Compiled blocks would be compiled anew for the few samples of a picture, which takes longer than drawing it.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"), learner.ema.swapped():
             reporter.show(self.draw())
         learner.engine.train()
         self.drawn = time.monotonic()
