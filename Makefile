@@ -16,8 +16,8 @@ demo: $(STAMP)  ## the whole pipeline on real digits: images in, evaluated gener
 test: $(STAMP) lint tools  ## linters, types, import contracts and every test
 	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-quick: $(STAMP)  ## unit tests only
-	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile -m "not slow"
+quick: $(STAMP)  ## the quick unit tests only
+	OMP_NUM_THREADS=1 pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(STAMP)
 	ruff format --check .

@@ -74,14 +74,12 @@ def _having(spec: Spec, table: Table, column: str) -> list[Row]:
 
 
 def _panel(spec: Spec, table: Table, column: str) -> Panel:
+    """A series for every line; rows without a place stand side by side under their names."""
     rows = _having(spec, table, column)
-    if any(row.x is None for row in rows):
-        places, names = [float(place) for place in range(len(rows))], [row.title for row in rows]
-        return Panel(heading(column), [_series(table, column, rows, places)], names, spec.axis)
-    lines = {row.line: [other for other in rows if other.line == row.line] for row in rows}
-    series = [_series(table, column, found, [row.x or 0.0 for row in found], line) for line, found in lines.items()]
-    return Panel(heading(column), series, [], spec.axis)
-
-
-def _series(table: Table, column: str, rows: Sequence[Row], x: Sequence[float], label: str = "") -> Series:
-    return Series(x, [table[row.name][column].known for row in rows], label)
+    names = [row.title for row in rows if row.x is None]
+    places = [float(place) if row.x is None else row.x for place, row in enumerate(rows)]
+    lines: dict[str, list[tuple[float, list[float]]]] = {}
+    for place, row in zip(places, rows, strict=True):
+        lines.setdefault(row.line, []).append((place, table[row.name][column].known))
+    series = [Series([x for x, _ in points], [y for _, y in points], line) for line, points in lines.items()]
+    return Panel(heading(column), series, names, spec.axis)

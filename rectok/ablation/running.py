@@ -40,7 +40,8 @@ def make_shared(folder: Path, targets: Sequence[str]) -> None:
 def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Sequence[str], say: Say) -> list[Failure]:
     """Run every workspace that is not done, one at a time per entry of `devices` (a CUDA device, or "" for any).
 
-    A failed run does not stop the others; running the ablation again goes on with it.
+    Rows that come after others wait for all of those. A failed run does not stop the others; running the ablation again
+    goes on with it.
     """
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     for device in devices:
@@ -55,8 +56,11 @@ def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Se
 
     waiting = [workspace for workspace in workspaces if not workspace.done()]
     say(f"{len(workspaces) - len(waiting)} of {len(workspaces)} runs are done")
+    firsts = [workspace for workspace in waiting if not workspace.cell.row.after]
+    others = [workspace for workspace in waiting if workspace.cell.row.after]
     with ThreadPoolExecutor(len(devices)) as pool:
-        return [failure for failure in pool.map(run, waiting) if failure]
+        # What the others take from the cache is there when all of the first are done.
+        return [failure for wave in (firsts, others) for failure in list(pool.map(run, wave)) if failure]
 
 
 def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say) -> Failure | None:

@@ -22,7 +22,7 @@ class Row(Config):
 
     `x` places it on the plot's axis, on the line named `line` there; without `x` rows stand side by side.
 
-    `after` names a row whose trainings this one shares: run later, it finds them in the cache.
+    `after` names a row whose trainings this one shares: run when that one is done, it finds them in the cache.
     """
 
     name: str = Field(pattern=NAME)
@@ -56,7 +56,7 @@ class Spec(Config):
     rows: tuple[Row, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _rows_differ(self) -> Self:
+    def _rows_fit(self) -> Self:
         names = [row.name for row in self.rows]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -64,6 +64,12 @@ class Spec(Config):
         lost = [row.after for row in self.rows if row.after and row.after not in names]
         if lost:
             raise ValueError(f"a row comes after {lost[0]}, which is no row")
+        bare, placed = ([row.name for row in self.rows if (row.x is None) is none] for none in (True, False))
+        if bare and placed:
+            raise ValueError(f"row {bare[0]} has no x, row {placed[0]} has one")
+        lined = [row.name for row in self.rows if row.line and row.x is None]
+        if lined:
+            raise ValueError(f"row {lined[0]} is on a line and has no x")
         return self
 
 

@@ -14,7 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 LINES = ("#2f6fdb", "#c2621b")
-PANEL_LINES = (*LINES, "#2a8c5f", "#8a4fbf")
+PANEL_LINES = (*LINES, "#2a8c5f", "#8a4fbf", "#b03a5b", "#6b6b2a")
+"""In a panel; a seventh line has the first one's colour again."""
+MANY_PLACES = 6
+"""Up to so many places are the ticks of a panel's axis."""
 INK, RULE = "#5f6368", "#d0d4d9"
 SIZE = (3.6, 2.0)
 """Inches; charts shrink with the page."""
@@ -61,7 +64,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure of several rows: a point per value, and the means, joined unless the places have `names`."""
+    """One figure of several rows: for each series a point per value, and the means, joined unless the places have `names`."""
 
     title: str
     series: Sequence[Series]
@@ -70,27 +73,36 @@ class Panel:
 
 
 def panels_png(panels: Sequence[Panel]) -> bytes:
-    """Panels side by side, up to three in a row, as a PNG on white."""
+    """Panels side by side, up to three in a row, with one legend below, as a PNG on white."""
+    return _png(panels_figure(panels))
+
+
+def panels_figure(panels: Sequence[Panel]) -> Figure:
+    """The same as a figure."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4 * columns, 3 * rows), dpi=150, layout="constrained")
     for place, panel in enumerate(panels, 1):
         _draw_panel(figure.add_subplot(rows, columns, place), panel)
-    return _png(figure)
+    named = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
+    if named:
+        figure.legend(handles=named, loc="outside lower center", ncols=len(named), labelcolor=INK, frameon=False)
+    return figure
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     marker = {"marker": "_", "markersize": 24, "linestyle": ""} if panel.names else {"linewidth": 1.2}
     for series, colour in zip(panel.series, cycle(PANEL_LINES)):
         means = [sum(found) / len(found) for found in series.values]
-        axes.plot(series.x, means, color=colour, alpha=0.6, label=series.label, **marker)
+        axes.plot(series.x, means, color=colour, alpha=0.6, label=series.label or None, **marker)
         for place, found in zip(series.x, series.values, strict=True):
             axes.plot([place] * len(found), found, "o", color=colour, markersize=4)
     axes.set_title(panel.title, fontsize=9, color=INK)
     if panel.names:
         axes.set_xticks(panel.series[0].x, panel.names, rotation=20, ha="right")
-    if any(series.label for series in panel.series):
-        axes.legend(fontsize=7, labelcolor=INK, frameon=False)
+    places = sorted({place for series in panel.series for place in series.x})
+    if not panel.names and len(places) <= MANY_PLACES:
+        axes.set_xticks(places)
     axes.set_xlabel(panel.x, fontsize=8, color=INK)
     _style(axes)
 

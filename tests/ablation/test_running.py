@@ -4,13 +4,18 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from rectok.ablation import running
+from rectok.ablation.spec import cells
+from rectok.ablation.workspace import Workspace, prepare
 from rectok.artifacts import read_json
 from tests import forked
+from tests.ablation.project import SPEC, build
 from tests.evaluation import project
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,6 +57,26 @@ def must(*command: str) -> str:
     succeeded, printed = run(*command)
     assert succeeded, printed
     return printed
+
+
+def test_a_row_that_shares_trainings_starts_when_those_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build()
+    told: list[str] = []
+
+    def slowly(workspace: Workspace, *_: object) -> None:
+        told.append(f"{workspace.cell.name} starts")
+        time.sleep(0.1)
+        told.append(f"{workspace.cell.name} ends")
+
+    monkeypatch.setattr(running, "_run", slowly)
+    first, second = SPEC.rows
+    spec = SPEC.model_copy(update={"rows": (first.model_copy(update={"after": "long"}), second), "seeds": (0,)})
+    workspaces = [prepare("decoders", spec, cell) for cell in cells(spec)]
+    running.run_all(workspaces, spec.targets, ["0", "1", "2"], lambda _: None)
+    assert told == ["long-s0 starts", "long-s0 ends", "short-s0 starts", "short-s0 ends"]
 
 
 @pytest.mark.slow

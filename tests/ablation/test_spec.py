@@ -31,7 +31,9 @@ def written(folder: Path, text: str) -> Spec:
 @pytest.mark.parametrize("name", spec_names())
 def test_every_packaged_row_is_a_valid_variation_of_cifar10(name: str) -> None:
     spec, text = load_spec(name), preset_text("cifar10")
-    for cell in cells(spec)[: len(spec.rows)]:  # other seeds of a row differ in that number alone
+    one_seed = {cell.row.name: cell for cell in cells(spec)}
+    assert len(one_seed) == len(spec.rows)
+    for cell in one_seed.values():
         found = parse(edited(text, cell.changes(spec)), cell.name)
         assert found.seed == cell.seed
     assert all(column.startswith("probe@") or column in FIGURES for column in spec.columns)
@@ -75,6 +77,8 @@ def test_a_mistake_in_what_it_is_like_is_named(text: str, said: str, tmp_path: P
         ("name: b", "name: a", "two rows are named a"),
         ("name: b", "name: b, after: c", "a row comes after c, which is no row"),
         ("name: b", "name: ../b", "rows.1.name"),
+        ("name: b", "name: b, x: 1", "row a has no x, row b has one"),
+        ("name: b", "name: b, line: l", "row b is on a line and has no x"),
         ("claim: c", "clam: c", "claim: field required"),
         ("title: t", "title: [", "is not valid YAML"),
     ],

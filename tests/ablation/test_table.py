@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
+from rectok.ablation import report
 from rectok.ablation.report import write_report
 from rectok.ablation.spec import cells
 from rectok.ablation.table import figure, markdown, tabulate
 from rectok.ablation.workspace import prepare
 from rectok.errors import UserError
+from rectok.evaluation.charts import Panel
 from tests.ablation.project import SPEC, build, finish
 from tests.project import write_params
 
@@ -62,6 +64,28 @@ def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) ->
     assert record["psnr"] == {"values": [20.0, None], "seeds": [0, 1], "mean": 20.0, "spread": None}
     assert record["gfid"] == {"values": [None, None], "seeds": [0, 1], "mean": None, "spread": None}
     assert (project / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "lines,series",
+    [
+        (("", ""), [("", [1, 4], [[20.0], [30.0]])]),
+        (("a", "b"), [("a", [1], [[20.0]]), ("b", [4], [[30.0]])]),
+    ],
+)
+def test_rows_of_a_line_are_a_series_of_the_plot(
+    lines: tuple[str, str], series: list[object], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Panel] = []
+    monkeypatch.setattr(report, "panels_png", lambda panels: (drawn.extend(panels), b"")[1])
+    rows = tuple(row.model_copy(update={"line": line}) for row, line in zip(SPEC.rows, lines, strict=True))
+    spec = SPEC.model_copy(update={"rows": rows, "seeds": (0,)})
+    workspaces = [prepare("decoders", spec, cell) for cell in cells(spec)]
+    for workspace, psnr in zip(workspaces, (20.0, 30.0), strict=True):
+        finish(workspace, psnr)
+    write_report("decoders", spec, workspaces, project / "out")
+    assert [(found.label, found.x, found.values) for found in drawn[0].series] == series
+    assert drawn[0].names == []
 
 
 def test_without_any_figure_there_is_no_plot(project: Path) -> None:

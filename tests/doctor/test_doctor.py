@@ -47,7 +47,7 @@ def statuses(findings: Iterator[Finding]) -> dict[str, str]:
     return {finding.name: finding.status for finding in findings}
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # makes a plan
 def test_room_is_what_the_plan_counts_for_the_images_there_are() -> None:
     artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 10**13}})
     artifacts.write_json(artifacts.classes_file(), ["a", "b"])
@@ -75,7 +75,7 @@ def test_devices() -> None:
     assert devices(params(preset="imagenet256")).status == "WARN"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # imports DeepSpeed
 def test_deepspeed_and_its_hosts(folder: Path) -> None:
     found = deepspeed(params())
     assert found.status == "OK" and found.found.startswith("DeepSpeed 0.")

@@ -47,7 +47,7 @@ def test_what_is_frozen_is_not_optimised() -> None:
     assert not any(name.startswith("encoder.") for names in decayed(model) for name in names)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # starts DeepSpeed
 def test_what_lies_behind_an_odd_parameter_stays_aligned_under_zero() -> None:
     model = torch.nn.Sequential(*(torch.nn.Linear(6, 6) for _ in range(3)))  # biases of 24 bytes
     world = join(PARAMS.machine)

@@ -46,7 +46,7 @@ def learnt(adversary: Adversary, side: int) -> Tensor:
     return adversary_loss(*adversary.network(torch.rand(2 * BATCH, 3, side, side)).chunk(2))
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # in full size
 def test_the_generator_of_the_paper_costs_969_gigaflop_an_image() -> None:
     params = full_size()
     costs = Costs(params, 1000)
