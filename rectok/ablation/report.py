@@ -78,8 +78,9 @@ def _panel(spec: Spec, table: Table, column: str) -> Panel:
     rows = _having(spec, table, column)
     names = [row.title for row in rows if row.x is None]
     places = [float(place) if row.x is None else row.x for place, row in enumerate(rows)]
-    lines: dict[str, list[tuple[float, list[float]]]] = {}
+    # Lines without figures too, so that each has the same colour in every panel.
+    lines: dict[str, list[tuple[float, list[float]]]] = {row.line: [] for row in spec.rows}
     for place, row in zip(places, rows, strict=True):
-        lines.setdefault(row.line, []).append((place, table[row.name][column].known))
+        lines[row.line].append((place, table[row.name][column].known))
     series = [Series([x for x, _ in points], [y for _, y in points], line) for line, points in lines.items()]
     return Panel(heading(column), series, names, spec.axis)
