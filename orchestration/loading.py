@@ -9,6 +9,7 @@ from orchestration.bridge import assets
 from orchestration.experiments import experiments
 from orchestration.jobs import pipeline, verdicts
 from orchestration.launcher import Launcher
+from orchestration.pools import pools
 from orchestration.reading import load as load_graph
 from orchestration.schedules import nightly
 from orchestration.sensors import external
@@ -20,8 +21,10 @@ from rectok.params import load as load_params
 def build(root: Path) -> Definitions:
     """All definitions of the project at `root`. What cannot be read becomes an asset that says why."""
     # A step is a command in a process group of its own: to give it a Dagster process too would only cost seconds.
-    launcher = Definitions(resources={"launcher": Launcher(root=str(root))}, executor=in_process_executor)
-    parts = [launcher, experiments(root)]
+    shared = Definitions(
+        resources={"launcher": Launcher(root=str(root))}, executor=in_process_executor, sensors=[pools()]
+    )
+    parts = [shared, experiments(root)]
     parents: list[str] = []
     try:
         graph = load_graph(root)

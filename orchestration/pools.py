@@ -1,7 +1,36 @@
 """Pools: a step that waits although a slot is free is let in."""
 
-from dagster import DagsterInstance
+from dagster import (
+    DagsterInstance,
+    DefaultSensorStatus,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
 from dagster._core.storage.event_log import SqlEventLogStorage
+
+SECONDS = 30
+
+
+def pools() -> SensorDefinition:
+    """A sensor that starts nothing; it lets in whoever waits before a free slot."""
+
+    @sensor(
+        name="pools",
+        description="Lets a step into its pool that waits there although a slot is free; starts no run",
+        default_status=DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SECONDS,
+    )
+    def let(context: SensorEvaluationContext) -> SkipReason:
+        opened = let_in(context.instance)
+        return SkipReason(
+            f"a step waited before a free slot of {', '.join(opened)}; it may go on"
+            if opened
+            else "nobody waits before a free slot"
+        )
+
+    return let
 
 
 def let_in(instance: DagsterInstance) -> list[str]:

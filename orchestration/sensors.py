@@ -21,7 +21,6 @@ from orchestration import looking
 from orchestration.graph import Graph
 from orchestration.launcher import command_environment
 from orchestration.news import being_made, confirmations, evaluations, materializations
-from orchestration.pools import let_in
 from rectok.artifacts import DATA
 
 SECONDS = 30
@@ -40,8 +39,6 @@ def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinit
         minimum_interval_seconds=SECONDS,
     )
     def look(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-        for pool in let_in(context.instance):
-            context.log.info(f"a step waited for the pool {pool}, which has a slot free; it may go on")
         now = state(root)
         if context.cursor == now:
             return SkipReason("dvc.lock, the parameters and the gates' reports are as they were")

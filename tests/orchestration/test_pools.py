@@ -2,10 +2,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterInstance, SkipReason, build_sensor_context
 from dagster._core.storage.event_log import SqlEventLogStorage
 
-from orchestration.pools import let_in
+from orchestration.pools import let_in, pools
 
 POOL = "accelerator"
 
@@ -47,3 +47,16 @@ def test_a_step_waits_while_the_slot_is_taken(instance: DagsterInstance, storage
     storage.free_concurrency_slots_for_run("first")
     assert claimed(storage, "second")
     assert let_in(instance) == []
+
+
+def told(instance: DagsterInstance) -> str | None:
+    reason = pools()(build_sensor_context(instance))
+    assert isinstance(reason, SkipReason)
+    return reason.skip_message
+
+
+def test_the_sensor_lets_in_and_says_whose_pool_it_was(instance: DagsterInstance, storage: SqlEventLogStorage) -> None:
+    assert told(instance) == "nobody waits before a free slot"
+    storage.add_pending_step(POOL, "run", "shards", should_assign=False)
+    assert told(instance) == f"a step waited before a free slot of {POOL}; it may go on"
+    assert claimed(storage, "run")
