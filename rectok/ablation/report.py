@@ -14,6 +14,7 @@ from rectok.pages import data_uri, filled
 
 PICTURES = {
     "samples": artifacts.stage_dir("generation") / "unguided.png",
+    "guided": artifacts.stage_dir("generation") / "guided.png",
     "reconstructions": artifacts.stage_dir("reconstruction") / "grid.png",
 }
 
@@ -56,10 +57,12 @@ def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
 def _keep(workspace: Workspace, folder: Path) -> None:
     name = workspace.cell.name
     write_text(folder / "params" / f"{name}.yaml", workspace.params.read_text(encoding="utf-8"))
-    for title, picture in PICTURES.items():
-        source = workspace.folder / picture
-        if source.exists():
-            write_bytes(folder / "pictures" / f"{name}-{title}.png", source.read_bytes())
+    places = {title: workspace.folder / picture for title, picture in PICTURES.items()}
+    found = {title: place.read_bytes() for title, place in places.items() if place.exists()}
+    if found.get("guided") == found.get("samples"):  # guidance that changes nothing
+        found.pop("guided", None)
+    for title, picture in found.items():
+        write_bytes(folder / "pictures" / f"{name}-{title}.png", picture)
 
 
 def _how(name: str, spec: Spec, workspaces: Sequence[Workspace]) -> str:

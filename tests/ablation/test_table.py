@@ -13,6 +13,7 @@ from rectok.ablation.table import figure, markdown, tabulate
 from rectok.ablation.workspace import prepare
 from rectok.errors import UserError
 from rectok.evaluation.charts import Panel
+from rectok.files import write_bytes
 from tests.ablation.project import SPEC, build, finish
 from tests.project import write_params
 
@@ -51,6 +52,19 @@ def test_the_report_holds_table_records_plot_and_parameters(project: Path) -> No
     record = artifacts.read_json(project / "out" / "table.json")["rows"]
     assert [row["row"] for row in record] == ["short"]
     assert record[0]["figures"]["gfid"]["values"] == [40.0]
+
+
+def test_guided_samples_are_shown_where_guidance_changes_them(project: Path) -> None:
+    workspace = prepare("decoders", SPEC, cells(SPEC)[0])
+    finish(workspace, 20.0)
+    drawn, shown = workspace.folder / artifacts.stage_dir("generation"), project / "out" / "pictures"
+    write_bytes(drawn / "unguided.png", b"a")
+    write_bytes(drawn / "guided.png", b"a")
+    write_report("decoders", SPEC, [workspace], project / "out")
+    assert [path.name for path in shown.iterdir()] == ["short-s0-samples.png"]
+    write_bytes(drawn / "guided.png", b"b")
+    write_report("decoders", SPEC, [workspace], project / "out")
+    assert (shown / "short-s0-guided.png").read_bytes() == b"b"
 
 
 def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) -> None:
