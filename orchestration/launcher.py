@@ -29,6 +29,7 @@ from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
 
 from orchestration.group import Group
+from rectok.repro.running import BUSY
 
 Context = AssetExecutionContext | OpExecutionContext
 Told = Callable[[Mapping[str, Any]], None]
@@ -36,7 +37,6 @@ Told = Callable[[Mapping[str, Any]], None]
 
 DVC = ("dvc", "--wait-for-lock")
 """Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
-BUSY = "is busy, it is being blocked by"
 FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
 MANY = 12
 """Stages that DVC is asked for by name; each takes it as long as a tenth of the whole pipeline."""

@@ -1,4 +1,4 @@
-"""Commands that people type: init, doctor, accept, sample, import, export, nightly, promote, ablate, bench, plan and others."""
+"""Commands that people type: init, doctor, repro, sample, import, export, nightly, promote, ablate, bench, plan and others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
 from rectok.cli.measuring import bench, plan
 from rectok.cli.promoting import alert, promote
+from rectok.cli.reproducing import repro
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
@@ -22,7 +23,7 @@ from rectok.params.loading import PARAMS_FILE
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     for command in (
-        init, doctor, accept, sample, reconstruct, export, summary, nightly, promote, alert, ablate, bench, plan,
+        init, doctor, repro, accept, sample, reconstruct, export, summary, nightly, promote, alert, ablate, bench, plan,
     ):  # fmt: skip
         app.command(rich_help_panel="For people")(command)
     app.command("import", rich_help_panel="For people")(import_checkpoint)  # a keyword is no function's name

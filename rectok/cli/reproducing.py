@@ -1,0 +1,28 @@
+"""`rectok repro`: what `dvc repro` does, with several stages at once."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from rectok.errors import UserError
+
+
+def repro(
+    targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; none: all of them")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Stages at once")] = 2,
+    on_accelerator: Annotated[
+        int, typer.Option(min=1, help="Of them, how many that use the accelerator: those of one pool in dvc.yaml")
+    ] = 1,
+) -> None:
+    """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
+    from rectok.evaluation.display import duration
+    from rectok.repro.graph import read_stages, with_needs
+    from rectok.repro.running import Limits, reproduce
+    from rectok.repro.running import repro as single
+
+    stages, began = with_needs(read_stages(), targets or ()), time.monotonic()
+    failed = reproduce(stages, Limits(jobs, on_accelerator), lambda stage: single(stage.address, typer.echo))
+    if failed:
+        raise UserError(f"{', '.join(failed)} failed; the message stands above, and what had ended is kept")
+    typer.echo(f"{len(stages)} stages are up to date, after {duration(time.monotonic() - began)}")

@@ -1,0 +1,101 @@
+"""Runs stages as soon as all that they need is there, each by `dvc repro` of that stage alone."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from rectok.repro.graph import Stage, depths
+
+Say = Callable[[str], None]
+BUSY = "is busy, it is being blocked by"
+"""How DVC says that another of its processes holds a file of this stage; for the repository's lock it can wait."""
+PAUSE, LONGEST_PAUSE = 1.0, 15.0
+"""Seconds between two attempts at a file that is held: the first, doubled each time, and the last."""
+LAST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many stages may run at once: `jobs` in all, and of them `pooled` in each pool."""
+
+    jobs: int
+    pooled: int
+
+
+def reproduce(stages: Mapping[str, Stage], limits: Limits, run: Callable[[Stage], bool]) -> list[str]:
+    """Run every one of `stages`, after all that it needs; the addresses of those that failed.
+
+    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end.
+    """
+    line = _Line(stages, limits)
+    failed: list[str] = []
+    running: dict[Future[bool], Stage] = {}
+    with ThreadPoolExecutor(limits.jobs) as pool:
+        while True:
+            while not failed and (stage := line.next(running.values())):
+                running[pool.submit(run, stage)] = stage
+            if not running:
+                return sorted(failed)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                address = running.pop(future).address
+                if future.result():
+                    line.done.add(address)
+                else:
+                    failed.append(address)
+
+
+class _Line:
+    """Stages that have not started, those first for which the longest chain of others waits."""
+
+    def __init__(self, stages: Mapping[str, Stage], limits: Limits) -> None:
+        chains = depths(stages)
+        self.stages = sorted(stages.values(), key=lambda stage: -chains[stage.address])
+        self.limits = limits
+        self.done: set[str] = set()
+
+    def next(self, running: Collection[Stage]) -> Stage | None:
+        """Take the first that may start beside `running`."""
+        if len(running) >= self.limits.jobs:
+            return None
+        taken = Counter(stage.pool for stage in running)
+        for place, stage in enumerate(self.stages):
+            if stage.needs <= self.done and (not stage.pool or taken[stage.pool] < self.limits.pooled):
+                return self.stages.pop(place)
+        return None
+
+
+def repro(address: str, say: Say) -> bool:
+    """Bring this one stage up to date, its output told line by line; whether that succeeded."""
+    pause, began = PAUSE, time.monotonic()
+    while True:
+        code, last = _once(address, say)
+        if not code:
+            say(f"{address}: done in {time.monotonic() - began:.1f} s")
+            return True
+        if not any(BUSY in line for line in last):
+            return False
+        say(f"{address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _once(address: str, say: Say) -> tuple[int, list[str]]:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip():
+                last.append(line.rstrip())
+                say(f"{address}: {line.rstrip()}")
+    return process.returncode, list(last)
