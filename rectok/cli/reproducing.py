@@ -1,6 +1,8 @@
 """`rectok repro`: what `dvc repro` does, with several stages at once."""
 
+import signal
 import time
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -18,11 +20,16 @@ def repro(
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
     from rectok.evaluation.display import duration
     from rectok.repro.graph import read_stages, with_needs
-    from rectok.repro.running import Limits, reproduce
-    from rectok.repro.running import repro as single
+    from rectok.repro.running import Limits, Repro, reproduce
 
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     stages, began = with_needs(read_stages(), targets or ()), time.monotonic()
-    failed = reproduce(stages, Limits(jobs, on_accelerator), lambda stage: single(stage.address, typer.echo))
+    commands = Repro(typer.echo)
+    failed = reproduce(stages, Limits(jobs, on_accelerator), commands.run, commands.stop)
     if failed:
         raise UserError(f"{', '.join(failed)} failed; the message stands above, and what had ended is kept")
     typer.echo(f"{len(stages)} stages are up to date, after {duration(time.monotonic() - began)}")
+
+
+def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,12 +1,14 @@
 """Runs stages as soon as all that they need is there, each by `dvc repro` of that stage alone."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +30,18 @@ class Limits:
     pooled: int
 
 
-def reproduce(stages: Mapping[str, Stage], limits: Limits, run: Callable[[Stage], bool]) -> list[str]:
+def reproduce(
+    stages: Mapping[str, Stage], limits: Limits, run: Callable[[Stage], bool], stop: Callable[[], None]
+) -> list[str]:
     """Run every one of `stages`, after all that it needs; the addresses of those that failed.
 
-    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end.
+    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. Interrupted, it
+    calls `stop`, which is to end what runs, and waits for it.
     """
     line = _Line(stages, limits)
     failed: list[str] = []
     running: dict[Future[bool], Stage] = {}
-    with ThreadPoolExecutor(limits.jobs) as pool:
+    with ThreadPoolExecutor(limits.jobs) as pool, _interrupting(stop):
         while True:
             while not failed and (stage := line.next(running.values())):
                 running[pool.submit(run, stage)] = stage
@@ -70,32 +75,68 @@ class _Line:
         return None
 
 
-def repro(address: str, say: Say) -> bool:
-    """Bring this one stage up to date, its output told line by line; whether that succeeded."""
-    pause, began = PAUSE, time.monotonic()
-    while True:
-        code, last = _once(address, say)
-        if not code:
-            say(f"{address}: done in {time.monotonic() - began:.1f} s")
-            return True
-        if not any(BUSY in line for line in last):
-            return False
-        say(f"{address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+@contextmanager
+def _interrupting(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stop()
+        raise
 
 
-def _once(address: str, say: Say) -> tuple[int, list[str]]:
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
-    last: deque[str] = deque(maxlen=LAST_LINES)
-    with subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip():
-                last.append(line.rstrip())
-                say(f"{address}: {line.rstrip()}")
-    return process.returncode, list(last)
+class Repro:
+    """Brings single stages up to date by DVC; `say` is told what they print, line by line."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.stopped = False
+        self.processes: set[subprocess.Popen[str]] = set()
+
+    def run(self, stage: Stage) -> bool:
+        """Bring `stage` up to date; whether that succeeded. It is tried again as long as another DVC process is in its way."""
+        pause, began = PAUSE, time.monotonic()
+        while not self.stopped:
+            code, last = self._once(stage.address)
+            if not code:
+                self.say(f"{stage.address}: done in {time.monotonic() - began:.1f} s")
+                return True
+            if not any(BUSY in line for line in last):
+                return False
+            self.say(f"{stage.address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        return False
+
+    def stop(self) -> None:
+        """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first."""
+        self.stopped = True
+        for process in list(self.processes):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+
+    def _once(self, address: str) -> tuple[int, list[str]]:
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address]
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        # In a group of its own, so that DVC and the stage that it started can be asked to end together, and once.
+        with subprocess.Popen(
+            command,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as process:
+            self.processes.add(process)
+            if self.stopped:  # meanwhile
+                self.stop()
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.strip():
+                    last.append(line.rstrip())
+                    self.say(f"{address}: {line.rstrip()}")
+        self.processes.discard(process)
+        return process.returncode, list(last)

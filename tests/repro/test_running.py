@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,10 @@ from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
 SOON = 20.0
+
+
+def nothing() -> None:
+    raise AssertionError("nobody interrupted")
 
 
 def stage(address: str, needs: str = "", pool: str = "") -> Stage:
@@ -58,13 +63,13 @@ def test_stages_that_do_not_need_each_other_run_at_once() -> None:
             both.wait(SOON)
         return True
 
-    assert reproduce(named(stage("index"), stage("a", "index"), stage("b", "index")), Limits(2, 1), meet) == []
+    assert reproduce(named(stage("index"), stage("a", "index"), stage("b", "index")), Limits(2, 1), meet, nothing) == []
 
 
 def test_a_stage_waits_for_all_that_it_needs_and_long_chains_start_first() -> None:
     run = Watched()
     many = named(stage("short"), stage("a"), stage("b", "a"), stage("c", "short b"))
-    assert reproduce(many, Limits(1, 1), run) == []
+    assert reproduce(many, Limits(1, 1), run, nothing) == []
     assert run.order == ["a", "short", "b", "c"] or run.order == ["a", "b", "short", "c"]
 
 
@@ -72,7 +77,7 @@ def test_a_stage_waits_for_all_that_it_needs_and_long_chains_start_first() -> No
 def test_no_more_run_at_once_than_may(limits: Limits, most: dict[str, int]) -> None:
     run = Watched()
     many = named(*(stage(f"gpu{i}", pool="gpu") for i in range(4)), stage("cpu0"), stage("cpu1"))
-    assert reproduce(many, limits, run) == []
+    assert reproduce(many, limits, run, nothing) == []
     assert len(run.order) == 6
     assert {pool: run.most[pool] for pool in most} == most
     assert run.most["gpu"] <= limits.pooled
@@ -81,7 +86,7 @@ def test_no_more_run_at_once_than_may(limits: Limits, most: dict[str, int]) -> N
 def test_after_a_failure_nothing_new_starts_and_what_runs_goes_on() -> None:
     run = Watched("bad")
     many = named(stage("bad"), stage("good"), stage("after", "bad"), stage("later", "good"))
-    assert reproduce(many, Limits(2, 1), run) == ["bad"]
+    assert reproduce(many, Limits(2, 1), run, nothing) == ["bad"]
     assert run.order[:2] == ["bad", "good"] and "after" not in run.order
 
 
@@ -155,3 +160,33 @@ def test_a_stage_that_another_dvc_makes_is_waited_for(tmp_path: Path) -> None:
         assert "slow: another DVC process holds one of its files; trying again in 1 s" in done.stdout
         assert "slow: Stage 'slow' didn't change, skipping" in done.stdout
         assert other.wait() == 0
+
+
+STOPPED = """import signal, sys, time
+def stop(*_):
+    print("checkpoint written", flush=True)
+    sys.exit(1)
+signal.signal(signal.SIGINT, stop)
+print("training", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_stopped_lets_stages_write_their_checkpoints(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "train.py").write_text(STOPPED)
+    write_project(
+        tmp_path, train={"cmd": f"{sys.executable} train.py"}, after={"cmd": "touch after", "outs": ["after"]}
+    )
+    env = {**os.environ, "PATH": forked.path(), "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "rectok.cli.main", "repro", "--jobs", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == "train: training\n":
+                break
+        process.send_signal(number)
+        rest = process.stdout.read()
+    assert "train: checkpoint written" in rest
+    assert process.returncode == 130
