@@ -14,7 +14,10 @@ def repro(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; none: all of them")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Stages at once")] = 2,
     on_accelerator: Annotated[
-        int, typer.Option(min=1, help="Of them, how many that use the accelerator: those of one pool in dvc.yaml")
+        int,
+        typer.Option(
+            min=1, help="Of them, how many at most that share a pool in dvc.yaml: those that use the accelerator"
+        ),
     ] = 1,
 ) -> None:
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
@@ -22,12 +25,13 @@ def repro(
     from rectok.repro.graph import read_stages, with_needs
     from rectok.repro.running import Limits, Repro, reproduce
 
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
     stages, began = with_needs(read_stages(), targets or ()), time.monotonic()
     commands = Repro(typer.echo)
-    failed = reproduce(stages, Limits(jobs, on_accelerator), commands.run, commands.stop)
+    failed = reproduce(stages, Limits(max(jobs, on_accelerator), on_accelerator), commands.run, commands.stop)
     if failed:
-        raise UserError(f"{', '.join(failed)} failed; the message stands above, and what had ended is kept")
+        raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")
     typer.echo(f"{len(stages)} stages are up to date, after {duration(time.monotonic() - began)}")
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from typing import Any
 
 from rectok.errors import UserError
+
+PIPELINE = "dvc.yaml"
 
 
 @dataclass(frozen=True)
@@ -17,24 +20,30 @@ class Stage:
 
 
 def read_stages() -> dict[str, Stage]:
-    """Every stage of the project in the current folder. Raises UserError with DVC's words where it cannot read them."""
+    """The stages of ./dvc.yaml, and whatever else they need. Raises UserError with DVC's words where it cannot read them."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
             graph = repo.index.graph
-            stages = [
-                Stage(
-                    stage.addressing,
-                    frozenset(needed.addressing for needed in graph.successors(stage)),
-                    (stage.meta or {}).get("pool", ""),
-                )
-                for stage in graph
-            ]
+            found = {stage.addressing: _read(stage, graph.successors(stage)) for stage in graph}
+            named = [stage.addressing for stage in graph if stage.path_in_repo == PIPELINE]
     except DvcException as error:
         raise UserError(" ".join(str(error).split())) from None
-    return {stage.address: stage for stage in stages}
+    if not named:
+        raise UserError(f"there is no stage in {PIPELINE}; run this in the folder that holds the pipeline")
+    return with_needs(found, named)
+
+
+def _read(stage: Any, needed: Iterable[Any]) -> Stage:
+    """A frozen stage waits for nothing, as `dvc repro` has it."""
+    meta = stage.meta if isinstance(stage.meta, Mapping) else {}
+    return Stage(
+        stage.addressing,
+        frozenset() if stage.frozen else frozenset(other.addressing for other in needed),
+        str(meta.get("pool", "")),
+    )
 
 
 def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str, Stage]:
@@ -55,12 +64,13 @@ def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str,
 def _named(stages: Mapping[str, Stage], target: str) -> list[str]:
     named = [address for address in stages if address == target or address.startswith(f"{target}@")]
     if not named:
-        raise UserError(f"there is no stage {target!r} in dvc.yaml; its stages are {', '.join(sorted(stages))}")
+        names = sorted({address.partition("@")[0] for address in stages})
+        raise UserError(f"there is no stage {target!r} in {PIPELINE}; its stages are {', '.join(names)}")
     return named
 
 
 def depths(stages: Mapping[str, Stage]) -> dict[str, int]:
-    """How many stages the longest chain of those that wait for each one has. `stages` hold all that they need."""
+    """For every stage the length of the longest chain of stages that wait for it. `stages` hold all that they need."""
     found = dict.fromkeys(stages, 0)
     order = TopologicalSorter({stage.address: stage.needs for stage in stages.values()})  # DVC refuses circles
     for address in reversed(list(order.static_order())):

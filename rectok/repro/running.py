@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -35,16 +36,16 @@ def reproduce(
 ) -> list[str]:
     """Run every one of `stages`, after all that it needs; the addresses of those that failed.
 
-    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. Interrupted, it
-    calls `stop`, which is to end what runs, and waits for it.
+    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. Interrupted, or
+    where `run` raises, it calls `stop`, which is to end what runs, and waits for that.
     """
     line = _Line(stages, limits)
     failed: list[str] = []
     running: dict[Future[bool], Stage] = {}
-    with ThreadPoolExecutor(limits.jobs) as pool, _interrupting(stop):
+    with ThreadPoolExecutor(limits.jobs) as threads, _stopping(stop):
         while True:
             while not failed and (stage := line.next(running.values())):
-                running[pool.submit(run, stage)] = stage
+                running[threads.submit(run, stage)] = stage
             if not running:
                 return sorted(failed)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -76,11 +77,10 @@ class _Line:
 
 
 @contextmanager
-def _interrupting(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` after Ctrl-C."""
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException:
         stop()
         raise
 
@@ -90,53 +90,64 @@ class Repro:
 
     def __init__(self, say: Say) -> None:
         self.say = say
-        self.stopped = False
+        self.stopped = threading.Event()
         self.processes: set[subprocess.Popen[str]] = set()
 
     def run(self, stage: Stage) -> bool:
         """Bring `stage` up to date; whether that succeeded. It is tried again as long as another DVC process is in its way."""
         pause, began = PAUSE, time.monotonic()
-        while not self.stopped:
+        while not self.stopped.is_set():
             code, last = self._once(stage.address)
+            took = time.monotonic() - began
             if not code:
-                self.say(f"{stage.address}: done in {time.monotonic() - began:.1f} s")
+                self.say(f"{stage.address}: done in {took:.1f} s")
                 return True
             if not any(BUSY in line for line in last):
+                self.say(f"{stage.address}: failed after {took:.1f} s")
                 return False
             self.say(f"{stage.address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
-            time.sleep(pause)
+            self.stopped.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         return False
 
     def stop(self) -> None:
         """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first."""
-        self.stopped = True
+        self.stopped.set()
         for process in list(self.processes):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
+            _interrupt(process)
+        self.say("stopping; trainings write their checkpoints first")
 
     def _once(self, address: str) -> tuple[int, list[str]]:
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address]
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
         last: deque[str] = deque(maxlen=LAST_LINES)
-        # In a group of its own, so that DVC and the stage that it started can be asked to end together, and once.
-        with subprocess.Popen(
-            command,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        ) as process:
+        with _started(address) as process:
             self.processes.add(process)
-            if self.stopped:  # meanwhile
-                self.stop()
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.strip():
-                    last.append(line.rstrip())
-                    self.say(f"{address}: {line.rstrip()}")
-        self.processes.discard(process)
+            try:
+                if self.stopped.is_set():  # meanwhile
+                    _interrupt(process)
+                for line in process.stdout or ():
+                    if line.strip():
+                        last.append(line.rstrip())
+                        self.say(f"{address}: {line.rstrip()}")
+            finally:
+                self.processes.discard(process)
         return process.returncode, list(last)
+
+
+def _started(address: str) -> subprocess.Popen[str]:
+    """DVC at work on one stage, in a group of its own, so that both can be asked to end together, and once."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address],
+        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)

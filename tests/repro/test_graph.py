@@ -7,6 +7,7 @@ from rectok.errors import UserError
 from rectok.repro.graph import Stage, depths, read_stages, with_needs
 
 REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
 
 
 def stages(**needs: str) -> dict[str, Stage]:
@@ -16,13 +17,11 @@ def stages(**needs: str) -> dict[str, Stage]:
 DIAMOND = stages(index="", left="index", right="index", report="left right", beside="index")
 
 
-@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
 def test_the_pipeline_is_read_as_dvc_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("dvc.yaml", "params.yaml", ".gitignore"):
+    for name in ("params.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    in_project(tmp_path, (REPOSITORY / "dvc.yaml").read_text())
     found = read_stages()
     assert found["gate@teacher"] == Stage("gate@teacher", frozenset({"teacher"}), "")
     assert found["teacher"].pool == found["dit"].pool == "accelerator" and found["index"].pool == ""
@@ -30,6 +29,39 @@ def test_the_pipeline_is_read_as_dvc_sees_it(tmp_path: Path, monkeypatch: pytest
     assert with_needs(found, ["gate-shards"]).keys() == {
         "index", "gate-index", "shards@00000", "shards@00001", "gate-shards@00000", "gate-shards@00001",
     }  # fmt: skip
+
+
+def in_project(folder: Path, stages: str) -> None:
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    (folder / "dvc.yaml").write_text(stages)
+
+
+def test_a_frozen_stage_waits_for_nothing_and_files_that_nobody_needs_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_project(
+        tmp_path,
+        "stages:\n  a: {cmd: touch a, outs: [a]}\n  b: {cmd: touch b, deps: [a, raw], outs: [b], frozen: true}\n"
+        "  c: {cmd: touch c, deps: [b, raw], outs: [c]}\n",
+    )
+    for name in ("raw", "stray"):
+        (tmp_path / f"{name}.dvc").write_text(
+            f"outs:\n- {{md5: d41d8cd98f00b204e9800998ecf8427e, size: 0, path: {name}}}\n"
+        )
+    found = read_stages()
+    assert {address: set(stage.needs) for address, stage in found.items()} == {
+        "a": set(), "b": set(), "c": {"b", "raw.dvc"}, "raw.dvc": set(),
+    }  # fmt: skip
+    assert with_needs(found, ["c"]).keys() == {"c", "b", "raw.dvc"}
+
+
+def test_a_folder_without_a_pipeline_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_project(tmp_path, "stages: {}\n")
+    with pytest.raises(UserError, match=r"no stage in dvc\.yaml; run this in the folder that holds the pipeline"):
+        read_stages()
 
 
 def test_what_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
