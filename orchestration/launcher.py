@@ -1,9 +1,7 @@
 """Runs commands for Dagster: their lines reach the event log as they come, and cancelling the run stops the work itself."""
 
 import json
-import os
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,10 +23,11 @@ from dagster import (
 )
 from dagster._core.definitions.metadata import RawMetadataValue
 from dagster._core.pipes.context import build_external_execution_context_data
+from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
 
-from orchestration.group import Group
+from rectok.repro.group import Group, command_environment
 from rectok.repro.running import BUSY
 
 Context = AssetExecutionContext | OpExecutionContext
@@ -130,7 +129,9 @@ class Launcher(ConfigurableResource[Any]):
                 context.log.warning(
                     f"stopping {' '.join(command)}: it has {self.grace_seconds:.0f} s to write its checkpoint"
                 )
-                for line in group.stop(self.grace_seconds):
+                with capture_interrupts():
+                    last = group.stop(self.grace_seconds)
+                for line in last:
                     context.log.info(line)
                 raise
         return Finished(command, group.code, lines)
@@ -161,12 +162,6 @@ def _logged(context: Context, group: Group, echo: bool, news: _News) -> list[str
         elif echo:
             context.log.info(line)
     return list(lines)
-
-
-def command_environment() -> dict[str, str]:
-    """Where `dvc` and `rectok` are found, and output that is not held back."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager

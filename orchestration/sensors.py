@@ -19,9 +19,9 @@ from dagster import (
 
 from orchestration import looking
 from orchestration.graph import Graph
-from orchestration.launcher import command_environment
 from orchestration.news import being_made, confirmations, evaluations, materializations
 from rectok.artifacts import DATA
+from rectok.repro.group import command_environment
 
 SECONDS = 30
 PATIENCE = 45.0

@@ -1,19 +1,17 @@
 """Runs stages as soon as all that they need is there, each by `dvc repro` of that stage alone."""
 
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rectok.repro.graph import Stage, depths
+from rectok.repro.group import Group, command_environment
 
 Say = Callable[[str], None]
 BUSY = "is busy, it is being blocked by"
@@ -91,7 +89,7 @@ class Repro:
     def __init__(self, say: Say) -> None:
         self.say = say
         self.stopped = threading.Event()
-        self.processes: set[subprocess.Popen[str]] = set()
+        self.groups: set[Group] = set()
 
     def run(self, stage: Stage) -> bool:
         """Bring `stage` up to date; whether that succeeded. It is tried again as long as another DVC process is in its way."""
@@ -113,41 +111,21 @@ class Repro:
     def stop(self) -> None:
         """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first."""
         self.stopped.set()
-        for process in list(self.processes):
-            _interrupt(process)
+        for group in list(self.groups):
+            group.interrupt()
         self.say("stopping; trainings write their checkpoints first")
 
     def _once(self, address: str) -> tuple[int, list[str]]:
         last: deque[str] = deque(maxlen=LAST_LINES)
-        with _started(address) as process:
-            self.processes.add(process)
-            try:
-                if self.stopped.is_set():  # meanwhile
-                    _interrupt(process)
-                for line in process.stdout or ():
-                    if line.strip():
-                        last.append(line.rstrip())
-                        self.say(f"{address}: {line.rstrip()}")
-            finally:
-                self.processes.discard(process)
-        return process.returncode, list(last)
-
-
-def _started(address: str) -> subprocess.Popen[str]:
-    """DVC at work on one stage, in a group of its own, so that both can be asked to end together, and once."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return subprocess.Popen(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address],
-        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-
-
-def _interrupt(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
+        command = (sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address)
+        group = Group(command, Path.cwd(), command_environment())
+        self.groups.add(group)
+        try:
+            if self.stopped.is_set():  # meanwhile
+                group.interrupt()
+            for line in group.lines():
+                last.append(line)
+                self.say(f"{address}: {line}")
+        finally:
+            self.groups.discard(group)
+        return group.code, list(last)

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,8 +12,6 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import IO
-
-from dagster._utils.interrupts import capture_interrupts
 
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -59,19 +58,22 @@ class Group:
                 yield line
 
     def stop(self, grace: float) -> list[str]:
-        """Ask everything to stop, wait `grace` seconds, then kill what is left; the lines that came meanwhile.
+        """Interrupt, wait `grace` seconds, then kill what is left; the lines that came meanwhile."""
+        self.interrupt()
+        lines = list(self.lines(time.monotonic() + grace))
+        if self._open:
+            self._signal(signal.SIGKILL)
+            lines.append(f"killed: it had not stopped after {grace:.0f} s")
+        self.process.wait()
+        return lines
+
+    def interrupt(self) -> None:
+        """Ask everything to stop, as Ctrl-C does.
 
         SIGINT and not SIGTERM: `dvc` ignores it while a stage runs, so it lives to see the stage end, and then gives its
         locks back; SIGTERM would end it at once and leave the training without a parent.
         """
-        with capture_interrupts():
-            self._signal(signal.SIGINT)
-            lines = list(self.lines(time.monotonic() + grace))
-            if self._open:
-                self._signal(signal.SIGKILL)
-                lines.append(f"killed: it had not stopped after {grace:.0f} s")
-            self.process.wait()
-        return lines
+        self._signal(signal.SIGINT)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
@@ -83,3 +85,9 @@ class Group:
             for line in stream:
                 self._queue.put(_PAINT.sub("", line).rstrip())
         self._queue.put(None)
+
+
+def command_environment() -> dict[str, str]:
+    """Where `dvc` and `rectok` are found, and output that is not held back."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestration.group import Group
+from rectok.repro.group import Group
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
 # As `dvc` above a stage: the parent ignores SIGINT and reports how its child ended.
