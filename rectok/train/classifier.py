@@ -58,8 +58,8 @@ def train_classifier(
     with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # for layers that drop
         for step, rows in enumerate(_batches(len(data.labels), batch, config.epochs, draws), 1):
-            images = augmented(data.images[rows.to(data.images.device)], config.crop_padding, flip, draws)
-            labels = data.labels[rows.to(data.labels.device)]
+            rows = sent(rows, data.labels.device)
+            images, labels = augmented(data.images[rows], config.crop_padding, flip, draws), data.labels[rows]
             with bfloat16_on_gpu(labels.device):
                 loss = F.cross_entropy(network(images), labels, label_smoothing=config.label_smoothing)
             optimizer.zero_grad()
@@ -88,14 +88,20 @@ def accuracy(network: VisionNetwork, data: LabelledImages, batch: int) -> float:
 def augmented(images: Tensor, padding: int, flip: bool, draws: torch.Generator) -> Tensor:
     """uint8 [B, 3, H, W] → floats in [0, 1], each image shifted over its repeated border and perhaps mirrored."""
     count, _, height, width = images.shape
+    device = images.device
     padded = F.pad(images.float() / 255, [padding] * 4, mode="replicate")
-    offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=draws)
-    rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
+    down, right = sent(torch.randint(0, 2 * padding + 1, (2, count, 1), generator=draws), device)
+    rows, columns = down + torch.arange(height, device=device), right + torch.arange(width, device=device)
     if flip:
-        mirrored = torch.rand(count, 1, generator=draws) < 0.5
+        mirrored = sent(torch.rand(count, 1, generator=draws) < 0.5, device)
         columns = torch.where(mirrored, columns.flip(1), columns)
-    index = (torch.arange(count)[:, None, None], slice(None), rows[:, :, None], columns[:, None, :])
-    return padded[tuple(i.to(images.device) if isinstance(i, Tensor) else i for i in index)].movedim(-1, 1)
+    each = torch.arange(count, device=device)[:, None, None]
+    return padded[each, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def sent(draws: Tensor, device: torch.device) -> Tensor:
+    """What was drawn on the host, on `device`; a GPU goes on with the step before meanwhile."""
+    return draws.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draws.to(device)
 
 
 def _batches(count: int, batch: int, epochs: int, draws: torch.Generator) -> Iterator[Tensor]:
