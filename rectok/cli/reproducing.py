@@ -22,13 +22,13 @@ def repro(
 ) -> None:
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
     from rectok.evaluation.display import duration
-    from rectok.repro.graph import read_stages, with_needs
+    from rectok.repro.graph import longest_chain, read_stages, with_needs
     from rectok.repro.running import Limits, Repro, reproduce
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_ctrl_c)
     stages, began = with_needs(read_stages(), targets or ()), time.monotonic()
-    commands = Repro(typer.echo)
+    commands = Repro(typer.echo, longest_chain(stages))
     failed = reproduce(stages, Limits(max(jobs, on_accelerator), on_accelerator), commands.run, commands.stop)
     if failed:
         raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")

@@ -15,9 +15,6 @@ from rectok.errors import UserError
 from rectok.gates.bounds import at_most, holds
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.features import oriented_tokens
-from rectok.teacher.loading import load_network
-from rectok.train.world import device_of
 
 NORM_SPREAD = 1e3
 """Largest over median token norm; the outlier tokens of DINOv2 reach about ten times the median."""
@@ -96,6 +93,10 @@ def _norms(file: FeaturesFile, orientations: int) -> Norms:
 
 def _recomputed_check(params: Params, file: FeaturesFile, reader: ShardReader, grid: int) -> Check:
     """Largest over a sample of images of 1 − cosine between stored and recomputed features, averaged over tokens."""
+    from rectok.teacher.features import oriented_tokens  # seconds, which `online` need not wait for
+    from rectok.teacher.loading import load_network
+    from rectok.train.world import device_of
+
     limits, flip = params.gates.features, params.image.flip
     rows = np.unique(np.linspace(0, len(file) - 1, limits.recomputed).round().astype(int)).tolist()
     network = load_network(artifacts.stage_dir("teacher")).on(device_of(params.machine))

@@ -77,3 +77,13 @@ def depths(stages: Mapping[str, Stage]) -> dict[str, int]:
         for needed in stages[address].needs:
             found[needed] = max(found[needed], found[address] + 1)
     return found
+
+
+def longest_chain(stages: Mapping[str, Stage]) -> frozenset[str]:
+    """The stages of the longest chain, of all such chains where several are as long; `stages` hold all that they need."""
+    behind = depths(stages)
+    before = dict.fromkeys(stages, 0)
+    for address in sorted(stages, key=lambda address: -behind[address]):
+        before[address] = max((before[needed] + 1 for needed in stages[address].needs), default=0)
+    longest = max((before[address] + behind[address] for address in stages), default=0)
+    return frozenset(address for address in stages if before[address] + behind[address] == longest)

@@ -19,6 +19,8 @@ BUSY = "is busy, it is being blocked by"
 PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two attempts at a file that is held: the first, doubled each time, and the last."""
 LAST_LINES = 20
+YIELDING = {"CUDA_MPS_CLIENT_PRIORITY": "1"}
+"""Under NVIDIA's MPS server, and nowhere else, the kernels of such a process wait for those of others."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,14 @@ def _stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 
 class Repro:
-    """Brings single stages up to date by DVC; `say` is told what they print, line by line."""
+    """Brings single stages up to date by DVC; `say` is told what they print, line by line.
 
-    def __init__(self, say: Say) -> None:
+    On a GPU that an MPS server shares out, all but the `urgent` stages yield to others.
+    """
+
+    def __init__(self, say: Say, urgent: Collection[str]) -> None:
         self.say = say
+        self.urgent = urgent
         self.stopped = threading.Event()
         self.groups: set[Group] = set()
 
@@ -118,7 +124,8 @@ class Repro:
     def _once(self, address: str) -> tuple[int, list[str]]:
         last: deque[str] = deque(maxlen=LAST_LINES)
         command = (sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address)
-        group = Group(command, Path.cwd(), command_environment())
+        environment = command_environment() | ({} if address in self.urgent else YIELDING)
+        group = Group(command, Path.cwd(), environment)
         self.groups.add(group)
         try:
             if self.stopped.is_set():  # meanwhile

@@ -12,9 +12,6 @@ from rectok.data.shards import ShardReader
 from rectok.data.tensors import write_features
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.features import oriented_tokens
-from rectok.teacher.loading import load_network
-from rectok.train.world import device_of
 
 
 def run(params: Params, shard: str) -> None:
@@ -30,6 +27,10 @@ def run(params: Params, shard: str) -> None:
 
 def _computed(params: Params, reader: ShardReader) -> Iterator[NDArray[np.float32]]:
     """Features float32 [b, o, N, D], batch by batch."""
+    from rectok.teacher.features import oriented_tokens  # seconds, which `online` need not wait for
+    from rectok.teacher.loading import load_network
+    from rectok.train.world import device_of
+
     network = load_network(artifacts.stage_dir("teacher")).on(device_of(params.machine))
     grid, flip, batch = params.image.size // params.tokenizer.sizes.patch, params.image.flip, params.features.batch
     starts = range(0, len(reader), batch)

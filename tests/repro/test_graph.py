@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rectok.errors import UserError
-from rectok.repro.graph import Stage, depths, read_stages, with_needs
+from rectok.repro.graph import Stage, depths, longest_chain, read_stages, with_needs
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
@@ -86,3 +86,9 @@ def test_a_target_that_is_no_stage_is_refused() -> None:
 def test_the_depth_is_the_longest_chain_of_those_that_wait() -> None:
     chain = stages(a="", b="a", c="b", d="a c", e="")
     assert depths(chain) == {"a": 3, "b": 2, "c": 1, "d": 0, "e": 0}
+
+
+def test_the_longest_chain_holds_all_chains_that_are_as_long() -> None:
+    assert longest_chain(DIAMOND) == {"index", "left", "right", "report"}
+    assert longest_chain(stages(a="", b="a", c="b", late="", d="c late")) == {"a", "b", "c", "d"}
+    assert longest_chain(stages(alone="")) == {"alone"} and longest_chain({}) == set()

@@ -169,6 +169,20 @@ def test_the_command_shares_lock_and_cache_with_dvc(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_stages_off_the_longest_chain_yield_to_those_on_it(tmp_path: Path) -> None:
+    write_project(
+        tmp_path,
+        **{
+            name: {"cmd": f"echo $CUDA_MPS_CLIENT_PRIORITY > {name}", "deps": needs, "outs": [name]}
+            for name, needs in {"first": [], "second": ["first"], "beside": [], "last": ["second", "beside"]}.items()
+        },
+    )
+    assert rectok(tmp_path, "repro").returncode == 0
+    found = {name: (tmp_path / name).read_text().strip() for name in ("first", "second", "beside", "last")}
+    assert found == {"first": "", "second": "", "beside": "1", "last": ""}  # 1 is below normal
+
+
+@pytest.mark.slow
 def test_a_stage_that_another_dvc_makes_is_waited_for(tmp_path: Path) -> None:
     write_project(
         tmp_path,

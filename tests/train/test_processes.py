@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 SETTINGS = {"dit.training.epochs": 4, "dit.training.micro_batch": 16}
 
 
-def losses(folder: Path) -> list[float]:
-    with (folder / "data/dit/log.csv").open() as file:
+def losses(folder: Path, stage: str = "data/dit") -> list[float]:
+    with (folder / stage / "log.csv").open() as file:
         return [float(row["total"]) for row in csv.DictReader(file)]
 
 
@@ -27,8 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]
         make(folder, SETTINGS)
     finish(start(folder))
     (folder / "data/dit").rename(folder / "alone")
-    with (folder / "alone/log.csv").open() as file:
-        return folder, [float(row["total"]) for row in csv.DictReader(file)]
+    return folder, losses(folder, "alone")
 
 
 @pytest.mark.parametrize("zero_stage", [1, 2, 3])
