@@ -1,7 +1,7 @@
 """A deterministic, resumable loader: what a step sees follows from its number and the seed alone."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -75,12 +75,15 @@ class TrainingLoader:
         self.dataset, self.order, self.workers = dataset, order, workers
         self.batch, self.micro_batch, self.rank, self.world = batch, micro_batch, rank, world
 
-    def iterate(self, first_step: int, last_step: int) -> Iterator[Batch]:
-        """Micro-batches of the steps first_step … last_step − 1, batch/micro_batch of them a step, in order."""
+    def iterate(self, first_step: int, last_step: int) -> Generator[Batch]:
+        """Micro-batches of the steps first_step … last_step − 1, batch/micro_batch of them a step, in order.
+
+        Who may stop before the last one, by an error too, has to close it, or the workers keep the process from ending.
+        """
         per_step = self.batch // self.micro_batch
         wanted = range(first_step * per_step, last_step * per_step)
         if self.workers == 0:
-            return map(self.share, wanted)
+            return (self.share(number) for number in wanted)
         loader: DataLoader[Batch] = DataLoader(
             _MicroBatches(self),
             batch_size=None,
@@ -90,7 +93,7 @@ class TrainingLoader:
             prefetch_factor=4,
             pin_memory=torch.cuda.is_available(),
         )
-        return iter(loader)
+        return _handed_on(iter(loader))
 
     def share(self, number: int) -> Batch:
         """This process's share of global micro-batch `number`, counted from the start of training."""
@@ -98,6 +101,15 @@ class TrainingLoader:
         first = number * self.micro_batch + self.rank * size
         positions, flipped = zip(*(self.order.sample(i) for i in range(first, first + size)), strict=True)
         return self.dataset.batch(positions, flipped)
+
+
+def _handed_on(batches: Iterator[Batch]) -> Generator[Batch]:
+    try:
+        yield from batches
+    finally:
+        # Torch ends its workers when nobody refers to them any more, but the traceback of an error does; and at the end of a
+        # process it asks them by SIGTERM, which they outlive.
+        batches._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def _outlive_signals(_: int) -> None:

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -69,8 +69,11 @@ def train(job: Job) -> Trained:
     job.checkpoints.restore(state)
 
     learner.engine.train()
-    batches = job.loader.iterate(state.step, job.steps)
-    with reporting(job.name, state.step, job.steps, world.first) as reporter, _stop_on_signals() as asked:
+    with (
+        reporting(job.name, state.step, job.steps, world.first) as reporter,
+        _stop_on_signals() as asked,
+        closing(job.loader.iterate(state.step, job.steps)) as batches,
+    ):
         clock, previews = _Clock(config.batch), _Previews(job.preview)
         while state.step < job.steps:
             learner.step(state.step, batches, state.meter)

@@ -1,4 +1,5 @@
 import itertools
+import multiprocessing
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_processes_share_the_same_global_micro_batches(world: int) -> None:
 
 def test_workers_change_nothing() -> None:
     assert seen(loader(workers=2).iterate(1, 6)) == seen(loader().iterate(1, 6))
+
+
+class Broken(Positions):
+    def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> LatentBatch:
+        raise RuntimeError("no such image")
+
+
+def test_no_worker_outlives_an_error_while_its_traceback_is_kept() -> None:
+    batches = TrainingLoader(Broken(10), Order(10, 3, False), 12, 6, 0, 1, 2).iterate(0, 100)
+    workers = multiprocessing.active_children()
+    with pytest.raises(RuntimeError, match="no such image") as kept:
+        next(batches)
+    for worker in workers:
+        worker.join(20)
+    assert len(workers) == 2 and not any(worker.is_alive() for worker in workers)
+    assert kept.tb is not None
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,13 @@ def test_pictures_of_a_running_training_change_nothing_that_is_learnt(projects: 
     for name in ("model.safetensors", "raw.safetensors", "log.csv"):
         assert (watched / "data/dit" / name).read_bytes() == (whole / "data/dit" / name).read_bytes(), name
     assert not (watched / "data/state/pictures/dit.png").exists()
+
+
+def test_a_training_with_workers_ends_by_an_error_of_the_network(projects: tuple[Path, Path]) -> None:
+    whole, _ = projects
+    code = (
+        "from rectok.params import load; from rectok.stages import dit; from rectok.train.objectives import DiTObjective\n"
+        "DiTObjective.forward = lambda *_: 1 / 0; dit.run(load())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=whole, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
