@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rectok.doctor.bytecode import bytecode
 from rectok.doctor.disk import links, room
 from rectok.doctor.finding import Finding, fail, ok
 from rectok.doctor.hardware import deepspeed, devices
@@ -14,6 +15,7 @@ from rectok.params import load
 def examine() -> Iterator[Finding]:
     """Findings about this machine and the project in this folder; without readable parameters, what needs none of them."""
     yield versions()
+    yield bytecode()
     yield links()
     try:
         params = load()

@@ -1,5 +1,7 @@
 import json
+import py_compile
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from rectok import artifacts
 from rectok.cli.main import app
+from rectok.doctor.bytecode import bytecode
 from rectok.doctor.disk import links, room
 from rectok.doctor.finding import Finding
 from rectok.doctor.hardware import deepspeed, devices
@@ -66,6 +69,20 @@ def test_links_into_the_cache(repository: Path) -> None:
 
 def test_a_folder_that_is_no_dvc_project() -> None:
     assert (links().status, "dvc init" in links().remedy) == ("FAIL", True)
+
+
+def test_packages_that_every_command_compiles_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = folder / "large" / "__init__.py"
+    write_text(module, "")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = bytecode(("large", "nosuch"))
+    assert found.status == "WARN" and "compiles large anew" in found.found and "DONTWRITE" in found.found
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert bytecode(("large",)).status == "OK"  # it will be written
+    py_compile.compile(str(module))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert bytecode(("large",)).status == "OK"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is wrong where there is no GPU")
@@ -144,12 +161,15 @@ def test_versions(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_line_each_and_exits_1_on_a_failure(repository: Path) -> None:
+def test_the_command_prints_a_line_each_and_exits_1_on_a_failure(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     subprocess.run(("dvc", "config", "cache.type", "hardlink"), check=True)
     write_text(repository / "params.yaml", overridden({}))
     well = CliRunner().invoke(app, ["doctor"])
     assert well.exit_code == 0, well.output
-    assert [line.split()[0] for line in well.stdout.splitlines()] == ["OK"] * 8, well.output
+    assert [line.split()[0] for line in well.stdout.splitlines()] == ["OK"] * 9, well.output
     write_text(repository / "params.yaml", "seed: none")
     ill = CliRunner().invoke(app, ["doctor", "--json"])
     found = {finding["name"]: finding for finding in json.loads(ill.stdout)}
