@@ -53,8 +53,12 @@ def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool
     def seconds(watch: Watch) -> float:
         return watch(partial(draw, drawn))
 
+    def close() -> None:
+        batches.close()
+        folder.cleanup()
+
     warm = partial(draw, 2 * PREFETCHED * workers)
-    return Prepared(drawn * batch, None, "none", False, warm, seconds, folder.cleanup)
+    return Prepared(drawn * batch, None, "none", False, warm, seconds, close)
 
 
 def _images(latent: TokenizerConfig, flip: bool) -> ImageDataset:

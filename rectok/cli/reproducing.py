@@ -9,6 +9,8 @@ import typer
 
 from rectok.errors import UserError
 
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+
 
 def repro(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; none: all of them")] = None,
@@ -25,7 +27,7 @@ def repro(
     from rectok.repro.graph import longest_chain, read_stages, with_needs
     from rectok.repro.running import Limits, Repro, reproduce
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         signal.signal(number, _as_ctrl_c)
     stages, began = with_needs(read_stages(), targets or ()), time.monotonic()
     commands = Repro(typer.echo, longest_chain(stages))
@@ -36,4 +38,6 @@ def repro(
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+    for number in STOPPING:  # who stops a service may send both, and means it once
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

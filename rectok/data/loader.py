@@ -107,8 +107,8 @@ def _handed_on(batches: Iterator[Batch]) -> Generator[Batch]:
     try:
         yield from batches
     finally:
-        # Torch ends its workers when nobody refers to them any more, but the traceback of an error does; and at the end of a
-        # process it asks them by SIGTERM, which they outlive.
+        # Torch ends its workers when nobody refers to them any more, but the traceback of an error does; and multiprocessing,
+        # at the end of the process, asks them by SIGTERM, which they outlive, and waits.
         batches._shutdown_workers()  # type: ignore[attr-defined]
 
 

@@ -30,5 +30,5 @@ def _lacks(package: str) -> bool:
     if found is None or found.origin is None or not found.origin.endswith(".py"):
         return False
     kept = Path(cache_from_source(found.origin))
-    folder = kept.parent if kept.parent.exists() else kept.parent.parent
+    folder = next(parent for parent in kept.parents if parent.exists())
     return not kept.exists() and (sys.dont_write_bytecode or not os.access(folder, os.W_OK))

@@ -37,6 +37,7 @@ class Group:
         assert self.process.stdout and self.process.stderr
         self._queue: Queue[str | None] = Queue()
         self._open = 2
+        self._killed = False
         for stream in (self.process.stdout, self.process.stderr):
             Thread(target=self._read, args=(stream,), daemon=True).start()
 
@@ -47,7 +48,7 @@ class Group:
 
     def lines(self, until: float | None = None) -> Iterator[str]:
         """Lines of both outputs as they come, until the end or until the monotonic time `until`."""
-        while self._open and (until is None or time.monotonic() < until):
+        while self._open and not self._killed and (until is None or time.monotonic() < until):
             try:
                 line = self._queue.get(timeout=0.2)
             except Empty:
@@ -62,7 +63,7 @@ class Group:
         self.interrupt()
         lines = list(self.lines(time.monotonic() + grace))
         if self._open:
-            self._signal(signal.SIGKILL)
+            self.kill()
             lines.append(f"killed: it had not stopped after {grace:.0f} s")
         self.process.wait()
         return lines
@@ -74,6 +75,11 @@ class Group:
         locks back; SIGTERM would end it at once and leave the training without a parent.
         """
         self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End everything now, and wait no longer for who still holds its output."""
+        self._killed = True
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):

@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def reproduce(
     """Run every one of `stages`, after all that it needs; the addresses of those that failed.
 
     `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. Interrupted, or
-    where `run` raises, it calls `stop`, which is to end what runs, and waits for that.
+    where `run` raises, it calls `stop`, which is to end what runs, and waits for that; interrupted meanwhile, it calls it again.
     """
     line = _Line(stages, limits)
     failed: list[str] = []
     running: dict[Future[bool], Stage] = {}
-    with ThreadPoolExecutor(limits.jobs) as threads, _stopping(stop):
+    with ThreadPoolExecutor(limits.jobs) as threads, _stopping(stop, running):
         while True:
             while not failed and (stage := line.next(running.values())):
                 running[threads.submit(run, stage)] = stage
@@ -77,11 +77,15 @@ class _Line:
 
 
 @contextmanager
-def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+def _stopping(stop: Callable[[], None], running: Collection[Future[bool]]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        stop()
+        while True:
+            with suppress(KeyboardInterrupt):  # it may come at any time; then stop once more
+                stop()
+                wait(running)
+                break
         raise
 
 
@@ -115,11 +119,19 @@ class Repro:
         return False
 
     def stop(self) -> None:
-        """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first."""
+        """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first. Called again, kill them."""
+        again = self.stopped.is_set()
         self.stopped.set()
         for group in list(self.groups):
-            group.interrupt()
-        self.say("stopping; trainings write their checkpoints first")
+            if again:
+                group.kill()
+            else:
+                group.interrupt()
+        self.say(
+            "killed what had not ended"
+            if again
+            else "stopping; trainings write their checkpoints first, and Ctrl-C once more kills them"
+        )
 
     def _once(self, address: str) -> tuple[int, list[str]]:
         last: deque[str] = deque(maxlen=LAST_LINES)

@@ -58,7 +58,7 @@ def train_classifier(
     with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # for layers that drop
         for step, rows in enumerate(_batches(len(data.labels), batch, config.epochs, draws), 1):
-            rows = sent(rows, data.labels.device)
+            rows = _sent(rows, data.labels.device)
             images, labels = augmented(data.images[rows], config.crop_padding, flip, draws), data.labels[rows]
             with bfloat16_on_gpu(labels.device):
                 loss = F.cross_entropy(network(images), labels, label_smoothing=config.label_smoothing)
@@ -90,21 +90,21 @@ def augmented(images: Tensor, padding: int, flip: bool, draws: torch.Generator) 
     count, _, height, width = images.shape
     device = images.device
     padded = F.pad(images.float() / 255, [padding] * 4, mode="replicate")
-    down, right = sent(torch.randint(0, 2 * padding + 1, (2, count, 1), generator=draws), device)
+    down, right = _sent(torch.randint(0, 2 * padding + 1, (2, count, 1), generator=draws), device)
     rows, columns = down + torch.arange(height, device=device), right + torch.arange(width, device=device)
     if flip:
-        mirrored = sent(torch.rand(count, 1, generator=draws) < 0.5, device)
+        mirrored = _sent(torch.rand(count, 1, generator=draws) < 0.5, device)
         columns = torch.where(mirrored, columns.flip(1), columns)
     each = torch.arange(count, device=device)[:, None, None]
     return padded[each, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
-
-
-def sent(draws: Tensor, device: torch.device) -> Tensor:
-    """What was drawn on the host, on `device`; a GPU goes on with the step before meanwhile."""
-    return draws.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draws.to(device)
 
 
 def _batches(count: int, batch: int, epochs: int, draws: torch.Generator) -> Iterator[Tensor]:
     """Whole batches of row numbers; every epoch in another order, so that none is always left out."""
     for _ in range(epochs):
         yield from torch.randperm(count, generator=draws)[: count - count % batch].split(batch)
+
+
+def _sent(draws: Tensor, device: torch.device) -> Tensor:
+    """What was drawn on the host, on `device`; a GPU goes on with the step before meanwhile."""
+    return draws.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draws.to(device)

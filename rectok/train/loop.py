@@ -70,9 +70,9 @@ def train(job: Job) -> Trained:
 
     learner.engine.train()
     with (
-        reporting(job.name, state.step, job.steps, world.first) as reporter,
         _stop_on_signals() as asked,
-        closing(job.loader.iterate(state.step, job.steps)) as batches,
+        closing(job.loader.iterate(state.step, job.steps)) as batches,  # workers start before the display has a thread
+        reporting(job.name, state.step, job.steps, world.first) as reporter,
     ):
         clock, previews = _Clock(config.batch), _Previews(job.preview)
         while state.step < job.steps:

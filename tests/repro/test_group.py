@@ -63,6 +63,16 @@ def test_what_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
     assert group.code == -9
 
 
+def test_who_is_killed_is_not_waited_for_though_another_holds_the_output(tmp_path: Path) -> None:
+    leave = "print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid, flush=True)"
+    group = started(tmp_path, f"import subprocess, time; {leave}; time.sleep(60)")
+    other = psutil.Process(int(first(group)))
+    group.kill()
+    assert list(group.lines()) == [] and group.code == -9
+    assert other.is_running()
+    other.kill()
+
+
 def test_stopping_what_has_ended_does_nothing(tmp_path: Path) -> None:
     group = started(tmp_path, "pass")
     assert list(group.lines()) == []

@@ -125,6 +125,7 @@ print("met", flush=True)
 
 def rectok(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PATH": forked.path(), "PYTHONPATH": str(REPOSITORY)}
+    env.pop("CUDA_MPS_CLIENT_PRIORITY", None)
     return subprocess.run(["rectok", *words], cwd=folder, env=env, text=True, capture_output=True, check=False)
 
 
@@ -241,3 +242,27 @@ def test_who_is_stopped_lets_stages_write_their_checkpoints(tmp_path: Path, numb
         rest, _ = process.communicate()
     assert "train: checkpoint written" in rest and "stopping; trainings write their checkpoints first" in rest
     assert process.returncode == 130 and not (tmp_path / "after").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("second", "last_word"),
+    [(signal.SIGINT, "killed what had not ended"), (signal.SIGHUP, "train: made all the same")],
+)
+def test_a_second_ctrl_c_kills_what_does_not_end_and_a_second_signal_of_another_kind_does_not(
+    tmp_path: Path, second: signal.Signals, last_word: str
+) -> None:
+    deaf = "trap '' INT; echo training; until [ -e enough ]; do sleep 0.1; done; echo made all the same; touch model"
+    write_project(tmp_path, train={"cmd": deaf, "outs": ["model"]})
+    first = signal.SIGINT if second == signal.SIGINT else signal.SIGTERM
+    with repro(tmp_path, "--jobs", "1") as process:
+        until(process, "train: training")
+        process.send_signal(first)
+        until(process, "stopping; trainings write their checkpoints first, and Ctrl-C once more kills them")
+        process.send_signal(second)
+        if second != signal.SIGINT:
+            time.sleep(0.5)  # for a signal that would kill
+            (tmp_path / "enough").touch()
+        until(process, last_word)
+        process.communicate()
+    assert process.returncode == 130 and (tmp_path / "model").exists() == (second != signal.SIGINT)

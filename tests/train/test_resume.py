@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.project import write_params
 from tests.train.project import finish, make, start
 
 pytestmark = pytest.mark.slow
@@ -80,10 +82,24 @@ def test_pictures_of_a_running_training_change_nothing_that_is_learnt(projects: 
 
 
 def test_a_training_with_workers_ends_by_an_error_of_the_network(projects: tuple[Path, Path]) -> None:
-    whole, _ = projects
+    _, interrupted = projects
+    write_params(interrupted, {**STEPS, "machine.device": "cpu", "machine.processes": 1})
     code = (
         "from rectok.params import load; from rectok.stages import dit; from rectok.train.objectives import DiTObjective\n"
         "DiTObjective.forward = lambda *_: 1 / 0; dit.run(load())"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=whole, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=interrupted,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, err = process.communicate(timeout=240)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # workers that outlive it, too
+    assert process.returncode == 1 and "ZeroDivisionError" in err
