@@ -20,7 +20,7 @@ PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two attempts at a file that is held: the first, doubled each time, and the last."""
 LAST_LINES = 20
 YIELDING = {"CUDA_MPS_CLIENT_PRIORITY": "1"}
-"""Under NVIDIA's MPS server, and nowhere else, the kernels of such a process wait for those of others."""
+"""Asks NVIDIA's MPS server to let the kernels of others go before those of such a process; a hint, and nothing elsewhere."""
 
 
 @dataclass(frozen=True)
