@@ -1,8 +1,10 @@
 """Two processes learn what one learns, for every ZeRO stage, and on two machines."""
 
 import csv
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -42,6 +44,21 @@ def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]]
         assert two[name] == pytest.approx(tensor, abs=1e-4), name
     raw = load_file(folder / "data/dit/raw.safetensors")
     assert any((raw[name] != two[name]).any() for name in raw), "the average was not gathered"
+
+
+def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tuple[Path, list[float]]) -> None:
+    folder, _ = trained
+    long = {**SETTINGS, "dit.training.epochs": 4000, "dit.training.checkpoint_every": 5, "machine.processes": 2}
+    write_params(folder, long)
+    process = start(folder, prefix=("env",))
+    while not list(folder.glob("data/state/dit/*/step-*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    _, alive = psutil.wait_procs(below, timeout=120)
+    assert len(below) >= 3 and alive == []  # the launcher and two trainings
+    process.communicate(timeout=60)
 
 
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
