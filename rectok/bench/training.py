@@ -25,6 +25,8 @@ from rectok.workloads.variants import TOKENIZER_VARIANTS, tokenizer_variant, wit
 
 STEPS = 10_000
 """Length of the training whose first steps are timed."""
+NUMBERS = 16
+"""Steps that warm up with masked tokens: neighbours of those that mask most, so among 256 tokens some number divides by 8."""
 
 
 def tokenizer(setting: Setting, batch: int | None) -> Iterator[Variant]:
@@ -97,9 +99,9 @@ class _Steps:
         self.number += 1
 
     def warm(self) -> None:
-        """Steps with few and with all tokens visible: compiled blocks are made for both."""
+        """Steps with all tokens visible, and with many numbers of few: blocks are compiled anew where one divides by 8."""
         order = sorted(range(STEPS // 100), key=self._share_drawn)
-        for number in (order[-1], order[0], order[-1], order[0]):
+        for number in (order[0], *order[-NUMBERS:]):
             self.learner.step(number, self.batches, self.meter)
 
     def _share_drawn(self, number: int) -> float:

@@ -1,7 +1,7 @@
 """The stages of dvc.yaml and what each of them waits for, as DVC sees them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -47,18 +47,18 @@ def _read(stage: Any, needed: Iterable[Any]) -> Stage:
 
 
 def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str, Stage]:
-    """`targets`, a stage or all of a `foreach` each, and what they need; everything where there is no target.
+    """`targets`, a stage or all of a `foreach` each, and what they need, in the order of `stages`; all where there is no target.
 
     Raises UserError for a target that is no stage.
     """
     wanted = [address for target in targets for address in _named(stages, target)] or list(stages)
-    found: dict[str, Stage] = {}
+    found: set[str] = set()
     while wanted:
         address = wanted.pop()
         if address not in found:
-            found[address] = stages[address]
+            found.add(address)
             wanted.extend(stages[address].needs)
-    return found
+    return {address: stage for address, stage in stages.items() if address in found}
 
 
 def _named(stages: Mapping[str, Stage], target: str) -> list[str]:
@@ -81,9 +81,11 @@ def depths(stages: Mapping[str, Stage]) -> dict[str, int]:
 
 def longest_chain(stages: Mapping[str, Stage]) -> frozenset[str]:
     """The stages of the longest chain, of all such chains where several are as long; `stages` hold all that they need."""
+    waiting: dict[str, set[str]] = {address: set() for address in stages}
+    for stage in stages.values():
+        for needed in stage.needs:
+            waiting[needed].add(stage.address)
     behind = depths(stages)
-    before = dict.fromkeys(stages, 0)
-    for address in sorted(stages, key=lambda address: -behind[address]):
-        before[address] = max((before[needed] + 1 for needed in stages[address].needs), default=0)
-    longest = max((before[address] + behind[address] for address in stages), default=0)
+    before = depths({address: replace(stages[address], needs=frozenset(waiting[address])) for address in stages})
+    longest = max(behind.values(), default=0)
     return frozenset(address for address in stages if before[address] + behind[address] == longest)

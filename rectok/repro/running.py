@@ -3,14 +3,14 @@
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.repro.graph import Stage, depths
+from rectok.repro.graph import Stage, depths, longest_chain
 from rectok.repro.group import Group, command_environment
 
 Say = Callable[[str], None]
@@ -57,11 +57,12 @@ def reproduce(
 
 
 class _Line:
-    """Stages that have not started, those first for which the longest chain of others waits."""
+    """Stages that have not started, those first for which the longest chain of others waits, of equal ones as they are given."""
 
     def __init__(self, stages: Mapping[str, Stage], limits: Limits) -> None:
         chains = depths(stages)
         self.stages = sorted(stages.values(), key=lambda stage: -chains[stage.address])
+        self.urgent = longest_chain(stages)
         self.limits = limits
         self.done: set[str] = set()
 
@@ -69,11 +70,20 @@ class _Line:
         """Take the first that may start beside `running`."""
         if len(running) >= self.limits.jobs:
             return None
-        taken = Counter(stage.pool for stage in running)
         for place, stage in enumerate(self.stages):
-            if stage.needs <= self.done and (not stage.pool or taken[stage.pool] < self.limits.pooled):
+            if stage.needs <= self.done and (not stage.pool or self._has_place(stage, running)):
                 return self.stages.pop(place)
         return None
+
+    def _has_place(self, stage: Stage, running: Collection[Stage]) -> bool:
+        """Whether its pool takes `stage` too. Of several places one is kept for the longest chain, which then never waits."""
+        free = self.limits.pooled - sum(other.pool == stage.pool for other in running)
+        if stage.address in self.urgent or self.limits.pooled == 1 or free != 1:
+            return free > 0
+        return self._urgent_of(stage.pool, running) or not self._urgent_of(stage.pool, self.stages)
+
+    def _urgent_of(self, pool: str, stages: Collection[Stage]) -> bool:
+        return any(stage.pool == pool and stage.address in self.urgent for stage in stages)
 
 
 @contextmanager

