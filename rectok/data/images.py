@@ -49,7 +49,8 @@ def decode(content: bytes, modes: Sequence[str], max_pixels: int) -> Image.Image
     if image.mode not in modes:
         raise BadImage(f"mode {image.mode}", f"wanted {', '.join(modes)}")
     try:
-        _verified(content)
+        if image.format == "PNG":
+            _verified(content)
         image.load()
     except DAMAGE as error:
         raise BadImage("truncated or damaged", str(error)) from None
@@ -101,6 +102,6 @@ def _is_16_bit(image: Image.Image) -> bool:
 
 
 def _verified(content: bytes) -> None:
-    """Let Pillow check what decoding alone does not, such as a PNG's checksums and its last chunk."""
+    """Let Pillow check what decoding a PNG alone does not: its checksums and its last chunk. It has no such check of others."""
     with Image.open(io.BytesIO(content)) as image:
         image.verify()

@@ -3,20 +3,21 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from rectok import artifacts
 from rectok.data.config import ImageConfig
 from rectok.data.images import BadImage, encode_png, prepare
 from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard
-from rectok.data.parallel import mapped, threads_for
+from rectok.data.parallel import in_processes, mapped, threads_for
 from rectok.data.sources.opening import open_source
 from rectok.data.tables import IndexRow, read_index
 from rectok.errors import UserError
 from rectok.params import Params
 
 Readable = tuple[str, Callable[[], bytes]]
+Found = tuple[IndexRow, bytes]
 Outcome = Packed | Quarantined
 
 
@@ -26,31 +27,38 @@ def run(params: Params, shard: str) -> None:
     The tar is a pointer where `storage.shards` says that shards lie elsewhere.
     """
     index = read_index(artifacts.index_file(shard))
-    source = open_source(params.index.source)
-    worker = _Worker({row.uri: row for row in index}, params.image)
-    threads = threads_for(params.index.source)
     artifacts.stage_dir("shards").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=artifacts.stage_dir("shards")) as spool:
-        places, quarantined = _spool(mapped(worker, source.read([row.uri for row in index]), threads), spool)
+        places, quarantined = _spool(_outcomes(params, index), spool)
         write_shard(shard, _packed(index, places, spool), params.storage.shards)
     write_quarantine(shard, quarantined)
     print(f"shard {shard}: {len(places)} images packed, {len(quarantined)} quarantined")
 
 
-@dataclass(frozen=True)
-class _Worker:
-    rows: Mapping[str, IndexRow]
-    config: ImageConfig
+def _outcomes(params: Params, index: list[IndexRow]) -> Iterator[Outcome]:
+    """Every image of the shard, packed or not, in the order in which the source is read cheaply."""
+    rows, config, workers = {row.uri: row for row in index}, params.image, params.machine.workers
+    threads = threads_for(params.index.source)
+    readables = open_source(params.index.source).read(list(rows))
+    if workers < 2:
+        return mapped(lambda readable: _pack(config, _read(rows, readable)), readables, threads)
+    return in_processes(partial(_pack, config), mapped(partial(_read, rows), readables, threads), workers)
 
-    def __call__(self, readable: Readable) -> Outcome:
-        uri, read = readable
-        row, content = self.rows[uri], read()
-        if hashlib.sha256(content).hexdigest() != row.sha256:
-            raise UserError(f"{uri} has changed since it was indexed; run the stage `index` again")
-        try:
-            return Packed(row.key, row.label, row.split, encode_png(prepare(content, self.config)))
-        except BadImage as bad:
-            return Quarantined(row.key, uri, bad.reason, bad.detail)
+
+def _read(rows: Mapping[str, IndexRow], readable: Readable) -> Found:
+    uri, read = readable
+    row, content = rows[uri], read()
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise UserError(f"{uri} has changed since it was indexed; run the stage `index` again")
+    return row, content
+
+
+def _pack(config: ImageConfig, found: Found) -> Outcome:
+    row, content = found
+    try:
+        return Packed(row.key, row.label, row.split, encode_png(prepare(content, config)))
+    except BadImage as bad:
+        return Quarantined(row.key, row.uri, bad.reason, bad.detail)
 
 
 def _spool(outcomes: Iterator[Outcome], spool: IO[bytes]) -> tuple[dict[str, tuple[int, int]], list[Quarantined]]:

@@ -64,5 +64,7 @@ class MachineConfig(Config):
     device: Literal["auto", "cpu", "cuda"]
     processes: int = Field(ge=0)
     hostfile: str
-    workers: int = Field(ge=0, description="loader processes per training process")
+    workers: int = Field(
+        ge=0, description="processes that load images for each training process, and that pack a shard"
+    )
     compile: bool

@@ -1,21 +1,17 @@
 """Processes of a training: who am I, on which device, and how to start the others."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 
 from rectok.errors import UserError
+from rectok.lifetime import ending_with_parent
 from rectok.train.config import MachineConfig
-
-PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal that a process gets when its parent dies."""
 
 
 @dataclass(frozen=True)
@@ -75,24 +71,16 @@ def launched(machine: MachineConfig, stage: str) -> bool:
     count = machine.processes or (torch.cuda.device_count() if device == "cuda" else 1)
     if count == 1 and not machine.hostfile:
         return False
-    # In a session of its own, so that a signal to our group reaches the processes once, through us.
-    child = subprocess.Popen(_command(machine, count, stage), start_new_session=True, preexec_fn=_ending_with_us())
+    # In a session of its own, so that a signal to our group reaches the processes once, through us. It ends with us: else its
+    # processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
+    child = subprocess.Popen(
+        _command(machine, count, stage), start_new_session=True, preexec_fn=ending_with_parent(signal.SIGTERM)
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: child.send_signal(received))
     if child.wait():
         raise UserError(f"stage {stage} failed in one of its {count} processes; its message stands above")
     return True
-
-
-def _ending_with_us() -> Callable[[], None] | None:
-    """What a child does before it begins, so that it is asked to stop when this process dies, by SIGKILL too; only on Linux.
-
-    Else its processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
-    """
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)  # here, since little is safe in a process just forked
-    return lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _command(machine: MachineConfig, count: int, stage: str) -> list[str]:

@@ -90,5 +90,7 @@ def test_a_mistake_is_named(before: str, after: str, said: str, tmp_path: Path) 
 
 
 def test_an_unknown_ablation_names_those_that_there_are() -> None:
-    with pytest.raises(UserError, match=r"there is no ablation 'metod'.*channels, choices, compact, guidance, head, method"):
+    with pytest.raises(
+        UserError, match=r"there is no ablation 'metod'.*channels, choices, compact, guidance, head, method"
+    ):
         load_spec("metod")

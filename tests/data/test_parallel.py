@@ -1,9 +1,14 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
-from rectok.data.parallel import mapped
+from rectok.data.parallel import CHUNK, in_processes, mapped
 
 
 def test_results_come_in_order_whatever_takes_longest() -> None:
@@ -35,3 +40,46 @@ def test_several_threads_work() -> None:
 def test_an_error_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         list(mapped(lambda n: 1 // n, [1, 0], threads=2))
+
+
+def test_processes_other_than_this_one_work_and_results_come_in_order() -> None:
+    found = list(in_processes(_squared_where, range(5 * CHUNK + 3), processes=2))
+    assert [square for square, _ in found] == [number * number for number in range(5 * CHUNK + 3)]
+    assert os.getpid() not in {process for _, process in found}
+
+
+def _squared_where(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def test_processes_take_only_a_window_of_items_at_a_time() -> None:
+    taken = []
+
+    def numbers():
+        for number in range(100 * CHUNK):
+            taken.append(number)
+            yield number
+
+    results = in_processes(abs, numbers(), processes=1)
+    next(results)
+    assert len(taken) <= 4 * CHUNK
+    results.close()
+
+
+def test_an_error_in_a_process_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_processes(partial(divmod, 1), [1, 0], processes=2))
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them() -> None:
+    """Killed, it cannot tell them; they must not hold its output open, for which who started it waits."""
+    code = (
+        "from rectok.data.parallel import in_processes\nfrom time import sleep\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in in_processes(sleep, [0] * 64 + [60] * 640, 2): print('running', flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"running\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=20)

@@ -51,6 +51,19 @@ def test_every_bad_image_is_left_out_with_its_reason_and_nothing_takes_its_place
     assert len(read_index(artifacts.index_file("00000"))) == 6 + len(BAD)
 
 
+def test_processes_of_their_own_pack_the_same_shard() -> None:
+    image_folder(Path("pets"), {"cat": 6, "dog": 6})
+    Path("pets/dog/broken.png").write_bytes(b"no image")
+    index.run(folder())
+    shards.run(folder(), "00000")
+    files = [artifacts.shard_tar("00000"), artifacts.shard_table("00000"), artifacts.quarantine_file("00000")]
+    alone = [file.read_bytes() for file in files]
+    settings = folder()
+    machine = settings.machine.model_copy(update={"workers": 2})
+    shards.run(settings.model_copy(update={"machine": machine}), "00000")
+    assert [file.read_bytes() for file in files] == alone
+
+
 def test_modes_that_are_allowed_are_taken() -> None:
     image_folder(Path("pets"), {"cat": 3, "dog": 3})
     Path("pets/dog/grey.png").write_bytes(picture(1, mode="L"))
