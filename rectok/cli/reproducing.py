@@ -18,7 +18,9 @@ def repro(
     on_accelerator: Annotated[
         int,
         typer.Option(
-            min=1, help="Of them, how many at most that share a pool in dvc.yaml: those that use the accelerator"
+            min=1,
+            help="Of them, how many at most that share a pool in dvc.yaml: those that use the accelerator. "
+            "Of several such places one is left free for the stages of the longest chain",
         ),
     ] = 1,
 ) -> None:

@@ -89,3 +89,12 @@ def longest_chain(stages: Mapping[str, Stage]) -> frozenset[str]:
     before = depths({address: replace(stages[address], needs=frozenset(waiting[address])) for address in stages})
     longest = max(behind.values(), default=0)
     return frozenset(address for address in stages if before[address] + behind[address] == longest)
+
+
+def all_needs(stages: Mapping[str, Stage]) -> dict[str, frozenset[str]]:
+    """For every stage all that it waits for, directly or through others; `stages` hold all that they need."""
+    found: dict[str, frozenset[str]] = {}
+    for address in TopologicalSorter({stage.address: stage.needs for stage in stages.values()}).static_order():
+        needs = stages[address].needs
+        found[address] = needs.union(*(found[needed] for needed in needs))
+    return found

@@ -5,12 +5,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 
-from rectok.repro.graph import Stage, depths, longest_chain
+from rectok.repro.graph import Stage, all_needs, depths, longest_chain
 from rectok.repro.group import Group, command_environment
 
 Say = Callable[[str], None]
@@ -39,21 +40,68 @@ def reproduce(
     `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. Interrupted, or
     where `run` raises, it calls `stop`, which is to end what runs, and waits for that; interrupted meanwhile, it calls it again.
     """
-    line = _Line(stages, limits)
+    line, crew = _Line(stages, limits), _Crew(run)
     failed: list[str] = []
-    running: dict[Future[bool], Stage] = {}
-    with ThreadPoolExecutor(limits.jobs) as threads, _stopping(stop, running):
+    with _stopping(stop, crew):
         while True:
-            while not failed and (stage := line.next(running.values())):
-                running[threads.submit(run, stage)] = stage
-            if not running:
+            while not failed and (stage := line.next(crew.running)):
+                crew.start(stage)
+            if not crew.running:
+                assert failed or not line.stages, "stages are left that never found a place"
                 return sorted(failed)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                address = running.pop(future).address
-                if future.result():
+            for address, succeeded in crew.ended():
+                if succeeded:
                     line.done.add(address)
                 else:
                     failed.append(address)
+
+
+class _Crew:
+    """A thread for every stage that runs.
+
+    Who asks may be interrupted by KeyboardInterrupt anywhere and leaves no lock behind that a thread waits for, as
+    concurrent.futures.wait would: the queue is made for that.
+    """
+
+    def __init__(self, run: Callable[[Stage], bool]) -> None:
+        self.run = run
+        self._threads: dict[str, tuple[Stage, Thread]] = {}
+        self._results: dict[str, bool | BaseException] = {}
+        self._news: SimpleQueue[None] = SimpleQueue()
+
+    @property
+    def running(self) -> list[Stage]:
+        """The stages whose end has not been told."""
+        return [stage for stage, _ in self._threads.values()]
+
+    def start(self, stage: Stage) -> None:
+        """Run `stage` in a thread."""
+        thread = Thread(target=self._work, args=(stage,))
+        self._threads[stage.address] = (stage, thread)
+        thread.start()
+
+    def ended(self) -> list[tuple[str, bool]]:
+        """Wait for news, then the stages that have ended and whether they succeeded; raises what `run` raised."""
+        self._news.get()
+        found = [(address, self._results[address]) for address in self._threads if address in self._results]
+        for address, result in found:
+            del self._threads[address]
+            if isinstance(result, BaseException):
+                raise result
+        return [(address, result is True) for address, result in found]
+
+    def wait(self) -> None:
+        """Until nothing runs."""
+        for _, thread in list(self._threads.values()):
+            if thread.is_alive():  # an interruption may have kept it from starting
+                thread.join()
+
+    def _work(self, stage: Stage) -> None:
+        try:
+            self._results[stage.address] = self.run(stage)
+        except BaseException as error:
+            self._results[stage.address] = error
+        self._news.put(None)
 
 
 class _Line:
@@ -62,7 +110,7 @@ class _Line:
     def __init__(self, stages: Mapping[str, Stage], limits: Limits) -> None:
         chains = depths(stages)
         self.stages = sorted(stages.values(), key=lambda stage: -chains[stage.address])
-        self.urgent = longest_chain(stages)
+        self.urgent, self.needs = longest_chain(stages), all_needs(stages)
         self.limits = limits
         self.done: set[str] = set()
 
@@ -76,25 +124,29 @@ class _Line:
         return None
 
     def _has_place(self, stage: Stage, running: Collection[Stage]) -> bool:
-        """Whether its pool takes `stage` too. Of several places one is kept for the longest chain, which then never waits."""
+        """Whether its pool takes `stage` too.
+
+        Of several places one is left free for the stages of the longest chain, so that one of them always finds a place; not
+        for those that wait for `stage` themselves.
+        """
         free = self.limits.pooled - sum(other.pool == stage.pool for other in running)
         if stage.address in self.urgent or self.limits.pooled == 1 or free != 1:
             return free > 0
-        return self._urgent_of(stage.pool, running) or not self._urgent_of(stage.pool, self.stages)
-
-    def _urgent_of(self, pool: str, stages: Collection[Stage]) -> bool:
-        return any(stage.pool == pool and stage.address in self.urgent for stage in stages)
+        if any(other.pool == stage.pool and other.address in self.urgent for other in running):
+            return True
+        coming = (other for other in self.stages if other.pool == stage.pool and other.address in self.urgent)
+        return all(stage.address in self.needs[other.address] for other in coming)
 
 
 @contextmanager
-def _stopping(stop: Callable[[], None], running: Collection[Future[bool]]) -> Iterator[None]:
+def _stopping(stop: Callable[[], None], crew: _Crew) -> Iterator[None]:
     try:
         yield
     except BaseException:
         while True:
             with suppress(KeyboardInterrupt):  # it may come at any time; then stop once more
                 stop()
-                wait(running)
+                crew.wait()
                 break
         raise
 

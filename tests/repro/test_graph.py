@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rectok.errors import UserError
-from rectok.repro.graph import Stage, depths, longest_chain, read_stages, with_needs
+from rectok.repro.graph import Stage, all_needs, depths, longest_chain, read_stages, with_needs
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
@@ -92,3 +92,8 @@ def test_the_longest_chain_holds_all_chains_that_are_as_long() -> None:
     assert longest_chain(DIAMOND) == {"index", "left", "right", "report"}
     assert longest_chain(stages(a="", b="a", c="b", late="", d="c late")) == {"a", "b", "c", "d"}
     assert longest_chain(stages(alone="")) == {"alone"} and longest_chain({}) == set()
+
+
+def test_what_a_stage_waits_for_through_others_counts_too() -> None:
+    assert all_needs(DIAMOND)["report"] == {"index", "left", "right"}
+    assert all_needs(DIAMOND)["index"] == frozenset()

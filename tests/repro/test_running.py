@@ -89,22 +89,54 @@ def test_as_many_run_at_once_as_may(limits: Limits, gpu: int, cpu: int) -> None:
     assert full.is_set()
 
 
-def test_of_several_places_in_a_pool_one_is_kept_for_the_longest_chain() -> None:
-    """`train` comes when its gate is done; the others, ready before it, would have taken both places until it is over."""
+def started(many: dict[str, Stage], limits: Limits, held: dict[str, str]) -> list[str]:
+    """The order in which stages start, where each of `held` ends only after another has started."""
     order: list[str] = []
-    trained = threading.Event()
+    begun = {address: threading.Event() for address in many}
 
     def run(stage: Stage) -> bool:
         order.append(stage.address)
-        if stage.address == "train":
-            trained.set()
-        return stage.pool != "gpu" or trained.wait(SOON)
+        begun[stage.address].set()
+        return stage.address not in held or begun[held[stage.address]].wait(SOON)
 
-    others = (stage(f"other{i}", "index", pool="gpu") for i in range(3))
-    chain = (stage("index"), stage("gate", "index"), stage("train", "gate", pool="gpu"), stage("after", "train"))
-    assert reproduce(named(*others, *chain), Limits(8, 2), run, nothing) == []
-    assert order.index("other1") > order.index("train")
-    assert sorted(order) == ["after", "gate", "index", "other0", "other1", "other2", "train"]
+    assert reproduce(many, limits, run, nothing) == []
+    assert sorted(order) == sorted(many)
+    return order
+
+
+def test_of_several_places_in_a_pool_one_is_left_free_for_the_longest_chain() -> None:
+    """`first` and `second` come when their gates are done; the others, ready before, would take both places for long."""
+    others = [stage(f"other{i}", "index", pool="gpu") for i in range(4)]
+    elsewhere = [stage(f"elsewhere{i}", "index", pool="disk") for i in range(2)]
+    chain = [stage("index"), stage("gate", "index"), stage("first", "gate", pool="gpu"), stage("next_gate", "first")]
+    chain += [stage("second", "next_gate", pool="gpu"), stage("after", "second")]
+    held = {"other0": "second", "other1": "second", "first": "other0", "elsewhere0": "second", "elsewhere1": "second"}
+    order = started(named(*others, *elsewhere, *chain), Limits(9, 2), held)
+    assert order.index("other0") < order.index("first") < order.index("second") < order.index("other1")
+    assert order.index("elsewhere1") < order.index("second")  # a pool without a stage of the chain keeps nothing
+
+
+def test_beside_a_stage_of_the_longest_chain_another_may_run() -> None:
+    chain = [
+        stage("train", pool="gpu"),
+        stage("gate", "train"),
+        stage("sample", "gate", pool="gpu"),
+        stage("b", "sample"),
+    ]
+    assert started(named(*chain, stage("other", pool="gpu")), Limits(4, 2), {"train": "other"}).index("other") == 1
+
+
+def test_no_place_is_kept_from_what_the_longest_chain_itself_waits_for() -> None:
+    """`sample` needs judge and decoder, so both places are theirs until they are done."""
+    chain = [stage("train", pool="gpu"), stage("gate", "train"), stage("check", "gate")]
+    chain += [stage("sample", "check judge decoder", pool="gpu"), stage("report", "sample")]
+    sides = [stage("judge", "train", pool="gpu"), stage("decoder", "train", pool="gpu")]
+    started(named(*chain, *sides), Limits(4, 2), {"judge": "decoder"})
+
+
+def test_a_pool_of_one_place_keeps_nothing() -> None:
+    chain = [stage("index"), stage("gate", "index"), stage("train", "gate", pool="gpu"), stage("after", "train")]
+    started(named(*chain, stage("other", pool="gpu")), Limits(4, 1), {"gate": "other"})
 
 
 def test_without_a_stage_of_the_longest_chain_in_a_pool_all_its_places_are_taken() -> None:
