@@ -119,6 +119,11 @@ def state_dir(stage: str) -> Path:
     return DATA / "state" / stage
 
 
+def stop_file(stage: str) -> Path:
+    """Lies there while the processes of a training on several machines are asked to stop after a checkpoint."""
+    return DATA / "state" / "stops" / stage
+
+
 def newest_picture(stage: str) -> Path:
     """What the network of a running training makes now, drawn now and then; removed when it has finished."""
     return DATA / "state" / "pictures" / f"{stage}.png"

@@ -8,8 +8,9 @@ from rectok.params import Params
 from rectok.stages import image_training, training
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
+from rectok.train.launch import launched
 from rectok.train.objectives import DecoderObjective, Frozen
-from rectok.train.world import World, join, launched
+from rectok.train.world import World, join
 from rectok.workloads.objectives import adversary_of
 
 STAGE = "decoder"

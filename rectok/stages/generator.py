@@ -13,8 +13,9 @@ from rectok.params.schema import DiTParams
 from rectok.stages import training
 from rectok.stages.previews import newest_samples, sample_preview
 from rectok.tokenizer.loading import load_tokenizer
+from rectok.train.launch import launched
 from rectok.train.objectives import DiTObjective
-from rectok.train.world import World, join, launched
+from rectok.train.world import World, join
 from rectok.workloads.generators import generator_objective
 
 

@@ -12,7 +12,8 @@ from rectok.params import Params
 from rectok.stages import image_training, training
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.world import World, join, launched
+from rectok.train.launch import launched
+from rectok.train.world import World, join
 from rectok.workloads.objectives import adversary_of, teaching, tokenizer_objective
 
 STAGE = "tokenizer"

@@ -48,7 +48,8 @@ def fit(
     if params.machine.compile:
         compile_blocks(objective)
     shown = preview if config.zero_stage < 3 else None
-    return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary, shown))
+    stop = artifacts.stop_file(stage) if params.machine.hostfile else None
+    return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary, shown, stop))
 
 
 def keep(

@@ -31,7 +31,8 @@ PREVIEW_EVERY = 30.0
 class Job:
     """One training: what (see Learner), on which data, for how long, and where its resumable state lives.
 
-    `preview` draws what the network makes now and says where the picture is; None where nobody could see one.
+    `preview` draws what the network makes now and says where the picture is; None where nobody could see one. `stop_file` asks
+    to stop, as a signal does, where it lies; None where a signal reaches every process.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Job:
     checkpoints: Checkpoints
     adversary: Adversary | None = None
     preview: Callable[[], Path] | None = None
+    stop_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Stopped(UserError):
 
 
 def train(job: Job) -> Trained:
-    """Train to the end, continuing from the newest checkpoint. Raises Stopped after a signal, UserError on NaN."""
+    """Train to the end, continuing from the newest checkpoint. Raises Stopped when asked to stop, UserError on NaN."""
     config, world = job.config, job.world
 
     # Engines and everything that can be resumed.
@@ -70,7 +72,7 @@ def train(job: Job) -> Trained:
 
     learner.engine.train()
     with (
-        _stop_on_signals() as asked,
+        _stop_on_signals(job.stop_file) as asked,
         closing(job.loader.iterate(state.step, job.steps)) as batches,  # workers start before the display has a thread
         reporting(job.name, state.step, job.steps, world.first) as reporter,
     ):
@@ -82,7 +84,7 @@ def train(job: Job) -> Trained:
             # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
             last = state.step == job.steps
             checkpoint_due = state.step % config.checkpoint_every == 0
-            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(asked.signal != 0)
+            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(asked.to_stop())
             if state.step % config.log_every == 0 or last:
                 _log(job, state, state.meter.read(), clock.rate(state.step), reporter)
             if checkpoint_due or stop or last:
@@ -141,16 +143,22 @@ class _Clock:
 
 
 class _Asked:
-    signal = 0
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self.signal = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
 
+    def to_stop(self) -> bool:
+        """By a signal, or by the file."""
+        return self.signal != 0 or (self.file is not None and self.file.exists())
+
 
 @contextmanager
-def _stop_on_signals() -> Iterator[_Asked]:
+def _stop_on_signals(file: Path | None) -> Iterator[_Asked]:
     """Turn SIGINT and SIGTERM into a wish that the loop reads between two steps."""
-    asked = _Asked()
+    asked = _Asked(file)
     before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked

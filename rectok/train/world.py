@@ -1,16 +1,12 @@
-"""Processes of a training: who am I, on which device, and how to start the others."""
+"""Processes of a training: who am I, and on which device."""
 
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 
 from rectok.errors import UserError
-from rectok.lifetime import ending_with_parent
 from rectok.train.config import MachineConfig
 
 
@@ -58,45 +54,6 @@ def device_of(machine: MachineConfig) -> str:
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError("machine.device is cuda, but no GPU is visible here; use auto or cpu")
     return machine.device
-
-
-def launched(machine: MachineConfig, stage: str) -> bool:
-    """Start the stage on every process that `machine` asks for and wait; False if this process itself should do the work.
-
-    Raises UserError when a process failed.
-    """
-    if "RANK" in os.environ:  # torchrun or DeepSpeed started this process as one of several
-        return False
-    device = device_of(machine)
-    count = machine.processes or (torch.cuda.device_count() if device == "cuda" else 1)
-    if count == 1 and not machine.hostfile:
-        return False
-    # In a session of its own, so that a signal to our group reaches the processes once, through us. It ends with us: else its
-    # processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
-    child = subprocess.Popen(
-        _command(machine, count, stage), start_new_session=True, preexec_fn=ending_with_parent(signal.SIGTERM)
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: child.send_signal(received))
-    if child.wait():
-        raise UserError(f"stage {stage} failed in one of its {count} processes; its message stands above")
-    return True
-
-
-def _command(machine: MachineConfig, count: int, stage: str) -> list[str]:
-    if machine.hostfile:
-        launcher = [
-            "deepspeed.launcher.runner",
-            "--hostfile",
-            machine.hostfile,
-            "--num_gpus",
-            str(count),
-            "--no_local_rank",
-            "--module",
-        ]
-    else:
-        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module"]
-    return [sys.executable, "-m", *launcher, "rectok.cli.main", stage]
 
 
 def join(machine: MachineConfig) -> World:

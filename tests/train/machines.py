@@ -58,7 +58,7 @@ def two_machines(folder: Path) -> Iterator[Machines]:
     """Both machines, with a hostfile and an `ssh` in `folder`, until the end of the block."""
     names = (f"one-{os.getpid()}", f"two-{os.getpid()}")
     tools = folder / "tools"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     (tools / "ssh").write_text(SSH)
     (tools / "ssh").chmod(0o755)
     hostfile = folder / "hosts"

@@ -1,6 +1,7 @@
 """Two processes learn what one learns, for every ZeRO stage, and on two machines."""
 
 import csv
+import signal
 import time
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def losses(folder: Path, stage: str = "data/dit") -> list[float]:
         return [float(row["total"]) for row in csv.DictReader(file)]
 
 
+def assert_same_weights(folder: Path) -> None:
+    one, two = (load_file(folder / place / "model.safetensors") for place in ("alone", "data/dit"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert two[name] == pytest.approx(tensor, abs=1e-4), name
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     folder = tmp_path_factory.mktemp("processes")
@@ -38,11 +46,8 @@ def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]]
     write_params(folder, {**SETTINGS, "dit.training.zero_stage": zero_stage, "machine.processes": 2})
     finish(start(folder))
     assert losses(folder) == pytest.approx(alone, rel=1e-4)
-    one, two = (load_file(folder / place / "model.safetensors") for place in ("alone", "data/dit"))
-    assert one.keys() == two.keys()
-    for name, tensor in one.items():
-        assert two[name] == pytest.approx(tensor, abs=1e-4), name
-    raw = load_file(folder / "data/dit/raw.safetensors")
+    assert_same_weights(folder)
+    raw, two = (load_file(folder / "data/dit" / f"{name}.safetensors") for name in ("raw", "model"))
     assert any((raw[name] != two[name]).any() for name in raw), "the average was not gathered"
 
 
@@ -70,3 +75,46 @@ def test_two_machines_of_a_hostfile_follow_the_curve_of_one(trained: tuple[Path,
         finish(start(folder, prefix=machines.first, environment=machines.environment))
         assert losses(folder) == pytest.approx(alone, rel=1e-4)
         assert machines.received() > 10 * (folder / "data/dit/model.safetensors").stat().st_size
+
+
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_two_machines_stop_after_a_checkpoint_and_go_on_from_it(trained: tuple[Path, list[float]]) -> None:
+    folder, _ = trained
+    with two_machines(folder) as machines:
+        changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.log_every": 2}
+        write_params(folder, {**SETTINGS, **changes, "dit.training.checkpoint_every": 1000})
+        process = start(folder, prefix=machines.first, environment=machines.environment)
+        assert process.stdout
+        for line in process.stdout:
+            if "dit step" in line:
+                break
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 1 and "after its checkpoint; run it again to go on" in out + err
+        assert "Traceback" not in err.split("stopped at step")[0]
+        assert psutil.wait_procs(below, timeout=60)[1] == []
+        kept = list(folder.glob("data/state/dit/*/step-*"))
+        assert len(kept) == 1 and not (folder / "data/state/stops/dit").exists()
+        finish(start(folder, prefix=machines.first, environment=machines.environment))
+    assert_same_weights(folder)
+
+
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+@pytest.mark.parametrize("machines_of_it", [1, 2])
+def test_on_no_machine_does_a_process_train_on_when_the_command_is_killed(
+    trained: tuple[Path, list[float]], machines_of_it: int
+) -> None:
+    folder, _ = trained
+    with two_machines(folder) as machines:
+        machines.hostfile.write_text("".join(machines.hostfile.read_text().splitlines(keepends=True)[:machines_of_it]))
+        changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.epochs": 4000}
+        write_params(folder, {**SETTINGS, **changes, "dit.training.checkpoint_every": 5})
+        process = start(folder, prefix=machines.first, environment=machines.environment)
+        while not list(folder.glob("data/state/dit/*/step-*")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        assert psutil.wait_procs(below, timeout=120)[1] == []
+        process.communicate(timeout=60)

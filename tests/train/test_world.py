@@ -11,7 +11,8 @@ from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
 from rectok.params import parse
 from rectok.train.config import MachineConfig
-from rectok.train.world import World, device_of, launched
+from rectok.train.launch import launched
+from rectok.train.world import World, device_of
 from tests.project import overridden
 
 CPU = torch.device("cpu")

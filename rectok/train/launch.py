@@ -1,0 +1,80 @@
+"""Starting a training on several processes, and asking them to stop."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from rectok.artifacts import stop_file
+from rectok.errors import UserError
+from rectok.lifetime import ending_with_parent
+from rectok.train.config import MachineConfig
+from rectok.train.world import device_of
+
+
+def launched(machine: MachineConfig, stage: str) -> bool:
+    """Start the stage on every process that `machine` asks for and wait; False if this process itself should do the work.
+
+    Raises UserError when a process failed.
+    """
+    if "RANK" in os.environ:  # torchrun or DeepSpeed started this process as one of several
+        return False
+    device = device_of(machine)
+    count = machine.processes or (torch.cuda.device_count() if device == "cuda" else 1)
+    if count == 1 and not machine.hostfile:
+        return False
+    stop = stop_file(stage)
+    stop.unlink(missing_ok=True)
+    # In a session of its own, so that a signal to our group reaches the processes once, through us. It ends with us: else its
+    # processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
+    child = subprocess.Popen(
+        _command(machine, count, stage), start_new_session=True, preexec_fn=ending_with_parent(signal.SIGTERM)
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, _asking(stop, child) if machine.hostfile else lambda received, _: child.send_signal(received)
+        )
+    try:
+        failed = child.wait()
+    finally:
+        stop.unlink(missing_ok=True)
+    if failed:
+        raise UserError(f"stage {stage} failed in one of its {count} processes; its message stands above")
+    return True
+
+
+def _asking(stop: Path, launcher: "subprocess.Popen[bytes]") -> Callable[[int, FrameType | None], None]:
+    """Leaves the wish to stop where every machine sees it; asked again, ends the launcher and with it all processes.
+
+    DeepSpeed's launcher does not hand a signal on: it ends at once, and kills what it started, within half a minute at most.
+    """
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.exists():
+            launcher.send_signal(signal.SIGTERM)
+        stop.parent.mkdir(parents=True, exist_ok=True)
+        stop.touch()
+
+    return handle
+
+
+def _command(machine: MachineConfig, count: int, stage: str) -> list[str]:
+    if machine.hostfile:
+        launcher = [
+            "deepspeed.launcher.runner",
+            "--hostfile",
+            machine.hostfile,
+            "--num_gpus",
+            str(count),
+            "--no_local_rank",
+            "--force_multi",  # with one machine, too: else its launcher leaves processes behind when it is ended
+            "--module",
+        ]
+    else:
+        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module"]
+    return [sys.executable, "-m", *launcher, "rectok.cli.main", stage]
