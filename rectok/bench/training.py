@@ -10,10 +10,10 @@ from rectok.bench.watch import Watch
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
 from rectok.nn.blocks import compile_blocks
+from rectok.tokenizer.masking import visible_tokens
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.config import TrainingConfig
-from rectok.train.draws import Draws
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
 from rectok.workloads.batches import image_batch, latent_batch
@@ -25,8 +25,6 @@ from rectok.workloads.variants import TOKENIZER_VARIANTS, tokenizer_variant, wit
 
 STEPS = 10_000
 """Length of the training whose first steps are timed."""
-NUMBERS = 16
-"""Steps that warm up with masked tokens: neighbours of those that mask most, so among 256 tokens some number divides by 8."""
 
 
 def tokenizer(setting: Setting, batch: int | None) -> Iterator[Variant]:
@@ -54,7 +52,8 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     storage = params.features.storage if section.losses.semantic.weight else "online"
     images = image_batch(objective.tokenizer.config, batch, storage, device)
     flops = setting.costs.tokenizer_step(PAIR, params.features.storage == "online", adversary is not None).flops / PAIR
-    return _steps(setting, objective, section.training, images, flops, adversary)
+    visible = partial(visible_tokens, objective.tokenizer.config.tokens, config=section.masking)
+    return _steps(setting, objective, section.training, images, flops, adversary, visible)
 
 
 def _dit(setting: Setting, batch: int) -> Prepared:
@@ -72,13 +71,14 @@ def _steps(
     batch: Batch,
     flops: float,
     adversary: Adversary | None = None,
+    visible: Callable[[float], int] | None = None,
 ) -> Prepared:
     compiled = setting.params.machine.compile
     if compiled:
         compile_blocks(objective)
     learner = Learner(objective, config, STEPS, setting.params.seed, setting.world, adversary)
     learner.engine.train()
-    step = _Steps(learner, batch)
+    step = _Steps(learner, batch, visible)
     return Prepared(config.batch, flops, config.precision, compiled, step.warm, _seconds_of(step))
 
 
@@ -87,10 +87,13 @@ def _seconds_of(step: Callable[[], None]) -> Callable[[Watch], float]:
 
 
 class _Steps:
-    """Each call is the next optimizer step, on the same batch with other draws."""
+    """Each call is the next optimizer step, on the same batch with other draws.
 
-    def __init__(self, learner: Learner, batch: Batch) -> None:
-        self.learner, self.batches = learner, repeat(batch)
+    `visible` says how many tokens a step's ratio draw leaves visible; None where nothing is masked.
+    """
+
+    def __init__(self, learner: Learner, batch: Batch, visible: Callable[[float], int] | None) -> None:
+        self.learner, self.batches, self.visible = learner, repeat(batch), visible
         self.meter = Meter("bench", learner.world)
         self.number = 0
 
@@ -99,11 +102,13 @@ class _Steps:
         self.number += 1
 
     def warm(self) -> None:
-        """Steps with all tokens visible, and with many numbers of few: blocks are compiled anew where one divides by 8."""
-        order = sorted(range(STEPS // 100), key=self._share_drawn)
-        for number in (order[0], *order[-NUMBERS:]):
+        """Two steps of every kind: torch.compile makes other code for all tokens, for counts that 8 divides, and for others."""
+        kinds = {self._kind(number): number for number in range(STEPS // 100)}
+        for number in (*kinds.values(), *kinds.values()):
             self.learner.step(number, self.batches, self.meter)
 
-    def _share_drawn(self, number: int) -> float:
-        world = self.learner.world
-        return Draws.of((self.learner.seed, number, 0), 1, 0, 1, world.device).one_uniform()
+    def _kind(self, number: int) -> tuple[bool, bool]:
+        if self.visible is None:
+            return True, True
+        count = self.visible(self.learner.draws(number, 0, 1).one_uniform())
+        return count == self.visible(0.0), count % 8 == 0

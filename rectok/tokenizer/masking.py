@@ -34,13 +34,18 @@ class Mask:
 
 
 def random_mask(ranking: Tensor, ratio_draw: float, config: MaskingConfig) -> Mask | None:
-    """Keep ceil(N·(1 − r)) tokens per sample with r = max(0, low + (high − low)·ratio_draw); None when all are kept.
+    """Keep `visible_tokens` per sample; None when all are kept.
 
     `ranking` [B, N] holds random numbers whose order is each sample's permutation; `ratio_draw` ∈ [0, 1) is one per batch.
     """
-    ratio = max(0.0, config.low + (config.high - config.low) * ratio_draw)
-    kept = math.ceil(ranking.shape[1] * (1 - ratio))
+    kept = visible_tokens(ranking.shape[1], ratio_draw, config)
     if kept == ranking.shape[1]:
         return None
     order = ranking.argsort(dim=1)
     return Mask(visible=order[:, :kept], restore=order.argsort(dim=1))
+
+
+def visible_tokens(tokens: int, ratio_draw: float, config: MaskingConfig) -> int:
+    """ceil(N·(1 − r)) with r = max(0, low + (high − low)·ratio_draw)."""
+    ratio = max(0.0, config.low + (config.high - config.low) * ratio_draw)
+    return math.ceil(tokens * (1 - ratio))

@@ -40,13 +40,16 @@ class Learner:
             self.engines["adversary"] = adversary.start(config, steps, world)
         self.ema = EMA(self.engine.module, config.ema)
 
+    def draws(self, number: int, micro: int, samples: int) -> Draws:
+        """The random numbers of micro-batch `micro` of step `number`, of which this process holds `samples` images."""
+        return Draws.of((self.seed, number, micro), samples, self.world.rank, self.world.size, self.world.device)
+
     def step(self, number: int, batches: Iterator[Batch], meter: Meter) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""
         share = number / self.steps
         for micro in range(self.config.batch // self.config.micro_batch):
             batch = next(batches).to(self.world.device)
-            key = (self.seed, number, micro)
-            draws = Draws.of(key, len(batch.label), self.world.rank, self.world.size, self.world.device)
+            draws = self.draws(number, micro, len(batch.label))
             loss, parts, fake = self.engine(batch, draws, share)
             self.engine.backward(loss)
             self.engine.step()
