@@ -1,4 +1,3 @@
-import os
 import time
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
 from rectok.params import parse
 from rectok.train.config import MachineConfig
-from rectok.train.launch import launched
 from rectok.train.world import World, device_of
 from tests.project import overridden
 
@@ -61,9 +59,3 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
     assert device_of(machine(device="auto")) == "cpu"
     with pytest.raises(UserError, match=r"machine\.device is cuda, but no GPU is visible here; use auto or cpu"):
         device_of(machine(device="cuda"))
-
-
-@pytest.mark.skipif("RANK" in os.environ, reason="a launcher started these tests")
-def test_one_process_does_the_work_itself() -> None:
-    assert not launched(machine(device="cpu", processes=1), "dit")
-    assert not launched(machine(device="cpu", processes=0), "dit")
