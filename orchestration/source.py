@@ -19,11 +19,13 @@ from dagster import (
     OpExecutionContext,
     Out,
     Output,
+    RunsFilter,
     ScheduleDefinition,
     job,
     op,
 )
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from orchestration import locked
 from orchestration.graph import Graph
@@ -31,6 +33,8 @@ from orchestration.launcher import Launcher
 from orchestration.versions import SOURCE, version_of
 
 HOURLY = "7 * * * *"
+KEPT_LOOKS = 168
+"""Runs of the job that are kept, a week of them: else a year would leave 8 760."""
 CHANGED = "changed since "
 """Stands before the version that the pipeline has read, where the data is no longer that."""
 
@@ -60,6 +64,7 @@ def _job(graph: Graph, root: Path) -> JobDefinition:
         status = launcher.changed(context, *readers)
         read = version_read(graph, locked.read(root))
         yield _event(f"{CHANGED}{read}" if changed_deps(status) & set(graph.sources) else read)
+        forget_looks(context.instance)
         yield Output(None)
 
     @job(name=SOURCE.to_user_string(), description="Look whether the data from outside is still what was read")
@@ -67,6 +72,14 @@ def _job(graph: Graph, root: Path) -> JobDefinition:
         look()
 
     return whole
+
+
+def forget_looks(instance: DagsterInstance) -> None:
+    """Delete all but the newest ended runs of the job, with their events and logs; the newest say all that is known."""
+    ended = RunsFilter(job_name=SOURCE.to_user_string(), statuses=FINISHED_STATUSES)
+    for run in instance.get_runs(ended)[KEPT_LOOKS:]:
+        instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+        instance.delete_run(run.run_id)
 
 
 def changed_deps(status: Mapping[str, Any]) -> set[str]:

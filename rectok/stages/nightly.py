@@ -121,8 +121,8 @@ def _write_picture(samples: Samples, date: str, keep: int) -> None:
 
 
 def _copy(copies: str, keep: int) -> None:
-    """Publish data/nightly, and leave the newest `keep` pictures there: this machine may have made few of them."""
-    for file in list_files(str(FOLDER)):
+    """Publish data/nightly, latest.json last; then leave the newest `keep` pictures there: this machine may have made few."""
+    for file in sorted(list_files(str(FOLDER)), key=lambda file: file.name == LATEST.name):
         publish(FOLDER / file.name, below(copies, file.name))
     prune_pictures(below(copies, PICTURES.name), keep)
 

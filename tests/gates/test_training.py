@@ -61,3 +61,11 @@ def test_without_an_adversary_nothing_is_asked_of_one() -> None:
 def test_a_log_with_a_value_that_is_not_finite_is_an_error() -> None:
     found = checked([{"step": 1, "total": 1.0}, {"step": 2, "total": float("nan")}])["loss finite"]
     assert not found.passed and found.severity == "ERROR"
+
+
+def test_parameters_that_changed_while_it_trained_are_an_error_that_says_what_to_repeat() -> None:
+    checked(log([1.0]))
+    other = SECTION.model_copy(update={"training": SECTION.training.model_copy(update={"epochs": 1})})
+    [found] = [check for check in training_checks("decoder", other, 1.0) if check.name == "params"]
+    assert not found.passed and found.severity == "ERROR"
+    assert found.message == "params.yaml changed while decoder ran; repeat it with `dvc repro -f decoder`"

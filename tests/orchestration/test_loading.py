@@ -72,7 +72,9 @@ def test_there_is_one_asset_with_a_gate_and_a_link_to_its_code_for_each_noun(our
         assert f"Made by `rectok {name}" in (node.description or "") and node.code_version
 
 
-def test_a_second_load_asks_neither_dvc_nor_anything_else_that_is_slow_to_import(ours: Project) -> None:
+@pytest.mark.parametrize("shards", [2, 256])
+def test_a_second_load_asks_neither_dvc_nor_anything_else_that_is_slow_to_import(ours: Project, shards: int) -> None:
+    ours.change("index.shards", [f"{number:05d}" for number in range(shards)])
     program = (
         "import sys, orchestration.definitions as d; d.defs.get_repository_def()\n"
         f"print([name for name in {SLOW} if name in sys.modules])"

@@ -24,8 +24,10 @@ from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.stages import nightly
 from rectok.stages.promotion import accept
+from rectok.storage import below, list_files, read_bytes
 from tests.evaluation import project
 from tests.stages.promoting import passed
+from tests.storage.server import BUCKET, running
 
 pytestmark = pytest.mark.slow  # whole evaluations, night after night
 
@@ -92,19 +94,32 @@ def test_what_moves_the_figures_is_another_protocol_and_other_weights_another_ge
     assert identity(content(data)) != generator
 
 
+@pytest.mark.parametrize("place", ["folder", "bucket"])
 def test_the_report_lies_elsewhere_too_and_a_new_machine_takes_its_history_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    copies = tmp_path / "copies"
-    found = project.build()
-    params = changed(found, {"storage.nightly": str(copies), "nightly.keep": {"nights": 9, "pictures": 1}})
-    nightly.run(params, "2026-01-01")
-    files = {str(path.relative_to(FOLDER)): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
-    assert HISTORY.name in files
-    assert {str(p.relative_to(copies)): p.read_bytes() for p in copies.rglob("*") if p.is_file()} == files
-    shutil.rmtree(FOLDER)
-    nightly.run(params, "2026-01-02")
-    assert [night.date for night in read_history()] == ["2026-01-01", "2026-01-02"]
-    assert (copies / HISTORY.name).read_bytes() == HISTORY.read_bytes()
-    assert [path.stem for path in (copies / PICTURES.name).iterdir()] == ["2026-01-02"]
+    with running(monkeypatch):
+        copies = str(tmp_path / "copies") if place == "folder" else f"s3://{BUCKET}/nightly"
+        found = project.build()
+        params = changed(found, {"storage.nightly": copies, "nightly.keep": {"nights": 9, "pictures": 1}})
+        nightly.run(params, "2026-01-01")
+        files = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
+        assert HISTORY.name in files
+        assert {file.name: read_bytes(below(copies, file.name)) for file in list_files(copies)} == files
+        shutil.rmtree(FOLDER)
+        nightly.run(params, "2026-01-02")
+        assert [night.date for night in read_history()] == ["2026-01-01", "2026-01-02"]
+        assert read_bytes(below(copies, HISTORY.name)) == HISTORY.read_bytes()
+        assert [file.name for file in list_files(below(copies, PICTURES.name))] == ["2026-01-02.png"]
+
+
+def test_elsewhere_too_the_newest_figures_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """latest.json vouches for the rest; where a file cannot be written, it is not there either."""
+    monkeypatch.chdir(tmp_path)
+    for path in (LATEST, PAGE, TREND):
+        write_bytes(path, b"new")
+    (tmp_path / "copies" / TREND.name / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match=TREND.name):
+        nightly._copy(str(tmp_path / "copies"), keep=1)
+    assert (tmp_path / "copies" / PAGE.name).exists() and not (tmp_path / "copies" / LATEST.name).exists()
