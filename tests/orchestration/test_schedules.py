@@ -11,6 +11,7 @@ from orchestration.launcher import Launcher
 from orchestration.schedules import LATEST, nightly, read_finding
 from rectok.params import parse, preset_text
 from rectok.params.schema import NightlyParams
+from tests.evaluation import project
 
 # Stands where `rectok nightly` stands: the same arguments, and the same file.
 EVALUATION = """
@@ -88,3 +89,24 @@ def test_without_a_night_there_is_nothing_to_be_content_with(tmp_path: Path) -> 
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"date": "2026-01-01", "regressions": []}), encoding="utf-8")
     assert read_finding(tmp_path).description == "nothing got worse on 2026-01-01"
+
+
+@pytest.mark.slow
+def test_the_real_evaluation_shows_its_nights_and_their_trend(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    project.build()
+    parts = Definitions.merge(nightly(params, root, []), Definitions(resources={"launcher": Launcher(root=str(root))}))
+    for date in ("2026-01-01", "2026-01-02"):
+        result = run(parts, instance, date)
+        assert result.success, [event.message for event in result.all_events if event.is_failure]  # type: ignore[attr-defined]
+    [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
+    shown = made.materialization.metadata
+    assert shown["date"].value == "2026-01-02" and shown["gfid"].value > 0
+    assert [row.data["date"] for row in shown["nights"].records] == ["2026-01-02", "2026-01-01"]
+    assert shown["trend.png"].value.startswith("![") and Path(shown["page"].value).exists()
+    [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
+    assert check.description and ("2026-01-02" in check.description or not check.passed)
