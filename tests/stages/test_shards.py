@@ -11,7 +11,8 @@ from rectok.errors import UserError
 from rectok.stages import index, shards
 from tests.data.files import BAD, image_folder, params, picture
 from tests.data.sources.test_tar import write as write_tar
-from tests.storage.server import BUCKET, running
+from tests.storage.proxy import Fault, Kind, faulty_store
+from tests.storage.server import BUCKET
 
 
 @pytest.fixture(autouse=True)
@@ -86,16 +87,19 @@ def test_a_tar_gives_the_same_shard_as_its_folder() -> None:
     assert found[0] == found[1]
 
 
-def test_a_bucket_gives_the_same_shard_as_its_folder() -> None:
+def test_a_bucket_gives_the_same_shard_as_its_folder_whatever_befalls_its_answers() -> None:
     image_folder(Path("pets"), {"cat": 6, "dog": 6})
     found = []
-    with pytest.MonkeyPatch.context() as patch, running(patch) as client:
+    with faulty_store() as place:
         for path in Path("pets").rglob("*.png"):
-            client.put_object(Bucket=BUCKET, Key=f"all/{path}", Body=path.read_bytes())
+            place.server.put_object(Bucket=BUCKET, Key=f"all/{path}", Body=path.read_bytes())
         for source in ("pets", f"s3://{BUCKET}/all/pets"):
             settings = params({"source": source, "shards": ["00000"]})
-            index.run(settings)
-            shards.run(settings, "00000")
+            for stage in (lambda: index.run(settings), lambda: shards.run(settings, "00000")):  # noqa: B023
+                kinds: tuple[Kind, ...] = ("503", "cut", "stall", "truncated", "dropped")
+                place.proxy.spoil(*(Fault(kind, "GET", ".png") for kind in kinds))
+                stage()
+                assert all(fault.times == (source == "pets") for fault in place.proxy.faults)
             found.append((artifacts.index_file("00000").read_bytes(), artifacts.shard_tar("00000").read_bytes()))
     assert found[0] == found[1]
 

@@ -1,5 +1,6 @@
 """A checkpoint is whole or not there, and belongs to one set of parameters and inputs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ import torch
 from torch import nn
 
 from rectok.errors import UserError
+from rectok.storage import below, list_files, publish
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.world import World
+from tests.storage.proxy import Fault, faulty_store
+from tests.storage.server import BUCKET
 
 ALONE = World(0, 1, torch.device("cpu"))
 
@@ -109,24 +113,38 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
         checkpoints.restore(state(0))
 
 
-def test_another_machine_goes_on_from_the_newest_whole_copy(tmp_path: Path) -> None:
-    copies = tmp_path / "copies"
+@pytest.fixture(params=["folder", "bucket"])
+def copies(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where copies lie; before the bucket stands a proxy that refuses one upload and cuts one download."""
+    if request.param == "folder":
+        yield str(tmp_path / "copies")
+        return
+    with faulty_store() as place:
+        place.proxy.spoil(Fault("503", "PUT"), Fault("cut", "GET", "rank-0.pt"))
+        yield f"s3://{BUCKET}/{tmp_path.name}"
+        assert all(fault.times == 0 for fault in place.proxy.faults)
 
+
+def test_another_machine_goes_on_from_the_newest_whole_copy(copies: str, tmp_path: Path) -> None:
     def machine(name: str) -> Checkpoints:
-        return Checkpoints(tmp_path / name / "dit", "a", ALONE, str(copies))
+        return Checkpoints(tmp_path / name / "dit", "a", ALONE, copies)
+
+    def steps() -> set[str]:
+        return {file.name.split("/")[0] for file in list_files(below(copies, "dit/a"))}
 
     first = machine("first")
     assert not first.restore(state(0))
     for step in (4, 7):
         first.save(state(step))
-    assert [path.name for path in (copies / "dit" / "a").iterdir()] == ["step-000000007"]
-    (copies / "dit" / "a" / "step-000000009").mkdir()
-    (copies / "dit" / "a" / "step-000000009" / "rank-0.pt").write_bytes(b"written half, hence without its list")
+    assert steps() == {"step-000000007"}
+    half = tmp_path / "half"
+    half.write_bytes(b"written half, hence without its list")
+    publish(half, below(copies, "dit/a/step-000000009/rank-0.pt"))
     second, restored = machine("second"), state(0)
     assert second.restore(restored)
     assert restored.step == 7
     second.save(state(12))
-    assert [path.name for path in (copies / "dit" / "a").iterdir()] == ["step-000000012"]
+    assert steps() == {"step-000000012"}
     assert first.restore(restored) and restored.step == 12, "an older state here was preferred"
     assert second.restore(restored) and restored.step == 12
 
