@@ -89,7 +89,10 @@ def test_read_the_nightly_page(here: Clone, monkeypatch: pytest.MonkeyPatch) -> 
 def test_recover_from_failures(here: Clone) -> None:
     printed = here.follow("recovery")
     assert "gate shards failed" in printed and "the gate has stopped it" in printed
-    assert printed.rstrip().splitlines()[-1].startswith(("Use `dvc push`", "Data and pipelines"))
+    back = printed.partition("pushed")[2].partition("it says what is wrong")[0]
+    assert back.count("data/shards/00000.tar") == 2 and "fetched" in back and "Running stage" not in back
+    assert "rectok: './dvc.yaml' validation failed" in back
+    assert "4 stages are up to date" in printed.rstrip().splitlines()[-1]
 
 
 def test_run_on_eight_gpus(here: Clone) -> None:
