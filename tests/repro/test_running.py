@@ -131,12 +131,14 @@ def test_no_place_is_kept_from_what_the_longest_chain_itself_waits_for() -> None
     chain = [stage("train", pool="gpu"), stage("gate", "train"), stage("check", "gate")]
     chain += [stage("sample", "check judge decoder", pool="gpu"), stage("report", "sample")]
     sides = [stage("judge", "train", pool="gpu"), stage("decoder", "train", pool="gpu")]
-    started(named(*chain, *sides), Limits(4, 2), {"judge": "decoder"})
+    order = started(named(*chain, *sides), Limits(4, 2), {"judge": "decoder"})
+    assert order[:1] == ["train"] and order.index("decoder") < order.index("sample")
 
 
 def test_a_pool_of_one_place_keeps_nothing() -> None:
     chain = [stage("index"), stage("gate", "index"), stage("train", "gate", pool="gpu"), stage("after", "train")]
-    started(named(*chain, stage("other", pool="gpu")), Limits(4, 1), {"gate": "other"})
+    order = started(named(*chain, stage("other", pool="gpu")), Limits(4, 1), {"gate": "other"})
+    assert order.index("other") < order.index("train")
 
 
 def test_without_a_stage_of_the_longest_chain_in_a_pool_all_its_places_are_taken() -> None:
