@@ -20,8 +20,8 @@ from rectok.workloads.speed import Speed
 class Prepared:
     """Work that is ready to run: `seconds(watch)` is how long `images` images take, `flops` what one of them costs.
 
-    `warm` runs everything once, so that nothing is compiled or chosen while the watch runs; `close` removes what lies on
-    disk. `peak_gib` is memory that it measured itself, in processes of its own.
+    `warm` runs everything once, so that nothing is compiled or chosen while the watch runs; `close` ends loaders and
+    removes what lies on disk. `peak_gib` is memory that it measured itself, in processes of its own.
     """
 
     images: int
