@@ -1,5 +1,6 @@
 """Processes of a training: who am I, and on which device."""
 
+import atexit
 import os
 from dataclasses import dataclass
 
@@ -58,16 +59,31 @@ def device_of(machine: MachineConfig) -> str:
 
 def join(machine: MachineConfig) -> World:
     """Join the process group (gloo on CPU, nccl on GPU), a group of one where nobody launched this process."""
-    device = device_of(machine)
-    os.environ["DS_ACCELERATOR"] = device
+    kind = device_of(machine)
+    os.environ["DS_ACCELERATOR"] = kind
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it even where there is one process
     rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if device == "cuda":
-        torch.cuda.set_device(local)
+    device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
+    if kind == "cuda":
+        torch.cuda.set_device(device)
         # cuDNN's attention plans anew for every number of visible tokens, on the host, for longer than the step computes.
         torch.backends.cuda.enable_cudnn_sdp(False)
     if not dist.is_initialized():
-        store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", store=store, rank=rank, world_size=size)
-    return World(rank, size, torch.device(device, local) if device == "cuda" else torch.device("cpu"))
+        _start_group(device, rank, size)
+    return World(rank, size, device)
+
+
+def _start_group(device: torch.device, rank: int, size: int) -> None:
+    """Start the process group that this process is one of."""
+    store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    named = device if device.type == "cuda" and size > 1 else None  # else NCCL guesses the device at the first barrier
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=named)
+    if size == 1:  # of several, one that failed would wait here for the others
+        atexit.register(_end_group)
+
+
+def _end_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
