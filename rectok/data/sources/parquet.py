@@ -1,4 +1,4 @@
-"""Parquet files in the Hugging Face layout: a column of image structs (bytes, path) and a column of labels."""
+"""Parquet files in the Hugging Face layout: image structs (bytes, path) and labels in a column, or by the paths of the images."""
 
 import json
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rectok.data.sources.item import Item, split_in
+from rectok.data.sources.item import Item, Place, split_in
 from rectok.data.sources.labels import Labels
 from rectok.errors import UserError
 from rectok.storage import below, open_binary, read_bytes
@@ -22,10 +22,10 @@ _LABELS = ("label", "labels", "fine_label")
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns hold images and labels, and the class names where labels are numbers of named classes."""
+    """Which columns hold images and labels (none if labels lie elsewhere), and the names of classes if labels number them."""
 
     image: str
-    label: str
+    label: str | None
     names: tuple[str, ...]
 
     def name(self, value: Any, where: str) -> str:
@@ -46,21 +46,17 @@ class Parquet:
         self.root, self.names = root, names
 
     def classes(self, labels: Labels) -> tuple[str, ...]:
-        """Names of the ClassLabel feature, if there is one."""
+        """Names of the ClassLabel feature, if labels lie in one."""
         with self._opened(self.names[0]) as file:
-            return _layout(file.schema_arrow, self.names[0], labels.column).names
+            return _layout(file.schema_arrow, self.names[0], labels).names
 
     def items(self, labels: Labels) -> Iterator[Item]:
-        """Every row of every file."""
-        if labels.asked != "auto" and not labels.column:
-            raise UserError(
-                f"index.labels {labels.asked} does not fit index.source {self.root}, whose labels lie in a column of its "
-                "parquet files; set it to auto or to column:NAME"
-            )
+        """Every row that has a label, file by file."""
         for name in self.names:
             split = split_in(name)
-            for row, image, label in self._rows(name, labels.column):
-                yield Item(f"{name}#{row}", label, split, partial(self._content, image))
+            for uri, image, place in self._rows(name, labels):
+                if place:
+                    yield Item(uri, place.label, place.split or split, partial(self._content, image))
 
     def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """(uri, how to read it), file by file and row group by row group."""
@@ -75,14 +71,17 @@ class Parquet:
                 for row, image in _images(file, column, sorted(wanted[name])):
                     yield f"{name}#{row}", partial(self._content, image)
 
-    def _rows(self, name: str, column: str) -> Iterator[tuple[int, Any, str]]:
+    def _rows(self, name: str, labels: Labels) -> Iterator[tuple[str, Any, Place | None]]:
         with self._opened(name) as file:
-            layout = _layout(file.schema_arrow, name, column)
+            layout = _layout(file.schema_arrow, name, labels)
             row = 0
-            for batch in file.iter_batches(BATCH, columns=[layout.image, layout.label]):
-                images, labels = batch.column(layout.image), batch.column(layout.label)
-                for image, label in zip(images, labels, strict=True):
-                    yield row, image.as_py(), layout.name(label.as_py(), f"row {row} of {name}")
+            for batch in file.iter_batches(BATCH, columns=[layout.image, *([layout.label] if layout.label else [])]):
+                for record in batch.to_pylist():
+                    image, uri = record[layout.image], f"{name}#{row}"
+                    if layout.label:
+                        yield uri, image, Place(layout.name(record[layout.label], f"row {row} of {name}"), None)
+                    else:
+                        yield uri, image, labels.place(_file(image, uri, labels))
                     row += 1
 
     def _content(self, image: Any) -> bytes:
@@ -118,18 +117,31 @@ def _images(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[
         raise UserError(f"row {pending[-1]} is not in the parquet file any more; run the stage `index` again")
 
 
-def _layout(schema: pa.Schema, name: str, column: str) -> Layout:
-    """Where images and labels lie; `column` holds the labels if it is named."""
-    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+def _layout(schema: pa.Schema, name: str, labels: Labels) -> Layout:
+    """Where images and labels lie."""
     image = _image_column(schema)
+    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     named = [field.name for field in schema if features.get(field.name, {}).get("_type") == "ClassLabel"]
-    usual = (column,) if column else (*_LABELS, *named)
+    usual = (labels.column,) if labels.column else (*_LABELS, *named)
     label = next((found for found in usual if found in schema.names), None)
-    if image is None or label is None:
+    inside = labels.column or labels.asked == "auto"
+    if image is None or (inside and label is None):
         found = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        wanted = column or "label"
-        raise UserError(f"{name} must have a column of images (bytes) and a column `{wanted}`; it has {found}")
+        wanted = f" and a column `{labels.column or 'label'}`" if inside else ""
+        raise UserError(f"{name} must have a column of images (bytes){wanted}; it has {found}")
+    if not inside:
+        return Layout(image, None, ())
     return Layout(image, label, tuple(features.get(label, {}).get("names") or ()))
+
+
+def _file(image: Any, uri: str, labels: Labels) -> str:
+    """By what name a table of labels, or its folders, know a row: its image's path, else `file.parquet#row`."""
+    path = image.get("path") if isinstance(image, dict) else None
+    if not path and labels.asked == "folders":
+        raise UserError(
+            f"{uri} has no path beside its image, so index.labels folders does not fit; name a table or a column"
+        )
+    return str(path or uri)
 
 
 def _image_column(schema: pa.Schema) -> str | None:

@@ -150,7 +150,7 @@ def test_labels_that_do_not_fit_the_source_are_refused(tmp_path: Path) -> None:
     for source, asked, said in (
         ("sklearn:digits", "folders", "does not fit sklearn:digits"),
         (str(tmp_path / "pets"), "column:x", "needs a table, but index.source .* holds single files"),
-        (str(tmp_path / "x.parquet"), "folders", "set it to auto or to column:NAME"),
+        (str(tmp_path / "x.parquet"), "folders", r"x\.parquet#0 has no path beside its image"),
     ):
         with pytest.raises(UserError, match=said):
             list(open_source(source).items(Labels(asked, asked.removeprefix("column:") if ":" in asked else "")))

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rectok.data.sources.labels import Labels
+from rectok.data.sources.labels import Labels, opened_labels
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
 
@@ -79,6 +79,51 @@ def test_images_may_be_plain_bytes_a_path_or_absent(tmp_path: Path) -> None:
     pq.write_table(pa.table({"img": [b"plain"], "label": [0]}), tmp_path / "b.parquet")
     contents = [item.read() for item in open_source(str(tmp_path)).items(AUTO)]
     assert contents == [b"in a file", b"here", b"", b"plain"]
+
+
+def paths(folder: Path, *names: str | None) -> str:
+    """A source of one file whose images have those paths beside them, and no column of labels."""
+    rows = [{"bytes": b"%d" % row, "path": name} for row, name in enumerate(names)]
+    folder.mkdir()
+    pq.write_table(pa.table({"image": rows}, schema=pa.schema([("image", IMAGE)])), folder / "train.parquet")
+    return str(folder)
+
+
+def found(source: str, labels: str) -> list[tuple[str, str, str | None, bytes]]:
+    with opened_labels(labels) as given:
+        items = list(open_source(source).items(given))
+        given.check_complete()
+        assert open_source(source).classes(given) == ()
+    return [(item.uri, item.label, item.split, item.read()) for item in items]
+
+
+def test_a_table_knows_rows_by_the_path_of_their_image_else_by_their_number(tmp_path: Path) -> None:
+    source = paths(tmp_path / "source", "1.jpg", None, "2.jpg")
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label,split\n1.jpg,cat,test\ntrain.parquet#1,dog,\n")
+    rows = [("train.parquet#0", "cat", "test", b"0"), ("train.parquet#1", "dog", "train", b"1")]
+    assert found(source, str(table)) == rows
+    (tmp_path / "labels.json").write_text('{"2.jpg": "bee"}')
+    assert found(source, str(tmp_path / "labels.json")) == [("train.parquet#2", "bee", "train", b"2")]
+    (tmp_path / "labels.json").write_text('{"3.jpg": "bee"}')
+    with pytest.raises(UserError, match=r"lists 3\.jpg, which index\.source does not hold"):
+        found(source, str(tmp_path / "labels.json"))
+
+
+def test_a_table_is_heeded_where_a_column_has_labels_too(tmp_path: Path) -> None:
+    write(tmp_path / "x.parquet", [0, 1])
+    (tmp_path / "labels.json").write_text('{"x.parquet#1": "moth"}')
+    assert found(str(tmp_path / "x.parquet"), str(tmp_path / "labels.json")) == [("x.parquet#1", "moth", None, b"x:1")]
+
+
+def test_labels_may_be_folders_of_the_images_paths(tmp_path: Path) -> None:
+    source = paths(tmp_path / "source", "cat/1.jpg", "test/dog/2.jpg", "outside.jpg")
+    assert [row[:3] for row in found(source, "folders")] == [
+        ("train.parquet#0", "cat", "train"),
+        ("train.parquet#1", "dog", "test"),
+    ]
+    with pytest.raises(UserError, match=r"train\.parquet#0 has no path beside its image, so index\.labels folders"):
+        found(paths(tmp_path / "bare", None), "folders")
 
 
 @pytest.mark.parametrize(
