@@ -33,8 +33,9 @@ class IndexConfig(Config):
     folder or below an s3:// prefix, or one such file. `labels` says where labels come from: `auto` (what the source itself
     says: a sample's .cls or .json, a parquet file's label column, else folders), `folders` (one per label, optionally below
     train/, val/, test/), `column:NAME` of parquet files or of a sample's .json, or a table of files, local or s3://: CSV
-    with the columns file, label and perhaps split, or JSON {file: label}, where a parquet row's file is its image's path. `watch` is the path whose change reruns the
-    stage: the source itself where it is a file or folder. `limit` keeps the first images by content hash; 0 keeps all.
+    with the columns file, label and perhaps split, or JSON {file: label}, where a parquet row's file is its image's path.
+    `watch` is the path whose change reruns the stage: the source itself where it is a file or folder. `limit` keeps the
+    first images by content hash; 0 keeps all.
     """
 
     source: str
