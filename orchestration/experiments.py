@@ -111,10 +111,10 @@ def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
 
 
 def _shown(folder: Path, run: str) -> dict[str, RawMetadataValue]:
-    """The table of all runs that are done, and where the page is."""
+    """The table of all runs that are done, their plot if there are figures to plot, and where the page is."""
     table = (folder / "table.md").read_text(encoding="utf-8")
     page = MetadataValue.path(str(folder / "index.html"))
-    return {"run": run, "table": MetadataValue.md(table), "page": page, **pictures([folder / "plot.png"])}
+    return {"run": run, "table": MetadataValue.md(table), "page": page, **pictures(folder.glob("plot.png"))}
 
 
 def _fan_out(prepare: JobDefinition, run: JobDefinition) -> SensorDefinition:

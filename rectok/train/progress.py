@@ -107,7 +107,9 @@ class Piped:
 
 @contextmanager
 def reporting(name: str, start: int, steps: int, first: bool) -> Iterator[Reporter | None]:
-    """The reporter that fits where this process runs; None in all processes but the first."""
+    """The reporter that fits where this process runs; None in all processes but the first. Says where a run goes on."""
+    if first and start:
+        print(f"{name} goes on at step {start} of {steps}", flush=True)
     if not first:
         yield None
     elif "DAGSTER_PIPES_CONTEXT" in os.environ:

@@ -54,13 +54,15 @@ class Server:
     def materialize(self, *names: str, shard: str | None = None) -> str:
         """Launch one run of these assets; its id."""
         tags = [{"key": "dagster/partition", "value": shard}] if shard else []
-        return self._launch("__ASSET_JOB", tags, [{"path": [name]} for name in names])
+        return self._launch("__ASSET_JOB", tags, [{"path": [name]} for name in names], {})
 
-    def launch(self, job: str) -> str:
+    def launch(self, job: str, config: dict[str, Any] | None = None) -> str:
         """Launch a job; the id of its run."""
-        return self._launch(job, [], None)
+        return self._launch(job, [], None, config or {})
 
-    def _launch(self, job: str, tags: list[dict[str, str]], assets: list[dict[str, list[str]]] | None) -> str:
+    def _launch(
+        self, job: str, tags: list[dict[str, str]], assets: list[dict[str, list[str]]] | None, config: dict[str, Any]
+    ) -> str:
         selector = {
             "repositoryName": "__repository__",
             "repositoryLocationName": LOCATION,
@@ -69,7 +71,7 @@ class Server:
         }
         query = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-        parameters = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": tags}}
+        parameters = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": tags}}
         return str(self.ask(query, p=parameters)["launchRun"]["run"]["runId"])
 
     def retry(self, run: str) -> str:
@@ -110,16 +112,29 @@ class Server:
         found = self.ask(query, k={"path": [name]}, s=shard or "")["assetCheckExecutions"]
         return str(found[0]["status"]) if found else "none"
 
+    def runs(self, job: str) -> list[dict[str, str]]:
+        """Tags of the job's runs, and each one's id."""
+        query = "query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results { runId tags { key value } } } } }"
+        found = self.ask(query, f={"pipelineName": job})["runsOrError"]["results"]
+        return [{"id": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
+
+    def materialized(self, name: str) -> list[dict[str, Any]]:
+        """What the asset's page shows of its materializations, the newest first."""
+        return self._shown(name, "assetMaterializations")
+
     def observed(self, name: str) -> list[dict[str, Any]]:
         """What observations of the asset show, the newest first."""
-        query = """query($k: AssetKeyInput!) { assetNodeOrError(assetKey: $k) { ... on AssetNode {
-            assetObservations(limit: 9) { metadataEntries { label
-                ... on FloatMetadataEntry { floatValue } ... on IntMetadataEntry { intValue }
-                ... on TextMetadataEntry { text } ... on MarkdownMetadataEntry { mdStr } } } } } }"""
-        events = self.ask(query, k={"path": [name]})["assetNodeOrError"]["assetObservations"]
+        return self._shown(name, "assetObservations")
+
+    def _shown(self, name: str, events: str) -> list[dict[str, Any]]:
+        query = f"""query($k: AssetKeyInput!) {{ assetNodeOrError(assetKey: $k) {{ ... on AssetNode {{
+            {events}(limit: 9) {{ metadataEntries {{ label
+                ... on FloatMetadataEntry {{ floatValue }} ... on IntMetadataEntry {{ intValue }}
+                ... on TextMetadataEntry {{ text }} ... on MarkdownMetadataEntry {{ mdStr }} }} }} }} }} }}"""
+        found = self.ask(query, k={"path": [name]})["assetNodeOrError"][events]
         return [
             {entry.pop("label"): next(iter(entry.values()), None) for entry in event["metadataEntries"]}
-            for event in events
+            for event in found
         ]
 
     def steps(self, backfill: str) -> list[tuple[float, float]]:

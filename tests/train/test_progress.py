@@ -55,3 +55,10 @@ def test_the_orchestrator_is_told_the_same_through_its_pipes(tmp_path: Path) -> 
 def test_all_processes_but_the_first_are_silent() -> None:
     with reporting("dit", 0, 2, first=False) as reporter:
         assert reporter is None
+
+
+def test_a_run_that_goes_on_says_where(capsys: pytest.CaptureFixture[str]) -> None:
+    for start, first in ((0, True), (3, False), (3, True)):
+        with reporting("dit", start, 9, first):
+            pass
+    assert capsys.readouterr().out == "dit goes on at step 3 of 9\n"

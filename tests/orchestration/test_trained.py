@@ -1,0 +1,84 @@
+"""Our own stages under `dagster dev`, small and real: a training that is cancelled and goes on, and a sweep of it.
+
+One server serves all tests, in this order.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from rectok.artifacts import read_json
+from tests import forked
+from tests.orchestration.project import Project, make_ours
+from tests.orchestration.server import Server, serving, waited
+from tests.orchestration.test_server import ended
+from tests.project import TINY, write_params
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+EPOCHS = 120
+LONG = {"tokenizer.training.epochs": EPOCHS, "tokenizer.training.checkpoint_every": 10_000}
+SWEEP = {"ablation": "lengths", "vary": ["tokenizer.training.epochs=1,2"], "target": ["gate@tokenizer"]}
+
+
+@dataclass(frozen=True)
+class Ours(Project):
+    """A project whose stages start at once."""
+
+    def environment(self) -> dict[str, str]:
+        """As everywhere, with the `rectok` that is imported already."""
+        return {**super().environment(), "PATH": forked.path(), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    project = Ours(make_ours(tmp_path_factory.mktemp("trained") / "project").root)
+    write_params(project.root, LONG)
+    project.change("nightly.cron", "0 0 1 1 *")  # no night comes while a test runs
+    made = project.repro("gate-shards", "gate-features", "gate@teacher")
+    assert made.returncode == 0, made.stdout + made.stderr
+    with serving(project) as server:
+        yield server
+
+
+def test_a_real_training_is_cancelled_after_its_checkpoint_and_a_retry_ends_it(server: Server) -> None:
+    data = server.project.root / "data"
+    run = server.materialize("tokenizer")
+    waited(lambda: re.search(r"tokenizer step \d+/\d+", server.messages(run)))
+    server.cancel(run)
+    waited(lambda: server.run_status(run) == "CANCELED")
+    told = re.search(r"tokenizer stopped at step (\d+) of \d+ after its checkpoint", server.messages(run))
+    assert told and (step := int(told[1])) > 0
+    [kept] = (data / "state" / "tokenizer").glob("*/step-*")
+    assert int(kept.name.removeprefix("step-")) == step
+    assert not (data / "tokenizer" / "model.safetensors").exists()
+
+    assert ended(server, again := server.retry(run)) == "SUCCESS", server.messages(again)
+    assert f"tokenizer goes on at step {step} of" in server.messages(again)
+    steps = [int(line.split(",")[0]) for line in (data / "tokenizer" / "log.csv").read_text().splitlines()[1:]]
+    assert steps == sorted(set(steps)) and steps[0] < step < steps[-1]  # one curve of both runs
+    assert server.gate("tokenizer") == "SUCCEEDED"
+    [shown] = server.materialized("tokenizer")
+    assert shown["psnr"] > 0 and shown["seconds"] > 0 and shown["runs"] == "rectok tokenizer"
+    assert all(shown[picture].startswith("![") for picture in ("loss", "preview.png"))
+
+
+def test_shards_made_outside_show_their_rows(server: Server) -> None:
+    shown = waited(lambda: len(found := server.materialized("shards")) == 2 and found)
+    assert sum(shard["dagster/row_count"] for shard in shown) == TINY["index.limit"]
+
+
+def test_a_sweep_gets_a_run_of_each_of_its_rows_from_the_daemon(server: Server) -> None:
+    run = server.launch("sweep", {"ops": {"plan": {"config": SWEEP}}})
+    assert ended(server, run) == "SUCCESS", server.messages(run)
+    rows = waited(lambda: len(found := server.runs("experiment")) == 2 and found)
+    assert {row["rectok/run"] for row in rows} == {"1-epochs1-s0", "2-epochs2-s0"}
+    for row in rows:
+        assert ended(server, row["id"]) == "SUCCESS", server.messages(row["id"])
+    folder = server.project.root / "data" / "ablations" / "lengths"
+    table = read_json(folder / "table.json")
+    assert table
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "tokenizer.training.epochs = 1" in page and "tokenizer.training.epochs = 2" in page and "not run" not in page
