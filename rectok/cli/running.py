@@ -17,7 +17,7 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
     params = load()
     if shard is not None and shard not in params.index.shards:
         raise UserError(f"there is no shard {shard!r}; index.shards holds {', '.join(params.index.shards)}")
-    with exclusive(stage, shard):
+    with exclusive(stage, shard), _within_memory(stage, params):
         began = time.monotonic()
         yield params
         if not os.environ.get("RANK", "0").strip("0"):
@@ -25,6 +25,28 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
             artifacts.write_json(
                 artifacts.timing_file(stage, shard), {"stage": stage, "shard": shard, "seconds": seconds}
             )
+
+
+@contextmanager
+def _within_memory(stage: str, params: Params) -> Iterator[None]:
+    """Raises UserError in place of torch's error where the GPU's memory is too small."""
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch.OutOfMemoryError; most stages do without torch
+            raise
+        wanted = str(error).partition(" GPU ")[0].removeprefix("CUDA out of memory. ").rstrip(".")
+        raise UserError(f"{stage} ran out of GPU memory ({wanted}); halve {_batch_of(stage, params)}") from None
+
+
+def _batch_of(stage: str, params: Params) -> str:
+    """The key in params.yaml that says how much a stage holds in memory at once."""
+    name = {"nightly": "generation"}.get(stage, stage.removeprefix("gate-"))
+    section = getattr(params, name, None)
+    training = getattr(section, "training", None)
+    if training is not None:
+        return f"{name}.training.{'micro_batch' if hasattr(training, 'micro_batch') else 'batch'}"
+    return f"{name}.batch" if hasattr(section, "batch") else "its batch"
 
 
 @contextmanager

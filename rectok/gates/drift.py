@@ -13,6 +13,8 @@ from rectok.data.tables import read_table
 from rectok.gates.listing import listed
 from rectok.params import Params
 
+NAMES = ("class drift", "brightness drift", "size drift", "more images alike")
+"""The checks of this module."""
 NOTHING_ACCEPTED = "nothing accepted"
 """The value of every check until there is something to compare with."""
 
@@ -31,12 +33,8 @@ def summary(params: Params) -> tuple[Looks, list[Look]]:
 def checks(params: Params) -> Iterator[Check]:
     """The drift of each figure from data/accepted/index.json, and its limit; all pass where nothing was accepted."""
     asked = params.gates.index.drift
-    limits = {
-        "class drift": asked.max_class_shift,
-        "brightness drift": asked.max_brightness,
-        "size drift": asked.max_size,
-        "more images alike": asked.max_duplicates,
-    }
+    most = (asked.max_class_shift, asked.max_brightness, asked.max_size, asked.max_duplicates)
+    limits = dict(zip(NAMES, most, strict=True))
     if not artifacts.accepted_file().exists():
         yield from (Check(name, True, asked.severity, NOTHING_ACCEPTED, limit, "") for name, limit in limits.items())
         return
@@ -57,12 +55,13 @@ def _drifts(before: Looks, now: Looks, sample: list[Look]) -> dict[str, _Drift]:
     brightness = f"the mean pixel is {now.brightness:.4g}, and was {before.brightness:.4g} when the index was accepted"
     size = f"the median file has {now.median_bytes:g} bytes, and had {before.median_bytes:g}"
     pairs = listed([f"{one} looks like {other}" for one, other in alike(sample)])
-    return {
-        "class drift": _Drift(_class_drift(before, now), _classes(before, now)),
-        "brightness drift": _Drift(abs(now.brightness - before.brightness), brightness),
-        "size drift": _Drift(abs(now.median_bytes / before.median_bytes - 1), size),
-        "more images alike": _Drift(now.duplicates - before.duplicates, pairs),
-    }
+    drifts = (
+        _Drift(_class_drift(before, now), _classes(before, now)),
+        _Drift(abs(now.brightness - before.brightness), brightness),
+        _Drift(abs(now.median_bytes / before.median_bytes - 1), size),
+        _Drift(now.duplicates - before.duplicates, pairs),
+    )
+    return dict(zip(NAMES, drifts, strict=True))
 
 
 def _class_drift(before: Looks, now: Looks) -> float:

@@ -78,7 +78,7 @@ def _start_group(device: torch.device, rank: int, size: int) -> None:
     """Start the process group that this process is one of."""
     store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
     backend = "nccl" if device.type == "cuda" else "gloo"
-    named = device if device.type == "cuda" and size > 1 else None  # else NCCL guesses the device at the first barrier
+    named = device if device.type == "cuda" else None  # else NCCL guesses the device at the first barrier
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=named)
     if size == 1:  # of several, one that failed would wait here for the others
         atexit.register(_end_group)

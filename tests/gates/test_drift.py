@@ -85,7 +85,7 @@ def test_images_that_look_alike_though_their_bytes_differ_are_named() -> None:
 
 
 @pytest.mark.slow
-def test_accepting_an_index_wants_a_gate_that_passed(tmp_path: Path) -> None:
+def test_accepting_an_index_wants_a_gate_that_failed_for_nothing_but_drift(tmp_path: Path) -> None:
     artifacts.accepted_file().unlink()
     (tmp_path / "params.yaml").write_text(overridden({"index.source": "pets", "index.watch": "pets", "index.limit": 0}))
     assert "gate index has not run; run `dvc repro gate-index` first" in refused(tmp_path, "accept", "index")
@@ -93,3 +93,18 @@ def test_accepting_an_index_wants_a_gate_that_passed(tmp_path: Path) -> None:
     done = rectok(tmp_path, "accept", "index")
     assert "accepted 60 images of 2 classes" in done.stdout, done.stderr
     assert json.loads(artifacts.accepted_file().read_text())["classes"] == {"cat": 0.666667, "dog": 0.333333}
+
+    drift = {"gates.index.drift.severity": "ERROR", "gates.index.drift.max_class_shift": 0.0}
+    fewer = {"index.source": "pets", "index.watch": "pets", "index.limit": 50}
+
+    def gated(changes: dict[str, object]) -> str:
+        (tmp_path / "params.yaml").write_text(overridden({**fewer, **changes}))
+        assert rectok(tmp_path, "index").returncode == 0
+        return rectok(tmp_path, "gate", "index").stderr
+
+    assert "class drift" in gated({**drift, "gates.index.min_per_class": 40})
+    said = refused(tmp_path, "accept", "index")
+    assert "gate index failed for more than drift: images per class (see data/checks/index.json); mend" in said
+    assert "class drift" in gated(drift)
+    assert "accepted 50 images" in rectok(tmp_path, "accept", "index").stdout
+    assert gated(drift) == ""
