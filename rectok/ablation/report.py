@@ -9,6 +9,7 @@ from rectok.ablation.table import Table, figures_of, heading, headings, markdown
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.evaluation.charts import Panel, Series, panels_png
+from rectok.evaluation.summary import EVALUATIONS
 from rectok.files import write_bytes, write_text
 from rectok.pages import data_uri, filled
 
@@ -69,7 +70,9 @@ def _how(name: str, spec: Spec, workspaces: Sequence[Workspace]) -> str:
     done = sum(workspace.done() for workspace in workspaces)
     seeds = "Mean ± sample standard deviation where there are several seeds."
     kept = "Each run's parameters lie in params/, its pictures in pictures/."
-    return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} {kept}"
+    measured = {target.removeprefix("gate@") for target in spec.targets} & set(EVALUATIONS)
+    bare = "" if measured else f" No target is an evaluation ({', '.join(EVALUATIONS)}), so there are no figures."
+    return f"`rectok ablate {name}`: {done} of {len(workspaces)} runs. {seeds} {kept}{bare}"
 
 
 def _having(spec: Spec, table: Table, column: str) -> list[Row]:

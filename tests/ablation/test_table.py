@@ -111,6 +111,13 @@ def test_without_any_figure_there_is_no_plot(project: Path) -> None:
     assert not (project / "out" / "plot.png").exists()
 
 
+def test_targets_that_measure_nothing_are_told(project: Path) -> None:
+    for targets, told in ((("gate@dit", "gate@probe"), False), (("gate@dit",), True)):
+        write_report("decoders", SPEC.model_copy(update={"targets": targets}), [], project / "out")
+        table = (project / "out" / "table.md").read_text()
+        assert ("No target is an evaluation (reconstruction, probe, generation)" in table) is told
+
+
 def test_a_target_that_is_asked_for_later_makes_a_run_undone(project: Path) -> None:
     workspace = prepare("decoders", SPEC, cells(SPEC)[0])
     finish(workspace, 20.0)
