@@ -100,7 +100,8 @@ def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: U
     if not changed:
         context.log.info(f"{' and '.join(unit.stages)} did not change: nothing to do")
         return Ran()
-    observer = Observer(context, Path(launcher.root))
+    partition = context.partition_key if context.has_partition_key else None
+    observer = Observer(context, Path(launcher.root), context.asset_key, partition)
     finished = launcher.repro(context, *unit.stages, told=observer)
     if finished.code and (unit.gate is None or finished.failed_at != unit.gate):
         raise finished.failure()

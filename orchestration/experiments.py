@@ -29,6 +29,7 @@ from pydantic import Field
 
 from orchestration.launcher import Launcher
 from orchestration.pictures import pictures
+from orchestration.progress import Observer
 from rectok.artifacts import DATA
 
 COMMAND = ("rectok", "ablate")
@@ -63,7 +64,11 @@ def experiments(root: Path, command: Sequence[str] = COMMAND) -> Definitions:
 
 
 def _sweep(command: Sequence[str]) -> JobDefinition:
-    @op(out=Out(Nothing), description="Check every row's parameters, make what all share, and prepare the workspaces")
+    @op(
+        out=Out(Nothing),
+        pool="accelerator",  # what all share may be a training
+        description="Check every row's parameters, make what all share, and prepare the workspaces",
+    )
     def plan(context: OpExecutionContext, config: Sweep, launcher: Launcher) -> Iterator[Output[None]]:
         options = [word for setting in config.vary for word in ("--vary", setting)]
         options += [word for stage in config.target for word in ("--target", stage)]
@@ -96,11 +101,13 @@ def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
     def run(
         context: OpExecutionContext, config: Experiment, launcher: Launcher
     ) -> Iterator[AssetMaterialization | Output[None]]:
-        finished = launcher.run(context, (*command, config.ablation, "--only", config.run))
+        name = Path(config.ablation).stem
+        key, folder = AssetKey([KEY, name]), root / SWEEPS / name
+        observer = Observer(context, folder / config.run, key)
+        finished = launcher.run(context, (*command, config.ablation, "--only", config.run), told=observer)
         if finished.code:
             raise finished.failure()
-        name = Path(config.ablation).stem
-        yield AssetMaterialization(AssetKey([KEY, name]), metadata=_shown(root / SWEEPS / name, config.run))
+        yield AssetMaterialization(key, metadata=_shown(folder, config.run))
         yield Output(None)
 
     @job(name="experiment", description="One row with one seed of a prepared ablation or sweep")

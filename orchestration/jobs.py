@@ -18,6 +18,7 @@ from dagster import (
 from orchestration.graph import Graph
 from orchestration.launcher import Launcher
 from orchestration.news import PIPELINE, being_made, evaluations, materializations
+from orchestration.progress import Observer
 
 Event = AssetMaterialization | AssetCheckEvaluation
 
@@ -29,9 +30,13 @@ def pipeline(graph: Graph, root: Path) -> JobDefinition:
     want one run, one log and one thing to cancel.
     """
 
-    @op(out=Out(Nothing), description="dvc repro, then an event for every artefact and every gate's result that is new")
+    @op(
+        out=Out(Nothing),
+        pool="accelerator",  # it trains; what trains beside it would share its GPUs
+        description="dvc repro, then an event for every artefact and every gate's result that is new",
+    )
     def dvc_repro(context: OpExecutionContext, launcher: Launcher) -> Iterator[Event | Output[None]]:
-        finished = launcher.repro(context)
+        finished = launcher.repro(context, told=Observer(context, root))
         yield from materializations(context.instance, graph, root)
         yield from evaluations(context.instance, graph, root)
         if finished.code:

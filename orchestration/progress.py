@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetObservation, MetadataValue
+from dagster import AssetExecutionContext, AssetKey, AssetObservation, MetadataValue, OpExecutionContext
 from dagster._core.definitions.metadata import RawMetadataValue
 
 from orchestration.pictures import picture
@@ -20,13 +20,16 @@ Message = Mapping[str, Any]
 
 @dataclass
 class Observer:
-    """Turns the messages of a stage (rectok.train.progress) into observations of the asset that the run makes.
+    """Turns the messages of stages (rectok.train.progress) that work in `root` into observations of an asset.
 
-    The first comes at once, later ones every `EVERY` seconds, and one more for every new picture.
+    That is `key`, else the asset of the stage that speaks. The first comes at once, later ones every `EVERY` seconds, and
+    one more for every new picture.
     """
 
-    context: AssetExecutionContext
+    context: AssetExecutionContext | OpExecutionContext
     root: Path
+    key: AssetKey | None = None
+    partition: str | None = None
     clock: Callable[[], float] = time.monotonic
     last: Message = field(default_factory=dict)
     _spoke: float | None = None
@@ -35,17 +38,17 @@ class Observer:
         """Take one message."""
         if "picture" in message:
             path = self.root / str(message["picture"])
-            self._observe({"picture": picture(path)} if path.exists() else {})
+            self._observe(message, {"picture": picture(path)} if path.exists() else {})
         elif "step" in message:
             self.last = message
             if self._spoke is None or self.clock() - self._spoke >= EVERY:
-                self._observe({})
+                self._observe(message, {})
 
-    def _observe(self, shown: Mapping[str, RawMetadataValue]) -> None:
+    def _observe(self, message: Message, shown: Mapping[str, RawMetadataValue]) -> None:
         self._spoke = self.clock()
-        partition = self.context.partition_key if self.context.has_partition_key else None
-        metadata = {**progress(self.last), **shown}
-        self.context.log_event(AssetObservation(self.context.asset_key, metadata=metadata, partition=partition))
+        metadata = {"stage": str(message["stage"]), **progress(self.last), **shown}
+        key = self.key or AssetKey(str(message["stage"]))
+        self.context.log_event(AssetObservation(key, metadata=metadata, partition=self.partition))
 
 
 def progress(message: Message) -> dict[str, RawMetadataValue]:

@@ -19,7 +19,7 @@ from rectok.evaluation.display import duration
 from rectok.evaluation.summary import EVALUATIONS
 
 Say = Callable[[str], None]
-REPRO = ("-m", "dvc", "repro", "--quiet")
+REPRO = ("-m", "dvc", "repro")
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ def make_shared(folder: Path, targets: Sequence[str]) -> None:
         raise UserError(f"`dvc repro {' '.join(targets)}` failed in {folder}; its message stands above")
 
 
-def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Sequence[str], say: Say) -> list[Failure]:
+def run_all(
+    workspaces: Sequence[Workspace], targets: Sequence[str], devices: Sequence[str], say: Say, echo: bool = False
+) -> list[Failure]:
     """Run every workspace that is not done, one at a time per entry of `devices` (a CUDA device, or "" for any).
 
     Rows that come after others wait for all of those. A failed run does not stop the others; running the ablation again
-    goes on with it.
+    goes on with it. With `echo`, what a run prints is said as it comes, and not only kept in its log.
     """
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     for device in devices:
@@ -50,7 +52,7 @@ def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Se
     def run(workspace: Workspace) -> Failure | None:
         device = free.get()
         try:
-            return _run(workspace, targets, device, say)
+            return _run(workspace, targets, device, say, echo)
         finally:
             free.put(device)
 
@@ -63,23 +65,36 @@ def run_all(workspaces: Sequence[Workspace], targets: Sequence[str], devices: Se
         return [failure for wave in (firsts, others) for failure in list(pool.map(run, wave)) if failure]
 
 
-def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say) -> Failure | None:
+def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, echo: bool) -> Failure | None:
     began = time.monotonic()
     say(f"{workspace.cell.name} started, log in {workspace.log}")
     for stage in EVALUATIONS:
         # DVC brings back what the targets ask for; the rest may be of other parameters, and is not to be gathered.
         shutil.rmtree(workspace.folder / stage_dir(stage), ignore_errors=True)
-    with workspace.log.open("ab") as log:
-        command = [sys.executable, *REPRO, *targets]
-        env = _environment(device)
-        code = subprocess.run(command, cwd=workspace.folder, env=env, stdout=log, stderr=log, check=False).returncode
-    if code:
+    if _repro(workspace, targets, device, say if echo else None):
         say(f"{workspace.cell.name} failed: {_last_words(workspace.log)}")
         return Failure(workspace, _last_words(workspace.log))
     figures = _figures(workspace)
     write_json(workspace.result, {"params": workspace.params.read_text(encoding="utf-8"), "figures": figures})
     say(f"{workspace.cell.name} done in {duration(time.monotonic() - began)}")
     return None
+
+
+def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say | None) -> int:
+    """`dvc repro` there, each line kept in the log; its exit code."""
+    command = [sys.executable, *REPRO, *targets]
+    with (
+        workspace.log.open("ab", buffering=0) as log,
+        subprocess.Popen(
+            command, cwd=workspace.folder, env=_environment(device), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        assert process.stdout
+        for line in process.stdout:
+            log.write(line)
+            if say:
+                say(line.decode(errors="replace").rstrip())
+    return process.returncode
 
 
 def _figures(workspace: Workspace) -> object:

@@ -15,8 +15,9 @@ from rectok.artifacts import ACCEPTED, DATA, read_json
 from rectok.errors import UserError
 from rectok.evaluation.summary import EVALUATIONS
 from rectok.files import write_text
-from rectok.params import parse
+from rectok.params import Params, parse
 from rectok.params.editing import edited
+from rectok.params.files import inputs
 from rectok.params.loading import PARAMS_FILE
 
 DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
@@ -88,14 +89,14 @@ def _shared(name: str) -> Path:
 def _prepare(folder: Path, changes: Changes, locks: Sequence[Path], origin: str) -> None:
     """A workspace in `folder`, which knows what the first lock that is there has recorded."""
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
-    parse(text, origin)
+    params = parse(text, origin)
     write_text(folder / PARAMS_FILE, text)
     write_text(folder / ".dvc" / "config", CONFIG.format(cache=_cache()))
     _copy(DVC_YAML, folder / DVC_YAML)
     lock = next((lock for lock in locks if lock.exists()), None)
     if lock and not (folder / DVC_LOCK).exists():
         _copy(lock, folder / DVC_LOCK)
-    _link_sources(folder)
+    _link_inputs(folder, params)
 
 
 def _cache() -> Path:
@@ -106,13 +107,21 @@ def _cache() -> Path:
     return local.resolve()
 
 
-def _link_sources(folder: Path) -> None:
-    """The images that the index reads, and what was accepted of them, lie in the project."""
-    for source in (DATA / "raw", ACCEPTED):
+def _link_inputs(folder: Path, params: Params) -> None:
+    """What the pipeline reads and does not make lies in the project: images, labels, weights, what was accepted.
+
+    Raises UserError for a relative path out of the project, which means another place in the workspace.
+    """
+    for name, text in {"": str(DATA / "raw"), "accepted": str(ACCEPTED), **inputs(params)}.items():
+        source = Path(text)
+        if source.is_absolute() or not source.exists():  # the stage that misses it says so
+            continue
+        if ".." in source.parts:
+            raise UserError(f"{name} is {text}, outside of the project; for an ablation give its absolute path")
         link = folder / source
-        if source.exists() and not link.exists():
+        if not link.exists():
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(os.path.relpath(source, link.parent), target_is_directory=True)
+            link.symlink_to(os.path.relpath(source, link.parent), target_is_directory=source.is_dir())
 
 
 def _copy(source: Path, target: Path) -> None:

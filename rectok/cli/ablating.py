@@ -58,7 +58,7 @@ def ablate(
         typer.echo("\n".join(f"prepared {cell.name}" for cell in runs))
         return
     wanted = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]
-    failures = [] if table else run_all(wanted, spec.targets, devices.split(","), typer.echo)
+    failures = [] if table else run_all(wanted, spec.targets, devices.split(","), typer.echo, echo=bool(only))
     write_report(name, spec, workspaces, out / name)
     typer.echo(f"wrote {out / name / 'table.md'}")
     _tell(failures, len(wanted))

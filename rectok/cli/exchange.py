@@ -135,6 +135,8 @@ def _point_at(kind: Kind, converted: "Converted", weights: Path, sha256: str) ->
         f"{kind.value}.initial": {"path": weights.as_posix(), "sha256": sha256},
         f"{kind.value}.training.epochs": 0,
     }
+    if kind is Kind.tokenizer:
+        changes["decoder.training.epochs"] = 0  # its own decoder is a part of what was published
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
     parse(text, str(PARAMS_FILE))
     write_text(PARAMS_FILE, text)

@@ -6,8 +6,10 @@ import pytest
 
 from rectok.ablation.spec import cells
 from rectok.ablation.workspace import prepare, prepare_shared
+from rectok.errors import UserError
 from rectok.params import parse
 from tests.ablation import project
+from tests.project import write_params
 
 SPEC = project.SPEC.model_copy(update={"set": {"dit.training.epochs": 7}})
 
@@ -38,3 +40,30 @@ def test_a_row_starts_with_the_lock_of_what_is_shared_and_keeps_its_own(
     (shared / "dvc.lock").write_text("stages: {}  # what is shared\n")
     assert (prepare("lengths", SPEC, second).folder / "dvc.lock").read_text() == (shared / "dvc.lock").read_text()
     assert (prepare("lengths", SPEC, first).folder / "dvc.lock").read_text() == Path("dvc.lock").read_text()
+
+
+def test_a_row_finds_what_the_parameters_name_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/cat/1.png", "labels.csv", "data/imported/tokenizer/model.safetensors", "reference.npz"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+    changes = {
+        "index.source": "photos",
+        "index.watch": "photos",
+        "index.labels": "labels.csv",
+        "generation.reference": "reference.npz",
+        "tokenizer.initial": {"path": "data/imported/tokenizer/model.safetensors", "sha256": "0" * 64},
+        "teacher.network.weights": "timm",  # a library, and no file
+    }
+    project.build()
+    write_params(tmp_path, changes)
+    row = prepare("lengths", SPEC, cells(SPEC)[0]).folder
+    assert prepare("lengths", SPEC, cells(SPEC)[0]).folder == row  # again
+    for name in ("photos/cat/1.png", "labels.csv", "data/imported/tokenizer/model.safetensors", "reference.npz"):
+        assert (row / name).read_text() == name
+    assert not (row / "timm").exists()
+
+    write_params(tmp_path, {"index.source": "../photos", "index.watch": "../photos"})
+    (tmp_path / ".." / "photos").mkdir()
+    with pytest.raises(UserError, match=r"index\.source is \.\./photos, outside of the project; .* its absolute path"):
+        prepare("lengths", SPEC, cells(SPEC)[1])

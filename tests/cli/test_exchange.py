@@ -131,9 +131,8 @@ def test_an_imported_folder_is_used_at_once(project: Path) -> None:
 @pytest.mark.filterwarnings("default")  # every library of the pipeline runs in this process
 def test_the_pipeline_goes_to_its_end_on_imported_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokenizer and generator imported, decoder kept, guide trained here: all gates pass, and the report says so."""
-    changes = {**SIZES, "decoder.training.epochs": 0}
-    published(tmp_path, write_params(tmp_path, changes))
-    (tmp_path / "params.yaml").write_text(f"# kept\n{overridden(changes)}")
+    published(tmp_path, write_params(tmp_path, SIZES))
+    (tmp_path / "params.yaml").write_text(f"# kept\n{overridden(SIZES)}")
     done(tmp_path, "import", "tokenizer.pth", "--kind", "tokenizer", "--heads", "2,2,2")
     assert done(tmp_path, "import", "dit.pth", "--kind", "dit").endswith("next: dvc repro\n")
     assert (tmp_path / "params.yaml").read_text().startswith("# kept\n")
@@ -141,7 +140,7 @@ def test_the_pipeline_goes_to_its_end_on_imported_networks(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     params = load()
     assert params.tokenizer.initial.path == "data/imported/tokenizer/model.safetensors"
-    assert params.tokenizer.training.epochs == params.dit.training.epochs == 0
+    assert params.tokenizer.training.epochs == params.decoder.training.epochs == params.dit.training.epochs == 0
     for stage in artifacts.STAGES:
         run = importlib.import_module(f"rectok.stages.{stage}").run
         for shard in params.index.shards if stage in artifacts.SHARDED else [None]:

@@ -2,8 +2,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, ExecuteInProcessResult
+from dagster import DagsterInstance, ExecuteInProcessResult, JobDefinition
 
+from orchestration.experiments import experiments
+from orchestration.graph import Graph
 from orchestration.jobs import pipeline
 from orchestration.launcher import Launcher
 from orchestration.reading import load
@@ -25,6 +27,12 @@ def run(project: Project, instance: DagsterInstance) -> ExecuteInProcessResult:
     return job.execute_in_process(instance=instance, resources=resources, raise_on_error=False)
 
 
+def test_what_trains_holds_the_accelerators_pool(tmp_path: Path) -> None:
+    jobs = [pipeline(Graph(()), tmp_path), *(experiments(tmp_path).jobs or ())]
+    pools = {job.name: [node.definition.pool for node in job.nodes] for job in jobs if isinstance(job, JobDefinition)}  # type: ignore[attr-defined]
+    assert pools == {"pipeline": ["accelerator"], "sweep": ["accelerator"], "experiment": ["accelerator"]}
+
+
 def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
     project: Project, instance: DagsterInstance
 ) -> None:
@@ -35,6 +43,10 @@ def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
     def judged(result: ExecuteInProcessResult) -> dict[str, bool]:
         found = result.get_asset_check_evaluations()
         return {e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else ""): e.passed for e in found}
+
+    def told(result: ExecuteInProcessResult) -> list[tuple[str, float]]:
+        seen = [event.asset_observation_data.asset_observation for event in result.get_asset_observation_events()]
+        return [(each.asset_key.to_user_string(), float(str(each.metadata["step"].value))) for each in seen]
 
     everything = run(project, instance)
     assert everything.success and len(made(everything)) == 6 and all(judged(everything).values())
@@ -49,4 +61,5 @@ def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
     project.rows("a", "b2", "c", "d")
     mended = run(project, instance)
     assert mended.success and judged(mended)["shards@00001"]
+    assert told(mended) == [("tokenizer", 1.0), ("tokenizer", 2.0)]  # at once, and with the picture of step 2
     assert "Data and pipelines are up to date." in project.repro().stdout

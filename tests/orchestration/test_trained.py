@@ -76,6 +76,7 @@ def test_a_sweep_gets_a_run_of_each_of_its_rows_from_the_daemon(server: Server) 
     assert {row["rectok/run"] for row in rows} == {"1-epochs1-s0", "2-epochs2-s0"}
     for row in rows:
         assert ended(server, row["id"]) == "SUCCESS", server.messages(row["id"])
+        assert "tokenizer step 1/" in server.messages(row["id"])
     folder = server.project.root / "data" / "ablations" / "lengths"
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "tokenizer.training.epochs = 1" in page and "tokenizer.training.epochs = 2" in page and "not run" not in page

@@ -1,0 +1,36 @@
+"""Files and folders of this machine that parameters name."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from rectok.params.schema import Params
+from rectok.storage.client import S3
+from rectok.storage.config import WeightsFile
+from rectok.teacher.config import NetworkConfig
+
+
+def named_files(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """(parameter, path, sha256) for every file of weights or statistics that parameters name."""
+    if isinstance(section, WeightsFile) and section.path:
+        yield f"{prefix}path", section.path, section.sha256
+    if isinstance(section, NetworkConfig) and section.weights:
+        yield f"{prefix}weights", section.weights, section.sha256
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from named_files(value, f"{prefix}{name}.")
+
+
+def inputs(params: Params) -> dict[str, str]:
+    """Every parameter whose value may be the path of something that the pipeline reads and does not make, with its value."""
+    index = params.index
+    named = {
+        "index.source": index.source,
+        "index.watch": index.watch,
+        "generation.reference": params.generation.reference,
+    }
+    if index.labels.endswith((".csv", ".json")):
+        named["index.labels"] = index.labels
+    named |= {name: path for name, path, _ in named_files(params)}
+    return {name: path for name, path in named.items() if path and not path.startswith(S3)}
