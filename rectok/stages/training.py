@@ -111,10 +111,11 @@ def initial_weights(file: WeightsFile) -> dict[str, Tensor] | None:
 
 
 def finish(stage: str, params: Params) -> None:
-    """Remove the resumable state of a training whose outputs are written, and its copies."""
-    shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
+    """Remove the resumable state of a training whose outputs are written, and its copies; not those of another run."""
     if params.storage.checkpoints:
-        remove_below(below(params.storage.checkpoints, stage))
+        for state in artifacts.state_dir(stage).glob("*"):
+            remove_below(below(params.storage.checkpoints, f"{stage}/{state.name}"))
+    shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
     artifacts.newest_picture(stage).unlink(missing_ok=True)
 
 

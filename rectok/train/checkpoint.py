@@ -46,6 +46,7 @@ class Checkpoints:
     def __init__(self, folder: Path, fingerprint: str, world: World, location: str = "") -> None:
         self.folder = folder / fingerprint
         self.copies = below(location, f"{folder.name}/{fingerprint}") if location else ""
+        self.copying = False
         self.world = world
         if world.first:
             for other in folder.glob("*"):
@@ -104,9 +105,20 @@ class Checkpoints:
             if old != whole:
                 shutil.rmtree(old)
         if self.copies:
+            self._copy(whole)
+
+    def _copy(self, whole: Path) -> None:
+        """Copy a checkpoint, then drop older copies. A place that never took one stops the training, one that fails later
+        does not: what is here is whole."""
+        try:
             publish_folder(whole, below(self.copies, whole.name))
             for step in self._copied() - {whole.name}:
                 remove_below(below(self.copies, step))
+            self.copying = True
+        except UserError as error:
+            if not self.copying:
+                raise
+            print(f"warning: {whole.name} has no copy, which the next checkpoint tries again: {error}", flush=True)
 
     def _copied(self) -> set[str]:
         """Names of the steps that have a copy, whole or not."""

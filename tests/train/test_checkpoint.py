@@ -10,6 +10,7 @@ from torch import nn
 
 from rectok.errors import UserError
 from rectok.storage import below, list_files, publish
+from rectok.train import checkpoint
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
@@ -147,6 +148,31 @@ def test_another_machine_goes_on_from_the_newest_whole_copy(copies: str, tmp_pat
     assert steps() == {"step-000000012"}
     assert first.restore(restored) and restored.step == 12, "an older state here was preferred"
     assert second.restore(restored) and restored.step == 12
+
+
+def test_a_place_that_took_copies_may_fail_and_one_that_never_did_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copies = str(tmp_path / "copies")
+    checkpoints = Checkpoints(tmp_path / "dit", "a", ALONE, copies)
+    whole = checkpoint.publish_folder
+
+    def down(folder: Path, uri: str) -> None:
+        raise UserError(f"{uri} does not answer")
+
+    monkeypatch.setattr(checkpoint, "publish_folder", down)
+    with pytest.raises(UserError, match="does not answer"):
+        checkpoints.save(state(2))
+    monkeypatch.setattr(checkpoint, "publish_folder", whole)
+    checkpoints.save(state(4))
+    monkeypatch.setattr(checkpoint, "publish_folder", down)
+    checkpoints.save(state(6))
+    assert "warning: step-000000006 has no copy, which the next checkpoint tries again: " in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "dit" / "a").iterdir()] == ["step-000000006"]
+    assert {file.name.split("/")[0] for file in list_files(below(copies, "dit/a"))} == {"step-000000004"}
+    monkeypatch.setattr(checkpoint, "publish_folder", whole)
+    checkpoints.save(state(8))
+    assert {file.name.split("/")[0] for file in list_files(below(copies, "dit/a"))} == {"step-000000008"}
 
 
 def test_state_of_its_own_that_is_newer_than_the_copy_is_kept(tmp_path: Path) -> None:
