@@ -61,6 +61,7 @@ def test_compose_names_what_there_is() -> None:
         for volume in service["volumes"]:
             source = volume.split(":")[0]
             assert (DEPLOY / "compose" / source).exists() if source.startswith(".") else source in compose["volumes"]
+    assert services["code"]["env_file"] == [".env"]  # alerts and stages run there, and look up their secrets
     assert all("healthcheck" in services[name] for name in services["webserver"]["depends_on"])
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
     assert read(DEPLOY / "compose" / "gpu.yaml")["services"].keys() <= services.keys()
@@ -73,12 +74,14 @@ def test_compose_names_what_there_is() -> None:
     not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0,
     reason="there is no `docker compose` here",
 )
-def test_docker_accepts_the_compose_files() -> None:
+def test_docker_accepts_the_compose_files(tmp_path: Path) -> None:
+    copied = shutil.copytree(DEPLOY / "compose", tmp_path / "deploy" / "compose")
+    shutil.copy(copied / "example.env", copied / ".env")
     files = [part for name in ("compose.yaml", "gpu.yaml") for part in ("--file", name)]
     command = ["docker", "compose", *files, "config", "--quiet"]
     done = subprocess.run(
         command,
-        cwd=DEPLOY / "compose",
+        cwd=copied,
         env={"POSTGRES_PASSWORD": "x", "PATH": "/usr/bin:/bin:/usr/local/bin"},
         capture_output=True,
         text=True,
@@ -120,6 +123,8 @@ def test_pods_run_as_no_root_and_find_their_volumes_and_settings() -> None:
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         named = {v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
         assert named == claims
+    [container] = pods["rectok-code"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "rectok-environment", "optional": True}}]
     [server] = read(DEPLOY / "kubernetes" / "instance" / "workspace.yaml")["load_from"]
     assert services[server["grpc_server"]["host"]] == server["grpc_server"]["port"]
     assert server["grpc_server"]["location_name"] == "orchestration.definitions"
