@@ -1,7 +1,7 @@
 """The accepted generator: a copy by content hash, and a record of who accepted it, when and why. No torch here.
 
 Below data/promoted lie `generators/<id>/`, copies that nothing changes any more, and `records/0001.json` and on, one for each
-time that somebody accepted a generator. The newest record says which generator is in force; to go back is to accept an
+time that somebody accepted a generator, with a copy of the dvc.lock that it came from. The newest record says which generator is in force; to go back is to accept an
 earlier one again.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from rectok.artifacts import DATA, missing, read_json, write_json
 from rectok.errors import UserError
 from rectok.evaluation.history import Night
-from rectok.files import replacing_folder
+from rectok.files import replacing_folder, write_bytes
 from rectok.storage.hashing import sha256_file
 
 PROMOTED = DATA / "promoted"
@@ -36,8 +36,8 @@ ID_DIGITS = 12
 class Promotion:
     """One acceptance.
 
-    `generator` is the hash of all `files` (path → sha256); `commit`, `lock` (sha256 of dvc.lock, empty without one) and
-    `params` say what made it; `figures` are those of the pipeline's own evaluation. `measured` is what the nightly
+    `generator` is the hash of all `files` (path → sha256); `commit`, `lock` (sha256 of dvc.lock, empty without one, whose copy
+    is records/<sha256>.lock) and `params` say what made it; `figures` are those of the pipeline's own evaluation. `measured` is what the nightly
     evaluation found when it was accepted, None where that was left to the first nights.
     """
 
@@ -96,6 +96,16 @@ def keep(source: Path = DATA) -> dict[str, str]:
             if content(folder) != files:
                 raise UserError(f"{source} changed while it was copied; promote it when nothing writes there")
     return files
+
+
+def keep_lock(lock: Path) -> str:
+    """Copy dvc.lock beside the records, for it may never be committed; its sha256, or nothing where there is none."""
+    if not lock.exists():
+        return ""
+    text = lock.read_bytes()
+    sha256 = hashlib.sha256(text).hexdigest()
+    write_bytes(RECORDS / f"{sha256}.lock", text)
+    return sha256
 
 
 def verify(promotion: Promotion) -> None:

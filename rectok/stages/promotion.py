@@ -1,7 +1,6 @@
 """Accept a generator: what is evaluated every night, and what the nights are compared with, from now on."""
 
 import getpass
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from rectok.evaluation.promotion import (
     generator_folder,
     identity,
     keep,
+    keep_lock,
     numbered,
     promotions,
     verify,
@@ -42,7 +42,7 @@ def accept(params: Params, who: str, why: str, measured: bool) -> Promotion:
         who=who or _author(),
         why=why,
         commit=git_commit(),
-        lock=hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.exists() else "",
+        lock=keep_lock(LOCK),
         preset=params.preset,
         params=PARAMS_FILE.read_text(encoding="utf-8"),
         figures=figures,

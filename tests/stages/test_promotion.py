@@ -39,6 +39,7 @@ def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path
     assert (made.number, made.who, made.why, made.preset) == (1, "a person", "gFID fell", "digits")
     assert made.commit.startswith("not in a git repository")
     assert made.lock == hashlib.sha256(lock.encode()).hexdigest()
+    assert (PROMOTED / "records" / f"{made.lock}.lock").read_text() == lock
     assert made.params == (tmp_path / "params.yaml").read_text()
     assert made.figures["gfid"] == 8.25
     assert made.time.endswith("+00:00")
