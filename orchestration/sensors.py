@@ -76,7 +76,8 @@ def _changed(root: Path) -> Collection[str]:
             command, cwd=root, env=command_environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
         )
     except subprocess.CalledProcessError as error:
-        raise _Unanswered(error.stderr.strip().splitlines()[-1]) from None
+        said = error.stderr.strip().splitlines() or [f"DVC ended with {error.returncode}"]
+        raise _Unanswered(said[-1]) from None
     except subprocess.TimeoutExpired:
         raise _Unanswered(f"DVC takes more than {PATIENCE:.0f} s to look") from None
     found: list[str] = json.loads(told.stdout.splitlines()[-1])

@@ -110,11 +110,15 @@ def spec_names() -> list[str]:
 def load_spec(name: str) -> Spec:
     """The ablation that comes with the package under `name`, or the YAML file of that path. Raises UserError."""
     if name in spec_names():
-        return _validated(_packaged(name), name)
+        return validated(_packaged(name), name)
     path = Path(name)
     if not path.is_file():
         raise UserError(f"there is no ablation {name!r}; name a YAML file or one of {', '.join(spec_names())}")
-    return _validated(_whole(path.read_text(encoding="utf-8"), name), name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"ablation {name} is no text in UTF-8") from None
+    return validated(_whole(text, name), name)
 
 
 def _folder() -> Traversable:
@@ -140,7 +144,8 @@ def _whole(text: str, name: str) -> Any:
     return {**base, **tree, "set": {**base["set"], **own} if isinstance(own, dict) else own}
 
 
-def _validated(tree: Any, name: str) -> Spec:
+def validated(tree: Any, name: str) -> Spec:
+    """The ablation that `tree` holds. Raises UserError for what is none."""
     try:
         return Spec.model_validate(tree, strict=False)
     except ValidationError as error:

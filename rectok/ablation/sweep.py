@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from rectok.ablation.spec import NAME, Row, Spec, spec_names
+from rectok.ablation.spec import NAME, Row, Spec, spec_names, validated
 from rectok.artifacts import DATA, write_json
 from rectok.errors import UserError
 
@@ -55,17 +55,18 @@ def sweep(name: str, values: Mapping[str, Sequence[Any]], targets: Sequence[str]
         )
         for number, chosen in enumerate(product(*varied.values()), 1)
     ]
-    return Spec(
-        title=f"Sweep {name}",
-        claim=f"Every combination of {', '.join(values)}; the rest as in params.yaml.",
-        shared=(),
-        targets=tuple(targets),
-        seeds=seeds,
-        set={},
-        columns=tuple(columns),
-        axis=next(iter(varied)) if single else "",
-        rows=tuple(rows),
-    )
+    tree = {
+        "title": f"Sweep {name}",
+        "claim": f"Every combination of {', '.join(values)}; the rest as in params.yaml.",
+        "shared": (),
+        "targets": tuple(targets),
+        "seeds": seeds,
+        "set": {},
+        "columns": tuple(columns),
+        "axis": next(iter(varied)) if single else "",
+        "rows": tuple(rows),
+    }
+    return validated(tree, name)
 
 
 def _row_name(number: int, chosen: Mapping[str, Any]) -> str:

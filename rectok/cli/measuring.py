@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rectok.errors import UserError
 from rectok.params import Params, load, parse, preset_text
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def bench(
             if as_json:
                 print(speed.model_dump_json(), file=out, flush=True)
             found.append(speed)
+    if not found:
+        raise UserError(f"there is nothing to time: no stage has {', '.join(works)} with these parameters")
     if not as_json:
         Console().print(_speed_table(found))
     if all(speed.error for speed in found):

@@ -1,8 +1,8 @@
 """The accepted generator: a copy by content hash, and a record of who accepted it, when and why. No torch here.
 
 Below data/promoted lie `generators/<id>/`, copies that nothing changes any more, and `records/0001.json` and on, one for each
-time that somebody accepted a generator, with a copy of the dvc.lock that it came from. The newest record says which generator is in force; to go back is to accept an
-earlier one again.
+time that somebody accepted a generator, with a copy of the dvc.lock that it came from. The newest record says which generator is
+in force; to go back is to accept an earlier one again.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ class Promotion:
     """One acceptance.
 
     `generator` is the hash of all `files` (path → sha256); `commit`, `lock` (sha256 of dvc.lock, empty without one, whose copy
-    is records/<sha256>.lock) and `params` say what made it; `figures` are those of the pipeline's own evaluation. `measured` is what the nightly
-    evaluation found when it was accepted, None where that was left to the first nights.
+    is records/<sha256>.lock) and `params` say what made it; `figures` are those of the pipeline's own evaluation. `measured`
+    is what the nightly evaluation found when it was accepted, None where that was left to the first nights.
     """
 
     number: int

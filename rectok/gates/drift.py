@@ -58,7 +58,7 @@ def _drifts(before: Looks, now: Looks, sample: list[Look]) -> dict[str, _Drift]:
     drifts = (
         _Drift(_class_drift(before, now), _classes(before, now)),
         _Drift(abs(now.brightness - before.brightness), brightness),
-        _Drift(abs(now.median_bytes / before.median_bytes - 1), size),
+        _Drift(abs(now.median_bytes - before.median_bytes) / max(before.median_bytes, 1.0), size),
         _Drift(now.duplicates - before.duplicates, pairs),
     )
     return dict(zip(NAMES, drifts, strict=True))

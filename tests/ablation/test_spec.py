@@ -89,6 +89,12 @@ def test_a_mistake_is_named(before: str, after: str, said: str, tmp_path: Path) 
     assert said in str(caught.value)
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"title: \xff")
+    with pytest.raises(UserError, match=r"mine\.yaml is no text in UTF-8"):
+        load_spec(str(tmp_path / "mine.yaml"))
+
+
 def test_an_unknown_ablation_names_those_that_there_are() -> None:
     with pytest.raises(
         UserError, match=r"there is no ablation 'metod'.*channels, choices, compact, guidance, head, method"

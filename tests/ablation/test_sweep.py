@@ -43,12 +43,13 @@ def test_one_parameter_of_numbers_is_the_axis_of_the_plot() -> None:
         ("mine", "dit.training.epochs", "'dit.training.epochs' is no setting to vary"),
         ("mine", "seed=", "'seed=' is no setting to vary"),
         ("mine", "seed=[1", "is no setting to vary"),
+        ("mine", "seed=a", "ablation mine: seeds.0: "),
         ("method", "seed=1", "'method' cannot name a sweep"),
         ("a/b", "seed=1", "'a/b' cannot name a sweep"),
     ],
 )
 def test_what_is_no_sweep_is_named(folder: Path, name: str, vary: str, said: str) -> None:
-    with pytest.raises(UserError, match=r"cannot name|no setting") as caught:
+    with pytest.raises(UserError, match=r"cannot name|no setting|ablation mine") as caught:
         make_sweep(name, [vary], 0.5, [])
     assert said in str(caught.value)
     assert not (folder / "data").exists()

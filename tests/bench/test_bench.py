@@ -44,4 +44,6 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     assert refused(tmp_path, "bench", "speed").startswith(
         "there is no work 'speed' to bench; choose from tokenizer, dit"
     )
+    write_params(tmp_path, {f"{stage}.losses.perceptual.weight": 0.0 for stage in ("tokenizer", "decoder")})
+    assert "nothing to time: no stage has perceptual with these" in refused(tmp_path, "bench", "perceptual")
     assert "there is no preset" in refused(tmp_path, "bench", "dit", "--preset", "digit")
