@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from rectok.doctor.addresses import credentials
 from rectok.doctor.bytecode import bytecode
 from rectok.doctor.disk import links, room
 from rectok.doctor.finding import Finding, fail, ok
 from rectok.doctor.hardware import deepspeed, devices
-from rectok.doctor.outside import credentials, weights
+from rectok.doctor.outside import weights
+from rectok.doctor.places import folders, labels
 from rectok.doctor.versions import versions
 from rectok.errors import UserError
 from rectok.params import load
@@ -26,5 +28,7 @@ def examine() -> Iterator[Finding]:
     yield room(params)
     yield devices(params)
     yield deepspeed(params)
+    yield from labels(params)
+    yield from folders(params)
     yield from credentials(params)
     yield from weights(params)

@@ -2,7 +2,6 @@ import json
 import py_compile
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,39 +14,12 @@ from rectok.doctor.bytecode import bytecode
 from rectok.doctor.disk import links, room
 from rectok.doctor.finding import Finding
 from rectok.doctor.hardware import deepspeed, devices
-from rectok.doctor.outside import credentials, weights
+from rectok.doctor.outside import weights
 from rectok.doctor.versions import versions
 from rectok.files import write_text
-from rectok.params import Params, parse
 from rectok.storage.hashing import sha256_file
+from tests.doctor.findings import params, statuses
 from tests.project import overridden
-from tests.storage.server import BUCKET, running
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
-    return tmp_path
-
-
-@pytest.fixture
-def repository(folder: Path) -> Path:
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-def params(**changes: object) -> Params:
-    return parse(overridden({name.replace("__", "."): value for name, value in changes.items()}), "params.yaml")
-
-
-def statuses(findings: Iterator[Finding]) -> dict[str, str]:
-    return {finding.name: finding.status for finding in findings}
 
 
 @pytest.mark.slow  # makes a plan
@@ -118,29 +90,6 @@ def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> 
         "weights tokenizer.losses.perceptual.vgg.path": "WARN",
         "weights generation.reference": "FAIL",
     }
-
-
-def test_no_object_store_needs_no_credentials(repository: Path) -> None:
-    assert statuses(credentials(params())) == {"credentials": "OK"}
-
-
-def test_missing_credentials_are_noticed_for_a_source_and_for_a_remote(repository: Path) -> None:
-    source = params(index__source=f"s3://{BUCKET}/images")
-    assert statuses(credentials(source)) == {"credentials": "FAIL"}
-    subprocess.run(("dvc", "remote", "add", "-d", "store", f"s3://{BUCKET}/cache"), check=True, capture_output=True)
-    [found] = credentials(params())
-    assert found.status == "FAIL" and "remote store" in found.found and "AWS_ACCESS_KEY_ID" in found.remedy
-
-
-def test_addresses_are_asked(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(monkeypatch) as client:
-        client.put_object(Bucket=BUCKET, Key="images/a/1.png", Body=b"x")
-        there, elsewhere, empty = (f"s3://{name}" for name in (f"{BUCKET}/images", "no-bucket/x", f"{BUCKET}/none"))
-        for source, status in ((there, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
-            found = statuses(credentials(params(index__source=source)))
-            assert found == {"credentials": "OK", "s3 index.source": status}
-        # What the pipeline will write may be empty still.
-        assert statuses(credentials(params(storage__shards=empty)))["s3 storage.shards"] == "OK"
 
 
 def test_versions(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from rectok.data.config import Split
 from rectok.data.sources.item import Item, split_in
 from rectok.data.sources.labels import Labels, label_of
+from rectok.data.sources.own_name import OwnName
 from rectok.errors import UserError
 from rectok.storage import below
 
@@ -44,8 +45,8 @@ class Archive(ABC):
         """Every image, in the order of the files."""
         for name in self.names:
             with self._members(name) as members:
-                for _, group in groupby(members, key=lambda member: _sample(member.name)):
-                    yield from _items(name, list(group), split_in(name), labels)
+                groups = (list(group) for _, group in groupby(members, key=lambda member: _sample(member.name)))
+                yield from self._labelled(name, groups, labels)
 
     def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """(uri, how to read it), file by file and forward inside each file."""
@@ -56,6 +57,16 @@ class Archive(ABC):
             wanted[match["file"]].append((match["where"], match["member"], uri))
         for name in sorted(wanted):
             yield from self._again(name, wanted[name])
+
+    def _labelled(self, name: str, groups: Iterator[list[Member]], labels: Labels) -> Iterator[Item]:
+        """The images of one archive, each sample's own or by the archive's name."""
+        split = split_in(name)
+        own = OwnName(self.path(name), len(self.names) > 1 and labels.asked in ("auto", "folders"))
+        for group in groups:
+            items = list(_items(name, group, split, labels))
+            claimed = own.claimed([member.name for member in group], bool(items))
+            yield from items
+            yield from (_item(name, member, own.label, split) for member in group if member.name in claimed)
 
     def path(self, name: str) -> str:
         """The URI of an archive."""

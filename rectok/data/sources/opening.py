@@ -1,18 +1,15 @@
 """From the text of `index.source` to a source."""
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 from rectok.data.sources.item import Source
+from rectok.data.sources.kinds import Kind, archives, kind_of, look
 from rectok.errors import UserError
-from rectok.storage import below, direct_files, is_remote
+from rectok.storage import is_remote
 
 DIGITS = "sklearn:digits"
-_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _KINDS = "sklearn:digits, a folder or s3:// prefix of image, parquet, tar or zip files, or one parquet, tar or zip file"
-PEEKED = 1000
-"""Objects that tell of what kind a prefix is."""
 
 
 def open_source(source: str) -> Source:
@@ -23,7 +20,7 @@ def open_source(source: str) -> Source:
         return Digits()
     if not is_remote(source) and not Path(source).exists():
         raise UserError(f"index.source {source} does not exist; it can be {_KINDS}")
-    is_file = source.endswith((".parquet", ".zip", *_TARS)) if is_remote(source) else Path(source).is_file()
+    is_file = kind_of(source) not in (None, "image") if is_remote(source) else Path(source).is_file()
     return _file(source) if is_file else _folder(source)
 
 
@@ -33,31 +30,30 @@ def is_local(path: str) -> bool:
 
 
 def _folder(root: str) -> Source:
-    """Parquet files in the folder or its data/, else tar files, else zip files, else image files."""
-    for inner, suffixes in (("", (".parquet",)), ("data/", (".parquet",)), ("", _TARS), ("", (".zip",))):
-        folder = below(root, inner)
-        looked_at = islice(direct_files(folder), PEEKED) if is_remote(root) else direct_files(folder)
-        if any(name.endswith(suffixes) for name in looked_at):
-            return _of(root, sorted(inner + name for name in direct_files(folder) if name.endswith(suffixes)))
+    """Image files, or the parquet, tar or zip files at any depth."""
+    only = look(root)
+    if only.kind and only.kind != "image":
+        return _of(root, only.kind, archives(only))
     from rectok.data.sources.files import Files
 
-    return Files(root)
+    return Files(root, only)
 
 
 def _file(path: str) -> Source:
     root, _, name = path.rpartition("/")
-    if not name.endswith((".parquet", ".zip", *_TARS)):
+    kind = kind_of(name)
+    if kind is None or kind == "image":
         raise UserError(f"index.source {path} is a file of an unknown kind; it can be {_KINDS}")
-    return _of(root or ("/" if path.startswith("/") else "."), [name])
+    return _of(root or ("/" if path.startswith("/") else "."), kind, [name])
 
 
-def _of(root: str, names: Sequence[str]) -> Source:
+def _of(root: str, kind: Kind, names: Sequence[str]) -> Source:
     """The source over files of one kind."""
-    if names[0].endswith(".parquet"):
+    if kind == "parquet":
         from rectok.data.sources.parquet import Parquet
 
         return Parquet(root, names)
-    if names[0].endswith(".zip"):
+    if kind == "zip":
         from rectok.data.sources.zip import Zip
 
         return Zip(root, names)

@@ -42,6 +42,19 @@ def test_a_folder_of_files_gives_splits_and_named_labels(tmp_path: Path) -> None
     assert items[3].read() == b"train-00000-of-00001:3"
 
 
+def test_files_of_the_hubs_converted_layout_lie_deeper(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        write(tmp_path / "default" / split / "0000.parquet", [0, 1])
+    (tmp_path / "dataset_infos.json").write_text("{}")
+    source = open_source(str(tmp_path))
+    items = list(source.items(AUTO))
+    assert [(item.label, item.split) for item in items] == [
+        ("tench", "train"), ("ant", "train"), ("tench", "val"), ("ant", "val"),
+    ]  # fmt: skip
+    [(uri, read)] = source.read([items[2].uri])
+    assert (uri, read()) == ("default/validation/0000.parquet#0", b"0000:0")
+
+
 def test_rows_are_read_again_by_row_group(tmp_path: Path) -> None:
     write(tmp_path / "x.parquet", [0] * 9)
     source = open_source(str(tmp_path / "x.parquet"))
@@ -77,8 +90,12 @@ def test_images_may_be_plain_bytes_a_path_or_absent(tmp_path: Path) -> None:
     schema = pa.schema([("image", IMAGE), ("label", pa.int64())])
     pq.write_table(pa.table({"image": images, "label": [0, 1, 2]}, schema=schema), tmp_path / "a.parquet")
     pq.write_table(pa.table({"img": [b"plain"], "label": [0]}), tmp_path / "b.parquet")
-    contents = [item.read() for item in open_source(str(tmp_path)).items(AUTO)]
-    assert contents == [b"in a file", b"here", b"", b"plain"]
+
+    def contents(name: str) -> list[bytes]:
+        return [item.read() for item in open_source(str(tmp_path / name)).items(AUTO)]
+
+    assert contents("a.parquet") == [b"in a file", b"here", b""]
+    assert contents("b.parquet") == [b"plain"]
 
 
 def paths(folder: Path, *names: str | None) -> str:
