@@ -5,8 +5,14 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from rectok.planning.plan import Plan
+from rectok.planning.schedule import Estimate, total_hours
 
 GB = 1e9
+HOURS = (
+    "Stages follow each other; GPUs: those that a stage uses. A night is `rectok nightly`, and `rectok promote` takes as long. "
+    "Not counted: packing, reading and writing; what judge and LPIPS look at; the probe, whose classifiers learn on the CPU; "
+    "previews and gates."
+)
 
 
 def tables(plan: Plan) -> Iterator[Table]:
@@ -52,14 +58,23 @@ def _disk(plan: Plan) -> Table:
 
 def _hours(plan: Plan) -> Table:
     title = f"Work on {plan.gpus} GPU{'s' if plan.gpus > 1 else ''}, {plan.images} images an epoch"
-    table = _table(title, "stage", "epochs", "steps", "images", "GFLOP an image", "TFLOP/s a GPU", "hours")
-    for row in plan.estimates:
-        load = row.workload
-        epochs, steps = (f"{load.epochs:g}", str(load.steps)) if load.epochs else ("", "")
-        figures = (f"{load.images:.0f}", f"{load.flops / 1e9:.4g}", f"{row.tflops:.3g}", f"{row.hours:.3g}")
-        table.add_row(load.stage, epochs, steps, *figures)
-    table.add_row("all", "", "", "", "", "", f"{sum(row.hours for row in plan.estimates):.3g}")
+    columns = ("stage", "epochs", "steps", "images", "GFLOP/\nimage", "GPUs", "TFLOP/s\na GPU", "hours")
+    table = _table(title, *columns)
+    table.pad_edge = False  # 80 columns hold it
+    for rows, whole in ((plan.estimates, "a run"), (plan.night, "a night")):
+        for row in rows:
+            table.add_row(*_work(row))
+        table.add_row(whole, *[""] * (len(columns) - 2), f"{total_hours(rows):.3g}", end_section=True)
+    table.caption, table.caption_justify = HOURS, "left"
     return table
+
+
+def _work(row: Estimate) -> tuple[str, ...]:
+    load = row.workload
+    epochs, steps = (f"{load.epochs:g}", str(load.steps)) if load.epochs else ("", "")
+    images = f"{load.images / 1e6:.4g}M" if load.images >= 1e6 else str(load.images)
+    gflop = format(load.flops / 1e9, ".0f" if load.flops >= 1e12 else ".4g")
+    return load.stage, epochs, steps, images, gflop, str(load.gpus), f"{row.tflops:.3g}", f"{row.hours:.3g}"
 
 
 def _downloads(plan: Plan) -> Table:

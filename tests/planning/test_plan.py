@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from rectok import artifacts
 from rectok.cli.main import app
-from rectok.errors import UserError
 from rectok.params import Params, parse
 from rectok.params.editing import changed
 from rectok.planning.downloads import downloads
@@ -28,15 +27,28 @@ def planned(params: Params = PARAMS, images: int | None = 1000, gpus: int = 2) -
 
 def test_hours_are_work_over_speed() -> None:
     by_stage = {row.workload.stage: row for row in planned().estimates}
-    assert list(by_stage) == ["features", "tokenizer", "decoder", "latents", "dit", "guide", "generation"]
     dit = by_stage["dit"]
     steps = PARAMS.dit.training.steps(1000)
     assert dit.workload.steps == steps == 63  # 2 epochs of 1000 images in batches of 32
     assert dit.tflops == 100.0 and "a GPU" in dit.basis
     seconds = steps * 32 * dit.workload.flops / (100e12 * 2)
     assert dit.hours == pytest.approx(seconds / 3600)
-    assert by_stage["latents"].tflops == ASSUMED_PEAK * ASSUMED_SHARE
-    assert by_stage["latents"].basis.startswith("assumed")
+    latents = by_stage["latents"]
+    assert latents.tflops == ASSUMED_PEAK * ASSUMED_SHARE and latents.basis.startswith("assumed")
+    seconds = (1000 + 180 + 359) * latents.workload.flops / 193.5e12  # on one GPU, held-out digits too
+    assert latents.hours == pytest.approx(seconds / 3600)
+
+
+def test_a_night_is_no_part_of_a_run() -> None:
+    found = planned(changed(PARAMS, {"nightly.per_class": 8}))
+    json = found.as_json()
+    night = json["night"]
+    assert [row["workload"]["images"] for row in night] == [80, 80]  # 8 of each of 10 classes
+    seconds = 80 * sum(row["workload"]["flops"] for row in night) / 193.5e12
+    assert json["night_hours"] == pytest.approx(seconds / 3600)
+    generation = [row.hours for row in found.estimates if row.workload.stage.startswith("generation")]
+    assert json["night_hours"] == pytest.approx(2 * sum(generation))  # an evaluation draws 4 of each
+    assert json["hours"] == pytest.approx(sum(row.hours for row in found.estimates))
 
 
 def test_a_late_adversary_costs_its_share_of_the_training() -> None:
@@ -49,16 +61,12 @@ def test_a_late_adversary_costs_its_share_of_the_training() -> None:
     assert flops(0.5) == pytest.approx((never + flops(0.0)) / 2)
 
 
-def test_images_come_from_the_index_or_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_come_from_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 77, "val": 3, "test": 3}})
     artifacts.write_json(artifacts.classes_file(), ["a", "b", "c"])
     found = make_plan(PARAMS, None, 1, [], indexed=True)
     assert (found.images, found.classes) == (77, 3)
-    found = make_plan(PARAMS, None, 1, [], indexed=False)
-    assert (found.images, found.classes) == (1258, 10)
-    with pytest.raises(UserError, match="add --images"):
-        make_plan(PARAMS.model_copy(update={"preset": "mine"}), None, 1, [], indexed=False)
 
 
 def test_memory_covers_every_stage_on_one_gpu_and_on_all() -> None:
@@ -99,6 +107,7 @@ def test_the_command_prints_json_or_tables(tmp_path: Path, monkeypatch: pytest.M
         "ZeRO",
         "Disk for 500 images",
         "hours",
+        "night, guided",
         "measured: dit / cached latents",
         "assumed: 25%",
     ):
