@@ -1,105 +1,155 @@
 """Sensors that tell people about a night that failed, that did not come, or that found something worse."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from dagster import (
     AssetCheckEvaluation,
+    DagsterEvent,
     DagsterEventType,
+    DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     JobDefinition,
-    RunFailureSensorContext,
+    RunRecord,
     RunsFilter,
-    RunStatusSensorContext,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
-    SkipReason,
-    run_failure_sensor,
-    run_status_sensor,
     sensor,
 )
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration.clock import last_due
+from orchestration.telling import PATIENCE, Memory, remembered, told
 from rectok.alerts.config import AlertConfig
-from rectok.alerts.sending import Alert, Kind, send
+from rectok.alerts.sending import Alert, Kind
 from rectok.evaluation.history import HISTORY, read_history
 from rectok.params.schema import NightlyParams
 
 NIGHT = "rectok/night"
 """Tag of a run: the date of its night."""
 SECONDS = 60
+MOST = 50
+"""Newest runs that a sensor looks at and remembers."""
 Clock = Callable[[], datetime]
 
 
 def watchers(
     params: NightlyParams, root: Path, evaluation: JobDefinition, clock: Clock = lambda: datetime.now(UTC)
 ) -> list[SensorDefinition]:
-    """The three of them. Without a webhook or a mail server in the parameters they only see what they would have sent."""
-    return [
-        _failed(params.alert, evaluation),
-        _worse(params.alert, evaluation),
-        _missed(params, root, evaluation.name, clock),
-    ]
+    """The three of them. Without a webhook or a mail server in the parameters they only see what they would have sent.
+
+    Dagster's own run status sensors go on to the next run when an alert could not be delivered, and would lose it.
+    """
+    ended = [_ended(each, params.alert, evaluation.name, clock) for each in (FAILED, WORSE)]
+    return [*ended, _missed(params, root, evaluation.name, clock)]
 
 
-def _failed(config: AlertConfig, evaluation: JobDefinition) -> SensorDefinition:
-    @run_failure_sensor(
-        name="nightly_failed",
-        description="Tells people that a night's run failed",
-        monitored_jobs=[evaluation],
+@dataclass(frozen=True)
+class _Ending:
+    """How a run may end, and what is told of it: `text` gives nothing where all is well."""
+
+    sensor: str
+    description: str
+    status: DagsterRunStatus
+    kind: Kind
+    verb: str
+    text: Callable[[DagsterInstance, DagsterRun], str]
+
+
+def _failure(instance: DagsterInstance, run: DagsterRun) -> str:
+    """The sentences that the commands ended with, and what Dagster says of it."""
+    steps = list(_events(instance, run, DagsterEventType.STEP_FAILURE))
+    errors = [event.step_failure_data.error for event in steps]
+    causes = [str(error.message).strip() for error in errors if error]
+    reasons = [event.message for event in steps or _events(instance, run, DagsterEventType.RUN_FAILURE)]
+    return "\n".join(part for part in (*causes, *reasons) if part) or "Dagster does not say why."
+
+
+def _regressions(instance: DagsterInstance, run: DagsterRun) -> str:
+    events = _events(instance, run, DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [event.event_specific_data for event in events]
+    checks = [check for check in found if isinstance(check, AssetCheckEvaluation) and not check.passed]
+    return "\n".join(check.description or check.check_name for check in checks)
+
+
+def _events(instance: DagsterInstance, run: DagsterRun, kind: DagsterEventType) -> Iterator[DagsterEvent]:
+    for record in instance.get_records_for_run(run.run_id, of_type=kind).records:
+        if record.event_log_entry.dagster_event:
+            yield record.event_log_entry.dagster_event
+
+
+FAILED = _Ending(
+    "nightly_failed", "Tells people that a night's run failed", DagsterRunStatus.FAILURE, "failed", "failed", _failure
+)
+WORSE = _Ending(
+    "nightly_worse",
+    "Tells people what a night found worse than the accepted baseline",
+    DagsterRunStatus.SUCCESS,
+    "regression",
+    "found a regression",
+    _regressions,
+)
+
+
+def _ended(ending: _Ending, config: AlertConfig, job: str, clock: Clock) -> SensorDefinition:
+    @sensor(
+        name=ending.sensor,
+        description=ending.description,
         default_status=DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS,
     )
-    def tell(context: RunFailureSensorContext) -> SkipReason:
-        run = context.dagster_run
-        reasons = [event.message for event in context.get_step_failure_events()] or [context.failure_event.message]
-        details = [_cause(event) for event in context.get_step_failure_events()]
-        text = "\n".join(part for part in (*details, *reasons) if part)
-        return _told(config, "failed", _date(run), "failed", text, f"runs/{run.run_id}")
+    def look(context: SensorEvaluationContext) -> SensorResult:
+        now = clock()
+        # What was before the first look is no news.
+        memory = remembered(context.cursor) or Memory(now.isoformat())
+        after = max(now - PATIENCE, datetime.fromisoformat(memory.since))
+        runs = _newest(context, job, ending.status, after)
+        alerts = {run.run_id: partial(_of_run, ending, config, context.instance, run) for run in runs}
+        return told(config, memory, context.cursor, alerts, "there is nothing to tell")
 
-    return tell
-
-
-def _cause(event: object) -> str:
-    """The sentence that the command ended with."""
-    error = getattr(getattr(event, "step_failure_data", None), "error", None)
-    return str(error.message).strip() if error else ""
+    return look
 
 
-def _worse(config: AlertConfig, evaluation: JobDefinition) -> SensorDefinition:
-    @run_status_sensor(
-        run_status=DagsterRunStatus.SUCCESS,
-        name="nightly_worse",
-        description="Tells people what a night found worse than the accepted baseline",
-        monitored_jobs=[evaluation],
-        default_status=DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS,
-    )
-    def tell(context: RunStatusSensorContext) -> SkipReason:
-        run = context.dagster_run
-        sentences = [found.description or "" for found in _judged(context, run.run_id) if not found.passed]
-        if not sentences:
-            return SkipReason("nothing got worse")
-        text = "\n".join(sentences)
-        return _told(config, "regression", _date(run), "found a regression", text, f"runs/{run.run_id}")
-
-    return tell
+def _newest(
+    context: SensorEvaluationContext, job: str, status: DagsterRunStatus, after: datetime
+) -> Sequence[DagsterRun]:
+    """This code location's runs that ended after a time, oldest first. A later change of its tags makes no run new."""
+    which = RunsFilter(job_name=job, statuses=[status], updated_after=after)
+    records = reversed(context.instance.get_run_records(which, limit=MOST))
+    runs = [each.dagster_run for each in records if _end(each) > after.timestamp()]
+    return [run for run in runs if _ours(context, run)]
 
 
-def _judged(context: RunStatusSensorContext, run: str) -> Iterator[AssetCheckEvaluation]:
-    records = context.instance.get_records_for_run(run, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        if event and isinstance(event.event_specific_data, AssetCheckEvaluation):
-            yield event.event_specific_data
+def _end(record: RunRecord) -> float:
+    """Where Dagster's tables are old they have no time of the end."""
+    return record.end_time or record.update_timestamp.timestamp()
 
 
-def _missed(params: NightlyParams, root: Path, name: str, clock: Clock) -> SensorDefinition:
+def _ours(context: SensorEvaluationContext, run: DagsterRun) -> bool:
+    """Another project on the same Dagster has a job of this name, too, and tells of it itself."""
+    here, there = context.code_location_origin, run.remote_job_origin
+    return not (here and there) or here.location_name == there.repository_origin.code_location_origin.location_name
+
+
+def _of_run(ending: _Ending, config: AlertConfig, instance: DagsterInstance, run: DagsterRun) -> Alert | None:
+    text = ending.text(instance, run)
+    # The op notes the date where the schedule did not.
+    date = run.tags.get(NIGHT, "an unknown date")
+    return _alert(config, ending.kind, date, ending.verb, text, f"runs/{run.run_id}") if text else None
+
+
+def _alert(config: AlertConfig, kind: Kind, date: str, verb: str, text: str, page: str) -> Alert:
+    link = f"{config.ui.rstrip('/')}/{page}" if config.ui else ""
+    return Alert(kind, date, f"rectok: the night of {date} {verb}", text, link)
+
+
+def _missed(params: NightlyParams, root: Path, job: str, clock: Clock) -> SensorDefinition:
     @sensor(
         name="nightly_missed",
         description="Tells people that a night has no figures although it should be over",
@@ -107,34 +157,36 @@ def _missed(params: NightlyParams, root: Path, name: str, clock: Clock) -> Senso
         minimum_interval_seconds=5 * SECONDS,
     )
     def look(context: SensorEvaluationContext) -> SensorResult:
-        due = last_due(params, clock() - timedelta(hours=params.late_hours))
+        now = clock()
+        due = last_due(params, now - timedelta(hours=params.late_hours))
         date = due.date().isoformat()
         # The first look only says from when on nights count: a project that is new has missed none.
-        known = context.cursor is None or date <= context.cursor
-        if known or any(night.date == date for night in read_history(root / HISTORY)):
-            return SensorResult(skip_reason=f"the night of {date} is accounted for", cursor=date)
-        if context.instance.get_runs(_runs(name, date, [DagsterRunStatus.FAILURE]), limit=1):
-            return SensorResult(skip_reason=f"the night of {date} failed, which was told", cursor=date)
-        running = context.instance.get_runs(_runs(name, date, list(IN_PROGRESS_RUN_STATUSES)), limit=1)
-        state = "Its run has not ended yet." if running else "No run of it is going on."
-        text = f"It was due at {due.isoformat()} and has no figures {params.late_hours:g} hours later. {state}"
-        reason = _told(params.alert, "missed", date, "did not come", text, "assets/nightly")
-        return SensorResult(skip_reason=reason, cursor=date)
+        memory = remembered(context.cursor) or Memory(context.cursor or date)
+        keys = [key for key, left in memory.owed.items() if left and datetime.fromisoformat(key) > now - PATIENCE]
+        if date > memory.since and not _accounted(context, root, job, date):
+            keys.append(due.isoformat())
+        alerts = {key: partial(_absence, params, context, job, key) for key in keys}
+        seen = Memory(max(date, memory.since), memory.owed)
+        return told(params.alert, seen, context.cursor, alerts, f"the night of {date} is accounted for")
 
     return look
 
 
-def _runs(name: str, date: str, statuses: list[DagsterRunStatus]) -> RunsFilter:
-    return RunsFilter(job_name=name, tags={NIGHT: date}, statuses=statuses)
+def _accounted(context: SensorEvaluationContext, root: Path, job: str, date: str) -> bool:
+    """Whether a night has figures, or failed, which `nightly_failed` tells."""
+    if any(night.date == date for night in read_history(root / HISTORY)):
+        return True
+    return _has_run(context, job, date, [DagsterRunStatus.FAILURE])
 
 
-def _date(run: DagsterRun) -> str:
-    """The date of a run's night, which its op notes where the schedule did not."""
-    return run.tags.get(NIGHT, "an unknown date")
+def _absence(params: NightlyParams, context: SensorEvaluationContext, job: str, due: str) -> Alert:
+    date = datetime.fromisoformat(due).date().isoformat()
+    running = _has_run(context, job, date, list(IN_PROGRESS_RUN_STATUSES))
+    state = "Its run has not ended yet." if running else "No run of it is going on."
+    text = f"It was due at {due} and has no figures {params.late_hours:g} hours later. {state}"
+    return _alert(params.alert, "missed", date, "did not come", text, "assets/nightly")
 
 
-def _told(config: AlertConfig, kind: Kind, date: str, verb: str, text: str, page: str) -> SkipReason:
-    """Send it. What cannot be delivered fails the sensor's tick, where Dagster shows why."""
-    link = f"{config.ui.rstrip('/')}/{page}" if config.ui else ""
-    sent = send(config, Alert(kind, date, f"rectok: the night of {date} {verb}", text, link))
-    return SkipReason(f"sent by {' and '.join(sent)}" if sent else f"nightly.alert names no way to tell: {text}")
+def _has_run(context: SensorEvaluationContext, job: str, date: str, statuses: list[DagsterRunStatus]) -> bool:
+    which = RunsFilter(job_name=job, tags={NIGHT: date}, statuses=statuses)
+    return any(_ours(context, run) for run in context.instance.get_runs(which, limit=MOST))

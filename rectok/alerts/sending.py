@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 from rectok.alerts.config import AlertConfig
@@ -26,6 +27,11 @@ class Alert:
     text: str
     link: str = ""
 
+    @property
+    def body(self) -> str:
+        """The text and the link."""
+        return "\n\n".join(part for part in (self.text, self.link) if part)
+
 
 def send(config: AlertConfig, alert: Alert) -> list[str]:
     """Send `alert`; the ways it took, in words, none where `config` is silent.
@@ -33,9 +39,9 @@ def send(config: AlertConfig, alert: Alert) -> list[str]:
     Raises UserError that names each way that failed, after all were tried.
     """
     sent, failures = [], []
-    for way, go in _ways(config, alert):
+    for way in ways(config):
         try:
-            _retried(go)
+            _retried(partial(deliver, config, alert, way))
             sent.append(way)
         except (UserError, OSError) as error:
             failures.append(f"{way}: {error}")
@@ -44,23 +50,28 @@ def send(config: AlertConfig, alert: Alert) -> list[str]:
     return sent
 
 
-def _ways(config: AlertConfig, alert: Alert) -> Iterator[tuple[str, Callable[[], None]]]:
-    body = "\n\n".join(part for part in (alert.text, alert.link) if part)
-    if config.webhook:
-        record = {**asdict(alert), "text": f"{alert.title}\n{body}"}
-        yield "webhook", lambda: send_webhook(_secret("nightly.alert.webhook", config.webhook), record)
-    if config.mail.host:
-        mail = config.mail
-        yield (
-            "e-mail",
-            lambda: send_mail(
-                mail,
-                alert.title,
-                body,
-                user=_secret("nightly.alert.mail.user", mail.user) if mail.user else "",
-                password=_secret("nightly.alert.mail.password", mail.password) if mail.password else "",
-            ),
-        )
+def ways(config: AlertConfig) -> list[str]:
+    """The ways that an alert is to take, in words; none where `config` is silent."""
+    return [way for way, asked in (("webhook", config.webhook), ("e-mail", config.mail.host)) if asked]
+
+
+def deliver(config: AlertConfig, alert: Alert, way: str) -> None:
+    """Try one of `ways` once.
+
+    Raises OSError where another try may help, and UserError where something has to be mended first.
+    """
+    if way == "webhook":
+        record = {**asdict(alert), "text": f"{alert.title}\n{alert.body}"}
+        send_webhook(_secret("nightly.alert.webhook", config.webhook), record)
+        return
+    user, password = config.mail.user, config.mail.password
+    send_mail(
+        config.mail,
+        alert.title,
+        alert.body,
+        user=_secret("nightly.alert.mail.user", user) if user else "",
+        password=_secret("nightly.alert.mail.password", password) if password else "",
+    )
 
 
 def _secret(key: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """One HTTP POST of JSON. Its field `text` is what chat services show."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -34,3 +35,7 @@ def send_webhook(url: str, record: Mapping[str, str]) -> None:
         raise UserError(answer) from None
     except urllib.error.URLError as error:
         raise ConnectionError(f"the server cannot be reached: {error.reason}") from None
+    except (http.client.InvalidURL, UnicodeError):
+        raise UserError("its URL is not valid") from None
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"the server's answer is no HTTP ({type(error).__name__})") from None

@@ -10,11 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rectok.alerts.config import AlertConfig
 from rectok.artifacts import stage_dir
 from rectok.cli.running import stage_run
 from rectok.errors import UserError
 from rectok.evaluation.display import duration, for_people, probe_for_people
+from rectok.evaluation.history import REGRESSED, REGRESSION
 from rectok.evaluation.summary import EVALUATIONS, Summary, made, read_summary
+from rectok.params import load
 
 
 def summary(
@@ -31,15 +34,49 @@ def summary(
 
 def nightly(
     on: Annotated[str, typer.Option("--date", help="Date whose seeds to use, YYYY-MM-DD; today if empty")] = "",
+    alert: Annotated[
+        bool, typer.Option("--alert", help="Tell by nightly.alert when it fails or something got worse")
+    ] = False,
 ) -> None:
-    """Evaluate the accepted generator with fresh seeds; write data/nightly: history, trend and page."""
-    given = _day(on) if on else None
+    """Evaluate the accepted generator with fresh seeds; write data/nightly; exit 2 when something got worse."""
+    settings = load().nightly
+    if alert and settings.alert.silent:
+        raise UserError("--alert has no way to take: set nightly.alert.webhook or nightly.alert.mail.host")
+    day = (_day(on) if on else datetime.now(ZoneInfo(settings.timezone)).date()).isoformat()
+    try:
+        found = _evaluated(day)
+    except Exception as error:
+        if alert:
+            _tell(settings.alert, day, error)
+        raise
+    for sentence in found:
+        typer.echo(f"{REGRESSION}{sentence}", err=True)
+    if found and alert:
+        _tell(settings.alert, day, found)
+    if found:
+        raise typer.Exit(REGRESSED)
+
+
+def _evaluated(day: str) -> list[str]:
     with stage_run("nightly") as params:
-        day = given or datetime.now(ZoneInfo(params.nightly.timezone)).date()
         from rectok.stages.nightly import run
 
-        for sentence in run(params, day.isoformat()):
-            typer.echo(f"regression: {sentence}", err=True)
+        return run(params, day)
+
+
+def _tell(config: AlertConfig, day: str, what: Exception | list[str]) -> None:
+    """Of a failure, or of sentences that say what got worse. What cannot be delivered is said, and hides neither."""
+    from rectok.alerts.sending import Alert, send
+
+    if isinstance(what, Exception):
+        text = str(what) if isinstance(what, UserError) else f"{type(what).__name__}: {what}"
+        alert = Alert("failed", day, f"rectok: the night of {day} failed", text)
+    else:
+        alert = Alert("regression", day, f"rectok: the night of {day} found a regression", "\n".join(what))
+    try:
+        send(config, alert)
+    except UserError as error:
+        typer.echo(f"rectok: {error}", err=True)
 
 
 def _day(text: str) -> date:

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, astuple, dataclass, fields
 from pathlib import Path
 
 from rectok.artifacts import DATA
+from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.storage import below, direct_files, remove
 
@@ -16,6 +17,10 @@ LATEST = FOLDER / "latest.json"
 TREND = FOLDER / "trend.png"
 PAGE = FOLDER / "index.html"
 PICTURES = FOLDER / "pictures"
+REGRESSED = 2
+"""Exit code of `rectok nightly` where something got worse; 1 is a failure."""
+REGRESSION = "regression: "
+"""What it writes before each sentence of what got worse."""
 FIGURES = ("gfid", "gfid_guided", "sample_accuracy", "sample_accuracy_guided")
 
 
@@ -53,13 +58,37 @@ class Night:
 
 
 def read_history(path: Path = HISTORY) -> list[Night]:
-    """The nights so far, oldest first; empty where there is no history yet. Columns that an older version lacked are None."""
+    """The nights so far, oldest first; empty where there is no history yet. Columns that an older version lacked are None.
+
+    Raises UserError where the file is damaged.
+    """
     if not path.exists():
         return []
-    types = {field.name: field.type for field in fields(Night)}
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [{name: _parsed(types[name], value) for name, value in row.items()} for row in csv.DictReader(file)]
-    return [Night(**row) for row in rows]  # type: ignore[arg-type]
+        rows = csv.DictReader(file)
+        try:
+            _require_columns(rows.fieldnames or ())
+            return [_night(row) for row in rows]
+        except (ValueError, csv.Error) as error:
+            raise UserError(
+                f"{path} is damaged in line {rows.line_num or 1} ({error}); mend it, or delete it and a new history begins, "
+                "from the copy in storage.nightly where there is one"
+            ) from None
+
+
+def _require_columns(names: Sequence[str]) -> None:
+    known = [field.name for field in fields(Night)]
+    missing = [each.name for each in fields(Night) if each.default is MISSING and each.name not in names]
+    unknown = [name for name in names if name not in known]
+    if missing or unknown:
+        raise ValueError(f"its columns must be {', '.join(known)}")
+
+
+def _night(row: Mapping[str | None, str | None]) -> Night:
+    if None in row or None in row.values():
+        raise ValueError("it has not as many values as there are columns")
+    types = {field.name: field.type for field in fields(Night)}
+    return Night(**{name: _parsed(types[name], value) for name, value in row.items()})  # type: ignore
 
 
 def _parsed(kind: object, text: str) -> str | int | float | bool | None:

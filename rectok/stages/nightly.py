@@ -47,8 +47,8 @@ def run(params: Params, date: str) -> list[str]:
         verify(promotion)
     if copies and not HISTORY.exists() and HISTORY.name in direct_files(copies):
         write_bytes(HISTORY, read_bytes(below(copies, HISTORY.name)))
+    history, limits = read_history(), limits_of(params.nightly)  # before the long work, for it may be damaged
     night, samples = measure(params, promotion.folder if promotion else DATA, date, f"nightly/{date}")
-    history, limits = read_history(), limits_of(params.nightly)
     accepted = (promotion.generator, promotion.measured) if promotion else ("", None)
     measurements = baseline(history, night, *accepted, limits)
     found = findings(night, measurements, limits)

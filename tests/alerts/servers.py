@@ -25,9 +25,17 @@ class Hook:
     kinds: list[str] = field(default_factory=list)
 
 
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 @contextmanager
-def webhook() -> Iterator[Hook]:
-    """An HTTP server that takes JSON."""
+def webhook(port: int = 0) -> Iterator[Hook]:
+    """An HTTP server that takes JSON, at any free port if none is given."""
     hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +52,7 @@ def webhook() -> Iterator[Hook]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     hook.url = f"http://127.0.0.1:{server.server_port}/hooks/secret-token"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -83,18 +91,15 @@ class Mailbox:
 
 
 @contextmanager
-def mail_server(password: str = "", **tls: Any) -> Iterator[Mailbox]:
+def mail_server(password: str = "", port: int = 0, **tls: Any) -> Iterator[Mailbox]:
     """An SMTP server; with a `password` it takes logins, with `tls_context` it offers STARTTLS."""
-    box = Mailbox()
+    box = Mailbox(port or free_port())
 
     def authenticate(server: object, session: object, envelope: object, mechanism: str, data: Any) -> AuthResult:
         box.users.append(data.login.decode())
         return AuthResult(success=data.password.decode() == password, handled=False, auth_data=box.users[-1])
 
     login = {"authenticator": authenticate, "auth_require_tls": False} if password else {}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        box.port = free.getsockname()[1]
     controller = Controller(box, hostname="127.0.0.1", port=box.port, **login, **tls)
     controller.start()
     try:

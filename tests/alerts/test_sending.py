@@ -67,6 +67,21 @@ def test_a_webhook_that_is_busy_is_tried_again_and_one_that_refuses_is_not(monke
         send(config, ALERT)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port/secret-token", "http://127.0.0.1/a b/secret-token"])
+def test_a_url_that_is_none_is_said_and_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(UserError, match="by webhook: its URL is not valid") as caught:
+        send(hooked(monkeypatch, url), ALERT)
+    assert "secret-token" not in str(caught.value)
+
+
+def test_an_answer_that_is_no_http_is_a_failure_of_the_webhook_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mail_server() as first, mail_server() as box:  # a mail server greets before it is asked
+        config = hooked(monkeypatch, f"http://127.0.0.1:{first.port}/", mailing(box.port))
+        with pytest.raises(UserError, match="by webhook: the server's answer is no HTTP"):
+            send(config, ALERT)
+    assert len(box.received) == 1
+
+
 def test_mail_reaches_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_USER", "rectok")
     monkeypatch.setenv("MAIL_PASSWORD", "secret")

@@ -1,16 +1,21 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from rectok import artifacts
+from rectok.alerts import sending
 from rectok.cli.main import app
 from rectok.errors import UserError
-from rectok.evaluation.history import read_history
+from rectok.evaluation.history import read_history, write_history
 from rectok.files import write_text
+from rectok.params.editing import edited
+from tests.alerts.servers import Hook, webhook
 from tests.evaluation import project
 
 ASKED = {
@@ -72,3 +77,45 @@ def test_nightly_catches_up_on_a_date() -> None:
     assert [night.date for night in read_history()] == ["2026-01-01", "2026-01-02"]
     result = CliRunner().invoke(app, ["nightly", "--date", "yesterday"])
     assert str(result.exception) == "--date is 'yesterday', but must be a date such as 2026-01-31"
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    """Where alerts go; one night is evaluated, as if the generator had been much better then."""
+    project.build()
+    path = Path("params.yaml")
+    path.write_text(edited(path.read_text(), {"nightly.alert.webhook": "HOOK"}))
+    assert CliRunner().invoke(app, ["nightly", "--date", "2026-01-01"]).exit_code == 0
+    write_history([replace(night, gfid=night.gfid / 10) for night in read_history()])
+    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.0)
+    with webhook() as hook:
+        monkeypatch.setenv("HOOK", hook.url)
+        yield hook
+
+
+def test_nightly_that_finds_a_regression_exits_with_2_and_tells_where_it_is_asked_to(hook: Hook) -> None:
+    result = CliRunner().invoke(app, ["nightly", "--date", "2026-01-02"])
+    assert result.exit_code == 2 and "regression: gfid is " in result.stderr
+    assert not hook.received
+    assert CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"]).exit_code == 2
+    [record] = hook.received
+    assert (record["kind"], record["date"]) == ("regression", "2026-01-02")
+    assert record["text"].startswith("rectok: the night of 2026-01-02 found a regression\ngfid is ")
+    hook.answers = [404]
+    undelivered = CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"])
+    assert undelivered.exit_code == 2 and "not delivered by webhook: the server answered 404" in undelivered.stderr
+
+
+def test_nightly_that_fails_tells_why_and_still_fails(hook: Hook) -> None:
+    artifacts.weights_file("dit").unlink()
+    result = CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"])
+    assert isinstance(result.exception, FileNotFoundError)
+    [record] = hook.received
+    assert (record["kind"], record["date"]) == ("failed", "2026-01-02")
+    assert artifacts.weights_file("dit").as_posix() in record["text"]
+
+
+def test_nightly_with_alerts_that_go_nowhere_does_not_begin() -> None:
+    project.params()
+    result = CliRunner().invoke(app, ["nightly", "--alert"])
+    assert isinstance(result.exception, UserError) and "nightly.alert.webhook" in str(result.exception)

@@ -1,8 +1,10 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rectok.errors import UserError
 from rectok.evaluation.history import (
     PICTURES,
     Night,
@@ -35,6 +37,28 @@ def test_a_history_from_before_noise_was_estimated_is_read(tmp_path: Path) -> No
     header = "date,generator,protocol,n,gfid,gfid_guided,sample_accuracy,sample_accuracy_guided"
     path.write_text(f"{header}\n2026-01-01,aaaa,p,500,8.0,4.0,0.97,\n")
     assert read_history(path) == [Night("2026-01-01", "aaaa", "p", 500, 8.0, 4.0, 0.97, None)]
+
+
+HEADER = "date,generator,protocol,n,gfid,gfid_guided,sample_accuracy,sample_accuracy_guided"
+DAMAGED = {
+    "nothing": (b"", 1, "its columns must be date, "),
+    "half a header": (b"date,generator", 1, "its columns must be date, "),
+    "an unknown column": (f"{HEADER},x\n".encode(), 1, "its columns must be date, "),
+    "half a row": (f"{HEADER}\n2026-01-01,aaaa,p,5".encode(), 2, "not as many values"),
+    "a row too long": (f"{HEADER}\n2026-01-01,aaaa,p,5,8.0,4.0,,,\n".encode(), 2, "not as many values"),
+    "no number": (f"{HEADER}\n2026-01-01,aaaa,p,5,8.0,<<<<,,\n".encode(), 2, "'<<<<'"),
+    "no text": (b"\xff\xfe", 1, "utf-8"),
+}
+
+
+@pytest.mark.parametrize("content, line, why", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_history_is_named_with_what_to_do(tmp_path: Path, content: bytes, line: int, why: str) -> None:
+    path = tmp_path / "history.csv"
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=f"^{re.escape(str(path))} is damaged in line {line} .*{why}.*; mend it, or delete"
+    ):
+        read_history(path)
 
 
 def test_the_newest_nights_and_the_baseline_stay() -> None:

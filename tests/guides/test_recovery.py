@@ -35,6 +35,7 @@ TRIED = {
     "a night is red": "guides/test_guides.py::test_read_the_nightly_page",
     "a worse generator was accepted": "guides/test_guides.py::test_read_the_nightly_page",
     "a night is missing": "orchestration/test_daemon.py::test_after_a_week_without_the_daemon_one_night_is_caught_up",
+    "history.csv is damaged": "stages/test_nightly.py::test_a_damaged_history_is_told_before_the_long_work",
     "nobody was told": "cli/test_promoting.py::test_a_trial_alert_goes_where_alerts_go",
     # Dagster
     "does not show what": SERVER + "test_the_sensor_reports_what_dvc_made_before",

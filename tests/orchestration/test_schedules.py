@@ -1,6 +1,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from dagster import DagsterInstance, DefaultScheduleStatus, Definitions, build_s
 
 from orchestration.launcher import Launcher
 from orchestration.schedules import LATEST, nightly, read_finding
+from rectok.evaluation.history import read_history, write_history
 from rectok.params import parse, preset_text
 from rectok.params.schema import NightlyParams
 from tests.evaluation import project
 
-# Stands where `rectok nightly` stands: the same arguments, and the same file.
+# Stands where `rectok nightly` stands: the same arguments, the same file, the same exit codes.
 EVALUATION = """
 import json, pathlib, sys
 folder = pathlib.Path("data/nightly")
@@ -22,6 +24,9 @@ date = sys.argv[sys.argv.index("--date") + 1]
 worse = ["gfid is 9, more than 25% above 5, the best generator's mean"] if date == "2026-01-02" else []
 print("evaluating", date)
 (folder / "latest.json").write_text(json.dumps({"date": date, "gfid": 5.0, "regressions": worse}))
+for sentence in worse:
+    print("regression:", sentence, file=sys.stderr)
+sys.exit(2 if worse else 0)
 """
 
 
@@ -83,6 +88,17 @@ def test_an_evaluation_that_cannot_run_fails_with_its_own_sentence(
     assert not result.get_asset_materialization_events()  # type: ignore[attr-defined]
 
 
+def test_a_command_line_that_cannot_be_parsed_is_no_regression_although_its_code_is_the_same(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance
+) -> None:
+    run(defined(tmp_path, params), instance, "2026-01-02")
+    program = "import sys; print('No such option: --date', file=sys.stderr); sys.exit(2)"
+    result = run(defined(tmp_path, params, program), instance, "2026-01-03")
+    [event] = [event for event in result.all_events if event.is_step_failure]  # type: ignore[attr-defined]
+    assert "No such option" in event.step_failure_data.error_display_string
+    assert not result.get_asset_check_evaluations()  # type: ignore[attr-defined]
+
+
 def test_without_a_night_there_is_nothing_to_be_content_with(tmp_path: Path) -> None:
     assert not read_finding(tmp_path).passed
     path = tmp_path / LATEST
@@ -103,10 +119,13 @@ def test_the_real_evaluation_shows_its_nights_and_their_trend(
     for date in ("2026-01-01", "2026-01-02"):
         result = run(parts, instance, date)
         assert result.success, [event.message for event in result.all_events if event.is_failure]  # type: ignore[attr-defined]
+        # As if the generator had been much better at first.
+        write_history([replace(night, gfid=night.gfid / 10) for night in read_history()[:1]] + read_history()[1:])
     [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
     shown = made.materialization.metadata
     assert shown["date"].value == "2026-01-02" and shown["gfid"].value > 0
     assert [row.data["date"] for row in shown["nights"].records] == ["2026-01-02", "2026-01-01"]
     assert shown["trend.png"].value.startswith("![") and Path(shown["page"].value).exists()
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
-    assert check.description and ("2026-01-02" in check.description or not check.passed)
+    assert not check.passed and (check.description or "").startswith("gfid is ")
+    assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["figure"] == "gfid"] == [True]

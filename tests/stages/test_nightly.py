@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from rectok import artifacts
+from rectok.errors import UserError
 from rectok.evaluation.history import (
     FOLDER,
     HISTORY,
@@ -56,6 +57,14 @@ def test_nights_have_their_own_seeds_and_a_regression_is_told(params: Params) ->
     assert second.gfid != first.gfid
     assert TREND.exists()
     assert found[0] in PAGE.read_text(encoding="utf-8")
+
+
+def test_a_damaged_history_is_told_before_the_long_work(params: Params) -> None:
+    HISTORY.parent.mkdir(parents=True)
+    HISTORY.write_text("<<<<<<< HEAD\n", encoding="utf-8")
+    artifacts.weights_file("dit").unlink()  # what would be missed first if the work began
+    with pytest.raises(UserError, match=r"history\.csv is damaged in line 1"):
+        nightly.run(params, "2026-01-01")
 
 
 def test_the_accepted_generator_is_evaluated_even_when_the_pipeline_has_made_another(params: Params) -> None:
