@@ -10,7 +10,7 @@ from dagster._core.definitions.metadata import RawMetadataValue
 from orchestration.graph import Unit
 from orchestration.pictures import pictures
 from orchestration.results import table
-from rectok.artifacts import Check, read_report
+from rectok.artifacts import Check, docs_dir, read_report
 
 CHECK = "gate"
 FINGERPRINT = "fingerprint"
@@ -55,6 +55,9 @@ def read(root: Path, unit: Unit, data_version: str) -> Verdict:
         return Verdict(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no report in {unit.report}", kept, told)
     report = read_report(path)
     kept |= {"report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
+    pages = docs_dir(report.gate) / "index.html"
+    if (root / pages).exists():
+        kept["pages"] = MetadataValue.path(str(root / pages))
     kept = {**{check.name: check.value for check in report.checks if check.value is not None}, **kept}
     kept |= pictures([path for out in unit.outs for path in (root / out).glob("*.png")], PICTURES)
     sentence = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)

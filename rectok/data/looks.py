@@ -1,5 +1,6 @@
-"""How a set of images looks, in a few figures: its classes, file sizes, brightness, and images that look alike."""
+"""How a set of images looks, in a few figures: its classes, file sizes, sides, brightness, and images that look alike."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,8 @@ NEAR = 3
 class Looks(Config):
     """Figures of an index: class shares and the median file size of all images, the rest of a sample.
 
-    `brightness` is the mean pixel in [0, 1]; `duplicates` the share of images that look like an earlier one.
+    `brightness` is the mean pixel in [0, 1]; `duplicates` the share of images that look like an earlier one; `median_side` the
+    median of √(width·height) in pixels, 0 in what was accepted before it was kept.
     """
 
     images: int
@@ -33,15 +35,17 @@ class Looks(Config):
     sampled: int
     brightness: float
     duplicates: float
+    median_side: float = 0.0
 
 
 @dataclass(frozen=True)
 class Look:
-    """One image: its mean pixel in [0, 1] and its perceptual hash, 16 hex digits."""
+    """One image: its mean pixel in [0, 1], its perceptual hash, 16 hex digits, and √(width·height) in pixels."""
 
     uri: str
     brightness: float
     hash: str
+    side: float
 
 
 def looks(labels: Mapping[str, int], sizes: Sequence[int], sample: Sequence[Look]) -> Looks:
@@ -54,6 +58,7 @@ def looks(labels: Mapping[str, int], sizes: Sequence[int], sample: Sequence[Look
         sampled=len(sample),
         brightness=round(fmean(look.brightness for look in sample), 6) if sample else 0.0,
         duplicates=round(len(alike(sample)) / len(sample), 6) if sample else 0.0,
+        median_side=round(median(look.side for look in sample), 3) if sample else 0.0,
     )
 
 
@@ -70,7 +75,7 @@ def _look(readable: tuple[str, Callable[[], bytes]], config: ImageConfig) -> Loo
     except BadImage:
         return None
     grey = image.convert("L")
-    return Look(uri, float(np.asarray(grey).mean()) / 255, perceptual_hash(grey))
+    return Look(uri, float(np.asarray(grey).mean()) / 255, perceptual_hash(grey), math.sqrt(image.width * image.height))
 
 
 def perceptual_hash(grey: Image.Image) -> str:

@@ -13,7 +13,7 @@ from rectok.data.tables import read_table
 from rectok.gates.listing import listed
 from rectok.params import Params
 
-NAMES = ("class drift", "brightness drift", "size drift", "more images alike")
+NAMES = ("class drift", "brightness drift", "size drift", "side drift", "more images alike")
 """The checks of this module."""
 NOTHING_ACCEPTED = "nothing accepted"
 """The value of every check until there is something to compare with."""
@@ -33,7 +33,7 @@ def summary(params: Params) -> tuple[Looks, list[Look]]:
 def checks(params: Params) -> Iterator[Check]:
     """The drift of each figure from data/accepted/index.json, and its limit; all pass where nothing was accepted."""
     asked = params.gates.index.drift
-    most = (asked.max_class_shift, asked.max_brightness, asked.max_size, asked.max_duplicates)
+    most = (asked.max_class_shift, asked.max_brightness, asked.max_size, asked.max_size, asked.max_duplicates)
     limits = dict(zip(NAMES, most, strict=True))
     if not artifacts.accepted_file().exists():
         yield from (Check(name, True, asked.severity, NOTHING_ACCEPTED, limit, "") for name, limit in limits.items())
@@ -54,11 +54,13 @@ class _Drift:
 def _drifts(before: Looks, now: Looks, sample: list[Look]) -> dict[str, _Drift]:
     brightness = f"the mean pixel is {now.brightness:.4g}, and was {before.brightness:.4g} when the index was accepted"
     size = f"the median file has {now.median_bytes:g} bytes, and had {before.median_bytes:g}"
+    side = f"the median image is {now.median_side:.4g} pixels wide and high, and was {before.median_side:.4g}"
     pairs = listed([f"{one} looks like {other}" for one, other in alike(sample)])
     drifts = (
         _Drift(_class_drift(before, now), _classes(before, now)),
         _Drift(abs(now.brightness - before.brightness), brightness),
         _Drift(abs(now.median_bytes - before.median_bytes) / max(before.median_bytes, 1.0), size),
+        _Drift(abs(now.median_side / before.median_side - 1) if before.median_side else 0.0, side),
         _Drift(now.duplicates - before.duplicates, pairs),
     )
     return dict(zip(NAMES, drifts, strict=True))

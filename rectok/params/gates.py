@@ -14,7 +14,7 @@ class DriftParams(Config):
     sampled: int = Field(gt=0, description="images that are decoded for brightness and likeness")
     max_class_shift: float = Field(ge=0, le=1, description="share of images that would have to change class")
     max_brightness: float = Field(ge=0, le=1, description="change of the mean pixel, which lies in [0, 1]")
-    max_size: float = Field(ge=0, description="relative change of the median file size")
+    max_size: float = Field(ge=0, description="relative change of the median file size, and of the median side")
     max_duplicates: float = Field(ge=0, le=1, description="rise of the share of images that look like another")
 
 

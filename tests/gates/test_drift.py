@@ -48,6 +48,7 @@ def test_the_accepted_index_itself_has_not_moved() -> None:
         "class drift": 0.0,
         "brightness drift": 0.0,
         "size drift": 0.0,
+        "side drift": 0.0,
         "more images alike": 0.0,
     }
     assert artifacts.accepted_file().stat().st_size < 1000
@@ -71,9 +72,20 @@ def test_darker_images_are_noticed() -> None:
 
 def test_larger_files_are_noticed() -> None:
     for path in Path("pets").rglob("*.png"):
-        image = Image.open(path).convert("RGB")
-        image.resize((16, 16), Image.Resampling.NEAREST).save(path, compress_level=0)
+        path.write_bytes(path.read_bytes() + bytes(path.stat().st_size))
     assert failed().keys() == {"size drift"}
+
+
+def test_smaller_pictures_are_noticed_though_their_files_are_not() -> None:
+    before = artifacts.read_json(artifacts.accepted_file())
+    artifacts.write_json(artifacts.accepted_file(), {**before, "median_side": 2 * before["median_side"]})
+    [(name, check)] = failed().items()
+    assert (name, check.value) == ("side drift", 0.5)
+    side = before["median_side"]
+    assert check.message == f"the median image is {side:.4g} pixels wide and high, and was {2 * side:.4g}"
+    del before["median_side"]  # accepted by an older version
+    artifacts.write_json(artifacts.accepted_file(), before)
+    assert failed() == {}
 
 
 def test_images_that_look_alike_though_their_bytes_differ_are_named() -> None:

@@ -138,8 +138,12 @@ def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: 
     (project.root / "tidy").unlink()
     project.rows("x", "y", "z")
     assert make("index").success
+    pages = project.root / "data" / "docs" / "shards" / "index.html"
+    pages.parent.mkdir(parents=True)
+    pages.touch()
     result = make("shards", shard="00000")
     assert result.success
+    assert check(result).metadata["pages"].value == str(pages)
     assert not check(result).passed and check(result).severity.value == "WARN"
     assert check(result).description == "tidy: the desk is not tidy"
     table = {record.data["check"]: record.data["passed"] for record in check(result).metadata["checks"].records}

@@ -36,7 +36,7 @@ class Labels:
 
 
 class Listed(Labels):
-    """Labels of a table, which lies on disk, so that its length costs no memory."""
+    """Labels of a table, which lies on disk; a CSV of any length costs no memory, JSON is read whole."""
 
     def __init__(self, asked: str, table: sqlite3.Connection) -> None:
         super().__init__(asked)
