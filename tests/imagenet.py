@@ -1,10 +1,10 @@
-"""A short run of the preset `imagenet256`, from images to samples, with random weights where it asks for published ones.
+"""A short run of the preset `imagenet256`, from images to the report, with random weights where it asks for published ones.
 
     python -m tests.imagenet --full --out FOLDER    the preset's own sizes, on a GPU of 80 GB or more
     python -m tests.imagenet --out FOLDER           cut down to what a CPU does in a minute
 
-The tokenizer's training is killed after a checkpoint and resumed. Stages run without their gates: nothing is learnt in so
-few steps. The last line printed is a JSON object with seconds, peak memory, losses and figures.
+The tokenizer's training is killed after a checkpoint and resumed. Every stage's gate runs after it, and asks for nothing that
+has to be learnt in so few steps. The last line printed is a JSON object with seconds, peak memory, losses and figures.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok import artifacts
+from rectok.gates.running import run as run_gate
 from rectok.losses.perceptual import VGG_WIDTHS
 from rectok.params import Params, parse
 from rectok.storage.hashing import sha256_file
@@ -44,8 +45,20 @@ SIDE, CLASSES, TRAIN, VAL = 256, ("a", "b"), 24, 8
 TRAINED = ("tokenizer", "decoder", "dit", "guide")
 STAGES = (
     "index", "shards", "teacher", "judge", "features", "tokenizer", "decoder", "latents", "statistics", "dit", "guide",
-    "generation",
+    "reconstruction", "probe", "generation", "report",
 )  # fmt: skip
+UNLEARNT: dict[str, Any] = {
+    "gates.index.min_per_class": TRAIN,
+    "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
+    "gates.decoder.max_psnr_loss": 100.0,
+    "gates.statistics.min_std": 1e-6,
+    "gates.statistics.max_collapsed": 1.0,
+    "gates.dit": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.guide": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
+    "gates.probe.min_accuracy": 0.0,
+    "gates.generation.max_gfid": 1e6,
+}
 BLOCKS = {"width": 32, "depth": 1, "heads": 2}
 CUT_DOWN: dict[str, Any] = {
     "image.size": 64,
@@ -115,6 +128,7 @@ def _changes(full: bool) -> dict[str, Any]:
     np.savez("adm.npz", mu=np.zeros(2048), sigma=np.eye(2048), arr_0=np.zeros((8, side, side, 3), np.uint8))
     return {
         **sizes,
+        **UNLEARNT,
         "machine.processes": 1,
         "machine.compile": False,  # compiling takes longer than all the rest
         "index.source": "images",
@@ -129,6 +143,7 @@ def _changes(full: bool) -> dict[str, Any]:
         **{f"{stage}.training.{name}": value for stage in TRAINED for name, value in length.items()},
         "tokenizer.training.checkpoint_every": steps // 3,
         **{f"{stage}.training.log_every": 1 for stage in TRAINED},
+        "probe.per_class": VAL,
         "generation.per_class": 2,
         "generation.sampler.points": 4,
         "generation.neighbours": 1,
@@ -164,7 +179,10 @@ def _file(prefix: str, key: str, weights: dict[str, Tensor], name: str = "teache
 
 def _stage(stage: str, params: Params) -> None:
     module = importlib.import_module(f"rectok.stages.{stage}")
-    module.run(params, *(params.index.shards if stage in artifacts.SHARDED else ()))
+    shards = params.index.shards if stage in artifacts.SHARDED else (None,)
+    for shard in shards:
+        module.run(params, *([shard] if shard else ()))
+        run_gate(stage, params, shard)
 
 
 def _killed(stage: str) -> int:

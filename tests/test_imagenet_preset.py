@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rectok.artifacts import read_json
+from rectok.artifacts import STAGES, read_json
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +33,8 @@ def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
     assert math.isfinite(figures["gfid"]) and math.isfinite(figures["gfid_guided"])
     assert figures["sample_accuracy"] is None
 
+    assert {path.stem for path in (folder / "data/passed").iterdir()} == set(STAGES)
+    assert (folder / "data/report/index.html").exists()
     summary = read_json(folder / "data/tokenizer/summary.json")
     assert summary["perceptual"] == "LPIPS-VGG16"
     log = (folder / "data/tokenizer/log.csv").read_text().split()

@@ -44,7 +44,8 @@ def _checks(params: Params) -> Iterator[Check]:
     docs = artifacts.docs_dir("index")
     yield from checks(images, _of_images(images, len(classes)), docs / "images.html")
     yield from checks(_contents(images), _of_contents(_contents(images)), docs / "contents.html")
-    yield from checks(_splits(images), _of_splits(_splits(images)), docs / "splits.html")
+    splits = _splits(images, _needed(params))
+    yield from checks(splits, _of_splits(splits), docs / "splits.html")
     limits = params.gates.index
     yield from checks(_classes(images, classes), _of_classes(_classes(images, classes), limits), docs / "classes.html")
     yield from drift.checks(params)
@@ -84,9 +85,15 @@ def _of_contents(contents: pd.DataFrame) -> Iterator[Expected]:
     yield Expected("no leak", once, leaked, 0, lambda row: f"{row['sha256']} lies in {row['splits']} splits")
 
 
-def _splits(images: pd.DataFrame) -> pd.DataFrame:
+def _needed(params: Params) -> list[str]:
+    """The splits that trainings, their validation and evaluations read; ImageNet has no test split with labels."""
+    needed = {"train", "val", params.reconstruction.split, params.probe.split}
+    return [split for split in SPLITS if split in needed]
+
+
+def _splits(images: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
     """One row per split: how many images it has."""
-    counts = images["split"].value_counts().reindex(list(SPLITS), fill_value=0)
+    counts = images["split"].value_counts().reindex(needed, fill_value=0)
     return counts.rename_axis("split").rename("images").reset_index()
 
 

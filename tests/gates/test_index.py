@@ -10,6 +10,7 @@ import pytest
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.data.tables import IndexRow, read_index, write_table
+from rectok.params.editing import changed
 from rectok.stages import index
 from tests.data.files import image_folder, params
 
@@ -35,9 +36,9 @@ def _imported() -> None:
         importlib.import_module("rectok.gates.index")
 
 
-def found() -> dict[str, Check]:
+def found(**changes: object) -> dict[str, Check]:
     gate = importlib.import_module("rectok.gates.index")
-    return {check.name: check for check in gate.check(settings())}
+    return {check.name: check for check in gate.check(changed(settings(), changes))}
 
 
 def change(how: Callable[[Rows], Rows], shard: str = "00000") -> Rows:
@@ -47,8 +48,8 @@ def change(how: Callable[[Rows], Rows], shard: str = "00000") -> Rows:
     return before
 
 
-def failed() -> dict[str, str]:
-    return {name: check.message for name, check in found().items() if not check.passed}
+def failed(**changes: object) -> dict[str, str]:
+    return {name: check.message for name, check in found(**changes).items() if not check.passed}
 
 
 def test_a_good_index_passes_with_its_figures() -> None:
@@ -105,6 +106,16 @@ def test_a_class_outside_of_train_and_an_empty_split_are_named() -> None:
     assert set(messages) == {"every split", "training images per class"}
     assert messages["every split"] == "test is empty"
     assert messages["training images per class"] == "class dog has 0 (train), but at least 1 are needed"
+
+
+def test_a_split_that_nothing_reads_may_be_empty() -> None:
+    for shard in ("00000", "00001"):
+        change(
+            lambda rows: [dataclasses.replace(r, split="val" if i % 3 else "train") for i, r in enumerate(rows)], shard
+        )
+    assert failed() == {"every split": "test is empty"}
+    assert failed(**{"reconstruction.split": "val"}) == {"every split": "test is empty"}  # the probe reads it
+    assert failed(**{"reconstruction.split": "val", "probe.split": "val"}) == {}
 
 
 def test_small_and_unbalanced_classes_are_named() -> None:
