@@ -33,7 +33,8 @@ def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
     assert math.isfinite(figures["gfid"]) and math.isfinite(figures["gfid_guided"])
     assert figures["sample_accuracy"] is None
 
-    assert {path.stem for path in (folder / "data/passed").iterdir()} == set(STAGES)
+    assert {path.stem for path in (folder / "data/checks").iterdir()} == set(STAGES)
+    assert {path.stem for path in (folder / "data/passed").iterdir()} >= set(STAGES) - found["losses"].keys()
     assert (folder / "data/report/index.html").exists()
     summary = read_json(folder / "data/tokenizer/summary.json")
     assert summary["perceptual"] == "LPIPS-VGG16"
