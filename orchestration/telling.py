@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -18,6 +18,10 @@ PATIENCE = timedelta(days=3)
 """How long what cannot be delivered is tried."""
 LONGEST, ENOUGH = 20.0, 5.0
 """Seconds that a delivery may take, and after which its way begins no other in this tick, which Dagster ends after 60."""
+
+
+_under_way: dict[tuple[str, Alert], "Future[None]"] = {}
+"""Deliveries, by way, that an earlier tick of this process did not wait for to the end."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class _Tick:
             return False
         began = time.monotonic()
         try:
-            _bounded(partial(deliver, self.config, alert, way))
+            _bounded(way, alert, partial(deliver, self.config, alert, way))
         except Exception as error:  # whatever it is, the other way is tried, and what went is remembered
             self.failures.append(f"the alert “{alert.title}” was not delivered by {way}: {error}")
             return False
@@ -104,12 +108,17 @@ class _Tick:
         return True
 
 
-def _bounded(go: Callable[[], None]) -> None:
-    """Servers have a timeout for every step, but there may be many; a tick that Dagster ends would forget what went."""
-    pool = ThreadPoolExecutor(1)
-    try:
-        pool.submit(go).result(LONGEST)
-    except TimeoutError:
-        raise ConnectionError(f"no answer for {LONGEST:g} s") from None
-    finally:
+def _bounded(way: str, alert: Alert, go: Callable[[], None]) -> None:
+    """Wait for a delivery no longer than a tick may; the next tick asks the same one how it ended, and begins no second.
+
+    Servers have a timeout for every step, but there may be many; a tick that Dagster ends would forget what went.
+    """
+    going = _under_way.pop((way, alert), None)
+    if going is None:
+        pool = ThreadPoolExecutor(1)
+        going = pool.submit(go)
         pool.shutdown(wait=False)
+    if wait([going], LONGEST).not_done:
+        _under_way[way, alert] = going
+        raise ConnectionError(f"no answer for {LONGEST:g} s; the next look asks how it ended")
+    going.result()

@@ -1,6 +1,7 @@
 """Sensors that tell people about a night that failed, that did not come, or that found something worse."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,6 +29,7 @@ from orchestration.clock import last_due
 from orchestration.telling import PATIENCE, Memory, remembered, told
 from rectok.alerts.config import AlertConfig
 from rectok.alerts.sending import Alert, Kind
+from rectok.errors import UserError
 from rectok.evaluation.history import HISTORY, read_history
 from rectok.params.schema import NightlyParams
 
@@ -121,9 +123,10 @@ def _newest(
 ) -> Sequence[DagsterRun]:
     """This code location's runs that ended after a time, oldest first. A later change of its tags makes no run new."""
     which = RunsFilter(job_name=job, statuses=[status], updated_after=after)
-    records = reversed(context.instance.get_run_records(which, limit=MOST))
+    records = context.instance.get_run_records(which)
     runs = [each.dagster_run for each in records if _end(each) > after.timestamp()]
-    return [run for run in runs if _ours(context, run)]
+    ours = [run for run in runs if _ours(context, run)]
+    return ours[:MOST][::-1]
 
 
 def _end(record: RunRecord) -> float:
@@ -165,7 +168,7 @@ def _missed(params: NightlyParams, root: Path, job: str, clock: Clock) -> Sensor
         keys = [key for key, left in memory.owed.items() if left and datetime.fromisoformat(key) > now - PATIENCE]
         if date > memory.since and not _accounted(context, root, job, date):
             keys.append(due.isoformat())
-        alerts = {key: partial(_absence, params, context, job, key) for key in keys}
+        alerts = {key: partial(_absence, params, context, root, job, key) for key in keys}
         seen = Memory(max(date, memory.since), memory.owed)
         return told(params.alert, seen, context.cursor, alerts, f"the night of {date} is accounted for")
 
@@ -173,14 +176,18 @@ def _missed(params: NightlyParams, root: Path, job: str, clock: Clock) -> Sensor
 
 
 def _accounted(context: SensorEvaluationContext, root: Path, job: str, date: str) -> bool:
-    """Whether a night has figures, or failed, which `nightly_failed` tells."""
-    if any(night.date == date for night in read_history(root / HISTORY)):
-        return True
+    """Whether a night has figures, or failed, which `nightly_failed` tells; a damaged history fails the next night."""
+    with suppress(UserError):
+        if any(night.date == date for night in read_history(root / HISTORY)):
+            return True
     return _has_run(context, job, date, [DagsterRunStatus.FAILURE])
 
 
-def _absence(params: NightlyParams, context: SensorEvaluationContext, job: str, due: str) -> Alert:
+def _absence(params: NightlyParams, context: SensorEvaluationContext, root: Path, job: str, due: str) -> Alert | None:
+    """Nothing where the night came after all before anybody could be told."""
     date = datetime.fromisoformat(due).date().isoformat()
+    if _accounted(context, root, job, date):
+        return None
     running = _has_run(context, job, date, list(IN_PROGRESS_RUN_STATUSES))
     state = "Its run has not ended yet." if running else "No run of it is going on."
     text = f"It was due at {due} and has no figures {params.late_hours:g} hours later. {state}"

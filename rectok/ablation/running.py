@@ -81,20 +81,23 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, ec
 
 
 def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say | None) -> int:
-    """`dvc repro` there, each line kept in the log; its exit code."""
-    command = [sys.executable, *REPRO, *targets]
-    with (
-        workspace.log.open("ab", buffering=0) as log,
-        subprocess.Popen(
-            command, cwd=workspace.folder, env=_environment(device), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process,
-    ):
-        assert process.stdout
-        for line in process.stdout:
-            log.write(line)
-            if say:
+    """`dvc repro` there, each line kept in the log and said by `say`; its exit code."""
+    command, env = [sys.executable, *REPRO, *targets], _environment(device)
+    with workspace.log.open("ab", buffering=0) as log:
+        if (
+            say is None
+        ):  # no pipe through this process: what it runs can outlive it, and write its checkpoint and its log
+            return subprocess.run(
+                command, cwd=workspace.folder, env=env, stdout=log, stderr=log, check=False
+            ).returncode
+        with subprocess.Popen(
+            command, cwd=workspace.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            assert process.stdout
+            for line in process.stdout:
+                log.write(line)
                 say(line.decode(errors="replace").rstrip())
-    return process.returncode
+        return process.returncode
 
 
 def _figures(workspace: Workspace) -> object:

@@ -112,7 +112,10 @@ def _link_inputs(folder: Path, params: Params) -> None:
 
     Raises UserError for a relative path out of the project, which means another place in the workspace.
     """
-    for name, text in {"": str(DATA / "raw"), "accepted": str(ACCEPTED), **inputs(params)}.items():
+    named = {"": str(DATA / "raw"), "accepted": str(ACCEPTED), **inputs(params)}
+    for name, text in sorted(
+        named.items(), key=lambda each: len(Path(each[1]).parts)
+    ):  # a folder before what lies in it
         source = Path(text)
         if source.is_absolute() or not source.exists():  # the stage that misses it says so
             continue

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rectok.cli.running import exclusive
+from rectok.cli.running import exclusive, within_memory
 from rectok.errors import UserError
 from rectok.evaluation.display import written
 from rectok.evaluation.promotion import Promotion, promotions
@@ -33,7 +33,7 @@ def promote(
     if not why.strip():
         raise UserError('say why it is accepted, e.g. rectok promote --why "gFID 1.8, 0.4 better than before"')
     params = load()
-    with exclusive("promote"):
+    with exclusive("promote"), within_memory("promote", params):
         from rectok.stages.promotion import accept, accept_again
 
         made = accept_again(again, who, why) if again else accept(params, who, why, measure)

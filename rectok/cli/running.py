@@ -17,7 +17,7 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
     params = load()
     if shard is not None and shard not in params.index.shards:
         raise UserError(f"there is no shard {shard!r}; index.shards holds {', '.join(params.index.shards)}")
-    with exclusive(stage, shard), _within_memory(stage, params):
+    with exclusive(stage, shard), within_memory(stage, params):
         began = time.monotonic()
         yield params
         if not os.environ.get("RANK", "0").strip("0"):
@@ -28,7 +28,7 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
 
 
 @contextmanager
-def _within_memory(stage: str, params: Params) -> Iterator[None]:
+def within_memory(stage: str, params: Params) -> Iterator[None]:
     """Raises UserError in place of torch's error where the GPU's memory is too small."""
     try:
         yield
@@ -41,7 +41,9 @@ def _within_memory(stage: str, params: Params) -> Iterator[None]:
 
 def _batch_of(stage: str, params: Params) -> str:
     """The key in params.yaml that says how much a stage holds in memory at once."""
-    name = {"nightly": "generation"}.get(stage, stage.removeprefix("gate-"))
+    if stage == "gate-features":
+        return "gates.features.recomputed"
+    name = {"nightly": "generation", "promote": "generation"}.get(stage, stage.removeprefix("gate-"))
     section = getattr(params, name, None)
     training = getattr(section, "training", None)
     if training is not None:

@@ -50,7 +50,7 @@ def _memory(plan: Plan) -> Table:
 
 
 def _disk(plan: Plan) -> Table:
-    table = _table(f"Disk for {plan.images} images, GB", "what", "GB")
+    table = _table(f"Disk for {plan.stored} images, GB", "what", "GB")
     for name, size in plan.disk.items():
         table.add_row(name, f"{size / GB:.3f}")
     return table

@@ -27,6 +27,7 @@ class Plan:
 
     preset: str
     images: int
+    stored: int
     classes: int
     gpus: int
     parameters: dict[str, int | None]
@@ -65,12 +66,13 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
     return Plan(
         params.preset,
         found.train,
+        found.stored,
         found.classes,
         gpus,
         parts,
         {load.stage: load.flops for load in loads},
         _memories(steps, parts),
-        disk(params, costs.latent, found.train, trained),
+        disk(params, costs.latent, found.stored, trained),
         estimates(loads, speeds, compiled),
         estimates(samplings("night", params.nightly.per_class, costs), speeds, compiled),
         downloads(params),

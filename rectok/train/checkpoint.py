@@ -52,6 +52,8 @@ class Checkpoints:
             for other in folder.glob("*"):
                 if other != self.folder:
                     shutil.rmtree(other)
+                    if location:
+                        remove_below(below(location, f"{folder.name}/{other.name}"))
             self.folder.mkdir(parents=True, exist_ok=True)
         world.barrier()
 
@@ -115,7 +117,7 @@ class Checkpoints:
             for step in self._copied() - {whole.name}:
                 remove_below(below(self.copies, step))
             self.copying = True
-        except UserError as error:
+        except (UserError, OSError) as error:  # the latter of a network mount
             if not self.copying:
                 raise
             print(f"warning: {whole.name} has no copy, which the next checkpoint tries again: {error}", flush=True)

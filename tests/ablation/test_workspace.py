@@ -63,6 +63,11 @@ def test_a_row_finds_what_the_parameters_name_in_the_project(tmp_path: Path, mon
         assert (row / name).read_text() == name
     assert not (row / "timm").exists()
 
+    write_params(tmp_path, {"index.source": "photos/cat", "index.watch": "photos"})
+    Path("photos/dog").mkdir()
+    inner = prepare("nested", SPEC, cells(SPEC)[0]).folder
+    assert (inner / "photos/dog").exists() and (inner / "photos").is_symlink()
+
     write_params(tmp_path, {"index.source": "../photos", "index.watch": "../photos"})
     (tmp_path / ".." / "photos").mkdir()
     with pytest.raises(UserError, match=r"index\.source is \.\./photos, outside of the project; .* its absolute path"):

@@ -25,7 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("tokenizer", "tokenizer.training.micro_batch"),
         ("judge", "judge.training.batch"),
         ("features", "features.batch"),
-        ("gate-features", "features.batch"),
+        ("gate-features", "gates.features.recomputed"),
+        ("gate-probe", "probe.batch"),
         ("nightly", "generation.batch"),
     ],
 )

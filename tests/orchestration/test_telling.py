@@ -1,6 +1,8 @@
 """Alerts that arrive: ticks of Dagster's own sensor daemon, with the code location in its own process."""
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +23,11 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 
+from orchestration import telling
+from orchestration.telling import Memory, remembered, told
 from orchestration.watching import NIGHT
+from rectok.alerts.sending import Alert
+from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from tests.alerts.servers import Hook, Mailbox, free_port, mail_server, webhook
 from tests.orchestration.test_schedules import EVALUATION
@@ -90,7 +96,8 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     (tmp_path / "location.py").write_text(LOCATION.format(changes=ways(mail_port)))
     target = PythonFileTarget(str(tmp_path / "location.py"), None, str(tmp_path), "here")
     with instance_for_test() as instance, create_test_daemon_workspace_context(target, instance) as workspace:
-        daemon = Daemon(workspace, tmp_path, hook_port, mail_port, datetime.now(UTC))
+        noon = datetime.now(UTC).replace(hour=12, minute=0) - timedelta(days=1)  # far from the hour of a missed night
+        daemon = Daemon(workspace, tmp_path, hook_port, mail_port, noon)
         assert daemon.look() == [TickStatus.SKIPPED] * 3
         daemon.run(FAILING, "2026-01-31")
         daemon.run(EVALUATION, "2026-01-02")
@@ -158,3 +165,29 @@ def test_runs_of_another_code_location_are_told_by_its_own_sensor(daemon: Daemon
             daemon.instance.report_run_failed(run)
         daemon.look(minutes=10)
     assert [record["date"] for record in hook.received[3:]] == ["here"]
+
+
+def test_a_delivery_that_outlasts_a_tick_is_asked_by_the_next_and_not_begun_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, may_end = [], threading.Event()
+
+    def slow(*_: object) -> None:
+        begun.append(1)
+        may_end.wait(30)
+
+    monkeypatch.setattr(telling, "LONGEST", 0.05)
+    monkeypatch.setattr(telling, "deliver", slow)
+    config = parse(preset_text("digits"), "digits").nightly.alert.model_copy(update={"webhook": "HOOK"})
+    alerts = {"run": lambda: Alert("failed", "2026-01-31", "title", "text")}
+    first = told(config, Memory("now"), None, alerts, "quiet")
+    assert first.skip_reason and "no answer for 0.05 s; the next look asks" in str(first.skip_reason)
+    memory = remembered(first.cursor)
+    assert memory and memory.owed == {"run": ["webhook"]}
+    with pytest.raises(UserError, match="no answer for"):
+        told(config, memory, first.cursor, alerts, "quiet")
+    may_end.set()
+    time.sleep(0.1)
+    last = remembered(told(config, memory, first.cursor, alerts, "quiet").cursor)
+    assert last and last.owed == {"run": []}
+    assert len(begun) == 1

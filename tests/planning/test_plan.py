@@ -105,7 +105,7 @@ def test_the_command_prints_json_or_tables(tmp_path: Path, monkeypatch: pytest.M
     for words in (
         "Parameters",
         "ZeRO",
-        "Disk for 500 images",
+        "Disk for 1039 images",
         "hours",
         "night, guided",
         "measured: dit / cached latents",

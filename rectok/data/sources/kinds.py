@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import Literal
 
 from rectok.data.sources.item import is_hidden
@@ -58,14 +59,22 @@ class OneKind:
 
 
 def look(root: str) -> OneKind:
-    """The kind of what lies below a folder or prefix, by some of its files; where none tells, they are taken for images.
+    """The kind of what lies below a folder or prefix, by some of its files, by all where those tell nothing.
 
-    Raises UserError when already these are of two kinds.
+    Files without any ending are taken for images. None where no name tells. Raises UserError when already these are of two
+    kinds.
     """
     only, names = OneKind(root), list(_some(root))
     for name in names:
         only.meet(name)
-    return only if only.kind or not names else OneKind(root, "image", names[0])
+    if only.kind:
+        return only
+    if bare := next((name for name in names if not PurePosixPath(name).suffix), ""):
+        return OneKind(root, "image", bare)
+    telling = (name for name in visible(file.name for file in list_files(root)) if kind_of(name))
+    for name in islice(telling, 1):
+        only.meet(name)
+    return only
 
 
 def archives(only: OneKind) -> list[str]:

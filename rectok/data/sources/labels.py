@@ -52,12 +52,16 @@ class Listed(Labels):
             self.table.execute("INSERT OR IGNORE INTO row VALUES (?, ?, ?, 0)", (file, label, split))
 
     def place(self, name: str) -> Place | None:
-        """Label and split of a listed file."""
+        """Label and split of a listed file. Raises UserError where a second one has its name."""
         found = self._row(name)
         if found is None:
             self.unlisted += 1
             return None
-        self.table.execute("UPDATE row SET met = 1 WHERE file = ?", (name,))
+        if self.table.execute("UPDATE row SET met = 1 WHERE file = ? AND met = 0", (name,)).rowcount == 0:
+            raise UserError(
+                f"index.labels {self.asked} gives {name} a label, but index.source holds several of that name; give each a "
+                "name of its own, or take their labels from folders or a column"
+            )
         return Place(*found)
 
     def check_complete(self) -> None:

@@ -18,6 +18,7 @@ class OwnName:
     def __init__(self, path: str, may: bool) -> None:
         self.path, self.may = path, may
         self.counts: bool | None = None
+        self.first = ""
 
     @property
     def label(self) -> str:
@@ -35,11 +36,11 @@ class OwnName:
         """Those of a sample's files that the archive's name labels. Raises UserError where others of it have a label."""
         bare = [] if labelled or not self.may else [name for name in names if _is_bare_image(name)]
         if self.counts is None and (labelled or bare):
-            self.counts = bool(bare)
+            self.counts, self.first = bool(bare), names[0]
         if self.counts and labelled:
             raise UserError(
-                f"{self.path} holds {names[0]}, which has a label, after images without one; put all of them into one "
-                "folder per label, or none"
+                f"{self.path} holds {self.first}, which has no label, and then {names[0]}, which has one; move the former "
+                "away, or put it into its label's folder"
             )
         return bare if self.counts else []
 

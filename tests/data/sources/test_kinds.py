@@ -109,6 +109,12 @@ def test_a_mixture_beyond_what_is_peeked_at_is_refused_in_the_one_listing(
         indexed(root)
 
 
+def test_notes_alone_tell_nothing_however_many_come_first(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "PEEKED", 5)
+    opened = open_source(source(*(f"a/{n}.json" for n in range(9)), "sub/x.tar", "sub/y.tar"))
+    assert isinstance(opened, Tar) and list(opened.names) == ["sub/x.tar", "sub/y.tar"]
+
+
 def test_a_stray_archive_is_met_before_the_folders_are_walked(source: Source) -> None:
     with pytest.raises(UserError, match=r"stray\.zip"):
         open_source(source(*(f"cat/{n}.png" for n in range(3)), "stray.zip"))

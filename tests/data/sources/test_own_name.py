@@ -73,5 +73,5 @@ def test_the_name_of_a_split_or_a_part_is_no_label(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("labelled", [{"cat/2.png": b"2"}, {"2.cls": b"cat", "2.png": b"2"}])
 def test_images_with_and_without_labels_in_one_archive_are_refused(tmp_path: Path, labelled: Any) -> None:
     source = folder(tmp_path, {"a.tar": {"1.png": b"1", **labelled}, "b.tar": {"1.png": b"1"}})
-    with pytest.raises(UserError, match=r"a\.tar holds .*2\..*, which has a label, after images without one"):
+    with pytest.raises(UserError, match=r"a\.tar holds 1\.png, which has no label, and then .*2\..*, which has one"):
         list(open_source(source).items(AUTO))

@@ -127,6 +127,13 @@ def test_a_table_knows_rows_by_the_path_of_their_image_else_by_their_number(tmp_
         found(source, str(tmp_path / "labels.json"))
 
 
+def test_a_name_that_rows_share_has_no_label(tmp_path: Path) -> None:
+    source = paths(tmp_path / "source", "1.jpg", "1.jpg")
+    (tmp_path / "labels.json").write_text('{"1.jpg": "bee"}')
+    with pytest.raises(UserError, match=r"gives 1\.jpg a label, but index\.source holds several of that name"):
+        found(source, str(tmp_path / "labels.json"))
+
+
 def test_a_table_is_heeded_where_a_column_has_labels_too(tmp_path: Path) -> None:
     write(tmp_path / "x.parquet", [0, 1])
     (tmp_path / "labels.json").write_text('{"x.parquet#1": "moth"}')
