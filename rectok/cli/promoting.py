@@ -11,7 +11,7 @@ from rich.table import Table
 from rectok.cli.running import exclusive, within_memory
 from rectok.errors import UserError
 from rectok.evaluation.display import written
-from rectok.evaluation.promotion import Promotion, promotions
+from rectok.evaluation.promotion import Promotion, promotions, prune
 from rectok.params import load
 
 
@@ -25,10 +25,18 @@ def promote(
         bool, typer.Option(help="Evaluate it as on a night, so that the first night has something to compare with")
     ] = True,
     show: Annotated[bool, typer.Option("--list", help="Only show what was accepted so far")] = False,
+    pruned: Annotated[
+        bool, typer.Option("--prune", help="Only remove the copies of generators that are not in force; records stay")
+    ] = False,
 ) -> None:
     """Accept the current generator: it is evaluated every night from now on, and its figures are the baseline."""
     if show:
         _show(promotions())
+        return
+    if pruned:
+        with exclusive("promote"):
+            removed = prune()
+        typer.echo(f"removed {', '.join(removed)}" if removed else "there is no copy but that in force")
         return
     if not why.strip():
         raise UserError('say why it is accepted, e.g. rectok promote --why "gFID 1.8, 0.4 better than before"')

@@ -108,8 +108,23 @@ def keep_lock(lock: Path) -> str:
     return sha256
 
 
+def prune() -> list[str]:
+    """Remove the copies of generators that are not in force, and give their names; records stay."""
+    kept = in_force()
+    folders = sorted(generator_folder("").glob("*")) if kept else []
+    removed = [folder for folder in folders if kept and folder.name != kept.generator]
+    for folder in removed:
+        shutil.rmtree(folder)
+    return [folder.name for folder in removed]
+
+
 def verify(promotion: Promotion) -> None:
     """Raise UserError unless the generator that was accepted is there, byte for byte."""
+    if not promotion.folder.exists():
+        raise UserError(
+            f"{promotion.folder} was removed; take up commit {promotion.commit[:10] or '?'} and the dvc.lock that "
+            f"{RECORDS} keeps of promotion {promotion.number}, `dvc repro`, and promote that"
+        )
     if content(promotion.folder) != promotion.files:
         raise UserError(
             f"{promotion.folder} is not what promotion {promotion.number} accepted; restore it, or promote another one"

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from rectok.artifacts import weights_file
 from rectok.cli.main import app
 from rectok.errors import UserError
 from rectok.evaluation.promotion import promotions
@@ -38,6 +39,22 @@ def test_promote_accepts_and_lists_what_was_accepted() -> None:
     listed = run("promote", "--list")
     for text in ("2 (in force)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
         assert text in listed
+
+
+def test_copies_that_are_not_in_force_are_pruned_and_their_records_stay() -> None:
+    project.build()
+    project.build_evaluation()
+    passed()
+    run("promote", "--why", "one", "--who", "a person", "--no-measure")
+    assert run("promote", "--prune") == "there is no copy but that in force\n"
+    weights_file("dit").write_bytes(weights_file("guide").read_bytes())
+    run("promote", "--why", "two", "--who", "a person", "--no-measure")
+    first, second = promotions()
+    assert run("promote", "--prune") == f"removed {first.generator}\n"
+    assert (first.folder.exists(), second.folder.exists()) == (False, True)
+    assert promotions() == [first, second]
+    with pytest.raises(UserError, match=rf"{first.folder} was removed; take up commit .* of promotion 1"):
+        run("promote", "--again", "1", "--why", "back", "--who", "a person")
 
 
 def test_nobody_accepts_without_a_reason() -> None:
