@@ -39,7 +39,7 @@ from rectok.params import Params, parse
 from rectok.storage.hashing import sha256_file
 from rectok.train.checkpoint import STEP
 from tests.evaluation.inception import write_random
-from tests.project import changed
+from tests.project import UNLEARNT, changed
 
 SIDE, CLASSES, TRAIN, VAL = 256, ("a", "b"), 24, 8
 """Side of the generated images, and how many of each class fall into either split."""
@@ -48,15 +48,9 @@ STAGES = (
     "index", "shards", "teacher", "judge", "features", "tokenizer", "decoder", "latents", "statistics", "dit", "guide",
     "reconstruction", "probe", "generation", "report",
 )  # fmt: skip
-UNLEARNT: dict[str, Any] = {
+ASKED: dict[str, Any] = {
+    **UNLEARNT,
     "gates.index.min_per_class": TRAIN,
-    "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
-    "gates.decoder.max_psnr_loss": 100.0,
-    "gates.statistics.min_std": 1e-6,
-    "gates.statistics.max_collapsed": 1.0,
-    "gates.dit": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
-    "gates.guide": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
-    "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
     "gates.probe.min_accuracy": 0.0,
     "gates.generation.max_gfid": 1e6,
 }
@@ -129,7 +123,7 @@ def _changes(full: bool) -> dict[str, Any]:
     np.savez("adm.npz", mu=np.zeros(2048), sigma=np.eye(2048), arr_0=np.zeros((8, side, side, 3), np.uint8))
     return {
         **sizes,
-        **UNLEARNT,
+        **ASKED,
         "machine.processes": 1,
         "machine.compile": False,  # compiling takes longer than all the rest
         "index.source": "images",

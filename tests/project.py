@@ -11,6 +11,16 @@ from rectok.params import Params, parse, preset_text
 
 BLOCKS = {"width": 16, "depth": 1, "heads": 2}
 SHORT = {"epochs": 2, "batch": 32, "micro_batch": 32, "checkpoint_every": 2, "log_every": 1}
+UNLEARNT: dict[str, Any] = {
+    "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
+    "gates.decoder.max_psnr_loss": 10.0,
+    "gates.statistics.min_std": 1e-6,
+    "gates.statistics.max_collapsed": 1.0,
+    "gates.dit": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.guide": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
+}
+"""Gates that let through what has learnt nothing."""
 TINY: dict[str, Any] = {
     "index.limit": 150,
     "index.split": {"val": 0.2, "test": 0.3},
@@ -40,13 +50,7 @@ TINY: dict[str, Any] = {
     "gates.index.drift.sampled": 50,
     "gates.teacher.min_accuracy": 0.0,
     "gates.judge.min_accuracy": 0.0,
-    "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
-    "gates.decoder.max_psnr_loss": 10.0,
-    "gates.statistics.min_std": 1e-6,
-    "gates.statistics.max_collapsed": 1.0,
-    "gates.dit": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
-    "gates.guide": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
-    "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
+    **UNLEARNT,
     "gates.probe": {"at": 0.5, "min_accuracy": 0.0},
     "gates.generation": {"min_accuracy": 0.0, "min_accuracy_guided": 0.0, "max_gfid": 1e6},
     **{

@@ -84,12 +84,10 @@ def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say |
     """`dvc repro` there, each line kept in the log and said by `say`; its exit code."""
     command, env = [sys.executable, *REPRO, *targets], _environment(device)
     with workspace.log.open("ab", buffering=0) as log:
-        if (
-            say is None
-        ):  # no pipe through this process: what it runs can outlive it, and write its checkpoint and its log
-            return subprocess.run(
-                command, cwd=workspace.folder, env=env, stdout=log, stderr=log, check=False
-            ).returncode
+        if say is None:
+            # No pipe through this process: what it runs can outlive it, and write its checkpoint and its log.
+            done = subprocess.run(command, cwd=workspace.folder, env=env, stdout=log, stderr=log, check=False)
+            return done.returncode
         with subprocess.Popen(
             command, cwd=workspace.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:

@@ -113,11 +113,10 @@ def _link_inputs(folder: Path, params: Params) -> None:
     Raises UserError for a relative path out of the project, which means another place in the workspace.
     """
     named = {"": str(DATA / "raw"), "accepted": str(ACCEPTED), **inputs(params)}
-    for name, text in sorted(
-        named.items(), key=lambda each: len(Path(each[1]).parts)
-    ):  # a folder before what lies in it
+    # A folder comes before what lies in it.
+    for name, text in sorted(named.items(), key=lambda each: len(Path(each[1]).parts)):
         source = Path(text)
-        if source.is_absolute() or not source.exists():  # the stage that misses it says so
+        if source.is_absolute() or not source.exists():  # a bucket, a library, or missing, of which the stage tells
             continue
         if ".." in source.parts:
             raise UserError(f"{name} is {text}, outside of the project; for an ablation give its absolute path")

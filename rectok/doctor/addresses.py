@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from rectok.doctor.finding import Finding, fail, ok, warn
 from rectok.params import Params
-from rectok.params.files import named_files
+from rectok.params.files import inputs
 from rectok.storage import below
 from rectok.storage.client import S3, address
 
@@ -42,11 +42,8 @@ def credentials(params: Params) -> Iterator[Finding]:
 
 
 def _addresses(params: Params) -> dict[str, str]:
-    wanted = {"index.source": params.index.source, "index.labels": params.index.labels}
-    wanted["generation.reference"] = params.generation.reference
-    wanted |= {f"{STORAGE}{name}": place for name, place in params.storage.model_dump().items()}
-    wanted |= {name: path for name, path, _ in named_files(params)}
-    return {name: uri for name, uri in (wanted | _remotes()).items() if uri.startswith(S3)}
+    places = {f"{STORAGE}{name}": place for name, place in params.storage.model_dump().items()}
+    return {name: uri for name, uri in (inputs(params) | places | _remotes()).items() if uri.startswith(S3)}
 
 
 def _asked(name: str, uri: str) -> Finding:

@@ -1,11 +1,10 @@
-"""Files and folders of this machine that parameters name."""
+"""Files and folders that parameters name."""
 
 from collections.abc import Iterator
 
 from pydantic import BaseModel
 
 from rectok.params.schema import Params
-from rectok.storage.client import S3
 from rectok.storage.config import WeightsFile
 from rectok.teacher.config import NetworkConfig
 
@@ -23,7 +22,7 @@ def named_files(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str
 
 
 def inputs(params: Params) -> dict[str, str]:
-    """Every parameter whose value may be the path of something that the pipeline reads and does not make, with its value."""
+    """Every parameter that may name something that the pipeline reads and does not make, here or in a bucket, with its value."""
     index = params.index
     named = {
         "index.source": index.source,
@@ -33,4 +32,4 @@ def inputs(params: Params) -> dict[str, str]:
     if index.labels.endswith((".csv", ".json")):
         named["index.labels"] = index.labels
     named |= {name: path for name, path, _ in named_files(params)}
-    return {name: path for name, path in named.items() if path and not path.startswith(S3)}
+    return {name: path for name, path in named.items() if path}

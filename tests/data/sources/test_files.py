@@ -1,12 +1,10 @@
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
-from tests.storage.server import BUCKET, running
+from tests.storage.server import BUCKET
 
 AUTO = Labels("auto")
 
@@ -17,12 +15,6 @@ NAMES = {
     "test/dog/letter.txt": ("dog", "test"),
 }
 IGNORED = ("README.md", ".hidden/cat/1.png", "train/cat/.DS_Store")
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch, running(patch) as client:
-        yield client
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from rectok.data.sources.parquet import Parquet
 from rectok.data.sources.tar import Tar
 from rectok.data.sources.zip import Zip
 from rectok.errors import UserError
-from tests.storage.server import BUCKET, running
+from tests.storage.server import BUCKET
 
 HARMLESS = (
     "README.md",
@@ -28,12 +27,6 @@ HARMLESS = (
     "a/._b.tar",
 )
 Source = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch, running(patch) as client:
-        yield client
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,10 @@ from rectok.data.sources.labels import Labels, opened_labels
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
 from tests.data.sources.test_tar import write as write_tar
-from tests.storage.server import BUCKET, running
+from tests.storage.server import BUCKET
 
 FILES = {"a/1.png": b"1", "a/2.png": b"22", "train/b/3.png": b"333", "notes.txt": b"-", "a/.hidden.png": b"-"}
 TABLE = "file,label,split\na/1.png,cat,train\n./train/b/3.png,7,validation\n"
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch, running(patch) as client:
-        yield client
 
 
 def found(source: str, asked: str) -> list[tuple[str, str | None, bytes]]:
