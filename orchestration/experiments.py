@@ -27,9 +27,9 @@ from dagster import (
 from dagster._core.definitions.metadata import RawMetadataValue
 from pydantic import Field
 
+from orchestration.assets.pictures import pictures
+from orchestration.assets.progress import Observer
 from orchestration.launcher import Launcher
-from orchestration.pictures import pictures
-from orchestration.progress import Observer
 from rectok.artifacts import DATA
 
 COMMAND = ("rectok", "ablate")

@@ -15,10 +15,10 @@ from dagster import (
     op,
 )
 
-from orchestration.graph import Graph
+from orchestration.assets.progress import Observer
+from orchestration.graph.model import Graph
 from orchestration.launcher import Launcher
-from orchestration.news import PIPELINE, being_made, evaluations, materializations
-from orchestration.progress import Observer
+from orchestration.sync.events import PIPELINE, being_made, evaluations, materializations
 
 Event = AssetMaterialization | AssetCheckEvaluation
 

@@ -27,8 +27,8 @@ from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
 
-from rectok.repro.group import Group, command_environment
-from rectok.repro.running import BUSY
+from rectok.pipeline.parallel import BUSY
+from rectok.pipeline.process import Group, command_environment
 
 Context = AssetExecutionContext | OpExecutionContext
 Told = Callable[[Mapping[str, Any]], None]

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions, in_process_executor
 
-from orchestration.bridge import assets
+from orchestration.assets.stages import assets
 from orchestration.experiments import experiments
+from orchestration.graph.derive import load as load_graph
 from orchestration.jobs import pipeline, verdicts
 from orchestration.launcher import Launcher
+from orchestration.nightly.definitions import nightly
 from orchestration.pools import pools
-from orchestration.reading import load as load_graph
-from orchestration.schedules import nightly
-from orchestration.sensors import external
-from orchestration.source import source
+from orchestration.sync.sensor import external
+from orchestration.sync.source import source
 from rectok.errors import UserError
 from rectok.params import load as load_params
 

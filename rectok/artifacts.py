@@ -13,12 +13,12 @@ from rectok.files import write_text
 
 DATA = Path("data")
 IMPORTED = DATA / "imported"
-ACCEPTED = DATA / "accepted"
+BASELINE = DATA / "accepted"
 C = TypeVar("C", bound=Config)
 
 STAGES = (
-    "index", "shards", "teacher", "features", "judge", "tokenizer", "decoder", "latents", "statistics", "dit", "guide",
-    "reconstruction", "probe", "generation", "report",
+    "index", "shards", "teacher", "features", "metric_network", "tokenizer", "decoder", "latents", "statistics", "dit",
+    "autoguidance", "reconstruction", "probe", "generation", "report",
 )  # fmt: skip
 SHARDED = ("shards", "features", "latents")
 """Stages that run once per shard (`shards@00000`)."""
@@ -99,14 +99,14 @@ def summary_file(stage: str) -> Path:
     return stage_dir(stage) / "summary.json"
 
 
-def metrics_file(stage: str) -> Path:
+def record_file(stage: str) -> Path:
     """Figures of an evaluation stage: reconstruction, probe or generation."""
-    return stage_dir(stage) / "metrics.json"
+    return stage_dir(stage) / "record.json"
 
 
-def figures_file(stage: str) -> Path:
+def metrics_file(stage: str) -> Path:
     """The numbers among them and nothing else, as `dvc metrics` compares them."""
-    return stage_dir(stage) / "figures.json"
+    return stage_dir(stage) / "metrics.json"
 
 
 def imported_dir(kind: str) -> Path:
@@ -149,9 +149,9 @@ def passed_file(gate: str, shard: str | None = None) -> Path:
     return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate
 
 
-def accepted_file() -> Path:
+def baseline_file() -> Path:
     """Summary of the index that a person accepted; in git, and absent until then."""
-    return ACCEPTED / "index.json"
+    return BASELINE / "index.json"
 
 
 def missing(path: Path | str) -> str:

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok import artifacts
+from rectok.checks.run import run as run_gate
 from rectok.errors import UserError
-from rectok.gates.running import run as run_gate
 from rectok.losses.perceptual import VGG_WIDTHS
 from rectok.params import Params, parse
 from rectok.storage.hashing import sha256_file
@@ -43,10 +43,10 @@ from tests.project import UNLEARNT, changed
 
 SIDE, CLASSES, TRAIN, VAL = 256, ("a", "b"), 24, 8
 """Side of the generated images, and how many of each class fall into either split."""
-TRAINED = ("tokenizer", "decoder", "dit", "guide")
+TRAINED = ("tokenizer", "decoder", "dit", "autoguidance")
 STAGES = (
-    "index", "shards", "teacher", "judge", "features", "tokenizer", "decoder", "latents", "statistics", "dit", "guide",
-    "reconstruction", "probe", "generation", "report",
+    "index", "shards", "teacher", "metric_network", "features", "tokenizer", "decoder", "latents", "statistics", "dit",
+    "autoguidance", "reconstruction", "probe", "generation", "report",
 )  # fmt: skip
 ASKED: dict[str, Any] = {
     **UNLEARNT,
@@ -68,7 +68,7 @@ CUT_DOWN: dict[str, Any] = {
     "tokenizer.sizes.decoder": BLOCKS,
     "tokenizer.sizes.semantic.transformer": BLOCKS,
     "dit.sizes": {"encoder": BLOCKS, "head": BLOCKS},
-    "guide.sizes": {"encoder": BLOCKS, "head": BLOCKS},
+    "autoguidance.sizes": {"encoder": BLOCKS, "head": BLOCKS},
 }
 
 
@@ -87,7 +87,7 @@ def run(folder: Path, full: bool) -> dict[str, Any]:
         found["parameters"] = {
             stage: artifacts.read_json(artifacts.summary_file(stage))["parameters"] for stage in TRAINED
         }
-        figures = artifacts.read_json(artifacts.metrics_file("generation"))
+        figures = artifacts.read_json(artifacts.record_file("generation"))
         found["figures"] = {name: value for name, value in figures.items() if name not in ("networks", "protocol")}
     return found
 
@@ -118,7 +118,7 @@ def _changes(full: bool) -> dict[str, Any]:
     steps, batch = (6, 16) if full else (3, 2)
     length = {"epochs": steps * batch / (len(CLASSES) * TRAIN), "batch": batch, "micro_batch": batch}
     perceptual = _perceptual_weights()
-    judge = write_random(Path("inception.pth"))
+    metric_network = write_random(Path("inception.pth"))
     options = sizes.get("teacher.network.options", {})
     np.savez("adm.npz", mu=np.zeros(2048), sigma=np.eye(2048), arr_0=np.zeros((8, side, side, 3), np.uint8))
     return {
@@ -132,8 +132,8 @@ def _changes(full: bool) -> dict[str, Any]:
         **_file(
             "teacher.network.", "weights", _random(lambda: timm.create_model("vit_large_patch16_dinov3", **options))
         ),
-        "judge.network.weights": judge.weights,
-        "judge.network.sha256": judge.sha256,
+        "metric_network.network.weights": metric_network.weights,
+        "metric_network.network.sha256": metric_network.sha256,
         **{f"{stage}.losses.perceptual.{name}": file for stage in TRAINED[:2] for name, file in perceptual.items()},
         **{f"{stage}.training.{name}": value for stage in TRAINED for name, value in length.items()},
         "tokenizer.training.checkpoint_every": steps // 3,

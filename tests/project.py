@@ -17,7 +17,7 @@ UNLEARNT: dict[str, Any] = {
     "gates.statistics.min_std": 1e-6,
     "gates.statistics.max_collapsed": 1.0,
     "gates.dit": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
-    "gates.guide": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
+    "gates.autoguidance": {"max_loss_ratio": 10.0, "min_sample_std": 0.0},
     "gates.reconstruction": {"min_psnr": 0.0, "max_rfid": 1e6},
 }
 """Gates that let through what has learnt nothing."""
@@ -28,17 +28,17 @@ TINY: dict[str, Any] = {
     "teacher.network.options": {"channels": [8, 8, 8, 16], "output_stride": 8},
     "teacher.network.image_size": 16,
     "teacher.training.epochs": 1,
-    "judge.network.name": "resnet10t",
-    "judge.network.options": {"channels": [8, 8, 16, 16]},
-    "judge.network.image_size": 32,
-    "judge.training.epochs": 1,
+    "metric_network.network.name": "resnet10t",
+    "metric_network.network.options": {"channels": [8, 8, 16, 16]},
+    "metric_network.network.image_size": 32,
+    "metric_network.training.epochs": 1,
     "tokenizer.sizes.patch": 4,
     "tokenizer.sizes.channels": 4,
     "tokenizer.sizes.encoder": BLOCKS,
     "tokenizer.sizes.decoder": BLOCKS,
     "tokenizer.sizes.semantic.transformer": BLOCKS,
     "dit.sizes": {"encoder": BLOCKS, "head": BLOCKS},
-    "guide.sizes": {"encoder": BLOCKS, "head": BLOCKS},
+    "autoguidance.sizes": {"encoder": BLOCKS, "head": BLOCKS},
     "probe": {"times": [0.0, 0.5], "split": "test", "per_class": 0, "batch": 64, "regularisation": 1.0, "views": 1},
     "generation.per_class": 4,
     "generation.sampler.points": 3,
@@ -49,13 +49,13 @@ TINY: dict[str, Any] = {
     "gates.index.max_imbalance": 10.0,
     "gates.index.drift.sampled": 50,
     "gates.teacher.min_accuracy": 0.0,
-    "gates.judge.min_accuracy": 0.0,
+    "gates.metric_network.min_accuracy": 0.0,
     **UNLEARNT,
     "gates.probe": {"at": 0.5, "min_accuracy": 0.0},
     "gates.generation": {"min_accuracy": 0.0, "min_accuracy_guided": 0.0, "max_gfid": 1e6},
     **{
         f"{stage}.training.{key}": value
-        for stage in ("tokenizer", "decoder", "dit", "guide")
+        for stage in ("tokenizer", "decoder", "dit", "autoguidance")
         for key, value in SHORT.items()
     },
 }

@@ -11,11 +11,11 @@ import pytest
 from dagster import DagsterInstance, build_sensor_context
 from PIL import Image
 
-from orchestration.schedules import nightly
+from orchestration.nightly.definitions import nightly
 from rectok import artifacts
+from rectok.checks.run import run as run_gate
 from rectok.config import Config
 from rectok.errors import UserError
-from rectok.gates.running import run as run_gate
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.storage.hashing import sha256_file
@@ -46,7 +46,7 @@ def run_everything(params: Params) -> None:
             run_gate(stage, params, shard)
         if stage == "index":
             accept_and_compare(params)
-    importlib.import_module("rectok.stages.nightly").run(params, "2026-01-01")
+    importlib.import_module("rectok.nightly.run").run(params, "2026-01-01")
     nightly(params.nightly, Path.cwd(), ["generation"])
     tell_somebody(params)
 
@@ -66,8 +66,8 @@ def tell_somebody(params: Params) -> None:
 
 
 def accept_and_compare(params: Params) -> None:
-    drift = importlib.import_module("rectok.gates.drift")
-    artifacts.write_json(artifacts.accepted_file(), drift.summary(params)[0].model_dump())
+    drift = importlib.import_module("rectok.checks.drift")
+    artifacts.write_json(artifacts.baseline_file(), drift.summary(params)[0].model_dump())
     run_gate("index", params)
 
 
@@ -114,6 +114,6 @@ def test_every_parameter_is_read(
     monkeypatch.setattr(Config, "__getattribute__", recording)
     run_everything(params)
     printed = capsys.readouterr().out
-    assert all(f"{stage}: newest picture in" in printed for stage in ("tokenizer", "decoder", "dit", "guide"))
+    assert all(f"{stage}: newest picture in" in printed for stage in ("tokenizer", "decoder", "dit", "autoguidance"))
     run_what_the_digits_do_not_need(tmp_path)
     assert not sorted(set(declared(Params)) - read)

@@ -42,7 +42,7 @@ from ruamel.yaml import YAML
 epochs = YAML(typ="safe").load(open("params.yaml"))["dit"]["training"]["epochs"]
 if epochs == 13:
     sys.exit("rectok: thirteen epochs bring bad luck; take another number")
-for stage in ("tokenizer", "decoder", "dit", "guide"):
+for stage in ("tokenizer", "decoder", "dit", "autoguidance"):
     rows = "".join(f"{step},{64 * step},0.001,{epochs / step},{1 / step},{2 / step}\\n" for step in (1, 2, 3))
     write_text(log_file(stage), f"step,images,lr,total,pixel,semantic\\n{rows}")
 figures = {
@@ -51,12 +51,12 @@ figures = {
     "generation": {"gfid": 60 / epochs, "gfid_guided": 30 / epochs, "sample_accuracy": None},
 }
 for stage, found in figures.items():
-    write_record(stage, Record(found, dict.fromkeys(found, "a judge"), {"epochs": epochs, "sampler": "euler"}))
+    write_record(stage, Record(found, dict.fromkeys(found, "a metric network"), {"epochs": epochs, "sampler": "euler"}))
 for picture in ("reconstruction/grid.png", "generation/unguided.png", "generation/guided.png"):
     write_bytes(DATA / picture, base64.b64decode(PICTURE))
 """
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
-OUTS = ["tokenizer", "decoder", "dit", "guide", "reconstruction", "probe", "generation"]
+OUTS = ["tokenizer", "decoder", "dit", "autoguidance", "reconstruction", "probe", "generation"]
 
 
 @dataclass(frozen=True)
@@ -105,21 +105,21 @@ def test_an_experiment_and_a_queue_of_them_and_what_dvc_says_of_them(project: Pr
     [changes] = project.json("dvc", "params", "diff").values()
     assert changes == {"dit.training.epochs": {"old": 60, "new": 30, "diff": -30}}
     metrics = project.json("dvc", "metrics", "diff")
-    assert metrics.keys() == {"data/generation/figures.json", "data/probe/figures.json"}
-    assert metrics["data/generation/figures.json"]["gfid"] == {"old": 1.0, "new": 2.0, "diff": 1.0}
+    assert metrics.keys() == {"data/generation/metrics.json", "data/probe/metrics.json"}
+    assert metrics["data/generation/metrics.json"]["gfid"] == {"old": 1.0, "new": 2.0, "diff": 1.0}
     # Beside what changed there are no words, and the probe is there at every t.
-    assert metrics["data/probe/figures.json"].keys() == {"probe@0.5"}
+    assert metrics["data/probe/metrics.json"].keys() == {"probe@0.5"}
 
     plots = project.json("dvc", "plots", "diff", "HEAD")
     assert not plots.get("errors")
-    lines, pictures = {"Tokenizer", "Decoder", "Generator and guide", "Linear probe along the flow"}, 3
+    lines, pictures = {"Tokenizer", "Decoder", "Generator and autoguidance model", "Linear probe along the flow"}, 3
     assert lines <= plots["data"].keys() and len(plots["data"]) == len(lines) + pictures
     for name in lines:
         [drawn] = plots["data"][name]
         revisions = {value["rev"] for value in drawn["content"]["data"]["values"]}
         assert revisions == {"workspace", "HEAD"}
-    both = plots["data"]["Generator and guide"][0]["content"]["data"]["values"]
-    assert {value["filename"] for value in both} == {"dit/log.csv", "guide/log.csv"}
+    both = plots["data"]["Generator and autoguidance model"][0]["content"]["data"]["values"]
+    assert {value["filename"] for value in both} == {"dit/log.csv", "autoguidance/log.csv"}
 
     project.run("git", "checkout", "-q", "params.yaml", "dvc.lock")
     project.run("dvc", "exp", "run", "-q", "--queue", "-S", "dit.training.epochs=10,20")

@@ -40,6 +40,6 @@ def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
     assert summary["perceptual"] == "LPIPS-VGG16"
     log = (folder / "data/tokenizer/log.csv").read_text().split()
     assert "adversary" in log[0].split(",")
-    assert read_json(folder / "data/generation/metrics.json")["protocol"]["rounding"] == "truncate to 8 bits"
+    assert read_json(folder / "data/generation/record.json")["protocol"]["rounding"] == "truncate to 8 bits"
     with Image.open(folder / "data/generation/guided.png") as image:
         assert image.size == (2 * 64 + 2, 2 * 64 + 2)

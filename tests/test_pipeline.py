@@ -124,7 +124,7 @@ def row_of_features(path: Path, row: int) -> int:
 def test_the_summary_is_one_json_object_with_every_figure(project: Project) -> None:
     found = json.loads(project.must("rectok", "summary"))
     figures = {"psnr", "ssim", "rfid", "gfid", "gfid_guided", "inception_score", "precision", "recall"}
-    figures |= {"judge_accuracy", "sample_accuracy", "sample_accuracy_guided"}
+    figures |= {"metric_network_accuracy", "sample_accuracy", "sample_accuracy_guided"}
     assert figures <= found.keys()
     assert figures <= found["networks"].keys()
     assert [point["t"] for point in found["probe"]] == [0.0, 0.5]

@@ -8,10 +8,10 @@ from rectok.ablation.spec import Row, Spec
 from rectok.ablation.table import Table, figures_of, heading, headings, markdown, records, tabulate
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
-from rectok.evaluation.charts import Panel, Series, panels_png
-from rectok.evaluation.summary import EVALUATIONS
 from rectok.files import write_bytes, write_text
 from rectok.pages import data_uri, filled
+from rectok.reporting.charts import Panel, Series, panels_png
+from rectok.reporting.summary import EVALUATIONS
 
 PICTURES = {
     "samples": artifacts.stage_dir("generation") / "unguided.png",

@@ -8,7 +8,7 @@ from typing import Any
 from rectok.ablation.spec import Spec
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import read_json
-from rectok.evaluation.display import FIGURES, NONE
+from rectok.reporting.display import FIGURES, NONE
 
 PROBE = "probe@"
 

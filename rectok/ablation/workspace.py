@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rectok.ablation.spec import Cell, Changes, Spec
-from rectok.artifacts import ACCEPTED, DATA, read_json
+from rectok.artifacts import BASELINE, DATA, read_json
 from rectok.errors import UserError
-from rectok.evaluation.summary import EVALUATIONS
 from rectok.files import write_text
 from rectok.params import Params, parse
 from rectok.params.editing import edited
 from rectok.params.files import inputs
 from rectok.params.loading import PARAMS_FILE
+from rectok.reporting.summary import EVALUATIONS
 
 DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
 CONFIG = """[core]
@@ -112,7 +112,7 @@ def _link_inputs(folder: Path, params: Params) -> None:
 
     Raises UserError for a relative path out of the project, which means another place in the workspace.
     """
-    named = {"": str(DATA / "raw"), "accepted": str(ACCEPTED), **inputs(params)}
+    named = {"": str(DATA / "raw"), "accepted": str(BASELINE), **inputs(params)}
     # A folder comes before what lies in it.
     for name, text in sorted(named.items(), key=lambda each: len(Path(each[1]).parts)):
         source = Path(text)

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from rectok.bench.watch import Watch
 from rectok.bench.work import Prepared, Setting, Variant
-from rectok.evaluation.config import GuidanceConfig, SamplerConfig
-from rectok.evaluation.generator import Generator
-from rectok.evaluation.statistics import LatentStatistics
 from rectok.nn.precision import bfloat16_on_gpu, precision_on
+from rectok.sampling.config import GuidanceConfig, SamplerConfig
+from rectok.sampling.generator import Generator
+from rectok.sampling.normalisation import LatentStatistics
 from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.workloads.batches import image_batch
@@ -106,7 +106,7 @@ def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
     drawn = _Sampling(_generator(setting, kind == "autoguidance"), section.sampler, guidance, batch)
     step = costs.velocity(setting.params.dit)
     if kind:
-        step += costs.velocity(setting.params.guide) if kind == "autoguidance" else step
+        step += costs.velocity(setting.params.autoguidance) if kind == "autoguidance" else step
     flops = evaluations(section.sampler) * step + costs.decode()
     precision = precision_on(setting.world.device)
     return Prepared(batch, flops, precision, False, lambda: drawn.of(SHORT), drawn.seconds)
@@ -151,7 +151,7 @@ def _tokenizer(setting: Setting) -> Tokenizer:
 
 def _generator(setting: Setting, guided: bool) -> Generator:
     device, latent, params = setting.world.device, setting.costs.latent, setting.params
-    sections = [params.dit, params.guide] if guided else [params.dit]
+    sections = [params.dit, params.autoguidance] if guided else [params.dit]
     models = [generator(s, latent, setting.classes).to(device).eval().requires_grad_(False) for s in sections]
     channels = latent.sizes.channels
     statistics = LatentStatistics(torch.zeros(channels), torch.ones(channels)).to(device)

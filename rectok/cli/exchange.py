@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rectok.interop.importing import Converted
     from rectok.interop.sizes import Heads
 
-PIPELINE = {"tokenizer": "decoder", "dit": "dit", "guide": "guide"}
+PIPELINE = {"tokenizer": "decoder", "dit": "dit", "autoguidance": "autoguidance"}
 """The stage whose output is exported; the decoder's holds the whole tokenizer."""
 
 
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
     tokenizer = "tokenizer"
     dit = "dit"
-    guide = "guide"
+    autoguidance = "autoguidance"
 
 
 class Weights(StrEnum):
@@ -89,8 +89,8 @@ def export(
     folder = source or artifacts.stage_dir(PIPELINE[kind.value])
     network = read_network(folder, kind.value)
     if layout is Format.hub:
-        from rectok.cli.card import render
         from rectok.cli.facts import facts_of
+        from rectok.reporting.model_card import render
 
         write_hub(network, out, render(facts_of(kind.value, folder, network, of_pipeline=source is None)))
     elif out.suffix != ".pth":

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from rectok.artifacts import read_json, summary_file
-from rectok.cli.card import Facts, Helper
 from rectok.dit.config import DiTConfig
-from rectok.evaluation.display import for_people, probe_for_people
-from rectok.evaluation.summary import made, read_summary
 from rectok.interop.exporting import Network
 from rectok.interop.published import ModelConfig
 from rectok.interop.reading import Kind
+from rectok.reporting.display import for_people, probe_for_people
+from rectok.reporting.model_card import Facts, Helper
+from rectok.reporting.summary import made, read_summary
 
 EVALUATIONS: dict[Kind, tuple[str, ...]] = {
     "tokenizer": ("reconstruction", "probe"),
     "dit": ("generation",),
-    "guide": (),
+    "autoguidance": (),
 }
 
 
@@ -50,12 +50,14 @@ def _sizes(config: ModelConfig) -> str:
 
 
 def _helpers(training: dict[str, Any], source: dict[str, Any], evaluated: bool, of_pipeline: bool) -> Iterator[Helper]:
-    """Teacher, judge and perceptual network, stand-ins in words."""
+    """Teacher, metric network and perceptual network, proxies in words."""
     if source.get("teacher"):
         yield Helper("distilled teacher", f"{source['teacher']}, as the checkpoint names it", "")
-    for role, wanted in (("teacher", of_pipeline), ("judge", evaluated)):
+    for role, wanted in (("teacher", of_pipeline), ("metric_network", evaluated)):
         if wanted and summary_file(role).exists():
             found = read_json(summary_file(role))
-            yield Helper(f"{role} of this project", found["stand_in"] or found["network"], found["licence"])
+            yield Helper(
+                f"{role.replace('_', ' ')} of this project", found["proxy"] or found["network"], found["licence"]
+            )
     if training.get("perceptual"):
         yield Helper("perceptual loss", training["perceptual"], "")

@@ -11,7 +11,7 @@ from rectok import artifacts
 from rectok.errors import UserError
 from rectok.params import load
 
-DIT, GUIDE, DECODER = map(artifacts.stage_dir, ("dit", "guide", "decoder"))
+DIT, AUTOGUIDANCE, DECODER = map(artifacts.stage_dir, ("dit", "autoguidance", "decoder"))
 STATISTICS = artifacts.statistics_file()
 Tokenizer = Annotated[Path, typer.Option(help="Folder of the tokenizer")]
 
@@ -28,10 +28,10 @@ def sample(
     out: Annotated[Path, typer.Option(help="PNG file to write")],
     count: Annotated[int, typer.Option(min=1, help="How many images")] = 16,
     guidance: Annotated[float, typer.Option(min=0.0, help="Scale; 1 is without guidance")] = 1.0,
-    kind: Annotated[Guidance, typer.Option(help="cfg, or autoguidance with the guide model")] = Guidance.cfg,
+    kind: Annotated[Guidance, typer.Option(help="cfg, or autoguidance with the autoguidance model")] = Guidance.cfg,
     seed: Annotated[int, typer.Option(min=0, help="Image i uses seed + i")] = 0,
     dit: Annotated[Path, typer.Option(help="Folder of the generator")] = DIT,
-    guide: Annotated[Path, typer.Option(help="Folder of the guide")] = GUIDE,
+    autoguidance: Annotated[Path, typer.Option(help="Folder of the autoguidance model")] = AUTOGUIDANCE,
     tokenizer: Tokenizer = DECODER,
     statistics: Annotated[Path, typer.Option(help="JSON file of the latent's mean and std")] = STATISTICS,
 ) -> None:
@@ -40,10 +40,10 @@ def sample(
     _need(*_network(dit), *_network(tokenizer), statistics)
     import torch
 
-    from rectok.evaluation.config import GuidanceConfig
-    from rectok.evaluation.generator import Places, load_generator
-    from rectok.evaluation.metrics import to_uint8
-    from rectok.evaluation.pictures import enlarged, grid, write_png
+    from rectok.evaluation.image_quality import to_uint8
+    from rectok.reporting.images import enlarged, grid, write_png
+    from rectok.sampling.config import GuidanceConfig
+    from rectok.sampling.generator import Places, load_generator
     from rectok.train.world import device_of
 
     wanted = GuidanceConfig(
@@ -52,7 +52,7 @@ def sample(
     seeds = torch.arange(seed, seed + count)
     labels = torch.full((count,), label)
     guided = guidance != 1
-    places = Places(dit, guide if guided and kind is Guidance.autoguidance else None, tokenizer, statistics)
+    places = Places(dit, autoguidance if guided and kind is Guidance.autoguidance else None, tokenizer, statistics)
     generator = load_generator(torch.device(device_of(params.machine)), places)
     images = generator.sample(labels, seeds, params.generation.sampler, wanted if guided else None)
     pixels = enlarged(to_uint8(images, params.generation.rounding).cpu().numpy())
@@ -74,8 +74,8 @@ def reconstruct(
     import torch
 
     from rectok.data.images import BadImage, prepare
-    from rectok.evaluation.metrics import to_uint8
-    from rectok.evaluation.pictures import grid, write_png
+    from rectok.evaluation.image_quality import to_uint8
+    from rectok.reporting.images import grid, write_png
     from rectok.tokenizer.loading import load_tokenizer
     from rectok.tokenizer.model import from_bytes, split_moments, to_unit
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from rectok import artifacts
-from rectok.cli import people
-from rectok.cli.running import stage_run
+from rectok.cli import user_commands as people
+from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.files import is_disk_full
 
@@ -47,7 +47,7 @@ def gate(
         raise UserError(f"there is no gate {name!r}; choose one of {', '.join(artifacts.STAGES)}")
     if (name in artifacts.SHARDED) != (shard is not None):
         raise UserError(f"gate {name} {'needs a shard name' if shard is None else 'takes no shard name'}")
-    from rectok.gates.running import run
+    from rectok.checks.run import run
 
     with stage_run(f"gate-{name}", shard) as params:
         run(name, params, shard)

@@ -1,40 +1,14 @@
-"""What is measured, on how much, and with which sampler."""
+"""What is measured, and on how much."""
 
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from rectok.config import Config
+from rectok.sampling.config import GuidanceConfig, SamplerConfig
 
 INCEPTION = "inception-v3-compat"
-"""Name of the judge that published figures are computed with (rectok/evaluation/inception.py)."""
-
-
-class GuidanceConfig(Config):
-    """v_ref + scale·(v − v_ref) inside t ∈ [low, high]; v_ref is unconditional (`cfg`) or the guide's (`autoguidance`)."""
-
-    kind: Literal["cfg", "autoguidance"]
-    scale: float = Field(ge=0)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
-
-    @property
-    def neutral(self) -> bool:
-        """Whether it changes no velocity."""
-        return self.scale == 1
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"low {self.low} is above high {self.high}")
-        return self
-
-
-class SamplerConfig(Config):
-    """ODE solver over `points` time points (points − 1 steps)."""
-
-    method: Literal["euler", "heun"]
-    points: int = Field(gt=1)
+"""Name of the metric network that published figures are computed with (rectok/evaluation/inception.py)."""
 
 
 class GenerationConfig(Config):

@@ -1,4 +1,4 @@
-"""The judge as a torch-fidelity feature extractor, so that FID, Inception Score, precision and recall are theirs."""
+"""The metric network as a torch-fidelity feature extractor, so that FID, Inception Score, precision and recall are theirs."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
-from rectok.evaluation.judge import load_judging_network
+from rectok.evaluation.metric_network import load_metric_backbone
 
-NAME = "rectok-judge"
+NAME = "rectok-metric-network"
 POOLED = "pooled"
 LOGITS = "logits"
 
 
-class JudgeExtractor(FeatureExtractorBase):  # type: ignore[misc]
+class MetricNetworkExtractor(FeatureExtractorBase):  # type: ignore[misc]
     """The network in the folder `feature_extractor_weights_path`: features `pooled` [B, D] and `logits` [B, classes].
 
     Features leave it in float64, hence all statistics of torch-fidelity are computed in float64.
@@ -23,7 +23,7 @@ class JudgeExtractor(FeatureExtractorBase):  # type: ignore[misc]
         self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_options: object
     ) -> None:
         super().__init__(name, features_list)
-        self.judge = load_judging_network(Path(feature_extractor_weights_path))
+        self.metric_network = load_metric_backbone(Path(feature_extractor_weights_path))
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
@@ -42,13 +42,13 @@ class JudgeExtractor(FeatureExtractorBase):  # type: ignore[misc]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """images uint8 [B, 3, H, W] → the requested features, float64, in the order of the request."""
-        pooled, logits = self.judge.judged(images.float() / 255)
+        pooled, logits = self.metric_network.judged(images.float() / 255)
         read = {POOLED: pooled, LOGITS: logits}
         return tuple(read[feature].double() for feature in self.get_requested_features_list())
 
 
 def extractor_options(folder: Path) -> dict[str, str]:
-    """Arguments that make torch-fidelity use the judge kept in `folder`; may be called any number of times."""
+    """Arguments that make torch-fidelity use the metric network kept in `folder`; may be called any number of times."""
     if NAME not in FEATURE_EXTRACTORS_REGISTRY:
-        register_feature_extractor(NAME, JudgeExtractor)
+        register_feature_extractor(NAME, MetricNetworkExtractor)
     return {"feature_extractor": NAME, "feature_extractor_weights_path": str(folder)}

@@ -1,4 +1,4 @@
-"""Distances between sets of images, computed by torch-fidelity's functions on the judge's features."""
+"""Distances between sets of images, computed by torch-fidelity's functions on the metric network's features."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 
 from rectok.errors import UserError
 from rectok.evaluation.extractor import LOGITS, NAME, POOLED, extractor_options
-from rectok.evaluation.judge import Judge
+from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.reference import Reference, Statistics
 
 SPLIT_SAMPLES = 500
@@ -25,7 +25,7 @@ PAIRED = 10_000
 
 @dataclass(frozen=True)
 class Features:
-    """What the judge sees of N images, float64: `pooled` [N, D] and `logits` [N, classes]."""
+    """What the metric network sees of N images, float64: `pooled` [N, D] and `logits` [N, classes]."""
 
     pooled: Tensor
     logits: Tensor
@@ -37,7 +37,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Target:
-    """A reference as the judge sees it, for any number of comparisons: pooled features [N, D], and FID's statistics."""
+    """A reference as the metric network sees it, for any number of comparisons: pooled features [N, D], and FID's statistics."""
 
     pooled: Tensor
     statistics: Statistics
@@ -60,27 +60,29 @@ class Fidelity:
     recall: float
 
 
-def seen(images: Dataset[Tensor], judge: Judge) -> Features:
+def seen(images: Dataset[Tensor], metric_network: MetricNetwork) -> Features:
     """The features of uint8 [3, H, W] images."""
-    cuda = judge.device == "cuda"
+    cuda = metric_network.device == "cuda"
     extractor = create_feature_extractor(
-        NAME, [POOLED, LOGITS], cuda=cuda, verbose=False, **extractor_options(judge.folder)
+        NAME, [POOLED, LOGITS], cuda=cuda, verbose=False, **extractor_options(metric_network.folder)
     )
     # `save_cpu_ram` reads images in this process.
-    found = get_featuresdict_from_dataset(images, extractor, judge.batch, cuda, save_cpu_ram=True, verbose=False)
+    found = get_featuresdict_from_dataset(
+        images, extractor, metric_network.batch, cuda, save_cpu_ram=True, verbose=False
+    )
     return Features(found[POOLED], found[LOGITS])
 
 
-def target(reference: Reference, judge: Judge) -> Target:
+def target(reference: Reference, metric_network: MetricNetwork) -> Target:
     """The features of the reference's images. Raises UserError where its statistics are those of another network."""
-    features, published = seen(reference.images, judge), reference.statistics
+    features, published = seen(reference.images, metric_network), reference.statistics
     if published is None:
         return Target.of(features)
     width = features.pooled.shape[1]
     if len(published.mu) != width:
         raise UserError(
-            f"{published.path} holds statistics of {len(published.mu)} features, but the judge has {width}; "
-            "generation.reference must come from the same network as the judge"
+            f"{published.path} holds statistics of {len(published.mu)} features, but the metric network has {width}; "
+            "generation.reference must come from the same network as the metric network"
         )
     return Target(features.pooled, published)
 
@@ -95,7 +97,7 @@ def frechet(features: Features, reference: Target) -> float:
 def fidelity(features: Features, reference: Target, neighbours: int) -> Fidelity:
     """All distances to the reference.
 
-    FID as in `frechet`; KID (arXiv 1801.01401); Inception Score (arXiv 1606.03498) on the judge's logits; precision and
+    FID as in `frechet`; KID (arXiv 1801.01401); Inception Score (arXiv 1606.03498) on the metric network's logits; precision and
     recall (arXiv 1904.06991) with `neighbours` = k; KID, precision and recall on at most PAIRED images of each set.
     Raises UserError where there are too few images for k neighbours.
     """

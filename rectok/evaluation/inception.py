@@ -67,7 +67,7 @@ def obtain_inception(config: NetworkConfig, folder: Path) -> Inception:
     """
     if not config.weights:
         raise UserError(
-            f"judge.network.weights is empty, but {INCEPTION} cannot be trained here; set it to {TORCH_FIDELITY}, or to "
+            f"metric_network.network.weights is empty, but {INCEPTION} cannot be trained here; set it to {TORCH_FIDELITY}, or to "
             f"a file with its sha256: {WHERE}"
         )
     weights = _downloaded() if config.weights == TORCH_FIDELITY else _fetched(config)
@@ -87,7 +87,9 @@ def _check_fixed(config: NetworkConfig) -> None:
     for name, value in FIXED.items():
         if getattr(config, name) != value:
             shown = list(value) if isinstance(value, tuple) else value
-            raise UserError(f"judge.network.{name} must be {shown} for {INCEPTION}, which prepares its images itself")
+            raise UserError(
+                f"metric_network.network.{name} must be {shown} for {INCEPTION}, which prepares its images itself"
+            )
 
 
 def _fetched(config: NetworkConfig) -> dict[str, Tensor]:
@@ -111,6 +113,6 @@ def _downloaded() -> dict[str, Tensor]:
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
             f"{INCEPTION} could not be downloaded ({' '.join(str(error).split())}); {WHERE}, so set "
-            "judge.network.weights to a copy of it, and judge.network.sha256"
+            "metric_network.network.weights to a copy of it, and metric_network.network.sha256"
         ) from None
     return weights

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rectok.artifacts import figures_file, metrics_file, read_json, write_json
+from rectok.artifacts import metrics_file, read_json, record_file, write_json
 
 PIXELS = "no network: pixels"
 PROBE = "no network: logistic regression"
@@ -22,9 +22,9 @@ class Record:
 def write_record(stage: str, record: Record) -> None:
     """Keep the figures beside their networks and their protocol; and once more as `numbers`, for `dvc metrics`."""
     assert record.figures.keys() == record.networks.keys()
-    write_json(figures_file(stage), numbers(record.figures))
+    write_json(metrics_file(stage), numbers(record.figures))
     rest = asdict(record)
-    write_json(metrics_file(stage), {**rest.pop("figures"), **rest})
+    write_json(record_file(stage), {**rest.pop("figures"), **rest})
 
 
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
@@ -35,6 +35,6 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
 
 def read_record(stage: str) -> Record:
     """The record that `write_record` kept."""
-    tree = read_json(metrics_file(stage))
+    tree = read_json(record_file(stage))
     networks, protocol = tree.pop("networks"), tree.pop("protocol")
     return Record(tree, networks, protocol)

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
-from rectok.evaluation.images import Sample, Stack
+from rectok.evaluation.image_sets import Sample, Stack
 
 LIMIT = 50_000
 """Images of a split that are compared with: as many as published protocols draw samples."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from rectok.data.dataset import ImageDataset
 from rectok.data.welford import Welford
-from rectok.evaluation.metrics import psnr, to_uint8
+from rectok.evaluation.image_quality import psnr, to_uint8
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rectok.artifacts import Check
-from rectok.gates.generator import generator_checks
+from rectok.checks.generator import generator_checks
 from rectok.params import Params
 
 

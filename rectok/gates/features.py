@@ -9,10 +9,10 @@ from safetensors import SafetensorError
 
 from rectok import artifacts
 from rectok.artifacts import Check
+from rectok.checks.bounds import at_most, holds
 from rectok.data.shards import ShardReader
 from rectok.data.tensors import FeaturesFile
 from rectok.errors import UserError
-from rectok.gates.bounds import at_most, holds
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
 

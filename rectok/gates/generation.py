@@ -6,9 +6,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from rectok.artifacts import Check
+from rectok.checks.bounds import at_least, at_most, holds
+from rectok.checks.tables import fits
 from rectok.evaluation.records import read_record
-from rectok.gates.bounds import at_least, at_most, holds
-from rectok.gates.tables import fits
 from rectok.params import Params
 
 LIMITS = {
@@ -24,7 +24,9 @@ SCHEMA = pa.DataFrameSchema(
     {
         "gfid_floor": pa.Column(float, pa.Check.ge(0)),
         **{
-            f"{name}{suffix}": pa.Column(float, limit, nullable=name == "sample_accuracy")  # a judge may know no labels
+            f"{name}{suffix}": pa.Column(
+                float, limit, nullable=name == "sample_accuracy"
+            )  # a metric network may know no labels
             for suffix in ("", "_guided")
             for name, limit in LIMITS.items()
         },
@@ -41,7 +43,7 @@ def check(params: Params) -> Iterator[Check]:
     yield complete
     yield holds("networks", record.networks.keys() == figures.keys(), "a figure lacks the name of its network")
     if complete.passed:
-        what = "the share of samples whose label the judge recognises"
+        what = "the share of samples whose label the metric network recognises"
         for suffix, minimum in (("", limits.min_accuracy), ("_guided", limits.min_accuracy_guided)):
             found = figures[f"sample_accuracy{suffix}"]
             if found is not None:

@@ -8,14 +8,14 @@ import pandas as pd
 
 from rectok import artifacts
 from rectok.artifacts import Check
+from rectok.checks import drift
+from rectok.checks.bounds import holds
+from rectok.checks.expectations import Expected, between, checks, unique
+from rectok.checks.pages import write_page
+from rectok.checks.tables import fits
 from rectok.data.config import SPLITS
 from rectok.data.schema import INDEX
 from rectok.data.tables import read_table
-from rectok.gates import drift
-from rectok.gates.bounds import holds
-from rectok.gates.expectations import Expected, between, checks, unique
-from rectok.gates.pages import write_page
-from rectok.gates.tables import fits
 from rectok.params import Params
 from rectok.params.gates import IndexGateParams
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from rectok import artifacts
 from rectok.artifacts import Check
+from rectok.checks.bounds import at_most, holds
+from rectok.checks.listing import listed
 from rectok.data.config import SPLITS
 from rectok.data.tables import read_table
 from rectok.data.tensors import LatentsFile
-from rectok.gates.bounds import at_most, holds
-from rectok.gates.listing import listed
 from rectok.params import Params
 
 

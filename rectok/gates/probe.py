@@ -6,10 +6,10 @@ import pandas as pd
 import pandera.pandas as pa
 
 from rectok.artifacts import Check
+from rectok.checks.bounds import at_least, holds
+from rectok.checks.tables import fits
 from rectok.errors import UserError
 from rectok.evaluation.records import read_record
-from rectok.gates.bounds import at_least, holds
-from rectok.gates.tables import fits
 from rectok.params import Params
 
 SHARE = pa.Check.in_range(0, 1)

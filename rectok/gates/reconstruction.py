@@ -6,9 +6,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from rectok.artifacts import Check
+from rectok.checks.bounds import at_least, at_most, holds
+from rectok.checks.tables import fits
 from rectok.evaluation.records import read_record
-from rectok.gates.bounds import at_least, at_most, holds
-from rectok.gates.tables import fits
 from rectok.params import Params
 
 SHARE = pa.Check.in_range(0, 1)
@@ -18,7 +18,7 @@ SCHEMA = pa.DataFrameSchema(
         "ssim": pa.Column(float, pa.Check.in_range(-1, 1)),
         "lpips": pa.Column(float, pa.Check.ge(0), nullable=True),  # there may be no weights for it
         "rfid": pa.Column(float, pa.Check.ge(0)),
-        "judge_accuracy": pa.Column(float, SHARE, nullable=True),
+        "metric_network_accuracy": pa.Column(float, SHARE, nullable=True),
         "reconstruction_accuracy": pa.Column(float, SHARE, nullable=True),
     },
     coerce=True,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from rectok.artifacts import Check, stage_dir
-from rectok.gates.bounds import at_most, holds
+from rectok.checks.bounds import at_most, holds
 from rectok.params import Params
 
 REFERENCES = frozenset({"src", "href", "xlink:href", "srcset", "poster", "data", "action", "formaction", "background"})

@@ -10,15 +10,15 @@ import pandas as pd
 
 from rectok import artifacts
 from rectok.artifacts import Check
+from rectok.checks.bounds import at_most, holds
+from rectok.checks.listing import listed
+from rectok.checks.tables import fits
 from rectok.data.config import ImageConfig
 from rectok.data.packing import PackedShard
 from rectok.data.parallel import read_all
 from rectok.data.schema import QUARANTINE, SHARD
 from rectok.data.tables import IndexRow, read_index, read_table
 from rectok.errors import UserError
-from rectok.gates.bounds import at_most, holds
-from rectok.gates.listing import listed
-from rectok.gates.tables import fits
 from rectok.params import Params
 from rectok.storage import open_binary
 

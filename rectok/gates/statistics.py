@@ -6,9 +6,9 @@ import numpy as np
 
 from rectok import artifacts
 from rectok.artifacts import Check, Severity
+from rectok.checks.bounds import at_least, at_most, holds
 from rectok.data.moments import LatentMoments, latent_moments
 from rectok.data.tensors import LatentsFile
-from rectok.gates.bounds import at_least, at_most, holds
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rectok.artifacts import Check
-from rectok.gates.networks import network_checks
+from rectok.checks.networks import network_checks
 from rectok.params import Params
 
 

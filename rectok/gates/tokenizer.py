@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from rectok.artifacts import Check
-from rectok.gates.bounds import at_least
-from rectok.gates.training import summary_of, training_checks
+from rectok.checks.bounds import at_least
+from rectok.checks.training import summary_of, training_checks
 from rectok.params import Params
 
 MAX_LOSS_RATIO = 1.0

@@ -14,12 +14,12 @@ from rectok.interop.published import SEMANTIC
 from rectok.nn.weights import read_weights
 from rectok.storage.hashing import sha256_file
 
-Kind = Literal["tokenizer", "dit", "guide"]
+Kind = Literal["tokenizer", "dit", "autoguidance"]
 Which = Literal["ema", "plain"]
 ENTRY: dict[Which, str] = {"ema": "model_ema", "plain": "model"}
 """Where the released implementation keeps the average and the last weights."""
 SIGN = {"tokenizer": "encoder.patch_embed.0.weight", "dit": "x_embedder.proj.weight"}
-"""A tensor that tells a published tokenizer, or a generator or guide, from anything else."""
+"""A tensor that tells a published tokenizer, or a generator or autoguidance model, from anything else."""
 TEACHER = "sem_foundation_models."
 """Before the names of the frozen teacher, which the released implementation saves in every tokenizer checkpoint."""
 

@@ -1,4 +1,4 @@
-"""The perceptual loss: LPIPS on VGG16 (arXiv 1801.03924) and the logits of ConvNeXt-S, or a stand-in.
+"""The perceptual loss: LPIPS on VGG16 (arXiv 1801.03924) and the logits of ConvNeXt-S, or a proxy.
 
 Weights are safetensors files with these keys, all of them and no others:
 `vgg`: `features.<i>.weight` and `.bias` as torchvision's vgg16 names them (its `classifier.*` may be there, unread);
@@ -32,9 +32,9 @@ VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 
 class PerceptualLoss(nn.Module):
-    """(lpips·LPIPS + logits·MSE of logits) / (lpips + logits), or the stand-in where `config` names no weights.
+    """(lpips·LPIPS + logits·MSE of logits) / (lpips + logits), or the proxy where `config` names no weights.
 
-    The stand-in is the mean over the maps that `layers` gives of Σ over channels of the squared difference of
+    The proxy is the mean over the maps that `layers` gives of Σ over channels of the squared difference of
     channel-normalised features, averaged over positions. `name` says which of the two it is. Without `read` the weights
     stay random, for measuring speed and size.
     """
@@ -45,7 +45,7 @@ class PerceptualLoss(nn.Module):
         self.lpips: LPIPS | None = None
         self.convnext: ConvNeXtLogits | None = None
         self.layers = layers
-        self.name = "stand-in: layers of the teacher"
+        self.name = "proxy: layers of the teacher"
         if _given(config):
             self.lpips = LPIPS()
             self.name = "LPIPS-VGG16"
@@ -109,7 +109,7 @@ class LPIPS(nn.Module):
 
 
 def load_lpips(config: PerceptualConfig) -> LPIPS | None:
-    """LPIPS with the weights that `config` names, frozen; None where it names none and a stand-in serves as the loss."""
+    """LPIPS with the weights that `config` names, frozen; None where it names none and a proxy serves as the loss."""
     if not _given(config):
         return None
     found = LPIPS()
@@ -169,7 +169,7 @@ def _given(config: PerceptualConfig) -> bool:
     if missing and any(file.path for file in (config.vgg, config.lpips_heads, config.convnext)):
         raise UserError(
             f"perceptual.{missing[0]}.path is empty while other perceptual weights are given; "
-            "give vgg, lpips_heads and convnext (not needed where logits is 0), or none of them for the stand-in"
+            "give vgg, lpips_heads and convnext (not needed where logits is 0), or none of them for the proxy"
         )
     return not missing
 

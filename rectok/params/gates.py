@@ -8,7 +8,7 @@ from rectok.config import Config
 
 
 class DriftParams(Config):
-    """How far an index may move from the accepted one (`rectok accept index`) before it is a WARN or an ERROR."""
+    """How far an index may move from the accepted one (`rectok baseline index`) before it is a WARN or an ERROR."""
 
     severity: Literal["WARN", "ERROR"]
     sampled: int = Field(gt=0, description="images that are decoded for brightness and likeness")
@@ -74,7 +74,9 @@ class ProbeGateParams(Config):
 
 
 class GenerationGateParams(Config):
-    min_accuracy: float = Field(ge=0, le=1, description="share of unguided samples whose label the judge recognises")
+    min_accuracy: float = Field(
+        ge=0, le=1, description="share of unguided samples whose label the metric network recognises"
+    )
     min_accuracy_guided: float = Field(ge=0, le=1)
     max_gfid: float = Field(gt=0)
 
@@ -88,13 +90,13 @@ class GatesParams(Config):
     shards: ShardsGateParams
     teacher: AccuracyGateParams
     features: FeaturesGateParams
-    judge: AccuracyGateParams
+    metric_network: AccuracyGateParams
     tokenizer: TokenizerGateParams
     decoder: DecoderGateParams
     latents: LatentsGateParams
     statistics: StatisticsGateParams
     dit: DiTGateParams
-    guide: DiTGateParams
+    autoguidance: DiTGateParams
     reconstruction: ReconstructionGateParams
     probe: ProbeGateParams
     generation: GenerationGateParams

@@ -18,7 +18,7 @@ from rectok.train.config import MachineConfig, TrainingConfig
 
 
 class NetworkParams(Config):
-    """A network from elsewhere, or a stand-in trained here from a seed of its own: other seeds keep the same referee."""
+    """A network from elsewhere, or a proxy trained here from a seed of its own: other seeds keep the same referee."""
 
     seed: int = Field(ge=0)
     network: NetworkConfig
@@ -76,26 +76,24 @@ class StatisticsParams(Config):
 
 
 class DiTParams(TrainedParams):
-    """The generator, or its guide."""
+    """The generator, or its autoguidance model."""
 
     sizes: DiTSizes
     label_dropout: float = Field(ge=0, lt=1)
 
 
 class NoiseParams(Config):
-    """How much a figure moves by itself from night to night: see rectok/evaluation/regression.py."""
+    """How much a figure moves by itself from night to night: see rectok/nightly/regression.py."""
 
     parts: int = Field(ge=2, description="parts of a night's samples, by seed, whose spread estimates the noise")
-    nights: int = Field(
-        ge=2, description="first nights of the accepted generator that make the baseline and its spread"
-    )
+    runs: int = Field(ge=2, description="first nights of the accepted generator that make the baseline and its spread")
     sigmas: float = Field(ge=0, description="how many times the noise a figure must be worse to count")
 
 
 class KeepParams(Config):
     """How many nights, the newest ones, keep their rows in the history and their pictures."""
 
-    nights: int = Field(gt=0)
+    runs: int = Field(gt=0)
     pictures: int = Field(ge=0)
 
 
@@ -130,13 +128,13 @@ class Params(Config):
     image: ImageConfig
     teacher: NetworkParams
     features: FeaturesParams
-    judge: NetworkParams
+    metric_network: NetworkParams
     tokenizer: TokenizerParams
     decoder: DecoderParams
     latents: LatentsParams
     statistics: StatisticsParams
     dit: DiTParams
-    guide: DiTParams
+    autoguidance: DiTParams
     reconstruction: ReconstructionConfig
     probe: ProbeConfig
     generation: GenerationConfig
@@ -175,9 +173,9 @@ class Params(Config):
         return self
 
     @model_validator(mode="after")
-    def _judge_is_not_the_teacher(self) -> Self:
-        if self.judge.network == self.teacher.network:
+    def _metric_network_is_not_the_teacher(self) -> Self:
+        if self.metric_network.network == self.teacher.network:
             raise ValueError(
-                "judge.network must differ from teacher.network: a metric must not share what was distilled"
+                "metric_network.network must differ from teacher.network: a metric must not share what was distilled"
             )
         return self

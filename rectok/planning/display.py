@@ -10,7 +10,7 @@ from rectok.planning.schedule import Estimate, total_hours
 GB = 1e9
 HOURS = (
     "Stages follow each other; GPUs: those that a stage uses. A night is `rectok nightly`, and `rectok promote` takes as long. "
-    "Not counted: packing, reading and writing; what judge and LPIPS look at; the probe, whose classifiers learn on the CPU; "
+    "Not counted: packing, reading and writing; the metric network and LPIPS; the probe, whose classifiers learn on the CPU; "
     "previews and gates."
 )
 
@@ -82,5 +82,5 @@ def _downloads(plan: Plan) -> Table:
     for row in plan.downloads:
         table.add_row(row.what, row.network, row.source, row.licence)
     if not plan.downloads:
-        table.add_row("nothing: teacher, judge and perceptual loss are trained here", "", "", "")
+        table.add_row("nothing: teacher, metric network and perceptual loss are trained here", "", "", "")
     return table

@@ -27,14 +27,14 @@ class Download:
 def downloads(params: Params) -> list[Download]:
     """Weights and statistics that `params` name; what is trained here is not among them."""
     found = []
-    for what, section in (("teacher", params.teacher), ("judge", params.judge)):
+    for what, section in (("teacher", params.teacher), ("metric_network", params.metric_network)):
         network = section.network
         if network.weights:
             found.append(Download(what, network.name, network.weights, network.sha256, network.licence))
     for stage, losses in (("tokenizer", params.tokenizer.losses), ("decoder", params.decoder.losses)):
         found += _perceptual(stage, losses.perceptual)
     if params.generation.reference:
-        statistics = "mean and covariance of the judge's features"
+        statistics = "mean and covariance of the metric network's features"
         found.append(
             Download("generation.reference", statistics, params.generation.reference, "", "that of its images")
         )

@@ -60,7 +60,7 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
     parts, steps = part_sizes(costs), Steps(params, costs, gpus)
     loads = workloads(steps, found)
     trained = sum(
-        size or 0 for name, size in parts.items() if name.startswith(("tokenizer", "dit", "guide", "adversary"))
+        size or 0 for name, size in parts.items() if name.startswith(("tokenizer", "dit", "autoguidance", "adversary"))
     )
     compiled = params.machine.compile
     return Plan(
@@ -85,13 +85,13 @@ def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:
     def size(prefix: str) -> int:
         return sum(count or 0 for name, count in parts.items() if name.startswith(prefix))
 
-    stand_in = bool(steps.params.tokenizer.losses.perceptual.weight) and not size("perceptual")
-    helpers = size("perceptual") + (size("teacher") if steps.online or stand_in else 0)
+    proxy = bool(steps.params.tokenizer.losses.perceptual.weight) and not size("perceptual")
+    helpers = size("perceptual") + (size("teacher") if steps.online or proxy else 0)
     weights = {
         "tokenizer": (size("tokenizer"), helpers),
         "decoder": (size("tokenizer.decoder"), helpers + size("tokenizer.encoder") + size("tokenizer.semantic")),
         "dit": (size("dit"), 0),
-        "guide": (size("guide"), 0),
+        "autoguidance": (size("autoguidance"), 0),
     }
     return [
         memory(name, steps.config(name), *weights[name], stage, gpus, steps.cost(name).saved)

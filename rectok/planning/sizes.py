@@ -38,18 +38,18 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
         "adversary": parameters(adversary.network) if adversary else 0,
         "teacher": parameters(costs.teacher),
         "perceptual": parameters(perceptual) if perceptual else 0,
-        "judge": _judge(params, build),
+        "metric_network": _metric_network(params, build),
     }
-    for name, section in (("dit", params.dit), ("guide", params.guide)):
+    for name, section in (("dit", params.dit), ("autoguidance", params.autoguidance)):
         dit = build(partial(generator, section, costs.latent, costs.classes))
         head = sum(parameters(part) for part in (dit.head_patch, dit.bridge, dit.head, dit.final))
         found |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
     return found
 
 
-def _judge(params: Params, build: Callable[[Callable[[], nn.Module]], nn.Module]) -> int | None:
+def _metric_network(params: Params, build: Callable[[Callable[[], nn.Module]], nn.Module]) -> int | None:
     try:
-        return parameters(build(lambda: VisionNetwork(params.judge.network, None)))
+        return parameters(build(lambda: VisionNetwork(params.metric_network.network, None)))
     except UserError:
         return None
 

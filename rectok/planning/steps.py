@@ -7,7 +7,7 @@ from rectok.params import Params
 from rectok.train.config import TrainingConfig
 from rectok.workloads.costs import Costs
 
-TRAININGS = ("tokenizer", "decoder", "dit", "guide")
+TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Steps:
             return self.costs.tokenizer_step(share, self.online, self.judged)
         if name == "decoder":
             return self.costs.decoder_step(share)
-        return self.costs.generator_step(self.params.dit if name == "dit" else self.params.guide, share)
+        return self.costs.generator_step(self.params.dit if name == "dit" else self.params.autoguidance, share)
 
     def flops(self, name: str) -> float:
         """FLOPs of an image, forward and backward."""

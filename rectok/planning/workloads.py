@@ -37,14 +37,14 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
     params, costs = steps.params, steps.costs
     views = images.stored * (2 if params.image.flip else 1)
     return [
-        *_stand_in("teacher", params.teacher, costs, images.train),
-        *_stand_in("judge", params.judge, costs, images.train),
+        *_proxy("teacher", params.teacher, costs, images.train),
+        *_proxy("metric_network", params.metric_network, costs, images.train),
         *([] if steps.online else [Workload("features", "features", "to the host", views, costs.features())]),
         *_training("tokenizer", steps, images.train),
         *_training("decoder", steps, images.train),
         Workload("latents", "encode", "encode", views, costs.encode()),
         *_training("dit", steps, images.train),
-        *_training("guide", steps, images.train),
+        *_training("autoguidance", steps, images.train),
         *_reconstruction(costs, images),
         *samplings("generation", params.generation.per_class, costs),
     ]
@@ -58,7 +58,7 @@ def samplings(stage: str, per_class: int, costs: Costs) -> list[Workload]:
     params, count = costs.params, per_class * costs.classes
     guidance, times, decode = params.generation.guidance, evaluations(params.generation.sampler), costs.decode()
     plain = costs.velocity(params.dit)
-    other = costs.velocity(params.guide) if guidance.kind == "autoguidance" else plain
+    other = costs.velocity(params.autoguidance) if guidance.kind == "autoguidance" else plain
     unguided = Workload(f"{stage}, unguided", "sample", "plain", count, times * plain + decode)
     if guidance.neutral:
         return [unguided]
@@ -85,8 +85,8 @@ def _timed_as(stage: str, steps: Steps) -> tuple[str, str]:
     return "tokenizer", source + ("+adversary" if section.losses.adversary.weight else "")
 
 
-def _stand_in(stage: str, section: NetworkParams, costs: Costs, images: int) -> list[Workload]:
-    """The training of a teacher or judge that has no weights from elsewhere; the bench times none."""
+def _proxy(stage: str, section: NetworkParams, costs: Costs, images: int) -> list[Workload]:
+    """The training of a teacher or metric network that has no weights from elsewhere; the bench times none."""
     config, side = section.training, costs.latent.image_size
     if section.network.weights or section.network.name == INCEPTION:
         return []

@@ -5,12 +5,13 @@ from typing import Any
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
-from rectok.stages import image_training, training
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
-from rectok.train.objectives import DecoderObjective, Frozen
+from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.train.world import World, join
+from rectok.trainers import image_training
+from rectok.trainers import stage as training
 from rectok.workloads.objectives import adversary_of
 
 STAGE = "decoder"
@@ -42,7 +43,7 @@ def _trained(params: Params, model: Tokenizer, world: World) -> dict[str, Any] |
     teacher = image_training.frozen_teacher(world)
     adversary = adversary_of(section.losses.adversary)
     perceptual = image_training.perceptual_loss(section.losses.perceptual, teacher, world)
-    objective = DecoderObjective(model, section.losses, Frozen(perceptual, None, adversary))
+    objective = DecoderObjective(model, section.losses, FrozenNetworks(perceptual, None, adversary))
     dataset = ImageDataset(params.index.shards, "train")
     loader = training.loader(params, dataset, section.training, world)
     inputs = [artifacts.stage_dir(name) for name in ("shards", "tokenizer", "teacher")]

@@ -1,7 +1,7 @@
 """Train the generator."""
 
 from rectok.params import Params
-from rectok.stages.generator import train_generator
+from rectok.trainers.generator import train_generator
 
 
 def run(params: Params) -> None:

@@ -1,17 +1,17 @@
 """EMA samples of every class, unguided and guided, against real images: gFID, KID, IS, precision, recall, labels."""
 
 from rectok.artifacts import stage_dir
-from rectok.evaluation.pictures import by_class, enlarged, grid, write_png
+from rectok.evaluation.generation import Samples
 from rectok.evaluation.records import write_record
-from rectok.evaluation.sampling import Samples
 from rectok.params import Params
-from rectok.stages.sampling import sampled
+from rectok.reporting.images import by_class, enlarged, grid, write_png
+from rectok.trainers.sampling import sampled
 
 ROWS, COLUMNS = 10, 10
 
 
 def run(params: Params) -> None:
-    """Write data/generation: metrics.json, by-class grids unguided.png and guided.png, and preview.png (enlarged)."""
+    """Write data/generation: record.json, by-class grids unguided.png and guided.png, and preview.png (enlarged)."""
     measured = sampled(params, "generation", "generation", params.generation.per_class)
     write_record("generation", measured.record)
     _write_pictures(measured.samples)

@@ -2,17 +2,17 @@
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.charts import Line, line_png
 from rectok.evaluation.probe import Few, Noising, linear_accuracy, pool
 from rectok.evaluation.records import PROBE, Record, write_record
 from rectok.files import write_bytes
 from rectok.params import Params
+from rectok.reporting.charts import Line, line_png
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.train.world import device_of
 
 
 def run(params: Params) -> None:
-    """Write data/probe: metrics.json with the accuracy at each t, and curve.png."""
+    """Write data/probe: record.json with the accuracy at each t, and curve.png."""
     config, device = params.probe, device_of(params.machine)
     tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
     noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)

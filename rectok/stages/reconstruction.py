@@ -1,4 +1,4 @@
-"""Held-out images through the tokenizer and back: PSNR, SSIM, LPIPS, rFID, and how well the judge reads the real ones."""
+"""Held-out images through the tokenizer and back: PSNR, SSIM, LPIPS, rFID, and the metric network's accuracy on them."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.config import ReconstructionConfig
 from rectok.evaluation.fidelity import Target, frechet, seen
-from rectok.evaluation.images import Stack, collected, stacked
-from rectok.evaluation.judge import Judge, load_judge
-from rectok.evaluation.metrics import lpips, psnr, ssim, to_uint8
-from rectok.evaluation.pictures import enlarged, grid, side_by_side, write_png
+from rectok.evaluation.image_quality import lpips, psnr, ssim, to_uint8
+from rectok.evaluation.image_sets import Stack, collected, stacked
+from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.records import PIXELS, Record, write_record
 from rectok.losses.perceptual import load_lpips
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
+from rectok.reporting.images import enlarged, grid, side_by_side, write_png
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 from rectok.train.world import device_of
@@ -30,25 +30,25 @@ NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
 
 def run(params: Params) -> None:
-    """Write data/reconstruction: metrics.json, grid.png (originals above reconstructions), preview.png (enlarged)."""
+    """Write data/reconstruction: record.json, grid.png (originals above reconstructions), preview.png (enlarged)."""
     config = params.reconstruction
     device = device_of(params.machine)
-    judge = load_judge(stage_dir("judge"), device, config.batch)
+    metric_network = load_metric_network(stage_dir("metric_network"), device, config.batch)
     perceptual = load_lpips(params.decoder.losses.perceptual)
     dataset = ImageDataset(params.index.shards, config.split)
     originals = stacked(dataset)
     rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
-    figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), judge)
+    figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), metric_network)
     figures["lpips"] = None
     if perceptual is not None:
         distances = lpips(rebuilt, originals, perceptual.to(device), config.batch, device)
         figures["lpips"] = float(distances.mean())
     measured_by = {
-        **judge.credits(figures),
+        **metric_network.credits(figures),
         **dict.fromkeys(("psnr", "ssim"), PIXELS),
         "lpips": NO_LPIPS if perceptual is None else LPIPS_NETWORK,
     }
-    write_record("reconstruction", Record(figures, measured_by, _protocol(config, judge, len(dataset))))
+    write_record("reconstruction", Record(figures, measured_by, _protocol(config, metric_network, len(dataset))))
     _write_pictures(originals, rebuilt)
 
 
@@ -68,21 +68,25 @@ def _reconstructed(
         yield to_uint8(to_unit(rebuilt), config.rounding).cpu()
 
 
-def _figures(originals: Tensor, rebuilt: Tensor, labels: Tensor, judge: Judge) -> dict[str, float | None]:
-    pairs = list(zip(rebuilt.split(judge.batch), originals.split(judge.batch), strict=True))
-    seen_originals, seen_rebuilt = seen(Stack(originals), judge), seen(Stack(rebuilt), judge)
+def _figures(
+    originals: Tensor, rebuilt: Tensor, labels: Tensor, metric_network: MetricNetwork
+) -> dict[str, float | None]:
+    pairs = list(zip(rebuilt.split(metric_network.batch), originals.split(metric_network.batch), strict=True))
+    seen_originals, seen_rebuilt = seen(Stack(originals), metric_network), seen(Stack(rebuilt), metric_network)
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
-        "ssim": float(torch.cat([ssim(a.to(judge.device), b.to(judge.device)) for a, b in pairs]).mean()),
+        "ssim": float(
+            torch.cat([ssim(a.to(metric_network.device), b.to(metric_network.device)) for a, b in pairs]).mean()
+        ),
         "rfid": frechet(seen_rebuilt, Target.of(seen_originals)),
-        "judge_accuracy": judge.recognised(seen_originals.logits, labels),
-        "reconstruction_accuracy": judge.recognised(seen_rebuilt.logits, labels),
+        "metric_network_accuracy": metric_network.recognised(seen_originals.logits, labels),
+        "reconstruction_accuracy": metric_network.recognised(seen_rebuilt.logits, labels),
     }
 
 
-def _protocol(config: ReconstructionConfig, judge: Judge, count: int) -> dict[str, str | int | float]:
+def _protocol(config: ReconstructionConfig, metric_network: MetricNetwork, count: int) -> dict[str, str | int | float]:
     return {
-        "judge": judge.described,
+        "metric_network": metric_network.described,
         "split": config.split,
         "images": count,
         "latent": "posterior mean",

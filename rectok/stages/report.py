@@ -1,10 +1,10 @@
 """One HTML file with every figure, curve, grid, gate and version."""
 
 from rectok.artifacts import stage_dir
-from rectok.evaluation.page import render
 from rectok.files import write_text
 from rectok.params import Params
 from rectok.params.loading import PARAMS_FILE
+from rectok.reporting.report import render
 
 
 def run(params: Params) -> None:

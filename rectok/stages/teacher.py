@@ -1,7 +1,7 @@
-"""The network whose features are distilled: a foundation model, or a stand-in trained on the train split."""
+"""The network whose features are distilled: a foundation model, or a proxy trained on the train split."""
 
 from rectok.params import Params
-from rectok.stages.networks import make
+from rectok.trainers.networks import make
 
 
 def run(params: Params) -> None:

@@ -9,11 +9,12 @@ from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
-from rectok.stages import image_training, training
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
 from rectok.train.world import World, join
+from rectok.trainers import image_training
+from rectok.trainers import stage as training
 from rectok.workloads.objectives import adversary_of, teaching, tokenizer_objective
 
 STAGE = "tokenizer"

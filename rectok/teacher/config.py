@@ -11,7 +11,7 @@ TIMM, TORCH_FIDELITY = "timm", "torch-fidelity"
 
 
 class NetworkConfig(Config):
-    """A timm network and the preprocessing it expects; a judge may be `inception-v3-compat` too, which is torch-fidelity's.
+    """A timm network and the preprocessing it expects; a metric network may be torch-fidelity's `inception-v3-compat`.
 
     `weights` is empty (train it here on the train split), `timm` or `torch-fidelity` (that library's own download), or a
     path or s3:// URI of a safetensors file (of torch-fidelity's .pth for its Inception). `sha256` is empty only where there
@@ -43,7 +43,7 @@ class NetworkConfig(Config):
 
 
 class ClassifierTraining(Config):
-    """How a stand-in teacher or judge is trained on the train split, with a one-cycle learning rate that peaks at `lr`.
+    """How a proxy teacher or metric network is trained on the train split, with a one-cycle learning rate that peaks at `lr`.
 
     `sgd` has Nesterov's momentum, which the cycle moves between 0.95 and 0.85.
     """

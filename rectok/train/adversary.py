@@ -39,7 +39,7 @@ class Adversary:
         """Whether it takes part once `share` of training is done."""
         return share >= self.config.start
 
-    def judge(self, fake: Tensor) -> Tensor:
+    def generator_loss_of(self, fake: Tensor) -> Tensor:
         """The generator's loss on reconstructions [B, 3, H, H] in [−1, 1], without a gradient to the adversary's weights."""
         self.network.requires_grad_(False)
         loss = generator_loss(self.network(fake))

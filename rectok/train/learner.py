@@ -10,10 +10,10 @@ from rectok.data.loader import Batch
 from rectok.train import engine as engines
 from rectok.train.adversary import Adversary
 from rectok.train.config import TrainingConfig
-from rectok.train.draws import Draws
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.optimizer import adamw
+from rectok.train.step_random import StepRandom
 from rectok.train.world import World
 
 
@@ -40,9 +40,9 @@ class Learner:
             self.engines["adversary"] = adversary.start(config, steps, world)
         self.ema = EMA(self.engine.module, config.ema)
 
-    def draws(self, number: int, micro: int, samples: int) -> Draws:
+    def draws(self, number: int, micro: int, samples: int) -> StepRandom:
         """The random numbers of micro-batch `micro` of step `number`, of which this process holds `samples` images."""
-        return Draws.of((self.seed, number, micro), samples, self.world.rank, self.world.size, self.world.device)
+        return StepRandom.of((self.seed, number, micro), samples, self.world.rank, self.world.size, self.world.device)
 
     def step(self, number: int, batches: Iterator[Batch], meter: Meter) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""

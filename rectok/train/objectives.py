@@ -20,13 +20,13 @@ from rectok.tokenizer.config import FlowConfig, MaskingConfig
 from rectok.tokenizer.masking import Mask, random_mask
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 from rectok.train.adversary import Adversary
-from rectok.train.draws import Draws
+from rectok.train.step_random import StepRandom
 
-Outcome = tuple[Tensor, dict[str, Tensor], Tensor | None]
+LossOutput = tuple[Tensor, dict[str, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenNetworks:
     """Networks that help a tokenizer learn: `perceptual` compares images in [0, 1]; `teach` maps them to features."""
 
     perceptual: Callable[[Tensor, Tensor], Tensor] | None
@@ -37,7 +37,9 @@ class Frozen:
 class ImageLosses:
     """Pixel, perceptual and adversarial terms, which the tokenizer and its decoder finetuning share."""
 
-    def __init__(self, pixel: float, perceptual: PerceptualConfig, adversary: AdversaryConfig, frozen: Frozen) -> None:
+    def __init__(
+        self, pixel: float, perceptual: PerceptualConfig, adversary: AdversaryConfig, frozen: FrozenNetworks
+    ) -> None:
         self.pixel = pixel
         self.perceptual = perceptual
         self.adversary = adversary
@@ -52,7 +54,7 @@ class ImageLosses:
             parts["perceptual"] = self.frozen.perceptual(fake01, real01)
             total = total + self.perceptual.weight * parts["perceptual"]
         if self.frozen.adversary is not None and self.frozen.adversary.active(share):
-            parts["adversarial"] = self.frozen.adversary.judge(fake)
+            parts["adversarial"] = self.frozen.adversary.generator_loss_of(fake)
             total = total + self.adversary.weight * parts["adversarial"]
         return total, parts
 
@@ -66,7 +68,7 @@ class TokenizerObjective(nn.Module):
         losses: TokenizerLossConfig,
         noising: FlowConfig,
         masking: MaskingConfig,
-        frozen: Frozen,
+        frozen: FrozenNetworks,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
@@ -77,7 +79,7 @@ class TokenizerObjective(nn.Module):
         if losses.semantic.weight == 0:
             tokenizer.semantic.requires_grad_(False)
 
-    def forward(self, batch: ImageBatch, draws: Draws, share: float) -> Outcome:
+    def forward(self, batch: ImageBatch, draws: StepRandom, share: float) -> LossOutput:
         """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""
         images = from_bytes(batch.image)
         channels = self.tokenizer.config.sizes.channels
@@ -109,14 +111,14 @@ class TokenizerObjective(nn.Module):
 class DecoderObjective(nn.Module):
     """Decoder finetuning: the pixel decoder alone, on sampled latents without noise or mask."""
 
-    def __init__(self, tokenizer: Tokenizer, losses: DecoderLossConfig, frozen: Frozen) -> None:
+    def __init__(self, tokenizer: Tokenizer, losses: DecoderLossConfig, frozen: FrozenNetworks) -> None:
         super().__init__()
         self.tokenizer = tokenizer.requires_grad_(False)
         tokenizer.decoder.requires_grad_(True)
         tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
         self.image_losses = ImageLosses(losses.pixel, losses.perceptual, losses.adversary, frozen)
 
-    def forward(self, batch: ImageBatch, draws: Draws, share: float) -> Outcome:
+    def forward(self, batch: ImageBatch, draws: StepRandom, share: float) -> LossOutput:
         """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""
         images = from_bytes(batch.image)
         with torch.no_grad():
@@ -137,7 +139,7 @@ class DiTObjective(nn.Module):
         self.label_dropout = label_dropout
         self.shift = flow.time_shift(dit.config.grid**2, dit.config.channels)
 
-    def forward(self, batch: LatentBatch, draws: Draws, share: float) -> Outcome:
+    def forward(self, batch: LatentBatch, draws: StepRandom, share: float) -> LossOutput:
         """Loss and its part."""
         config = self.dit.config
         shape = (config.grid**2, config.channels)

@@ -7,7 +7,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from rectok.evaluation.config import SamplerConfig
 from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
 from rectok.losses.config import AdversaryConfig, PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
@@ -15,9 +14,10 @@ from rectok.nn.counting import Cost, Shapes
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.params.schema import DiTParams
+from rectok.sampling.config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.draws import Draws
-from rectok.train.objectives import DecoderObjective, Frozen
+from rectok.train.objectives import DecoderObjective, FrozenNetworks
+from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.generators import generator, generator_objective
 from rectok.workloads.networks import perceptual_like, teacher_like
@@ -30,7 +30,7 @@ Objective = Callable[..., tuple[Tensor, dict[str, Tensor], Tensor | None]]
 
 
 @dataclass(frozen=True)
-class MiddleDraws(Draws):
+class MiddleRandom(StepRandom):
     """Draws whose one number for the whole batch, which decides the masked share, is the middle one."""
 
     def one_uniform(self) -> float:
@@ -74,7 +74,7 @@ class Costs:
         """A step of the decoder finetuning on `batch` images, with its adversary if it has one."""
         section = self.params.decoder
         perceptual = self.perceptual_network(section.losses.perceptual)
-        frozen = Frozen(perceptual, None, None)
+        frozen = FrozenNetworks(perceptual, None, None)
         objective = self.shapes.build(lambda: DecoderObjective(Tokenizer(self.latent), section.losses, frozen))
         step = self._image_step(objective, perceptual, batch, False, section.training.precision)
         if not section.losses.adversary.weight:
@@ -83,7 +83,7 @@ class Costs:
 
     @lru_cache  # noqa: B019
     def generator_step(self, section: DiTParams, batch: int) -> Cost:
-        """A training step of the generator or its guide on `batch` latents."""
+        """A training step of the generator or its autoguidance model on `batch` latents."""
         objective = self.shapes.build(lambda: generator_objective(section, self.latent, self.classes, lambda z: z))
 
         def loss() -> Tensor:
@@ -108,7 +108,7 @@ class Costs:
 
     @lru_cache  # noqa: B019
     def velocity(self, section: DiTParams) -> float:
-        """FLOPs of one evaluation of the generator or its guide for one latent."""
+        """FLOPs of one evaluation of the generator or its autoguidance model for one latent."""
         dit = self.shapes.build(lambda: generator(section, self.latent, self.classes))
         shape = (self.latent.sizes.channels, self.latent.grid, self.latent.grid)
         return self._each(
@@ -177,6 +177,6 @@ def evaluations(sampler: SamplerConfig) -> int:
 
 
 def _loss(objective: Objective, batch: object, size: int) -> Tensor:
-    drawn = Draws.of((0,), size, 0, 1, CPU)
-    loss, _, _ = objective(batch, MiddleDraws(drawn.generator, drawn.samples, drawn.rows), 1.0)
+    drawn = StepRandom.of((0,), size, 0, 1, CPU)
+    loss, _, _ = objective(batch, MiddleRandom(drawn.generator, drawn.samples, drawn.rows), 1.0)
     return loss

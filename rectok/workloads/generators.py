@@ -19,5 +19,5 @@ def generator_objective(
 
 
 def generator(section: DiTParams, latent: TokenizerConfig, classes: int) -> DiTDH:
-    """A new DiT^DH: the generator, or its guide."""
+    """A new DiT^DH: the generator, or its autoguidance model."""
     return DiTDH(DiTConfig(grid=latent.grid, channels=latent.sizes.channels, classes=classes, sizes=section.sizes))

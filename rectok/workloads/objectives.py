@@ -11,7 +11,7 @@ from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
-from rectok.train.objectives import Frozen, TokenizerObjective
+from rectok.train.objectives import FrozenNetworks, TokenizerObjective
 
 
 def adversary_of(config: AdversaryConfig) -> Adversary | None:
@@ -43,5 +43,5 @@ def tokenizer_objective(
         teacher.compile_blocks()
     teach = teaching(teacher, model.config.grid) if online else None
     return TokenizerObjective(
-        model, section.losses, section.flow, section.masking, Frozen(perceptual, teach, adversary)
+        model, section.losses, section.flow, section.masking, FrozenNetworks(perceptual, teach, adversary)
     )

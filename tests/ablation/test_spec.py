@@ -4,9 +4,9 @@ import pytest
 
 from rectok.ablation.spec import Spec, cells, load_spec, spec_names
 from rectok.errors import UserError
-from rectok.evaluation.display import FIGURES
 from rectok.params import parse, preset_text
 from rectok.params.editing import edited
+from rectok.reporting.display import FIGURES
 
 TEXT = """
 title: t

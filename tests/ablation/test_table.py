@@ -12,8 +12,8 @@ from rectok.ablation.spec import cells
 from rectok.ablation.table import figure, markdown, tabulate
 from rectok.ablation.workspace import prepare
 from rectok.errors import UserError
-from rectok.evaluation.charts import Panel
 from rectok.files import write_bytes
+from rectok.reporting.charts import Panel
 from tests.ablation.project import SPEC, build, finish
 from tests.project import write_params
 
@@ -134,7 +134,7 @@ def test_changed_parameters_make_a_run_undone(project: Path) -> None:
     workspace = prepare("decoders", SPEC, cells(SPEC)[0])
     finish(workspace, 20.0)
     assert workspace.done()
-    write_params(project, {"guide.training.epochs": 3})
+    write_params(project, {"autoguidance.training.epochs": 3})
     assert not prepare("decoders", SPEC, cells(SPEC)[0]).done()
 
 

@@ -13,10 +13,11 @@ from rectok.ablation.report import PICTURES, write_report
 from rectok.ablation.spec import cells
 from rectok.ablation.workspace import prepare
 from rectok.artifacts import Check
-from rectok.evaluation.history import PAGE, read_history, write_history
-from rectok.evaluation.pictures import write_png
-from rectok.gates.pages import write_page
-from rectok.stages import nightly, report
+from rectok.checks.pages import write_page
+from rectok.nightly import run as nightly
+from rectok.nightly.history import PAGE, read_history, write_history
+from rectok.reporting.images import write_png
+from rectok.stages import report
 from tests.ablation import project as ablation
 from tests.browser.watching import DESK, PHONE, picture, watched
 from tests.evaluation import project

@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make(folder, {})
-        for stage in ("dit", "guide"):
+        for stage in ("dit", "autoguidance"):
             keep_untrained_generator(stage)
     return folder
 
@@ -266,7 +266,7 @@ def test_a_deeper_generator_lacks_tensors(project: Path) -> None:
     assert found.startswith("data/dit/model.safetensors lacks the tensor head.1.")
 
 
-@pytest.mark.parametrize("stage", ["teacher", "judge"])
+@pytest.mark.parametrize("stage", ["teacher", "metric_network"])
 def test_weights_whose_sha256_differs(stage: str, project: Path) -> None:
     save_file({"x": torch.zeros(1)}, project / "weights.safetensors")
     write_params(project, {f"{stage}.network.weights": "weights.safetensors", f"{stage}.network.sha256": "0" * 64})

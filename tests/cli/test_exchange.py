@@ -12,11 +12,11 @@ from PIL import Image
 from torch import nn
 
 from rectok import artifacts
+from rectok.checks.run import run as run_gate
 from rectok.cli.exchange import Kind, export, import_checkpoint
 from rectok.dit.config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
-from rectok.gates.running import run as run_gate
 from rectok.interop.published import to_published
 from rectok.params import Params, load
 from rectok.tokenizer.model import Tokenizer
@@ -130,7 +130,7 @@ def test_an_imported_folder_is_used_at_once(project: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # every library of the pipeline runs in this process
 def test_the_pipeline_goes_to_its_end_on_imported_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokenizer and generator imported, decoder kept, guide trained here: all gates pass, and the report says so."""
+    """Tokenizer and generator imported, decoder kept, autoguidance model trained here: all gates pass, and the report says so."""
     published(tmp_path, write_params(tmp_path, SIZES))
     (tmp_path / "params.yaml").write_text(f"# kept\n{overridden(SIZES)}")
     done(tmp_path, "import", "tokenizer.pth", "--kind", "tokenizer", "--heads", "2,2,2")
@@ -162,8 +162,8 @@ def test_the_pipeline_goes_to_its_end_on_imported_networks(tmp_path: Path, monke
         "the weights were taken from `data/tokenizer`",
         "| PSNR |",
         "Linear probe at t = 0.5",
-        "stand-in: resnet10t",
+        "proxy: resnet10t",
     ):
         assert text in card
-    done(tmp_path, "export", "--kind", "guide", "--out", "guide.pth")
-    assert list(torch.load(tmp_path / "guide.pth", weights_only=True)) == ["model_ema", "model"]
+    done(tmp_path, "export", "--kind", "autoguidance", "--out", "autoguidance.pth")
+    assert list(torch.load(tmp_path / "autoguidance.pth", weights_only=True)) == ["model_ema", "model"]

@@ -30,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sizes = write_params(folder).dit.sizes
         tokenizer = load_tokenizer(artifacts.stage_dir("decoder")).config
         config = DiTConfig(grid=tokenizer.grid, channels=tokenizer.sizes.channels, classes=10, sizes=sizes)
-        for seed, stage in enumerate(("dit", "guide")):
+        for seed, stage in enumerate(("dit", "autoguidance")):
             torch.manual_seed(seed)
             model = DiTDH(config)
             for parameter in model.parameters():

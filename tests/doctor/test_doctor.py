@@ -79,14 +79,14 @@ def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> 
     named = params(
         tokenizer__initial={"path": "given", "sha256": right},
         dit__initial={"path": "given", "sha256": "0" * 64},
-        guide__initial={"path": "gone", "sha256": right},
+        autoguidance__initial={"path": "gone", "sha256": right},
         tokenizer__losses__perceptual__vgg={"path": "torchvision", "sha256": ""},
         generation__reference="statistics.npz",
     )
     assert statuses(weights(named)) == {
         "weights tokenizer.initial.path": "OK",
         "weights dit.initial.path": "FAIL",
-        "weights guide.initial.path": "FAIL",
+        "weights autoguidance.initial.path": "FAIL",
         "weights tokenizer.losses.perceptual.vgg.path": "WARN",
         "weights generation.reference": "FAIL",
     }

@@ -28,7 +28,7 @@ class _Untrained(FeatureExtractorInceptionV3):  # type: ignore[misc]
 
 
 def write_random(path: Path, seed: int = 0) -> NetworkConfig:
-    """Write random weights to `path`; the judge's configuration that asks for them."""
+    """Write random weights to `path`; the metric network's configuration that asks for them."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.save(_Untrained().state_dict(), path)

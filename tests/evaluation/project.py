@@ -15,14 +15,14 @@ from rectok.data.images import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.dit.config import DiTConfig
 from rectok.dit.model import DiTDH
-from rectok.evaluation.judge import Judge, load_judge
-from rectok.evaluation.pictures import grid, write_png
+from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.records import Record, write_record
 from rectok.files import write_text
 from rectok.nn.config import TransformerConfig
 from rectok.nn.weights import save_weights
 from rectok.params import Params, parse, preset_text
 from rectok.params.loading import PARAMS_FILE
+from rectok.reporting.images import grid, write_png
 from rectok.teacher.config import NetworkConfig
 from rectok.teacher.loading import save_network
 from rectok.teacher.network import VisionNetwork
@@ -43,7 +43,7 @@ def params() -> Params:
     tree["reconstruction"] |= {"batch": 3, "split": "test"}
     tree["probe"] |= {"times": [0.0, 0.5], "batch": 7, "views": 2}
     tree["nightly"] |= {"per_class": 5, "gfid_tolerance": 0.25, "accuracy_tolerance": 0.03}
-    tree["nightly"]["noise"] = {"parts": 2, "nights": 3, "sigmas": 0.0}
+    tree["nightly"]["noise"] = {"parts": 2, "runs": 3, "sigmas": 0.0}
     tree["gates"] |= {
         "reconstruction": {"min_psnr": 24.0, "max_rfid": 50.0},
         "probe": {"at": 0.5, "min_accuracy": 0.5},
@@ -69,8 +69,8 @@ def build_shards() -> None:
     artifacts.write_json(artifacts.classes_file(), ["red", "green", "blue"])
 
 
-def build_judge() -> Judge:
-    """A network with random weights, kept where the stage `judge` keeps its own."""
+def build_metric_network() -> MetricNetwork:
+    """A network with random weights, kept where the stage `metric_network` keeps its own."""
     config = NetworkConfig(
         name="regnetx_002",
         options={},
@@ -82,16 +82,16 @@ def build_judge() -> Judge:
         licence="",
     )
     torch.manual_seed(0)
-    folder = artifacts.stage_dir("judge")
+    folder = artifacts.stage_dir("metric_network")
     save_network(folder, VisionNetwork(config, CLASSES), {})
-    summary = {"network": "regnetx_002", "stand_in": "a stand-in, trained here", "sha256": "0" * 64}
-    for role in ("judge", "teacher"):
+    summary = {"network": "regnetx_002", "proxy": "a proxy, trained here", "sha256": "0" * 64}
+    for role in ("metric_network", "teacher"):
         artifacts.write_json(artifacts.summary_file(role), summary)
-    return load_judge(folder, "cpu", 8)
+    return load_metric_network(folder, "cpu", 8)
 
 
 def build_models() -> None:
-    """Tokenizer, finetuned decoder, generator, guide and latent statistics."""
+    """Tokenizer, finetuned decoder, generator, autoguidance model and latent statistics."""
     semantic = SemanticDecoderConfig(kind="transformer", transformer=SMALL)
     sizes = TokenizerSizes(patch=8, channels=4, encoder=SMALL, decoder=SMALL, semantic=semantic)
     config = TokenizerConfig(image_size=SIDE, teacher_width=8, sizes=sizes)
@@ -106,7 +106,7 @@ def build_models() -> None:
             "sizes": {"encoder": SMALL.model_dump(), "head": SMALL.model_dump()},
         }
     )
-    for stage in ("dit", "guide"):
+    for stage in ("dit", "autoguidance"):
         model = DiTDH(dit)
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=0.2)
@@ -123,7 +123,7 @@ def _save(stage: str, model: nn.Module, config: dict[str, object]) -> None:
 def build_records() -> None:
     """Logs, summaries, gate reports and times, as training leaves them."""
     rows = "".join(f"{step},{64 * step},0.001,{1 / step},{0.5 + 1 / step}\n" for step in range(1, 40))
-    for stage in ("tokenizer", "decoder", "dit", "guide"):
+    for stage in ("tokenizer", "decoder", "dit", "autoguidance"):
         write_text(artifacts.log_file(stage), f"step,images,lr,total,pixel\n{rows}")
         summary = {"trained": True, "perceptual": "layers of the teacher"}
         artifacts.write_json(artifacts.summary_file(stage), summary)
@@ -141,7 +141,7 @@ def build_records() -> None:
 def build() -> Params:
     """Everything that evaluation reads."""
     build_shards()
-    build_judge()
+    build_metric_network()
     build_models()
     build_records()
     return params()
@@ -166,15 +166,15 @@ def build_evaluation() -> None:
     accuracies = {"sample_accuracy": 0.96, "sample_accuracy_guided": 0.99}
     figures: dict[str, dict[str, Any]] = {
         "reconstruction": {
-            "psnr": 27.5, "ssim": 0.9, "lpips": 0.1, "rfid": 1.5, "judge_accuracy": 0.97,
+            "psnr": 27.5, "ssim": 0.9, "lpips": 0.1, "rfid": 1.5, "metric_network_accuracy": 0.97,
             "reconstruction_accuracy": 0.95,
         },
         "probe": {"probe": [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": 0.75}], "semantic_accuracy": 0.8},
         "generation": both | accuracies | {"gfid_floor": 0.5},
     }  # fmt: skip
-    protocol = {"split": "test", "guidance": "cfg, scale 1.5", "judge": "regnetx_002"}
+    protocol = {"split": "test", "guidance": "cfg, scale 1.5", "metric_network": "regnetx_002"}
     for stage, found in figures.items():
-        write_record(stage, Record(found, dict.fromkeys(found, "regnetx_002 (a stand-in)"), protocol))
+        write_record(stage, Record(found, dict.fromkeys(found, "regnetx_002 (a proxy)"), protocol))
     pixels = np.stack([picture(label, 0) for label in range(CLASSES)])
     for name in ("reconstruction/grid.png", "generation/unguided.png", "generation/guided.png"):
         write_png(artifacts.DATA / name, grid(pixels, 1))

@@ -9,19 +9,20 @@ from torch_fidelity import calculate_metrics
 
 from rectok import artifacts
 from rectok.artifacts import read_json, write_json
+from rectok.checks.networks import network_checks
 from rectok.errors import UserError
-from rectok.evaluation.config import GenerationConfig, GuidanceConfig, SamplerConfig
+from rectok.evaluation.config import GenerationConfig
 from rectok.evaluation.fidelity import fidelity, frechet, seen, target
-from rectok.evaluation.images import Stack
+from rectok.evaluation.generation import Samples, generation_figures, looked_at
+from rectok.evaluation.image_sets import Stack
 from rectok.evaluation.inception import Inception, obtain_inception
-from rectok.evaluation.judge import Judge, load_judge
+from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.reference import Reference, load_reference
-from rectok.evaluation.sampling import Samples, generation_figures, looked_at
-from rectok.gates.networks import network_checks
 from rectok.params.schema import NetworkParams
-from rectok.stages.networks import take
+from rectok.sampling.config import GuidanceConfig, SamplerConfig
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.config import ClassifierTraining, NetworkConfig
+from rectok.trainers.networks import take
 from tests.evaluation import project
 from tests.evaluation.inception import write_random
 
@@ -36,11 +37,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> NetworkConfig:
 
 
 @pytest.fixture
-def judge(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
-    """Kept as the stage `judge` keeps it."""
+def metric_network(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricNetwork:
+    """Kept as the stage `metric_network` keeps it."""
     monkeypatch.chdir(tmp_path)
-    take("judge", NetworkParams(seed=0, network=config, training=TRAINING), obtain_inception)
-    return load_judge(artifacts.stage_dir("judge"), "cpu", 8)
+    take("metric_network", NetworkParams(seed=0, network=config, training=TRAINING), obtain_inception)
+    return load_metric_network(artifacts.stage_dir("metric_network"), "cpu", 8)
 
 
 def pictures(count: int, first: int = 0) -> torch.Tensor:
@@ -48,14 +49,14 @@ def pictures(count: int, first: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.slow  # distances of 2048 features
-def test_figures_are_those_of_torch_fidelity_itself(judge: Judge, config: NetworkConfig) -> None:
+def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwork, config: NetworkConfig) -> None:
     images, others = pictures(10), pictures(9, first=100)
     theirs = calculate_metrics(
         input1=Stack(images), input2=Stack(others), fid=True, isc=True, prc=True, cuda=False, verbose=False,
         batch_size=8, cache=False, isc_splits=1, feature_extractor=config.name, save_cpu_ram=True,
         feature_extractor_weights_path=config.weights,
     )  # fmt: skip
-    ours = fidelity(seen(Stack(images), judge), target(Reference(Stack(others), None, ""), judge), 3)
+    ours = fidelity(seen(Stack(images), metric_network), target(Reference(Stack(others), None, ""), metric_network), 3)
     assert ours.fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
     assert ours.fid > 0.1
     assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
@@ -63,25 +64,25 @@ def test_figures_are_those_of_torch_fidelity_itself(judge: Judge, config: Networ
 
 
 @pytest.mark.slow
-def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(judge: Judge) -> None:
+def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(metric_network: MetricNetwork) -> None:
     project.build_shards()
     images, others = pictures(8), pictures(6, first=100)
-    features = judge.model.judged(others.float() / 255)[0].double().numpy()
+    features = metric_network.model.judged(others.float() / 255)[0].double().numpy()
     assert features.shape == (6, 2048)
     sigma = np.cov(features, rowvar=False)
     np.savez("adm.npz", mu=features.mean(0), sigma=sigma, arr_0=others.permute(0, 2, 3, 1).numpy(), mu_s=np.zeros(7))
     reference = load_reference("adm.npz", project.train_split())
     assert reference.size == 6
     labels = torch.arange(8) % 2
-    judge.require_classes(1000)
-    features = looked_at(Samples(labels, images, images), judge)
-    found = generation_figures(features, labels, generation_config(), target(reference, judge), judge)
-    by_images = frechet(seen(Stack(images), judge), target(Reference(Stack(others), None, ""), judge))
+    metric_network.require_classes(1000)
+    features = looked_at(Samples(labels, images, images), metric_network)
+    found = generation_figures(features, labels, generation_config(), target(reference, metric_network), metric_network)
+    by_images = frechet(seen(Stack(images), metric_network), target(Reference(Stack(others), None, ""), metric_network))
     assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
     assert found["gfid_guided"] == found["gfid"]
     assert (found["sample_accuracy"], found["sample_accuracy_guided"]) == (None, None)
     assert all(value is None or math.isfinite(value) for value in found.values())
-    networks = judge.credits(found)
+    networks = metric_network.credits(found)
     assert networks["gfid"] == "inception-v3-compat"
     assert networks["sample_accuracy"].startswith("not measured: inception-v3-compat knows other classes")
 
@@ -98,24 +99,26 @@ def generation_config() -> GenerationConfig:
     )
 
 
-def test_the_kept_network_passes_its_gate_and_is_what_was_asked_for(judge: Judge, config: NetworkConfig) -> None:
-    assert all(check.passed for check in network_checks("judge", 1.0))
-    assert read_json(artifacts.summary_file("judge"))["licence"] == "Apache-2.0"
+def test_the_kept_network_passes_its_gate_and_is_what_was_asked_for(
+    metric_network: MetricNetwork, config: NetworkConfig
+) -> None:
+    assert all(check.passed for check in network_checks("metric_network", 1.0))
+    assert read_json(artifacts.summary_file("metric_network"))["licence"] == "Apache-2.0"
     published = torch.load(config.weights, weights_only=True)
-    assert isinstance(judge.model, Inception)
-    kept = judge.model.trunk.state_dict()
+    assert isinstance(metric_network.model, Inception)
+    kept = metric_network.model.trunk.state_dict()
     assert kept.keys() == published.keys()
     assert all(torch.equal(kept[name], tensor) for name, tensor in published.items())
-    record = read_json(artifacts.summary_file("judge"))
-    write_json(artifacts.summary_file("judge"), record | {"sha256": "0" * 64})
-    assert [check.name for check in network_checks("judge", 1.0) if not check.passed] == ["weights whole"]
+    record = read_json(artifacts.summary_file("metric_network"))
+    write_json(artifacts.summary_file("metric_network"), record | {"sha256": "0" * 64})
+    assert [check.name for check in network_checks("metric_network", 1.0) if not check.passed] == ["weights whole"]
 
 
-def test_every_level_of_8_bits_reaches_the_network_as_it_is(judge: Judge) -> None:
+def test_every_level_of_8_bits_reaches_the_network_as_it_is(metric_network: MetricNetwork) -> None:
     images = torch.arange(256, dtype=torch.uint8).expand(1, 3, 256, 256).contiguous()
-    assert isinstance(judge.model, Inception)
-    pooled, logits = judge.model.trunk(images)
-    found = judge.model.judged(images.float() / 255)
+    assert isinstance(metric_network.model, Inception)
+    pooled, logits = metric_network.model.trunk(images)
+    found = metric_network.model.judged(images.float() / 255)
     assert torch.equal(found[0], pooled) and torch.equal(found[1], logits)
     assert logits.shape == (1, 1008)
 
@@ -130,7 +133,7 @@ def test_mistakes_are_sentences(config: NetworkConfig, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     refused(config, r"weights is empty, .* torch-fidelity's release has it \(https://.*, Apache-2\.0\)", weights="")
     refused(config, f"has sha256 {config.sha256}, but {'0' * 64} was expected", sha256="0" * 64)
-    refused(config, r"judge\.network\.image_size must be 299 for inception-v3-compat", image_size=224)
+    refused(config, r"metric_network\.network\.image_size must be 299 for inception-v3-compat", image_size=224)
 
     half = torch.load(config.weights, weights_only=True)
     del half["fc.bias"]
@@ -149,5 +152,7 @@ def test_a_download_that_fails_says_where_the_file_is(config: NetworkConfig, mon
         raise URLError("no route to host")
 
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
-    with pytest.raises(UserError, match=r"could not be downloaded .*no route to host.* set judge\.network\.weights to"):
+    with pytest.raises(
+        UserError, match=r"could not be downloaded .*no route to host.* set metric_network\.network\.weights to"
+    ):
         obtain_inception(config.model_copy(update={"weights": "torch-fidelity", "sha256": ""}), Path("kept"))

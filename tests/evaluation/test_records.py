@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rectok.artifacts import figures_file, read_json
+from rectok.artifacts import metrics_file, read_json
 from rectok.evaluation.records import Record, read_record, write_record
 
 
@@ -22,5 +22,5 @@ def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_dvc_metrics_are_numbers_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     figures = {"gfid": 8.5, "sample_accuracy": None, "probe": [{"t": 0.25, "accuracy": 0.75}]}
-    write_record("probe", Record(figures, dict.fromkeys(figures, "a judge"), {"sampler": "euler", "n": 8}))
-    assert read_json(figures_file("probe")) == {"gfid": 8.5, "probe@0.25": 0.75}
+    write_record("probe", Record(figures, dict.fromkeys(figures, "a metric network"), {"sampler": "euler", "n": 8}))
+    assert read_json(metrics_file("probe")) == {"gfid": 8.5, "probe@0.25": 0.75}

@@ -25,7 +25,7 @@ def failed(stage: str, params: Params) -> dict[str, Check]:
 
 
 def change(stage: str, **changes: Any) -> None:
-    path = artifacts.metrics_file(stage)
+    path = artifacts.record_file(stage)
     artifacts.write_json(path, artifacts.read_json(path) | changes)
 
 
@@ -72,7 +72,7 @@ def test_lpips_may_be_absent_for_want_of_weights(params: Params) -> None:
 
 
 def test_a_missing_figure_is_named(params: Params) -> None:
-    path = artifacts.metrics_file("generation")
+    path = artifacts.record_file("generation")
     record = artifacts.read_json(path)
     del record["recall"], record["networks"]["gfid"]
     artifacts.write_json(path, record)

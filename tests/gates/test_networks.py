@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from rectok import artifacts
-from rectok.gates import judge, teacher
+from rectok.gates import metric_network as metric_network
+from rectok.gates import teacher
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import save_network
@@ -21,25 +22,25 @@ def keep(stage: str, of: Params, expected: str = "", **changed: Any) -> None:
     """A network with a summary as the stage leaves it."""
     config = getattr(of, stage).network.model_copy(update={"sha256": expected})
     save_network(artifacts.stage_dir(stage), network(config, 3), {})
-    figures = {"trained_here": True, "stand_in": "stand-in", "val_accuracy": 0.97, "test_accuracy": 0.96}
+    figures = {"trained_here": True, "proxy": "proxy", "val_accuracy": 0.97, "test_accuracy": 0.96}
     digest = sha256_file(artifacts.weights_file(stage))
     record = {"network": config.name, "licence": "", "sha256": digest, **figures, **changed}
     artifacts.write_json(artifacts.summary_file(stage), record)
 
 
 def failed(stage: str, of: Params) -> dict[str, str]:
-    checks = {"teacher": teacher, "judge": judge}[stage].check(of)
+    checks = {"teacher": teacher, "metric_network": metric_network}[stage].check(of)
     return {c.name: c.message for c in checks if not c.passed}
 
 
-@pytest.mark.parametrize("stage", ["teacher", "judge"])
+@pytest.mark.parametrize("stage", ["teacher", "metric_network"])
 def test_a_good_network_passes_at_the_limit(stage: str) -> None:
     of = params(**{f"gates__{stage}__min_accuracy": 0.96})
     keep(stage, of)
     assert failed(stage, of) == {}
 
 
-@pytest.mark.parametrize("stage", ["teacher", "judge"])
+@pytest.mark.parametrize("stage", ["teacher", "metric_network"])
 def test_an_accuracy_below_the_limit_is_an_error(stage: str) -> None:
     of = params(**{f"gates__{stage}__min_accuracy": 0.965})
     keep(stage, of)
@@ -48,11 +49,11 @@ def test_an_accuracy_below_the_limit_is_an_error(stage: str) -> None:
 
 
 def test_each_gate_has_its_own_limit() -> None:
-    of = params(gates__teacher__min_accuracy=0.5, gates__judge__min_accuracy=0.99)
+    of = params(gates__teacher__min_accuracy=0.5, gates__metric_network__min_accuracy=0.99)
     keep("teacher", of)
-    keep("judge", of)
+    keep("metric_network", of)
     assert failed("teacher", of) == {}
-    assert set(failed("judge", of)) == {"val accuracy", "test accuracy"}
+    assert set(failed("metric_network", of)) == {"val accuracy", "test accuracy"}
 
 
 def test_a_network_trained_without_held_out_images_is_an_error() -> None:
@@ -66,19 +67,19 @@ def test_a_network_from_elsewhere_needs_no_accuracy() -> None:
 
 
 def test_changed_weights_are_an_error() -> None:
-    keep("judge", params())
-    path = artifacts.weights_file("judge")
+    keep("metric_network", params())
+    path = artifacts.weights_file("metric_network")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert failed("judge", params()) == {"weights whole": f"{path} is not the file that was written"}
+    assert failed("metric_network", params()) == {"weights whole": f"{path} is not the file that was written"}
 
 
 def test_weights_must_be_those_that_were_asked_for() -> None:
-    keep("judge", params(), expected="A" * 64)
-    digest = sha256_file(artifacts.weights_file("judge"))
-    assert failed("judge", params()) == {
-        "sha256": f"{artifacts.weights_file('judge')} has sha256 {digest}, but {'a' * 64} was expected"
+    keep("metric_network", params(), expected="A" * 64)
+    digest = sha256_file(artifacts.weights_file("metric_network"))
+    assert failed("metric_network", params()) == {
+        "sha256": f"{artifacts.weights_file('metric_network')} has sha256 {digest}, but {'a' * 64} was expected"
     }
-    keep("judge", params(), expected=digest.upper())
-    assert failed("judge", params()) == {}
+    keep("metric_network", params(), expected=digest.upper())
+    assert failed("metric_network", params()) == {}

@@ -24,7 +24,7 @@ def failed(params: Params, page: str) -> dict[str, str]:
 def test_the_real_report_passes(params: Params) -> None:
     project.build_records()
     project.build_evaluation()
-    project.build_judge()
+    project.build_metric_network()
     project.build_shards()
     stage.run(params)
     assert all(check.passed for check in report.check(params))

@@ -5,7 +5,7 @@ import torch
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.gates.training import MIN_ADVERSARY, training_checks
+from rectok.checks.training import MIN_ADVERSARY, training_checks
 from rectok.nn.weights import save_weights
 from rectok.params import parse, preset_text
 from rectok.storage.hashing import sha256_file

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
 
-from rectok.evaluation.history import read_history
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.perceptual import load_lpips
+from rectok.nightly.history import read_history
 from tests.deploy.postgres import serving
 from tests.evaluation import project
 from tests.guides.guide import Clone, clone
-from tests.stages.promoting import passed
+from tests.nightly.promoting import passed
 from tests.storage.server import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -56,7 +56,7 @@ def test_bring_your_own_images(here: Clone) -> None:
 def test_add_a_teacher(here: Clone) -> None:
     assert "pass  sha256" in here.follow("teacher")
     summary = json.loads((here.root / "data/teacher/summary.json").read_text())
-    assert (summary["network"], summary["stand_in"]) == ("vit_small_patch16_dinov3", "")
+    assert (summary["network"], summary["proxy"]) == ("vit_small_patch16_dinov3", "")
 
 
 def test_put_weights_in_files(here: Clone) -> None:

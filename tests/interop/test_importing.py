@@ -48,7 +48,9 @@ def test_the_tokenizer_computes_what_it_did(tmp_path: Path) -> None:
     assert source["sha256"] == sha256_file(tmp_path / "t.pth")
 
 
-@pytest.mark.parametrize("kind,name,output", [("dit", "dit", "velocity"), ("guide", "guide", "guide_velocity")])
+@pytest.mark.parametrize(
+    "kind,name,output", [("dit", "dit", "velocity"), ("autoguidance", "autoguidance", "guide_velocity")]
+)
 def test_generators_compute_what_they_did(kind: Kind, name: str, output: str, tmp_path: Path) -> None:
     io = tensors("dit.io")
     model = load_dit(imported(files.generator(tmp_path / "g.pth", name), kind))
@@ -60,7 +62,7 @@ def test_plain_weights_are_taken_where_they_are_asked_for(tmp_path: Path) -> Non
     last = {**average, "final_layer.linear.bias": torch.full_like(average["final_layer.linear.bias"], 3)}
     path = checkpoint(tmp_path / "g.pth", average, last)
     for which, expected in (("ema", average), ("plain", last)):
-        bias = load_dit(imported(path, "guide", which=which)).final.out.bias
+        bias = load_dit(imported(path, "autoguidance", which=which)).final.out.bias
         assert torch.equal(bias, expected["final_layer.linear.bias"])
 
 
@@ -68,8 +70,8 @@ def test_plain_weights_are_taken_where_they_are_asked_for(tmp_path: Path) -> Non
 def test_a_file_may_hold_nothing_but_the_weights(suffix: str, tmp_path: Path) -> None:
     path, weights = tmp_path / f"g{suffix}", tensors("guide.weights")
     save_file(weights, path) if suffix == ".safetensors" else torch.save(weights, path)
-    load_dit(imported(path, "guide"))
-    assert read_json(tmp_path / "guide" / "source.json")["weights"] == "the only ones"
+    load_dit(imported(path, "autoguidance"))
+    assert read_json(tmp_path / "autoguidance" / "source.json")["weights"] == "the only ones"
 
 
 def test_a_generator_may_come_without_its_tables(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_a_tokenizer_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_another_kind_is_named(tmp_path: Path) -> None:
     path = files.tokenizer(tmp_path / "t.pth")
-    for kind in ("dit", "guide"):
+    for kind in ("dit", "autoguidance"):
         assert refused(path, kind) == f"is a tokenizer, but --kind is {kind}; use --kind tokenizer"
     assert refused(files.generator(path), "tokenizer") == "is a dit, but --kind is tokenizer; use --kind dit"
 
@@ -220,12 +222,12 @@ def test_what_is_no_file_of_ours(tmp_path: Path) -> None:
 
 
 def test_an_import_that_fails_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = files.generator(tmp_path / "g.pth", "guide")
-    folder = imported(path, "guide")
+    path = files.generator(tmp_path / "g.pth", "autoguidance")
+    folder = imported(path, "autoguidance")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    converted = convert(path, "guide", "ema", None)
+    converted = convert(path, "autoguidance", "ema", None)
     path.rename(tmp_path / "moved.pth")  # its hash can no longer be taken
     with pytest.raises(FileNotFoundError):
         keep(converted, folder)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["guide", "moved.pth"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["autoguidance", "moved.pth"]

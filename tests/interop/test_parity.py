@@ -100,11 +100,11 @@ def dit(name: str, part: str) -> DiTDH:
 
 def test_dit() -> None:
     io, c = Used(tensors("dit.io")), record("parity/dit.config.json")
-    model, guide = dit("dit", ""), dit("guide", "guide_")
+    model, autoguidance = dit("dit", ""), dit("autoguidance", "guide_")
     s = c["time_shift"]
     assert math.isclose(s, flow.time_shift(c["grid"] ** 2, c["latent_channels"]))
     assert_parity(model(io["z"], io["t"], io["y"]), io["velocity"])
-    assert_parity(guide(io["z"], io["t"], io["y"]), io["guide_velocity"])
+    assert_parity(autoguidance(io["z"], io["t"], io["y"]), io["guide_velocity"])
 
     time = flow.generator_time(io["uniform_t"], s)
     assert_parity(time, io["shifted_t"])
@@ -112,7 +112,7 @@ def test_dit() -> None:
     assert_parity(xt, io["xt"])
     assert_parity(target, io["target"])
     assert_parity((model(xt, time, io["y"]) - target).square().mean((1, 2, 3)), io["loss"])
-    check_guidance_and_samples(model, guide, io, c, s)
+    check_guidance_and_samples(model, autoguidance, io, c, s)
     for n in (8, 50, 150):
         for shift in ("1.4142", "2.8284"):
             expected = io[f"timesteps_n{n}_shift{shift}"]
@@ -120,7 +120,7 @@ def test_dit() -> None:
     assert io.read == set(io)
 
 
-def check_guidance_and_samples(model: DiTDH, guide: DiTDH, io: Used, c: dict[str, Any], s: float) -> None:
+def check_guidance_and_samples(model: DiTDH, autoguidance: DiTDH, io: Used, c: dict[str, Any], s: float) -> None:
     labels = io["y_cond"]
     none = torch.full_like(labels, model.no_label)
     times = flow.time_points(c["sampling_points"], s)
@@ -133,7 +133,7 @@ def check_guidance_and_samples(model: DiTDH, guide: DiTDH, io: Used, c: dict[str
         return flow.guided(empty, plain(x, time), c["cfg_scale"])
 
     def auto(x: torch.Tensor, time: float | torch.Tensor) -> torch.Tensor:
-        weak = guide(x, torch.as_tensor(time).expand(len(x)), labels)
+        weak = autoguidance(x, torch.as_tensor(time).expand(len(x)), labels)
         return flow.guided(weak, plain(x, time), c["autoguidance_scale"])
 
     assert_parity(cfg(io["z"], io["t"]), io["cfg_velocity"])

@@ -56,7 +56,7 @@ def config(folder: Path | None, logits: float = 0.1) -> PerceptualConfig:
 
 
 def nothing(images: Tensor) -> Sequence[Tensor]:
-    raise AssertionError("the stand-in is not asked where weights are given")
+    raise AssertionError("the proxy is not asked where weights are given")
 
 
 def images(seed: int, side: int = 48) -> Tensor:
@@ -118,9 +118,9 @@ def two_scales(images: Tensor) -> list[Tensor]:
     return [images, F.avg_pool2d(images, 4)]
 
 
-def test_stand_in_is_the_mean_over_layers_of_normalised_differences() -> None:
+def test_proxy_is_the_mean_over_layers_of_normalised_differences() -> None:
     loss = PerceptualLoss(config(None), two_scales)
-    assert loss.name == "stand-in: layers of the teacher"
+    assert loss.name == "proxy: layers of the teacher"
     a, b = images(0), images(1)
     cosines = [F.cosine_similarity(x, y, dim=1) for x, y in zip(two_scales(a), two_scales(b), strict=True)]
     expected = torch.stack([(2 - 2 * c).mean() for c in cosines]).mean()  # |u − v|² = 2 − 2·cos for unit vectors
@@ -128,7 +128,7 @@ def test_stand_in_is_the_mean_over_layers_of_normalised_differences() -> None:
     assert loss(a, a).item() == 0
 
 
-def test_stand_in_gradients_reach_the_images_only() -> None:
+def test_proxy_gradients_reach_the_images_only() -> None:
     a, b = images(0).requires_grad_(), images(1).requires_grad_()
     PerceptualLoss(config(None), two_scales)(a, b).backward()
     assert a.grad is not None and a.grad.abs().sum() > 0

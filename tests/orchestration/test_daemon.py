@@ -21,7 +21,7 @@ LOCATION = """
 from pathlib import Path
 from dagster import Definitions
 from orchestration.launcher import Launcher
-from orchestration.schedules import nightly
+from orchestration.nightly.definitions import nightly
 from rectok.params import parse, preset_text
 
 here = Path(__file__).parent

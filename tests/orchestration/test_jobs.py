@@ -5,10 +5,10 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, JobDefinition
 
 from orchestration.experiments import experiments
-from orchestration.graph import Graph
+from orchestration.graph.derive import load
+from orchestration.graph.model import Graph
 from orchestration.jobs import pipeline
 from orchestration.launcher import Launcher
-from orchestration.reading import load
 from tests.orchestration.project import Project
 
 pytestmark = pytest.mark.slow

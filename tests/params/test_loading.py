@@ -177,7 +177,7 @@ def test_patches_must_tile_the_image(size: int, patch: int) -> None:
         "tokenizer.sizes.semantic.transformer",
         "dit.sizes.encoder",
         "dit.sizes.head",
-        "guide.sizes.head",
+        "autoguidance.sizes.head",
     ],
 )
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_batch_is_whole_micro_batches(batch: int, micro: int) -> None:
         assert problem(text) == f"params.yaml: dit.training.batch {batch} is not a multiple of micro_batch {micro}"
 
 
-@pytest.mark.parametrize("stage", ["tokenizer", "dit", "guide"])
+@pytest.mark.parametrize("stage", ["tokenizer", "dit", "autoguidance"])
 def test_without_training_there_must_be_weights(stage: str) -> None:
     found = problem(overridden({f"{stage}.training.epochs": 0}))
     assert found == (
@@ -239,9 +239,11 @@ def test_an_adversary_needs_images_that_its_layers_can_halve(stage: str) -> None
     parse(overridden({name: {**adversary, "weight": 0.0}}), "params.yaml")
 
 
-def test_the_judge_is_not_the_teacher() -> None:
+def test_the_metric_network_is_not_the_teacher() -> None:
     teacher = json.loads(overridden({}))["teacher"]["network"]
-    assert changed(judge__network=teacher).startswith("params.yaml: judge.network must differ from teacher.network")
+    assert changed(metric_network__network=teacher).startswith(
+        "params.yaml: metric_network.network must differ from teacher.network"
+    )
 
 
 @pytest.mark.parametrize("text", ["1e-4", "1E-4", "0.0001", "1.0e-4", "+1e-4"])

@@ -53,10 +53,10 @@ def test_sizes(name: str) -> None:
     grid = params.image.size // params.tokenizer.sizes.patch
     with torch.device("meta"):
         tokenizer = Tokenizer(params.tokenizer_config(teacher_width=1024))
-        dit, guide = (_dit(section, grid, params) for section in (params.dit, params.guide))
+        dit, autoguidance = (_dit(section, grid, params) for section in (params.dit, params.autoguidance))
     # Four times the tokens have as many position embeddings, in encoder and decoder; DiT^DH learns none.
     assert millions(tokenizer.encoder, tokenizer.decoder) == (172 if name == "imagenet256" else 173)
-    assert (millions(dit), millions(guide)) == (835, 193)
+    assert (millions(dit), millions(autoguidance)) == (835, 193)
 
 
 def _dit(section: DiTParams, grid: int, params: Params) -> DiTDH:
@@ -74,16 +74,18 @@ def test_the_shift_follows_the_side() -> None:
 @pytest.mark.parametrize("name", PAPER)
 def test_lengths_and_learning_rates(name: str) -> None:
     params = preset(name)
-    tokenizer, decoder, dit, guide = (getattr(params, s).training for s in ("tokenizer", "decoder", "dit", "guide"))
-    assert [t.steps(IMAGES) for t in (tokenizer, decoder, dit, guide)] == [250_228, 125_114, 1_000_912, 37_535]
-    assert {t.batch for t in (tokenizer, decoder, dit, guide)} == {1024}
+    tokenizer, decoder, dit, autoguidance = (
+        getattr(params, s).training for s in ("tokenizer", "decoder", "dit", "autoguidance")
+    )
+    assert [t.steps(IMAGES) for t in (tokenizer, decoder, dit, autoguidance)] == [250_228, 125_114, 1_000_912, 37_535]
+    assert {t.batch for t in (tokenizer, decoder, dit, autoguidance)} == {1024}
     assert [lr(tokenizer, epoch) for epoch in (25, 50, 125, 200)] == pytest.approx([2e-4, 4e-4, 2e-4, 0], rel=1e-4)
     assert [lr(decoder, epoch) for epoch in (2.5, 5, 52.5, 100)] == pytest.approx([1e-4, 2e-4, 1e-4, 0], rel=1e-3)
     assert [lr(dit, epoch) for epoch in (0, 20, 40, 420, 800)] == pytest.approx([2e-4, 2e-4, 2e-4, 1.1e-4, 2e-5])
-    assert [lr(guide, epoch) for epoch in (0, 15, 30)] == pytest.approx([2e-4] * 3)
-    assert [t.clip for t in (tokenizer, decoder, dit, guide)] == [3.0, 3.0, 1.0, 1.0]
-    assert [t.ema for t in (tokenizer, decoder, dit, guide)] == [0.999, 0.999, 0.9995, 0.9995]
-    assert {t.precision for t in (tokenizer, decoder, dit, guide)} == {"bfloat16"}
+    assert [lr(autoguidance, epoch) for epoch in (0, 15, 30)] == pytest.approx([2e-4] * 3)
+    assert [t.clip for t in (tokenizer, decoder, dit, autoguidance)] == [3.0, 3.0, 1.0, 1.0]
+    assert [t.ema for t in (tokenizer, decoder, dit, autoguidance)] == [0.999, 0.999, 0.9995, 0.9995]
+    assert {t.precision for t in (tokenizer, decoder, dit, autoguidance)} == {"bfloat16"}
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -94,7 +96,7 @@ def test_losses_and_protocol(name: str) -> None:
     assert (losses.perceptual.lpips, losses.perceptual.logits) == (1.0, 0.1)
     assert (losses.adversary.weight, losses.adversary.start, losses.adversary.filters) == (0.1, 0.5, 64)
     assert (params.decoder.losses.adversary.start, params.decoder.losses.pixel) == (0.0, 1.0)
-    assert (params.dit.label_dropout, params.guide.label_dropout) == (0.1, 0.1)
+    assert (params.dit.label_dropout, params.autoguidance.label_dropout) == (0.1, 0.1)
     generation = params.generation
     assert (generation.per_class, generation.sampler.points, generation.rounding) == (50, 150, "truncate")
     assert (generation.guidance.kind, generation.guidance.scale) == ("autoguidance", 1.29)

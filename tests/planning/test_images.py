@@ -27,7 +27,7 @@ def test_the_index_comes_before_public_data() -> None:
     assert (found.train, found.stored, found.classes) == (1258, 1797, 10)  # scikit-learn has 1 797 digits
 
 
-def test_without_an_index_public_data_stand_in() -> None:
+def test_without_an_index_public_data_proxy() -> None:
     assert images_of("imagenet256", None, indexed=True) == images_of("imagenet512", None, indexed=True) == IMAGENET
     assert images_of("cifar10", None, indexed=True).stored == 60_000
 

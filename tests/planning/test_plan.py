@@ -73,7 +73,7 @@ def test_memory_covers_every_stage_on_one_gpu_and_on_all() -> None:
     rows = planned().memory
     assert {(row.training, row.zero_stage, row.gpus) for row in rows} == {
         (name, stage, gpus)
-        for name in ("tokenizer", "decoder", "dit", "guide")
+        for name in ("tokenizer", "decoder", "dit", "autoguidance")
         for stage in range(4)
         for gpus in (1, 2)
     }
@@ -85,7 +85,7 @@ def test_downloads_name_their_licence() -> None:
     found = {row.what: row for row in downloads(full_size())}
     assert found["teacher"].licence == "DINOv3 License"
     assert found["tokenizer.losses.perceptual.vgg"].licence.startswith("BSD-3-Clause")
-    assert "judge" not in found
+    assert "metric_network" not in found
 
 
 def test_the_command_prints_json_or_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tests.project import overridden
 PARAMS = parse(overridden({}), "params.yaml")
 IMAGES = Images({"train": 1000, "val": 40, "test": 60}, 10)
 FILE = {"path": "weights.safetensors", "sha256": "0" * 64}
-PARALLEL = {"tokenizer", "decoder", "dit", "guide"}
+PARALLEL = {"tokenizer", "decoder", "dit", "autoguidance"}
 """Stages that call rectok.train.launch.launched."""
 
 
@@ -34,7 +34,7 @@ def night(params: Params) -> list[Workload]:
 def test_trainings_alone_take_all_gpus() -> None:
     found = loads({})
     assert list(found) == [
-        "teacher", "judge", "features", "tokenizer", "decoder", "latents", "dit", "guide", "reconstruction",
+        "teacher", "metric_network", "features", "tokenizer", "decoder", "latents", "dit", "autoguidance", "reconstruction",
         "generation, unguided", "generation, guided",
     ]  # fmt: skip
     assert {stage: load.gpus for stage, load in found.items()} == {
@@ -58,12 +58,12 @@ def test_what_is_given_is_not_trained() -> None:
 
 
 @pytest.mark.slow
-def test_a_stand_in_learns_in_whole_batches() -> None:
-    found = loads({"judge.training.epochs": 3, "judge.training.batch": 300})["judge"]
+def test_a_proxy_learns_in_whole_batches() -> None:
+    found = loads({"metric_network.training.epochs": 3, "metric_network.training.batch": 300})["metric_network"]
     assert (found.steps, found.images) == (9, 2700)  # the last 100 of 1000 images wait for another epoch
     costs = Costs(PARAMS, 10)
-    judge = costs.shapes.build(lambda: VisionNetwork(PARAMS.judge.network, 10))
-    forward = costs.shapes.forward(lambda: judge(torch.empty(2, 3, 16, 16))) / 2
+    metric_network = costs.shapes.build(lambda: VisionNetwork(PARAMS.metric_network.network, 10))
+    forward = costs.shapes.forward(lambda: metric_network(torch.empty(2, 3, 16, 16))) / 2
     assert 2.8 * forward < found.flops < 3 * forward  # backward costs two forward passes, less the images' gradient
 
 

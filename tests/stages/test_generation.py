@@ -20,7 +20,7 @@ def test_figures_of_both_sets_with_protocol_and_grids(tmp_path: Path, monkeypatc
     )
     assert record.protocol["samples"].startswith("15, 5 of each of 3 classes")
     assert record.protocol["reference"] == "16 of 16 images of the train split"
-    assert "trained here" in record.protocol["judge"]
+    assert "trained here" in record.protocol["metric_network"]
     for name in ("unguided", "guided"):
         with Image.open(artifacts.stage_dir("generation") / f"{name}.png") as image:
             assert image.size == (5 * 32 + 4 * 2, 3 * 32 + 2 * 2)

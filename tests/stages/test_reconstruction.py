@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.images import stacked
-from rectok.evaluation.metrics import psnr
+from rectok.evaluation.image_quality import psnr
+from rectok.evaluation.image_sets import stacked
 from rectok.evaluation.records import read_record
 from rectok.losses.config import PerceptualFile
 from rectok.losses.perceptual import LPIPS, VGG_WIDTHS, load_lpips
@@ -33,7 +33,7 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     assert record.figures["psnr"] == pytest.approx(float(psnr(rebuilt, originals).mean()))
     assert record.protocol["images"] == 8
     assert record.networks["psnr"] == "no network: pixels"
-    assert record.networks["rfid"] == "regnetx_002 (a stand-in)"
+    assert record.networks["rfid"] == "regnetx_002 (a proxy)"
     assert record.figures["lpips"] is None
     assert record.networks["lpips"] == "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
@@ -86,4 +86,4 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
         folder = artifacts.stage_dir("reconstruction")
         written.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert written[0] == written[1]
-    assert written[0].keys() == {"metrics.json", "figures.json", "grid.png", "preview.png"}
+    assert written[0].keys() == {"record.json", "metrics.json", "grid.png", "preview.png"}

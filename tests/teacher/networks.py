@@ -1,4 +1,4 @@
-"""Small networks of the families that teachers and judges come from, with random weights."""
+"""Small networks of the families that teachers and metric networks come from, with random weights."""
 
 import torch
 

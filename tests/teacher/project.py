@@ -43,8 +43,8 @@ def params(**changed: Any) -> Params:
     tree["tokenizer"]["sizes"]["patch"] = 8
     tree["features"]["batch"] = 25
     tree["teacher"]["network"] |= {"image_size": SIDE, "options": {"channels": [8, 8, 16, 16], "output_stride": 8}}
-    tree["judge"]["network"] |= {"image_size": SIDE, "options": {"growth_rate": 4, "block_config": [1, 1]}}
-    for stage in ("teacher", "judge"):
+    tree["metric_network"]["network"] |= {"image_size": SIDE, "options": {"growth_rate": 4, "block_config": [1, 1]}}
+    for stage in ("teacher", "metric_network"):
         tree[stage]["training"] |= {"epochs": 12, "batch": 16, "lr": 1e-2, "crop_padding": 1}
     for name, value in changed.items():
         *sections, key = name.split("__")

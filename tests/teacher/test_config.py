@@ -5,10 +5,10 @@ from tests.teacher.project import params
 
 
 def test_weights_in_a_file_need_their_sha256() -> None:
-    with pytest.raises(UserError, match=r"judge.network.sha256 is empty, but weights a.safetensors need it"):
-        params(judge__network__weights="a.safetensors")
+    with pytest.raises(UserError, match=r"metric_network.network.sha256 is empty, but weights a.safetensors need it"):
+        params(metric_network__network__weights="a.safetensors")
 
 
 @pytest.mark.parametrize("weights", ["", "timm"])
 def test_other_weights_need_none(weights: str) -> None:
-    assert params(judge__network__weights=weights).judge.network.weights == weights
+    assert params(metric_network__network__weights=weights).metric_network.network.weights == weights

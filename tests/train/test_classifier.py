@@ -83,8 +83,8 @@ def test_a_loss_that_is_not_finite_stops_and_says_when(splits: tuple[LabelledIma
     train, _ = splits
     network = VisionNetwork(SMALL, 3)
     torch.nn.init.constant_(network.trunk.fc.bias, float("nan"))
-    with pytest.raises(UserError, match=r"judge: the loss is nan at step 1 of 18"):
-        train_classifier(network, train, TRAINING, False, 0, "judge")
+    with pytest.raises(UserError, match=r"metric_network: the loss is nan at step 1 of 18"):
+        train_classifier(network, train, TRAINING, False, 0, "metric_network")
 
 
 def draws(seed: int) -> torch.Generator:

@@ -12,15 +12,15 @@ from rectok.losses.config import AdversaryConfig
 from rectok.params import Params, parse
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
-from rectok.train.draws import Draws
-from rectok.train.objectives import DecoderObjective, DiTObjective, Frozen, TokenizerObjective
+from rectok.train.objectives import DecoderObjective, DiTObjective, FrozenNetworks, TokenizerObjective
+from rectok.train.step_random import StepRandom
 from tests.project import overridden
 
 CPU = torch.device("cpu")
 WIDTH = 5
 IMAGES = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 BATCH = ImageBatch(IMAGES, torch.arange(4), torch.randn(4, 16, WIDTH, generator=torch.Generator().manual_seed(1)))
-NOTHING = Frozen(None, None, None)
+NOTHING = FrozenNetworks(None, None, None)
 ADVERSARY = AdversaryConfig(weight=0.5, start=0.5, filters=4, layers=1, lr_per_256=1e-4)
 
 
@@ -34,14 +34,14 @@ def tokenizer(of: Params) -> Tokenizer:
     return Tokenizer(of.tokenizer_config(WIDTH))
 
 
-def objective(frozen: Frozen = NOTHING, **changes: Any) -> TokenizerObjective:
+def objective(frozen: FrozenNetworks = NOTHING, **changes: Any) -> TokenizerObjective:
     of = params(**changes)
     section = of.tokenizer
     return TokenizerObjective(tokenizer(of), section.losses, section.flow, section.masking, frozen)
 
 
 def outcome(of: torch.nn.Module, share: float = 0.0, step: int = 0) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    total, parts, _ = of(BATCH, Draws.of((0, step, 0), 4, 0, 1, CPU), share)
+    total, parts, _ = of(BATCH, StepRandom.of((0, step, 0), 4, 0, 1, CPU), share)
     return total, parts
 
 
@@ -63,7 +63,7 @@ def test_features_teach_the_same_as_they_are_stored_and_as_floats() -> None:
     stored = ImageBatch(IMAGES, torch.arange(4), steps, scale)
     floats = ImageBatch(IMAGES, torch.arange(4), steps.float() * scale)
     of = objective(losses__semantic__loss="l2")  # the cosine sees no scale
-    losses = [of(batch, Draws.of((0, 0, 0), 4, 0, 1, CPU), 0.0)[1]["semantic"] for batch in (stored, floats)]
+    losses = [of(batch, StepRandom.of((0, 0, 0), 4, 0, 1, CPU), 0.0)[1]["semantic"] for batch in (stored, floats)]
     assert losses[0] == losses[1]
 
 
@@ -106,14 +106,14 @@ def test_an_online_teacher_sees_images_between_zero_and_one() -> None:
         seen.append(images)
         return BATCH.features if BATCH.features is not None else images
 
-    stored, online = outcome(objective())[1], outcome(objective(Frozen(None, teach, None)))[1]
+    stored, online = outcome(objective())[1], outcome(objective(FrozenNetworks(None, teach, None)))[1]
     assert stored["semantic"] == online["semantic"]
     assert torch.allclose(seen[0], IMAGES / 255, atol=1e-6)
 
 
 def test_the_adversary_starts_at_its_share_and_gets_no_gradient_from_the_generator() -> None:
     adversary = Adversary(ADVERSARY)
-    of = objective(Frozen(None, None, adversary), losses__adversary=ADVERSARY.model_dump())
+    of = objective(FrozenNetworks(None, None, adversary), losses__adversary=ADVERSARY.model_dump())
     assert "adversarial" not in outcome(of, share=0.49)[1]
     total, parts = outcome(of, share=0.5)
     assert "adversarial" in parts
@@ -152,7 +152,7 @@ def latents() -> LatentBatch:
 
 def test_an_untrained_generator_predicts_nothing_and_pays_the_velocity() -> None:
     """Its output layer is zero, and data is 0 after normalisation: the loss is E‖0 − noise‖² = 1."""
-    total, parts, images = dit(0.0)(latents(), Draws.of((0, 0, 0), 64, 0, 1, CPU), 0.0)
+    total, parts, images = dit(0.0)(latents(), StepRandom.of((0, 0, 0), 64, 0, 1, CPU), 0.0)
     assert total.item() == pytest.approx(1.0, abs=0.08)
     assert parts == {} and images is None
 
@@ -162,7 +162,7 @@ def test_moments_in_half_precision_are_sampled_in_float32() -> None:
     exact = latents()
     exact.moments[..., 3:] = -3.125
     half = LatentBatch(exact.moments.half(), exact.label)
-    losses = [dit(0.0)(batch, Draws.of((0, 0, 0), 64, 0, 1, CPU), 0.0)[0] for batch in (exact, half)]
+    losses = [dit(0.0)(batch, StepRandom.of((0, 0, 0), 64, 0, 1, CPU), 0.0)[0] for batch in (exact, half)]
     assert losses[0] == losses[1] and losses[1].dtype == torch.float32
 
 
@@ -171,7 +171,7 @@ def test_dropped_labels_train_the_unconditional_row(dropout: float, no_label: bo
     of = dit(dropout)
     for layer in (of.dit.final.out, *(block.modulation for block in of.dit.encoder), of.dit.final.modulation):
         torch.nn.init.normal_(layer.weight, std=0.1)
-    of(latents(), Draws.of((0, 0, 0), 64, 0, 1, CPU), 0.0)[0].backward()
+    of(latents(), StepRandom.of((0, 0, 0), 64, 0, 1, CPU), 0.0)[0].backward()
     gradient = of.dit.label.weight.grad
     assert gradient is not None
     assert bool(gradient[of.dit.no_label].any()) == no_label

@@ -26,7 +26,7 @@ FULL: dict[str, Any] = {
     "tokenizer.losses.perceptual": PERCEPTUAL,
     "decoder.losses.perceptual": PERCEPTUAL,
     "dit.sizes": {"encoder": {"width": 1152, "depth": 28, "heads": 16}, "head": DIT_HEAD},
-    "guide.sizes": {"encoder": {"width": 384, "depth": 12, "heads": 6}, "head": DIT_HEAD},
+    "autoguidance.sizes": {"encoder": {"width": 384, "depth": 12, "heads": 6}, "head": DIT_HEAD},
     "dit.training.precision": "bfloat16",
 }
 

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rectok.evaluation.config import SamplerConfig
 from rectok.losses.adversary import adversary_loss
 from rectok.params import Params, parse
 from rectok.params.editing import changed
+from rectok.sampling.config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
-from rectok.train.draws import Draws
+from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch, latent_batch
-from rectok.workloads.costs import CPU, Costs, MiddleDraws, evaluations
+from rectok.workloads.costs import CPU, Costs, MiddleRandom, evaluations
 from rectok.workloads.generators import generator_objective
 from rectok.workloads.networks import perceptual_like, teacher_like
 from rectok.workloads.objectives import adversary_of, tokenizer_objective
@@ -31,9 +31,9 @@ def tiny() -> Params:
     return changed(params, {"features.storage": "online"})
 
 
-def draws() -> Draws:
-    drawn = Draws.of((0,), BATCH, 0, 1, CPU)
-    return MiddleDraws(drawn.generator, drawn.samples, drawn.rows)
+def draws() -> StepRandom:
+    drawn = StepRandom.of((0,), BATCH, 0, 1, CPU)
+    return MiddleRandom(drawn.generator, drawn.samples, drawn.rows)
 
 
 def counted(loss: Callable[[], Tensor]) -> int:

@@ -18,4 +18,4 @@ def test_a_variant_says_where_features_come_from_and_whether_an_adversary_plays(
 def test_a_batch_is_one_micro_batch() -> None:
     training = with_batch(DIGITS, "dit", 7).dit.training
     assert (training.batch, training.micro_batch) == (7, 7)
-    assert with_batch(DIGITS, "dit", 7).guide == DIGITS.guide
+    assert with_batch(DIGITS, "dit", 7).autoguidance == DIGITS.autoguidance

@@ -1,0 +1,36 @@
+"""Runs one gate: keep its report, then say which checks failed."""
+
+import importlib
+from collections.abc import Iterable, Iterator
+
+from rectok.artifacts import Check, GateReport, check_file, missing, write_report
+from rectok.checks.bounds import holds
+from rectok.errors import UserError
+from rectok.params import Params
+
+
+def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
+    """Check one artefact and write its report. Raises UserError naming every ERROR check that failed."""
+    module = importlib.import_module(f"rectok.gates.{gate}")
+    report = GateReport(gate, shard, tuple(_checks(module.check(params, *([shard] if shard else [])))))
+    write_report(report)
+    for check in report.checks:
+        print(f"{'pass' if check.passed else check.severity:5} {check.name}: {check.value} (limit {check.limit})")
+    if report.errors:
+        found = "; ".join(f"{c.name}: {c.message}" for c in report.errors)
+        raise UserError(f"gate {gate} failed ({check_file(gate, shard)}): {found}")
+    return report
+
+
+def _checks(checks: Iterable[Check]) -> Iterator[Check]:
+    """The checks, and a failed one where an artefact cannot even be read, so that the report is kept all the same."""
+    try:
+        yield from checks
+    except UserError as error:
+        yield holds("readable", False, str(error))
+    except FileNotFoundError as error:
+        yield holds("readable", False, missing(error.filename))
+    except (KeyError, ValueError) as error:
+        yield holds(
+            "readable", False, f"a record of the stage is not as it was written ({error!r}); run the stage again"
+        )

@@ -1,0 +1,71 @@
+"""`rectok ablate`: the same pipeline with one thing changed at a time, and a table of what came out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rectok.artifacts import DATA
+from rectok.errors import UserError
+from rectok.params import load
+
+if TYPE_CHECKING:
+    from rectok.ablation.runner import Failure
+
+OUT = DATA / "ablations"
+
+
+def ablate(
+    ablation: Annotated[
+        str, typer.Argument(help="Name of an ablation that comes with rectok, a YAML file, or with --vary a new name")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for index.html, table.md, table.json, plot.png and params/")] = OUT,
+    devices: Annotated[
+        str, typer.Option(help="CUDA devices, a run on each at a time, e.g. 0,1,1; empty: one run")
+    ] = "",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="A sweep over all combinations, e.g. dit.training.epochs=10,20; may be repeated"),
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Stage that every row of a sweep is brought to; may be repeated")
+    ] = None,
+    table: Annotated[bool, typer.Option("--table", help="Only write the table of the runs that are done")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only prepare the runs, and print their names")] = False,
+    only: Annotated[str, typer.Option(help="Only this run of those that were prepared, then the table")] = "",
+) -> None:
+    """Run every row and seed with `dvc repro` in a workspace of its own, below data/ablations; run again to go on."""
+    from rectok.ablation.report import write_report
+    from rectok.ablation.runner import make_shared, run_all
+    from rectok.ablation.spec import cells, load_spec
+    from rectok.ablation.sweep import make_sweep
+    from rectok.ablation.workspace import located, prepare, prepare_shared
+
+    if vary:
+        ablation = str(make_sweep(ablation, vary, load().gates.probe.at, target or ()))
+    spec, name = load_spec(ablation), Path(ablation).stem
+    runs = cells(spec)
+    if only and only not in [cell.name for cell in runs]:
+        raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")
+    if spec.shared and not table and not only:
+        make_shared(prepare_shared(name, spec), spec.shared)
+    workspaces = [located(name, spec, cell) for cell in runs]
+    for workspace in workspaces:
+        # One run alone leaves the others, which may be going on, as they were prepared.
+        if not only or (workspace.cell.name == only and not workspace.params.exists()):
+            prepare(name, spec, workspace.cell)
+    if plan:
+        typer.echo("\n".join(f"prepared {cell.name}" for cell in runs))
+        return
+    wanted = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]
+    failures = [] if table else run_all(wanted, spec.targets, devices.split(","), typer.echo, echo=bool(only))
+    write_report(name, spec, workspaces, out / name)
+    typer.echo(f"wrote {out / name / 'table.md'}")
+    _tell(failures, len(wanted))
+
+
+def _tell(failures: "list[Failure]", runs: int) -> None:
+    if failures:
+        names = ", ".join(failure.workspace.cell.name for failure in failures)
+        reasons = f": {failures[0].reason}" if runs == 1 else ""
+        raise UserError(f"{len(failures)} of {runs} runs failed ({names}{reasons}); mend them and run it again")

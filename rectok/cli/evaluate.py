@@ -1,0 +1,100 @@
+"""Commands that tell people and schedulers how good the models are: summary, nightly."""
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rectok.alerts.config import AlertConfig
+from rectok.artifacts import stage_dir
+from rectok.cli.stage_run import stage_run
+from rectok.errors import UserError
+from rectok.nightly.history import REGRESSED, REGRESSION
+from rectok.params import load
+from rectok.reporting.display import duration, for_people, probe_for_people
+from rectok.reporting.summary import EVALUATIONS, Summary, made, read_summary
+
+
+def summary(
+    text: Annotated[bool, typer.Option("--text", help="A table for people in place of JSON")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out evaluations that were not made")] = False,
+) -> None:
+    """Print the headline figures, each with the network that computed it, as one JSON object."""
+    found = read_summary(made() if partial else EVALUATIONS)
+    if text:
+        _show(found)
+    else:
+        typer.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
+
+
+def nightly(
+    on: Annotated[str, typer.Option("--date", help="Date whose seeds to use, YYYY-MM-DD; today if empty")] = "",
+    alert: Annotated[
+        bool, typer.Option("--alert", help="Tell by nightly.alert when it fails or something got worse")
+    ] = False,
+) -> None:
+    """Evaluate the accepted generator with fresh seeds; write data/nightly; exit 2 when something got worse."""
+    settings = load().nightly
+    if alert and settings.alert.silent:
+        raise UserError("--alert has no way to take: set nightly.alert.webhook or nightly.alert.mail.host")
+    day = (_day(on) if on else datetime.now(ZoneInfo(settings.timezone)).date()).isoformat()
+    try:
+        found = _evaluated(day)
+    except Exception as error:
+        if alert:
+            _tell(settings.alert, day, error)
+        raise
+    for sentence in found:
+        typer.echo(f"{REGRESSION}{sentence}", err=True)
+    if found and alert:
+        _tell(settings.alert, day, found)
+    if found:
+        raise typer.Exit(REGRESSED)
+
+
+def _evaluated(day: str) -> list[str]:
+    with stage_run("nightly") as params:
+        from rectok.nightly.run import run
+
+        return run(params, day)
+
+
+def _tell(config: AlertConfig, day: str, what: Exception | list[str]) -> None:
+    """Of a failure, or of sentences that say what got worse. What cannot be delivered is said, and hides neither."""
+    from rectok.alerts.sending import Alert, send
+
+    if isinstance(what, Exception):
+        text = str(what) if isinstance(what, UserError) else f"{type(what).__name__}: {what}"
+        alert = Alert("failed", day, f"rectok: the night of {day} failed", text)
+    else:
+        alert = Alert("regression", day, f"rectok: the night of {day} found a regression", "\n".join(what))
+    try:
+        send(config, alert)
+    except UserError as error:
+        typer.echo(f"rectok: {error}", err=True)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--date is {text!r}, but must be a date such as 2026-01-31") from None
+
+
+def _show(found: Summary) -> None:
+    console = Console()
+    table = Table("figure", "value", "better", "computed by", title="Headline figures", title_justify="left")
+    table.columns[1].justify = "right"
+    for figure in [*for_people(found.figures, found.networks), *probe_for_people(found.figures, found.networks)]:
+        table.add_row(figure.title, figure.value, figure.better, figure.network)
+    console.print(table)
+    console.print(f"All stages and gates together: {duration(sum(found.seconds.values()))}")
+    report = Path(stage_dir("report") / "index.html")
+    console.print(
+        f"Report: {report.resolve() if report.exists() else 'not there yet; `dvc repro` makes it'}", soft_wrap=True
+    )

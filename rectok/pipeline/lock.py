@@ -1,0 +1,57 @@
+"""What dvc.lock says of each stage: the hash and size of everything it made."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+
+@dataclass(frozen=True)
+class Locked:
+    """One output or dependency, as recorded when its stage last succeeded. `size` is in bytes."""
+
+    path: str
+    md5: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stage of dvc.lock. `params` are the values it ran with, by dotted name."""
+
+    deps: tuple[Locked, ...]
+    outs: tuple[Locked, ...]
+    params: Mapping[str, Any]
+
+    @property
+    def data_version(self) -> str:
+        """The md5 of the output; of the list of them where there are several."""
+        if len(self.outs) == 1:
+            return self.outs[0].md5
+        lines = sorted(f"{out.path} {out.md5}\n" for out in self.outs)
+        return hashlib.md5("".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+
+def read(root: Path) -> Mapping[str, Record]:
+    """dvc.lock of the project at `root`, by stage address; empty before the first run."""
+    try:
+        text = (root / "dvc.lock").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
+    return {address: _record(stage) for address, stage in stages.items()}
+
+
+def _record(stage: Mapping[str, Any]) -> Record:
+    params = {name: value for file in (stage.get("params") or {}).values() for name, value in file.items()}
+    return Record(_entries(stage, "deps"), _entries(stage, "outs"), params)
+
+
+def _entries(stage: Mapping[str, Any], name: str) -> tuple[Locked, ...]:
+    # Things outside the project, such as a bucket, carry an etag in place of an md5.
+    return tuple(
+        Locked(str(e["path"]), str(e["md5"]), int(e.get("size", 0))) for e in stage.get(name, ()) if "md5" in e
+    )

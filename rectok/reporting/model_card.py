@@ -1,0 +1,123 @@
+"""The model card of an exported network: what it is, how it came about, how good it is and by whose measure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from rectok.interop.reading import Kind
+from rectok.reporting.display import Figure
+
+TITLES = {
+    "tokenizer": "RecTok tokenizer",
+    "dit": "DiT^DH generator",
+    "autoguidance": "DiT^DH autoguidance model for AutoGuidance",
+}
+TAGS = {
+    "tokenizer": ("image-tokenizer", "autoencoder"),
+    "dit": ("image-generation", "flow-matching", "diffusion-transformer"),
+    "autoguidance": ("autoguidance", "flow-matching", "diffusion-transformer"),
+}
+LOADERS = {
+    "tokenizer": "rectok.tokenizer.loading import load_tokenizer",
+    "dit": "rectok.dit.loading import load_dit",
+    "autoguidance": "rectok.dit.loading import load_dit",
+}
+
+
+@dataclass(frozen=True)
+class Helper:
+    """Another network that this one leans on: its role, what it is (a proxy says so), and its licence if known."""
+
+    role: str
+    described: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network. `training` and `source` are the stage's records, empty where there are none."""
+
+    kind: Kind
+    sizes: str
+    parameters: int
+    training: Mapping[str, Any]
+    source: Mapping[str, Any]
+    helpers: Sequence[Helper]
+    figures: Sequence[Figure]
+    protocol: Mapping[str, Mapping[str, Any]]
+
+
+CARD = """\
+---
+library_name: rectok
+license: other
+tags: [rectok{% for tag in tags %}, {{ tag }}{% endfor %}]
+---
+
+# {{ title }}
+
+{{ facts.sizes }}; {{ "%.1f" | format(facts.parameters / 1e6) }} M numbers in all tensors. The method is RecTok
+(arXiv 2512.13421){% if facts.kind != "tokenizer" %} with the generator of RAE (arXiv 2510.11690){% endif %}.
+
+```python
+from pathlib import Path
+
+from {{ loader }}
+
+model = {{ loader.split()[-1] }}(Path("."))
+```
+
+## How it came about
+
+{% if facts.source %}
+Imported from the published checkpoint `{{ facts.source.file }}` (sha256 `{{ facts.source.sha256 }}`; weights:
+`{{ facts.source.weights }}`).
+{% elif facts.training and not facts.training.trained %}
+Not trained in this project: the weights were taken from `{{ facts.training.source }}`.
+{% elif facts.training %}
+Trained in this project for {{ facts.training.steps }} steps on {{ facts.training.images }} images; these are the exponential
+moving averages of the weights. The last training loss was {{ "%.4g" | format(facts.training.final_loss) }}.
+{% else %}
+Nothing is recorded about its training.
+{% endif %}
+{% for helper in facts.helpers %}
+- {{ helper.role }}: {{ helper.described }}{% if helper.licence %} (licence: {{ helper.licence }}){% endif %}
+
+{% endfor %}
+## Evaluation
+
+{% if facts.figures %}
+Figures of other metric networks, sample counts or references cannot be compared with these.
+
+| figure | value | better | computed by |
+|---|---|---|---|
+{% for figure in facts.figures %}
+| {{ figure.title }} | {{ figure.value }} | {{ figure.better }} | {{ figure.network }} |
+{% endfor %}
+{% for stage, items in facts.protocol.items() %}
+
+Protocol of the {{ stage }}:
+
+{% for name, value in items.items() %}
+- {{ name | replace("_", " ") }}: {{ value }}
+{% endfor %}
+{% endfor %}
+{% else %}
+It has not been evaluated here.
+{% endif %}
+
+## Licence
+
+Whoever passes these weights on answers for the terms of the images and of the networks above that they were learnt from.
+"""
+
+
+def render(facts: Facts) -> str:
+    """The card as Markdown, with the YAML header that Hugging Face's hub reads."""
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string(CARD)
+    return template.render(facts=facts, title=TITLES[facts.kind], tags=TAGS[facts.kind], loader=LOADERS[facts.kind])

@@ -1,0 +1,171 @@
+"""The report: everything a person wants to know about a run, as one HTML page without outside references."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from rectok.artifacts import STAGES, GateReport, classes_file, log_file, read_json, stage_dir, summary_file
+from rectok.pages import data_uri, filled
+from rectok.reporting.charts import Line, line_svg
+from rectok.reporting.display import NONE, duration, for_people
+from rectok.reporting.provenance import data_versions, gate_reports, git_commit
+from rectok.reporting.summary import read_summary, stage_seconds
+
+TRAINED = {
+    "tokenizer": "Tokenizer",
+    "decoder": "Decoder finetuning",
+    "dit": "Generator",
+    "autoguidance": "Autoguidance model",
+}
+NOT_LOSSES = ("step", "images", "lr")
+HEADLINES = ("psnr", "rfid", "gfid", "gfid_guided", "sample_accuracy", "sample_accuracy_guided")
+WIDE_RANGE = 20.0
+"""A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A titled chart and, in words, where it ended."""
+
+    title: str
+    svg: Markup
+    note: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """The losses of a network trained here, or where its weights come from instead."""
+
+    title: str
+    charts: list[Chart]
+    source: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a figure or a loss leans on, described in words where it is a proxy."""
+
+    role: str
+    described: str
+    proxy: bool
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """How long a stage and its gate took, and the stage's share of the longest, in percent."""
+
+    stage: str
+    taken: str
+    gate: str
+    share: float
+
+
+def render(preset: str, params_text: str) -> str:
+    """The page, from the artefacts under data/ and the text of params.yaml."""
+    summary, gates = read_summary(), gate_reports()
+    return filled(
+        "rectok.reporting",
+        "report.html",
+        preset=preset,
+        params=params_text,
+        commit=git_commit(),
+        headlines=for_people(summary.figures, summary.networks, HEADLINES),
+        figures=for_people(summary.figures, summary.networks),
+        probe=summary.figures["probe"],
+        probe_network=summary.networks["probe"],
+        probe_chart=_probe_chart(summary.figures["probe"]),
+        protocol=summary.protocol,
+        networks=networks(),
+        trainings=[_training(stage, title) for stage, title in TRAINED.items()],
+        pictures={name: data_uri(path) for name, path in _pictures().items()},
+        classes=read_json(classes_file()),
+        gates=gates,
+        failed=sum(not check.passed for gate in gates for check in gate.checks),
+        checked=sum(len(gate.checks) for gate in gates),
+        figure_text=figure_text,
+        gate_name=gate_name,
+        versions=data_versions(),
+        times=stage_times(stage_seconds()),
+        total=duration(sum(stage_seconds().values())),
+    )
+
+
+def _pictures() -> dict[str, Path]:
+    reconstruction, generation = stage_dir("reconstruction"), stage_dir("generation")
+    return {
+        "reconstruction": reconstruction / "grid.png",
+        "unguided": generation / "unguided.png",
+        "guided": generation / "guided.png",
+    }
+
+
+def _training(stage: str, title: str) -> Training:
+    summary = read_json(summary_file(stage))
+    if not summary["trained"]:
+        return Training(title, [], summary["source"])
+    return Training(title, loss_charts(log_file(stage)), "")
+
+
+def loss_charts(path: Path) -> list[Chart]:
+    """One chart for each loss in a training log (columns step, images, lr, then losses; a cell may be empty)."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name not in NOT_LOSSES]
+    return [chart for name in names if (chart := _loss_chart(name, rows)) is not None]
+
+
+def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
+    kept = [(float(row["step"]), float(row[name])) for row in rows if row[name]]
+    if not kept:
+        return None
+    steps, values = zip(*kept, strict=True)
+    logarithmic = min(values) > 0 and max(values) > WIDE_RANGE * min(values)
+    svg = line_svg(Line(steps, values), x="step", y="", logarithmic=logarithmic)
+    note = f"{values[0]:.4g} → {values[-1]:.4g}" + (", logarithmic" if logarithmic else "")
+    return Chart(name.replace("_", " "), Markup(svg), note)
+
+
+def _probe_chart(points: list[dict[str, float]]) -> Markup:
+    line = Line([point["t"] for point in points], [point["accuracy"] for point in points])
+    return Markup(line_svg(line, x="t (0: clean latent, 1: noise)", y="accuracy"))
+
+
+def networks() -> list[Network]:
+    """Metric network, teacher and perceptual network of this run, proxies named as such."""
+    found = []
+    for role in ("metric_network", "teacher"):
+        summary = read_json(summary_file(role))
+        found.append(Network(role.replace("_", " "), summary["proxy"] or summary["network"], bool(summary["proxy"])))
+    for role in ("tokenizer", "decoder"):
+        perceptual = read_json(summary_file(role)).get("perceptual")
+        if perceptual:
+            found.append(Network(f"perceptual loss, {role}", perceptual, "proxy" in perceptual))
+    return found
+
+
+def gate_name(report: GateReport) -> str:
+    """`tokenizer`, or `shards 00000` for a gate of one shard."""
+    return f"{report.gate} {report.shard}" if report.shard else report.gate
+
+
+def figure_text(value: Any) -> str:
+    """A gate's figure, short."""
+    return NONE if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def stage_times(seconds: dict[str, float]) -> list[StageTime]:
+    """Times in the pipeline's order, each with its gate's."""
+    longest = max((seconds.get(stage, 0.0) for stage in STAGES), default=0.0) or 1.0
+    return [
+        StageTime(stage, duration(seconds[stage]), _gate_time(stage, seconds), 100 * seconds[stage] / longest)
+        for stage in STAGES
+        if stage in seconds
+    ]
+
+
+def _gate_time(stage: str, seconds: dict[str, float]) -> str:
+    gate = seconds.get(f"gate-{stage}")
+    return NONE if gate is None else duration(gate)

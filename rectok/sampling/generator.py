@@ -1,0 +1,125 @@
+"""From labels and seeds to images: DiT^DH, guidance, ODE solver, tokenizer decoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rectok import flow
+from rectok.artifacts import DATA, stage_dir, statistics_file
+from rectok.dit.config import DiTConfig
+from rectok.dit.loading import load_dit
+from rectok.dit.model import DiTDH, to_tokens
+from rectok.errors import UserError
+from rectok.nn.precision import bfloat16_on_gpu
+from rectok.sampling.config import GuidanceConfig, SamplerConfig
+from rectok.sampling.normalisation import LatentStatistics
+from rectok.tokenizer.config import TokenizerConfig
+from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, to_unit
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Everything that sampling needs, on one device. `autoguidance` may be absent where nothing asks for AutoGuidance."""
+
+    dit: DiTDH
+    autoguidance: DiTDH | None
+    tokenizer: Tokenizer
+    statistics: LatentStatistics
+    device: torch.device
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> Tensor:
+        """Images [B, 3, H, H] in [0, 1] for labels [B] and seeds [B]; one seed per sample, so batches change nothing."""
+        with bfloat16_on_gpu(self.device):
+            latents = self.sample_latents(labels, seeds, sampler, guidance)
+            z = self.statistics.restore(to_tokens(latents))
+            return to_unit(self.tokenizer.decode(z).float())
+
+    def sample_latents(
+        self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None
+    ) -> Tensor:
+        """Normalised latents [B, C, G, G]."""
+        config = self.dit.config
+        if int(labels.min()) < 0 or int(labels.max()) >= config.classes:
+            raise UserError(f"label {int(labels.max())} does not exist: labels run from 0 to {config.classes - 1}")
+        noise = seeded_noise(seeds, (config.channels, config.grid, config.grid)).to(self.device)
+        labels = labels.to(self.device)
+        times = flow.time_points(sampler.points, flow.time_shift(config.grid**2, config.channels))
+
+        def velocity(x: Tensor, time: float) -> Tensor:
+            return self._velocity(x, time, labels, guidance).float()
+
+        return flow.integrate(velocity, noise, times, sampler.method)
+
+    def _velocity(self, x: Tensor, time: float, labels: Tensor, guidance: GuidanceConfig | None) -> Tensor:
+        t = torch.full((len(x),), time, device=x.device)
+        if guidance is None or guidance.neutral or not guidance.low <= time <= guidance.high:
+            return self.dit(x, t, labels)  # type: ignore[no-any-return]
+        if guidance.kind == "autoguidance":
+            if self.autoguidance is None:
+                raise UserError(
+                    "guidance kind autoguidance needs the autoguidance model; `dvc repro autoguidance` makes it"
+                )
+            return flow.guided(self.autoguidance(x, t, labels).float(), self.dit(x, t, labels).float(), guidance.scale)
+        none = torch.full_like(labels, self.dit.no_label)
+        both = self.dit(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, none]))
+        with_label, without = both.float().chunk(2)
+        return flow.guided(without, with_label, guidance.scale)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of a generator lie: folders of networks, and the JSON file of the statistics."""
+
+    dit: Path
+    autoguidance: Path | None
+    tokenizer: Path
+    statistics: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> "Places":
+        """Below `folder`, laid out as the outputs of the stages are below data/."""
+        dit, autoguidance, decoder, statistics = (
+            folder / path.relative_to(DATA)
+            for path in (stage_dir("dit"), stage_dir("autoguidance"), stage_dir("decoder"), statistics_file())
+        )
+        return cls(dit, autoguidance, decoder, statistics)
+
+
+def load_generator(device: torch.device, places: Places | None = None) -> Generator:
+    """The generator in `places`, by default the pipeline's, on `device`; its autoguidance model where there is one.
+
+    Raises UserError where they are not of the same sizes.
+    """
+    places = places or Places.within(DATA)
+    tokenizer = load_tokenizer(places.tokenizer).to(device)
+    dit = load_dit(places.dit).to(device)
+    _check_fit(places.dit, dit.config, places.tokenizer, tokenizer.config)
+    autoguidance = None
+    if places.autoguidance is not None and places.autoguidance.exists():
+        autoguidance = load_dit(places.autoguidance).to(device)
+        _check_fit(places.autoguidance, autoguidance.config, places.tokenizer, tokenizer.config)
+    statistics = LatentStatistics.load(places.statistics).to(device)
+    if len(statistics.mean) != dit.config.channels:
+        raise UserError(
+            f"{places.statistics} is for {len(statistics.mean)} channels, but {places.dit} makes {dit.config.channels}"
+        )
+    return Generator(dit, autoguidance, tokenizer, statistics, device)
+
+
+def _check_fit(folder: Path, dit: DiTConfig, other: Path, tokenizer: TokenizerConfig) -> None:
+    theirs, ours = (dit.channels, dit.grid), (tokenizer.sizes.channels, tokenizer.grid)
+    if theirs != ours:
+        raise UserError(
+            f"{folder} makes latents of {theirs[0]} channels on a side of {theirs[1]} tokens, but {other} "
+            f"reads {ours[0]} channels on {ours[1]}; `dvc repro` trains them for each other"
+        )
+
+
+def seeded_noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal [B, *shape], each row from its own seed."""
+    generator = torch.Generator()
+    return torch.stack([torch.randn(shape, generator=generator.manual_seed(int(seed))) for seed in seeds])

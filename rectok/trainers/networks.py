@@ -1,0 +1,86 @@
+"""What the teacher and the metric network share: take the network from elsewhere, or train a proxy on the train split."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rectok import artifacts
+from rectok.data.config import Split
+from rectok.data.dataset import ImageDataset
+from rectok.params import Params
+from rectok.params.schema import NetworkParams
+from rectok.storage.hashing import sha256_file
+from rectok.teacher.config import NetworkConfig
+from rectok.teacher.loading import Described, save_config, save_network
+from rectok.teacher.network import VisionNetwork
+from rectok.teacher.sources import obtain
+from rectok.train.classifier import LabelledImages, accuracy, train_classifier
+from rectok.train.world import device_of
+
+EVALUATION_BATCH = 256
+
+
+def make(stage: str, section: NetworkParams, params: Params) -> None:
+    """Write model.safetensors, config.json and summary.json of the network that `section` asks for."""
+    if section.network.weights:
+        take(stage, section, obtain)
+    else:
+        _summarise(stage, section, _trained(stage, section, params))
+
+
+def take(stage: str, section: NetworkParams, obtaining: Callable[[NetworkConfig, Path], Described]) -> None:
+    """Write the same files with a network from elsewhere, whose weights `obtaining` puts into the stage's folder."""
+    folder = artifacts.stage_dir(stage)
+    network = obtaining(section.network, folder)
+    save_config(folder, network, {"source": section.network.weights, "licence": section.network.licence})
+    nothing = {"trained_here": False, "proxy": "", "val_accuracy": None, "test_accuracy": None}
+    _summarise(stage, section, nothing)
+
+
+def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> None:
+    summary = {
+        "network": section.network.name,
+        "licence": section.network.licence,
+        "sha256": sha256_file(artifacts.weights_file(stage)),
+        **figures,
+    }
+    artifacts.write_json(artifacts.summary_file(stage), summary)
+
+
+def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:
+    classes = artifacts.read_json(artifacts.classes_file())
+    device = torch.device(device_of(params.machine))
+    seed = stream(section.seed, stage)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = VisionNetwork(section.network, len(classes)).on(device)
+    data = LabelledImages.of(ImageDataset(params.index.shards, "train"))
+    train_classifier(network, data.to(device), section.training, params.image.flip, seed, stage)
+    proxy = f"proxy: {section.network.name} trained here on {len(data.labels):,} train images".replace(",", " ")
+    save_network(artifacts.stage_dir(stage), network, {"source": proxy, "licence": section.network.licence})
+    return {
+        "trained_here": True,
+        "proxy": proxy,
+        "val_accuracy": _held_out(network, params, "val", device),
+        "test_accuracy": _held_out(network, params, "test", device),
+    }
+
+
+def _held_out(network: VisionNetwork, params: Params, split: Split, device: torch.device) -> float | None:
+    """Accuracy on a split; None where it has no images."""
+    dataset = ImageDataset(params.index.shards, split)
+    if not len(dataset):
+        return None
+    found = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
+    print(f"{split} accuracy {found:.4f} on {len(dataset)} images")
+    return found
+
+
+def stream(seed: int, stage: str) -> int:
+    """A seed for `stage`, independent of those of other stages."""
+    return int(
+        np.random.SeedSequence((seed, *{"metric_network": "judge"}.get(stage, stage).encode())).generate_state(1)[0]
+    )

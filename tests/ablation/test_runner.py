@@ -1,0 +1,123 @@
+"""Rows through the real DVC and the pipeline's own reconstruction and gate, on networks that nobody trained."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from rectok.ablation import runner as running
+from rectok.ablation.spec import cells
+from rectok.ablation.workspace import Workspace, prepare
+from rectok.artifacts import read_json
+from tests import forked
+from tests.ablation.project import SPEC, build
+from tests.evaluation import project
+
+REPOSITORY = Path(__file__).parents[2]
+ABLATION = """
+title: Rounding
+claim: Truncating changes the PSNR.
+shared: [networks]
+targets: [gate@reconstruction]
+seeds: [0]
+set: {gates.reconstruction.max_rfid: 1e9, gates.reconstruction.min_psnr: 0.0}
+columns: [psnr, gfid, probe@0.5]
+rows:
+  - {name: round, title: round, set: {}}
+  - {name: truncate, title: truncate, set: {reconstruction.rounding: truncate, gates.reconstruction.min_psnr: LIMIT}}
+"""
+
+
+def write_pipeline(folder: Path) -> None:
+    """The project's stage `reconstruction` and its gate, after one that brings all that they need."""
+    stages = YAML(typ="safe", pure=True).load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    deps = [path for path in stages["reconstruction"]["deps"] if not path.startswith("data/passed")]
+    kept = {
+        "networks": {"cmd": f"cp -r {folder}/made/data .", "outs": deps},
+        "reconstruction": {**stages["reconstruction"], "deps": deps},
+        "gate": {**stages["gate"], "foreach": ["reconstruction"]},
+    }
+    (folder / "dvc.yaml").write_text(json.dumps({"stages": kept}))
+    shutil.copy(REPOSITORY / ".gitignore", folder)  # git ignores data/, so DVC adds no .gitignore to folders there
+
+
+def run(*command: str) -> tuple[bool, str]:
+    """Whether the command succeeded, and all that it printed."""
+    env = {**os.environ, "PATH": forked.path(), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, text=True, capture_output=True, check=False)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def must(*command: str) -> str:
+    succeeded, printed = run(*command)
+    assert succeeded, printed
+    return printed
+
+
+def test_a_row_that_shares_trainings_starts_when_those_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build()
+    told: list[str] = []
+
+    def slowly(workspace: Workspace, *_: object) -> None:
+        told.append(f"{workspace.cell.name} starts")
+        time.sleep(0.1)
+        told.append(f"{workspace.cell.name} ends")
+
+    monkeypatch.setattr(running, "_run", slowly)
+    first, second = SPEC.rows
+    spec = SPEC.model_copy(update={"rows": (first.model_copy(update={"after": "long"}), second), "seeds": (0,)})
+    workspaces = [prepare("decoders", spec, cell) for cell in cells(spec)]
+    running.run_all(workspaces, spec.targets, ["0", "1", "2"], lambda _: None)
+    assert told == ["long-s0 starts", "long-s0 ends", "short-s0 starts", "short-s0 ends"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pipeline(tmp_path)
+    project.params()
+    must("git", "init", "--quiet")
+    must("dvc", "init", "--quiet")
+    with monkeypatch.context() as patch:
+        (tmp_path / "made").mkdir()
+        patch.chdir(tmp_path / "made")
+        project.build_shards()
+        project.build_metric_network()
+        project.build_models()
+    must("dvc", "repro", "reconstruction")
+
+    file, report = tmp_path / "rounding.yaml", tmp_path / "data" / "ablations" / "rounding"
+    timings = {name: report / f"{name}-s0" / "data" / "timings" for name in ("round", "truncate")}
+    file.write_text(ABLATION.replace("LIMIT", "99.0"))
+    succeeded, printed = run("rectok", "ablate", str(file))
+    assert not succeeded and "truncate-s0 failed: gate reconstruction failed" in printed
+    assert "1 of 2 runs failed (truncate-s0)" in printed
+    assert {path.stem for path in timings["round"].iterdir()} == {"gate-reconstruction"}  # the rest was cached
+    assert {path.stem for path in timings["truncate"].iterdir()} == {"reconstruction"}  # a failed gate has no time
+    assert "| truncate | not run |" in (report / "table.md").read_text()
+
+    times = {path: path.stat().st_mtime_ns for path in report.glob("*/data/timings/*")}
+    file.write_text(ABLATION.replace("LIMIT", "0.0"))
+    assert "1 of 2 runs are done" in must("rectok", "ablate", str(file))
+    assert {path for path in report.glob("*/data/timings/*") if path.stat().st_mtime_ns != times.get(path)} == {
+        timings["truncate"] / "gate-reconstruction.json"
+    }
+
+    rounded, truncated = (found["figures"] for found in read_json(report / "table.json")["rows"])
+    assert truncated["psnr"]["mean"] != rounded["psnr"]["mean"]
+    assert truncated["gfid"]["mean"] is truncated["probe@0.5"]["mean"] is None  # no target brings them
+    assert " dB | — | — |" in (report / "table.md").read_text()
+    assert (report / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (report / "pictures" / "truncate-s0-reconstructions.png").exists()
+    assert "2 of 2 runs are done" in must("rectok", "ablate", str(file))

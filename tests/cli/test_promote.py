@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rectok.artifacts import weights_file
+from rectok.cli.main import app
+from rectok.errors import UserError
+from rectok.nightly.promotion import promotions
+from rectok.params.editing import edited
+from tests.alerts.servers import webhook
+from tests.evaluation import project
+from tests.nightly.promoting import passed
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    project.params()
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [*arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_promote_accepts_and_lists_what_was_accepted() -> None:
+    assert "nothing was accepted yet" in run("promote", "--list")
+    project.build()
+    project.build_evaluation()
+    passed()
+    told = run("promote", "--why", "good enough", "--who", "a person", "--no-measure")
+    [made] = promotions()
+    assert told == f"promotion 1: generator {made.generator} is in force, copied to {made.folder}\n"
+    run("promote", "--again", "1", "--why", "to be sure", "--who", "somebody else")
+    listed = run("promote", "--list")
+    for text in ("2 (in force)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
+        assert text in listed
+
+
+def test_copies_that_are_not_in_force_are_pruned_and_their_records_stay() -> None:
+    project.build()
+    project.build_evaluation()
+    passed()
+    run("promote", "--why", "one", "--who", "a person", "--no-measure")
+    assert run("promote", "--prune") == "there is no copy but that in force\n"
+    weights_file("dit").write_bytes(weights_file("autoguidance").read_bytes())
+    run("promote", "--why", "two", "--who", "a person", "--no-measure")
+    first, second = promotions()
+    assert run("promote", "--prune") == f"removed {first.generator}\n"
+    assert (first.folder.exists(), second.folder.exists()) == (False, True)
+    assert promotions() == [first, second]
+    with pytest.raises(UserError, match=rf"{first.folder} was removed; take up commit .* of promotion 1"):
+        run("promote", "--again", "1", "--why", "back", "--who", "a person")
+
+
+def test_nobody_accepts_without_a_reason() -> None:
+    with pytest.raises(UserError, match="say why it is accepted"):
+        run("promote")
+
+
+def test_a_trial_alert_goes_where_alerts_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="alerts go nowhere"):
+        run("alert")
+    params = folder / "params.yaml"
+    params.write_text(edited(params.read_text(), {"nightly.alert.webhook": "HOOK"}))
+    with webhook() as hook:
+        monkeypatch.setenv("HOOK", hook.url)
+        assert run("alert") == "sent by webhook\n"
+    assert [record["kind"] for record in hook.received] == ["trial"]

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from rectok.evaluation.generation import balanced_labels, draw, looked_at, sample_seeds
+from rectok.evaluation.metric_network import load_metric_network
+from rectok.sampling.generator import load_generator
+from tests.evaluation import project
+
+
+def test_labels_are_balanced() -> None:
+    assert balanced_labels(3, 4).bincount().tolist() == [4, 4, 4]
+
+
+def test_seeds_never_repeat_within_a_set_and_differ_between_purposes() -> None:
+    seeds = sample_seeds(0, "generation", 50_000)
+    assert len(seeds.unique()) == 50_000
+    assert int(seeds.min()) >= 0
+    assert int(seeds.max()) < 2**32
+    assert not torch.isin(sample_seeds(0, "nightly/2026-01-01", 50_000), seeds).any()
+    assert torch.equal(sample_seeds(0, "generation", 10), seeds[:10])
+
+
+def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = project.build()
+    generator, labels = load_generator(torch.device("cpu")), balanced_labels(3, 3)
+    seeds = sample_seeds(0, "generation", 9)
+    seen: list[int] = []
+    by_four = draw(generator, params.generation, labels, seeds, seen.append)
+    at_once = draw(generator, params.generation.model_copy(update={"batch": 9}), labels, seeds, seen.append)
+    assert seen == [4, 8, 9, 13, 17, 18, 9, 18]
+    for a, b in ((by_four.unguided, at_once.unguided), (by_four.guided, at_once.guided)):
+        assert a.dtype == torch.uint8
+        assert (a.int() - b.int()).abs().max() <= 1
+    assert not torch.equal(by_four.unguided, by_four.guided)
+
+
+def test_guidance_that_changes_nothing_is_neither_sampled_nor_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = project.build()
+    config = params.generation
+    neutral = config.model_copy(update={"guidance": config.guidance.model_copy(update={"scale": 1.0})})
+    generator, labels = load_generator(torch.device("cpu")), balanced_labels(3, 1)
+    seen: list[int] = []
+    samples = draw(generator, neutral, labels, sample_seeds(0, "generation", 3), seen.append)
+    assert seen[-1] == 6
+    assert samples.guided is samples.unguided
+    features = looked_at(samples, load_metric_network(Path("data/metric_network"), "cpu", 2))
+    assert features[""] is features["_guided"]

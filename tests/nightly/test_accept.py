@@ -1,0 +1,86 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.errors import UserError
+from rectok.nightly.accept import accept, accept_again
+from rectok.nightly.promotion import PROMOTED, content, in_force, promotions
+from rectok.params import Params
+from tests.evaluation import project
+from tests.nightly.promoting import passed
+
+LOCK = """
+schema: '2.0'
+stages:
+  dit:
+    outs: [{path: data/dit, hash: md5, md5: NEWER.dir, size: 1}]
+  generation:
+    deps: [{path: data/dit, hash: md5, md5: 2222.dir, size: 1}]
+"""
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    params = project.build()
+    project.build_evaluation()
+    passed()
+    return params
+
+
+def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path) -> None:
+    lock = LOCK.replace("NEWER", "2222")
+    (tmp_path / "dvc.lock").write_text(lock)
+    made = accept(params, "a person", "gFID fell", measured=False)
+    assert in_force() == made
+    assert (made.number, made.who, made.why, made.preset) == (1, "a person", "gFID fell", "digits")
+    assert made.commit.startswith("not in a git repository")
+    assert made.lock == hashlib.sha256(lock.encode()).hexdigest()
+    assert (PROMOTED / "records" / f"{made.lock}.lock").read_text() == lock
+    assert made.params == (tmp_path / "params.yaml").read_text()
+    assert made.figures["gfid"] == 8.25
+    assert made.time.endswith("+00:00")
+    assert content(made.folder) == made.files == content(artifacts.DATA)
+    assert not list(PROMOTED.rglob("*.tmp"))
+
+
+def test_to_go_back_is_to_accept_an_earlier_one_again(params: Params) -> None:
+    first = accept(params, "a", "one", measured=False)
+    artifacts.weights_file("dit").write_bytes(artifacts.weights_file("autoguidance").read_bytes())
+    second = accept(params, "b", "two", measured=False)
+    assert second.generator != first.generator
+    third = accept_again(1, "c", "two draws badly")
+    assert (third.number, third.generator, third.who, third.why) == (3, first.generator, "c", "two draws badly")
+    assert (third.figures, third.files, third.measured) == (first.figures, first.files, first.measured)
+    assert in_force() == third
+    assert promotions() == [first, second, third]
+    assert len(list((PROMOTED / "generators").iterdir())) == 2
+
+
+def test_a_copy_that_is_damaged_is_not_put_in_force_but_renewed_from_the_pipeline(params: Params) -> None:
+    made = accept(params, "a", "one", measured=False)
+    (made.folder / "dit" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=rf"{made.folder} is not what promotion 1 accepted"):
+        accept_again(1, "a", "again")
+    with pytest.raises(UserError, match="there is no promotion 7"):
+        accept_again(7, "a", "again")
+    assert accept(params, "a", "anew", measured=False).generator == made.generator
+    assert accept_again(1, "a", "again").number == 3
+
+
+def test_what_a_gate_refused_or_nobody_measured_is_not_accepted(params: Params, tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    with pytest.raises(UserError, match=r"data/generation was measured on another data/dit"):
+        accept(params, "a", "one", measured=False)
+    (tmp_path / "dvc.lock").unlink()
+    artifacts.passed_file("metric_network").unlink()
+    with pytest.raises(UserError, match="gate metric_network has not passed"):
+        accept(params, "a", "one", measured=False)
+    passed()
+    artifacts.weights_file("autoguidance").unlink()
+    with pytest.raises(UserError, match=r"data/autoguidance/model.safetensors is missing"):
+        accept(params, "a", "one", measured=False)
+    assert not PROMOTED.exists()

@@ -1,0 +1,169 @@
+"""Runs of Dagster over real DVC stages, in one process and with one event log."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
+
+from orchestration.assets.stages import assets
+from orchestration.graph.derive import load
+from orchestration.launcher import Launcher
+from rectok.artifacts import passed_file
+from tests.orchestration.project import Project
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[..., ExecuteInProcessResult]
+
+
+@pytest.fixture
+def make(project: Project, tmp_path: Path) -> Iterator[Make]:
+    definitions: list[AssetsDefinition] = assets(load(project.root), project.root)
+    (tmp_path / "instance").mkdir()
+    instance = DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance"))
+
+    def run(*names: str, shard: str | None = None) -> ExecuteInProcessResult:
+        return materialize(
+            definitions,
+            selection=list(names),
+            partition_key=shard,
+            instance=instance,
+            resources={"launcher": Launcher(root=str(project.root), grace_seconds=60)},
+            raise_on_error=False,
+        )
+
+    with instance:
+        yield run
+
+
+def check(result: ExecuteInProcessResult) -> Any:
+    [evaluation] = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def failure(result: ExecuteInProcessResult, step: str) -> str:
+    [event] = [event for event in result.all_events if event.is_step_failure and event.step_key == step]
+    return str(event.step_failure_data.error_display_string)
+
+
+def versions(result: ExecuteInProcessResult) -> dict[str, str]:
+    events = [event.materialization for event in result.get_asset_materialization_events()]
+    return {event.asset_key.to_user_string(): (event.tags or {})["dagster/data_version"] for event in events}
+
+
+def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_mended(project: Project, make: Make) -> None:
+    project.rows("a", "bad1", "c", "d")
+    assert make("index").success
+
+    # One run: the gate of the shard fails, and what needs the shard does not start.
+    blocked = make("shards", "tokenizer", shard="00001")
+    assert not blocked.success
+    assert not check(blocked).passed and check(blocked).description == "rows: shard 00001: row bad1 does not decode"
+    assert versions(blocked).keys() == {"shards"}
+
+    # A run that would have nothing to do but skip does not launder the failed gate, nor does a run of what comes next.
+    again = make("shards", shard="00001")
+    assert not again.success and not check(again).passed
+    alone = make("tokenizer")
+    assert not alone.success and "tokenizer waits for gate-shards@00001" in failure(alone, "tokenizer")
+    assert not versions(alone)
+
+    # DVC stops at the same place.
+    stopped = project.repro()
+    assert stopped.returncode == 255 and "failed to reproduce 'gate-shards@00001'" in stopped.stderr
+    assert "Running stage 'tokenizer'" not in stopped.stdout
+
+    # Mended, the run goes on, and DVC finds nothing left to do.
+    project.rows("a", "b2", "c", "d")
+    for names, shard in ((("index",), None), (("shards",), "00001"), (("tokenizer", "report"), None)):
+        assert make(*names, shard=shard).success
+    assert "Data and pipelines are up to date." in project.repro().stdout
+
+
+def test_a_skip_does_not_launder_a_verdict_that_is_gone_or_about_something_else(project: Project, make: Make) -> None:
+    verdict = project.root / passed_file("shards", "00000")
+    verdict.unlink()
+    assert "tokenizer waits for gate-shards@00000" in failure(make("tokenizer"), "tokenizer")
+    project.rows("bad9", "b", "c", "d")
+    assert project.repro("index", "gate@index").returncode == 0
+    assert project.repro("--single-item", "shards@00000").returncode == 0
+    verdict.write_text("passed\n", encoding="utf-8")
+    result = make("tokenizer")
+    assert "tokenizer waits for gate-shards@00000" in failure(result, "tokenizer")
+
+
+def test_an_unchanged_artefact_is_reported_with_its_stored_verdict_and_the_version_of_dvc_lock(
+    project: Project, make: Make
+) -> None:
+    result = make("tokenizer")
+    assert result.success and check(result).passed
+    [event] = result.get_asset_materialization_events()
+    shown = {name: value.value for name, value in event.materialization.metadata.items()}
+    lock = (project.root / "dvc.lock").read_text(encoding="utf-8")
+    assert f"md5: {versions(result)['tokenizer']}" in lock
+    assert shown["ran"] is False
+    assert (shown["psnr"], shown["loss.last"], shown["seconds"]) == (26.5, 0.01, 0.5)
+    assert (shown["runs"], shown["params"]) == ("python work.py tokenizer", {"tokenizer.training.epochs": 25})
+    for name, pixels in (("samples.png", "![samples]"), ("loss", "![loss]")):
+        assert shown[name].startswith(f"{pixels}(data:image/png;base64,iVBOR")
+    [metric] = event.materialization.metadata["metrics"].records
+    assert metric.data == {"figure": "rfid", "value": "0.5", "computed with": "inception"}
+    rows = [record.data["step"] for record in event.materialization.metadata["log"].records]
+    assert (rows[0], rows[-1], len(rows)) == ("1", "100", 12)
+    [output] = event.materialization.metadata["outputs"].records
+    assert output.data["path"] == "data/tokenizer" and output.data["bytes"] == shown["bytes"] > 0
+
+
+def test_a_training_streams_its_lines_and_reports_through_the_pipes(
+    project: Project, make: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project.change("tokenizer.training.epochs", 99)
+    result = make("tokenizer")
+    assert result.success
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["progress"].value["step"] == 2
+    first, second = result.get_asset_observation_events()
+    shown = {name: value.value for name, value in first.asset_observation_data.asset_observation.metadata.items()}
+    assert (shown["step"], shown["percent"], shown["images_per_second"], shown["total"]) == (1, 50.0, 64.0, 1.0)
+    assert shown["ETA"].startswith("0:00:0")
+    newest = second.asset_observation_data.asset_observation.metadata
+    assert newest["step"].value == 2 and newest["picture"].value.startswith("![tokenizer](data:image/png;base64,")
+    logged = capfd.readouterr().err
+    assert "tokenizer step 2/2  64 images/s" in logged and "did not receive any messages" not in logged
+
+
+def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: Make) -> None:
+    (project.root / "tidy").unlink()
+    project.rows("x", "y", "z")
+    assert make("index").success
+    pages = project.root / "data" / "docs" / "shards" / "index.html"
+    pages.parent.mkdir(parents=True)
+    pages.touch()
+    result = make("shards", shard="00000")
+    assert result.success
+    assert check(result).metadata["pages"].value == str(pages)
+    assert not check(result).passed and check(result).severity.value == "WARN"
+    assert check(result).description == "tidy: the desk is not tidy"
+    table = {record.data["check"]: record.data["passed"] for record in check(result).metadata["checks"].records}
+    assert table == {"kept": True, "rows": True, "tidy": False}
+
+
+def test_a_failed_stage_says_why_in_its_own_words(project: Project, make: Make) -> None:
+    project.steps("many")  # type: ignore[arg-type]
+    project.change("tokenizer.training.epochs", 99)
+    result = make("tokenizer")
+    assert not result.success and "failed to reproduce 'tokenizer'" in failure(result, "tokenizer")
+    assert not versions(result) and not result.get_asset_check_evaluations()
+
+
+def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, make: Make) -> None:
+    work = project.root / "work.py"
+    work.write_text(
+        work.read_text(encoding="utf-8").replace("def gate():", "def gate():\n    raise SystemError"), encoding="utf-8"
+    )
+    project.change("gates.tokenizer.min_psnr", 9.5)
+    result = make("tokenizer")
+    assert not result.success and not check(result).passed
+    assert check(result).description == "gate@tokenizer left no report in data/checks/tokenizer.json"

@@ -1,0 +1,131 @@
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, DefaultScheduleStatus, Definitions, build_schedule_context
+
+from orchestration.launcher import Launcher
+from orchestration.nightly.definitions import LATEST, nightly, read_finding
+from rectok.nightly.history import read_history, write_history
+from rectok.params import parse, preset_text
+from rectok.params.schema import NightlyParams
+from tests.evaluation import project
+
+# Stands where `rectok nightly` stands: the same arguments, the same file, the same exit codes.
+EVALUATION = """
+import json, pathlib, sys
+folder = pathlib.Path("data/nightly")
+folder.mkdir(parents=True, exist_ok=True)
+date = sys.argv[sys.argv.index("--date") + 1]
+worse = ["gfid is 9, more than 25% above 5, the best generator's mean"] if date == "2026-01-02" else []
+print("evaluating", date)
+(folder / "latest.json").write_text(json.dumps({"date": date, "gfid": 5.0, "regressions": worse}))
+for sentence in worse:
+    print("regression:", sentence, file=sys.stderr)
+sys.exit(2 if worse else 0)
+"""
+
+
+@pytest.fixture
+def params() -> NightlyParams:
+    return parse(preset_text("digits"), "preset digits").nightly
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    (tmp_path / "instance").mkdir()
+    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+def defined(root: Path, params: NightlyParams, program: str = EVALUATION) -> Definitions:
+    parts = nightly(params, root, [], (sys.executable, "-c", program))
+    return Definitions.merge(parts, Definitions(resources={"launcher": Launcher(root=str(root))}))
+
+
+def run(definitions: Definitions, instance: DagsterInstance, date: str) -> object:
+    job = definitions.resolve_job_def("nightly")
+    config = {"ops": {"evaluate_generator": {"config": {"date": date}}}}
+    return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+
+
+def test_the_schedule_runs_by_itself_and_gives_the_date_that_it_stands_for(
+    tmp_path: Path, params: NightlyParams
+) -> None:
+    schedule = defined(tmp_path, params).resolve_schedule_def("nightly")
+    assert schedule.default_status is DefaultScheduleStatus.RUNNING
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (params.cron, params.timezone)
+    context = build_schedule_context(scheduled_execution_time=datetime(2026, 1, 31, 3, tzinfo=UTC))
+    [request] = schedule.evaluate_tick(context).run_requests or []
+    assert request.run_config["ops"] == {"evaluate_generator": {"config": {"date": "2026-01-31"}}}
+
+
+@pytest.mark.parametrize("date, passed", [("2026-01-01", True), ("2026-01-02", False)])
+def test_a_night_reports_its_figures_and_fails_its_check_when_something_got_worse(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance, date: str, passed: bool
+) -> None:
+    result = run(defined(tmp_path, params), instance, date)
+    assert result.success  # type: ignore[attr-defined]
+    [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
+    assert made.asset_key.to_user_string() == "nightly"
+    assert made.materialization.metadata["gfid"].value == 5.0
+    [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
+    assert check.passed is passed
+    assert ("gfid is 9" in (check.description or "")) is not passed
+
+
+def test_an_evaluation_that_cannot_run_fails_with_its_own_sentence(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance
+) -> None:
+    program = "import sys; sys.exit('rectok: data/dit/model.safetensors is missing; `dvc repro` makes it')"
+    result = run(defined(tmp_path, params, program), instance, "2026-01-01")
+    [event] = [event for event in result.all_events if event.is_step_failure]  # type: ignore[attr-defined]
+    assert "data/dit/model.safetensors is missing" in event.step_failure_data.error_display_string
+    assert not result.get_asset_materialization_events()  # type: ignore[attr-defined]
+
+
+def test_a_command_line_that_cannot_be_parsed_is_no_regression_although_its_code_is_the_same(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance
+) -> None:
+    run(defined(tmp_path, params), instance, "2026-01-02")
+    program = "import sys; print('No such option: --date', file=sys.stderr); sys.exit(2)"
+    result = run(defined(tmp_path, params, program), instance, "2026-01-03")
+    [event] = [event for event in result.all_events if event.is_step_failure]  # type: ignore[attr-defined]
+    assert "No such option" in event.step_failure_data.error_display_string
+    assert not result.get_asset_check_evaluations()  # type: ignore[attr-defined]
+
+
+def test_without_a_night_there_is_nothing_to_be_content_with(tmp_path: Path) -> None:
+    assert not read_finding(tmp_path).passed
+    path = tmp_path / LATEST
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"date": "2026-01-01", "regressions": []}), encoding="utf-8")
+    assert read_finding(tmp_path).description == "nothing got worse on 2026-01-01"
+
+
+@pytest.mark.slow
+def test_the_real_evaluation_shows_its_nights_and_their_trend(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    project.build()
+    parts = Definitions.merge(nightly(params, root, []), Definitions(resources={"launcher": Launcher(root=str(root))}))
+    for date in ("2026-01-01", "2026-01-02"):
+        result = run(parts, instance, date)
+        assert result.success, [event.message for event in result.all_events if event.is_failure]  # type: ignore[attr-defined]
+        # As if the generator had been much better at first.
+        write_history([replace(night, gfid=night.gfid / 10) for night in read_history()[:1]] + read_history()[1:])
+    [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
+    shown = made.materialization.metadata
+    assert shown["date"].value == "2026-01-02" and shown["gfid"].value > 0
+    assert [row.data["date"] for row in shown["nights"].records] == ["2026-01-02", "2026-01-01"]
+    assert shown["trend.png"].value.startswith("![") and Path(shown["page"].value).exists()
+    [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
+    assert not check.passed and (check.description or "").startswith("gfid is ")
+    assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["figure"] == "gfid"] == [True]

@@ -1,0 +1,203 @@
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    SensorResult,
+    build_sensor_context,
+)
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.test_utils import create_run_for_test
+
+from orchestration.graph.derive import load
+from orchestration.graph.model import Graph
+from orchestration.jobs import verdicts
+from orchestration.sync.sensor import _changed, external
+from orchestration.sync.staleness import Staleness
+from tests.orchestration.project import Project
+
+pytestmark = pytest.mark.slow
+
+SHARDS = {"shards@00000", "shards@00001"}
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    (tmp_path / "instance").mkdir()
+    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
+
+
+class Ticks:
+    """The sensor, ticking as the daemon ticks it: what it reports is kept, and so is its cursor."""
+
+    def __init__(self, project: Project, instance: DagsterInstance) -> None:
+        self.graph: Graph = load(project.root)
+        self.root, self.instance = project.root, instance
+        self.cursor: str | None = None
+
+    def tick(self) -> tuple[dict[str, str], dict[str, tuple[bool, str | None]]]:
+        """Data versions and gate results that were reported, by asset and shard."""
+        job = verdicts(self.graph, self.root)
+        before = self.instance.event_log_storage.get_maximum_record_id() or 0
+        result = external(self.graph, self.root, job)(build_sensor_context(self.instance, cursor=self.cursor))
+        if not isinstance(result, SensorResult):
+            return {}, {}
+        self.cursor = result.cursor
+        made = self.made_since(before)
+        judged = []
+        for _ in result.run_requests or []:
+            judged += job.execute_in_process(instance=self.instance).get_asset_check_evaluations()
+        return (
+            {named(event): (event.tags or {})["dagster/data_version"] for event in made},
+            {named(event): (event.passed, event.description) for event in judged},
+        )
+
+    def made_since(self, cursor: int) -> list[AssetMaterialization]:
+        """Materializations that came after the event `cursor`."""
+        filters = [
+            AssetRecordsFilter(asset_key=AssetKey(artefact.name), after_storage_id=cursor)
+            for artefact in self.graph.artefacts
+        ]
+        records = [record for wanted in filters for record in self.instance.fetch_materializations(wanted, 99).records]
+        return [record.asset_materialization for record in records if record.asset_materialization]
+
+    def stale(self) -> set[str]:
+        """What Dagster takes for stale with the definitions as they are now."""
+        self.graph = load(self.root)
+        staleness = Staleness(self.instance, self.graph)
+        units = [(artefact, unit) for artefact in self.graph.artefacts for unit in artefact.units]
+        return {unit.stage for artefact, unit in units if staleness.of(artefact, unit)}
+
+
+def named(event: AssetMaterialization | AssetCheckEvaluation) -> str:
+    return event.asset_key.to_user_string() + (f"@{event.partition}" if event.partition else "")
+
+
+def test_what_dvc_made_outside_is_reported_once_with_the_versions_of_dvc_lock(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    versions, judged = ticks.tick()
+    assert versions.keys() == {"index", *SHARDS, "tokenizer", "report"}
+    assert f"md5: {versions['tokenizer']}" in (project.root / "dvc.lock").read_text(encoding="utf-8")
+    assert judged.keys() == {"index", *SHARDS, "tokenizer"} and all(passed for passed, _ in judged.values())
+    assert ticks.tick() == ({}, {})
+    ticks.cursor = None  # a sensor that was reset still reports nothing twice
+    assert ticks.tick() == ({}, {})
+
+
+def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_mended(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+    project.rows("a", "bad1", "c", "d")
+    assert project.repro().returncode == 255
+    versions, judged = ticks.tick()
+    assert versions.keys() == {"index", *SHARDS}  # the other shard is confirmed
+    assert judged["shards@00001"] == (False, "rows: shard 00001: row bad1 does not decode")
+
+    # A looser threshold would change the gate and not the data; here the gate itself is mended.
+    work = project.root / "work.py"
+    work.write_text(
+        work.read_text(encoding="utf-8").replace('startswith("bad")', 'startswith("worse")'), encoding="utf-8"
+    )
+    assert project.repro().returncode == 0
+    versions, judged = ticks.tick()
+    assert "shards@00001" not in versions
+    assert judged["shards@00001"] == (True, "all 3 checks passed")
+
+
+def test_what_a_run_of_dagster_is_making_is_left_to_it_until_it_is_over(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    run = create_run_for_test(instance, job_name="pipeline", status=DagsterRunStatus.STARTED)
+    assert ticks.tick() == ({}, {})
+    instance.report_run_failed(run)
+    versions, _ = ticks.tick()
+    assert "tokenizer" in versions
+
+
+def test_an_old_verdict_is_never_told_again_over_a_run_that_was_planned_or_is_making_the_artefact(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+
+    def told() -> set[str]:
+        result = verdicts(ticks.graph, project.root).execute_in_process(instance=instance)
+        return {named(event) for event in result.get_asset_check_evaluations()}
+
+    # What Dagster writes when it launches a run: that the check will be evaluated.
+    key = AssetKey("tokenizer")
+    run = create_run_for_test(
+        instance, "__ASSET_JOB", asset_selection=frozenset([key]), status=DagsterRunStatus.STARTED
+    )
+    plan = DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+        run.job_name,
+        event_specific_data=AssetCheckEvaluationPlanned(asset_key=key, check_name="gate"),
+    )
+    instance.report_dagster_event(plan, run.run_id)
+    report = project.root / "data" / "checks" / "tokenizer.json"
+    kept = report.read_text(encoding="utf-8")
+    report.write_text(kept + "\n", encoding="utf-8")
+    assert told() == set()
+    instance.report_run_failed(run)
+    assert told() == {"tokenizer"}
+    instance.report_dagster_event(plan, create_run_for_test(instance).run_id)
+    assert told() == set()
+
+
+def test_what_dvc_finds_unchanged_is_not_left_stale_and_what_it_finds_changed_is(
+    project: Project, instance: DagsterInstance
+) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+    assert ticks.stale() == set()
+    project.change("tokenizer.training.epochs", 99)
+    project.rows("a", "b2", "c", "d")
+    assert project.repro("index", "gate@index").returncode == 0
+    # Dagster knows that the index changed, and takes both shards for stale; DVC looks at the table of each.
+    versions, _ = ticks.tick()
+    assert versions.keys() == {"index", "shards@00000"}
+    assert ticks.stale() == {"shards@00001", "tokenizer"}
+
+
+def test_a_tick_neither_waits_for_the_locks_of_dvc_nor_holds_them(project: Project, instance: DagsterInstance) -> None:
+    ticks = Ticks(project, instance)
+    ticks.tick()
+    project.rows("a", "b2", "c", "d")
+    assert project.repro("index", "gate@index").returncode == 0
+    hold = "import sys; from dvc.repo import Repo; Repo().lock.lock(); print(1, flush=True); sys.stdin.read()"
+    command = (sys.executable, "-c", hold)
+    with subprocess.Popen(
+        command, cwd=project.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin and holder.stdout and holder.stdout.readline()
+        versions, _ = ticks.tick()
+    assert versions.keys() == {"index", "shards@00000"}
+
+
+def test_a_look_finds_what_dvc_status_lists(project: Project) -> None:
+    project.change("tokenizer.training.epochs", 99)
+    project.rows("a", "b2", "c", "d")
+    (project.root / "data" / "shards" / "00001.txt").unlink()
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("work.py report", "work.py  report"), "utf-8")
+    listed = json.loads(project.run("dvc", "status", "--json").stdout)
+    assert sorted(_changed(project.root)) == sorted(listed)
+    assert {"index", "tokenizer", "shards@00001", "gate-shards@00001", "report"} <= listed.keys()

@@ -1,0 +1,51 @@
+import io
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from rectok.reporting.charts import INK, LINES, RULE, Line, Panel, Series, line_png, line_svg, panels_figure
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_svg_is_well_formed_takes_the_pages_colours_and_asks_for_nothing(logarithmic: bool) -> None:
+    svg = line_svg(
+        Line([0, 1, 2], [3.0, 2.0, 0.1], "first"),
+        Line([0, 1], [1.0, 2.0]),
+        x="step",
+        y="a < b",
+        logarithmic=logarithmic,
+    )
+    assert ElementTree.fromstring(svg.replace("xlink:href", "href")).tag == "svg"
+    assert "var(--line-1)" in svg
+    assert "var(--line-2)" in svg
+    assert not any(colour in svg for colour in (INK, RULE, *LINES))
+    assert "http" not in svg
+    assert "a &lt; b" in svg
+
+
+def test_charts_are_deterministic() -> None:
+    line = Line([0, 1], [1.0, 2.0])
+    assert line_svg(line, x="t", y="") == line_svg(line, x="t", y="")
+    assert line_png(line, x="t", y="") == line_png(line, x="t", y="")
+
+
+def test_png_is_a_picture() -> None:
+    with Image.open(io.BytesIO(line_png(Line([0, 1], [1.0, 2.0]), x="t", y=""))) as image:
+        assert image.size == (792, 440)
+
+
+def test_every_series_of_a_panel_has_a_colour_of_its_own_and_a_name_in_the_legend() -> None:
+    series = [Series([12, 48], [[low, low + 2], [low + 3]], name) for low, name in enumerate(("first", "second"))]
+    figure = panels_figure([Panel("gFID", series, [], "epochs"), Panel("rFID", series, [], "epochs")])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["first", "second"]
+    for axes in figure.axes:
+        lines = axes.get_lines()
+        assert [line.get_color() for line in lines] == [LINES[0]] * 3 + [LINES[1]] * 3
+        assert [list(line.get_ydata()) for line in lines[:3]] == [[1, 3], [0, 2], [3]]  # the means, then every value
+        assert list(axes.get_xticks()) == [12, 48]
+
+
+def test_a_panel_of_one_series_without_a_name_has_no_legend() -> None:
+    assert not panels_figure([Panel("gFID", [Series([0, 1], [[3.0], [2.0]])], ["a", "b"], "")]).legends

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.files import write_text
+from rectok.reporting.report import loss_charts, render, stage_times
+from tests.evaluation import project
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    project.build_records()
+    project.build_evaluation()
+    summary = {"network": "resnet10t", "proxy": "proxy: resnet10t trained here"}
+    for role in ("metric_network", "teacher"):
+        artifacts.write_json(artifacts.summary_file(role), summary)
+    artifacts.write_json(artifacts.classes_file(), ["red", "<b>green</b>", "blue"])
+    return render("digits", "seed: 0 # <script>")
+
+
+def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
+    for text in (
+        "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0 %", "The metric network is a proxy: resnet10t trained here.",
+        "layers of the teacher", "shards 00001", "1 of 1 failed", "1 failed", "1 min 05 s", "not in a git repository",
+        "There is no dvc.lock",
+    ):  # fmt: skip
+        assert text in page
+    assert page.count("data:image/png;base64,") == 3
+
+
+def test_a_network_that_was_not_trained_here_names_its_weights(page: str) -> None:
+    assert "Not trained here" not in page
+    write_text(artifacts.log_file("dit"), "step,images,lr,total\n")
+    artifacts.write_json(artifacts.summary_file("dit"), {"trained": False, "source": "s3://w/<dit>"})
+    assert "Not trained here: taken from <code>s3://w/&lt;dit&gt;</code>." in render("digits", "")
+
+
+def test_text_from_elsewhere_is_escaped(page: str) -> None:
+    assert "seed: 0 # &lt;script&gt;" in page
+    assert "&lt;b&gt;green&lt;/b&gt;" in page
+    assert "rows &lt;decode&gt;" in page
+    assert "row 2 &amp; 3 do not" in page
+    assert "<script" not in page
+
+
+def test_one_chart_per_loss_and_late_losses_begin_late(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    write_text(log, "step,images,lr,total,never,late\n1,64,0.1,100,,\n2,128,0.1,3,,0.5\n3,192,0.1,1,,0.4\n")
+    charts = loss_charts(log)
+    assert [chart.title for chart in charts] == ["total", "late"]
+    assert charts[0].note == "100 → 1, logarithmic"
+    assert charts[1].note == "0.5 → 0.4"
+
+
+def test_stage_times_follow_the_pipeline_and_name_their_gates() -> None:
+    times = stage_times({"tokenizer": 80.0, "gate-tokenizer": 2.0, "index": 4.0, "summary": 1.0})
+    assert [(t.stage, t.taken, t.gate, t.share) for t in times] == [
+        ("index", "4.0 s", "—", 5.0),
+        ("tokenizer", "1 min 20 s", "2.0 s", 100.0),
+    ]

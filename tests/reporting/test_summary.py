@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.errors import UserError
+from rectok.reporting.display import FIGURES, duration, written
+from rectok.reporting.summary import read_summary
+from tests.evaluation import project
+
+
+@pytest.fixture(autouse=True)
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build_records()
+    project.build_evaluation()
+
+
+def test_every_figure_has_its_network_and_a_name_for_people() -> None:
+    summary = read_summary()
+    assert summary.networks.keys() == summary.figures.keys()
+    assert FIGURES.keys() <= summary.figures.keys()
+    assert summary.as_json()["gfid_guided"] == 8.25
+    assert summary.as_json()["protocol"]["probe"]["split"] == "test"
+
+
+def test_seconds_of_shards_are_added_up() -> None:
+    artifacts.write_json(artifacts.timing_file("gate-dit", None), {"stage": "gate-dit", "shard": None, "seconds": 0.5})
+    seconds = read_summary().seconds
+    assert (seconds["shards"], seconds["dit"], seconds["gate-dit"]) == (3.0, 65.0, 0.5)
+
+
+def test_a_missing_evaluation_is_a_sentence() -> None:
+    artifacts.record_file("probe").unlink()
+    with pytest.raises(UserError, match=r"data/probe/record\.json is missing.*dvc repro"):
+        read_summary()
+
+
+def test_figures_are_written_for_people() -> None:
+    assert written("psnr", 27.456) == "27.46 dB"
+    assert written("sample_accuracy", 0.967) == "96.7%"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(9.5, "9.5 s"), (125, "2 min 05 s"), (119.7, "2 min 00 s"), (12_000, "3 h 20 min")]
+)
+def test_durations_are_written_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

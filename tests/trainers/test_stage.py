@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.trainers.stage import finish
+from tests.project import write_params
+
+
+def test_a_run_that_ends_drops_its_own_state_and_copies_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = write_params(tmp_path, {"storage.checkpoints": "copies"})
+    mine = artifacts.state_dir("dit") / "mine"
+    copies = [tmp_path / "copies" / name for name in ("dit/mine", "dit/other", "autoguidance/mine")]
+    for folder in (mine, *copies):
+        folder.mkdir(parents=True)
+    finish("dit", params)
+    assert not mine.exists()
+    assert [folder.exists() for folder in copies] == [False, True, True]
