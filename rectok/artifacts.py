@@ -30,7 +30,7 @@ def stage_dir(stage: str) -> Path:
 
 
 def index_file(shard: str) -> Path:
-    """Table of one shard's images: see rectok.data.schema.INDEX."""
+    """Table of one shard's images: see rectok.data.table_schemas.INDEX."""
     return stage_dir("index") / f"{shard}.parquet"
 
 
@@ -45,12 +45,12 @@ def shard_tar(shard: str) -> Path:
 
 
 def shard_table(shard: str) -> Path:
-    """Offsets into the tar: see rectok.data.schema.SHARD."""
+    """Offsets into the tar: see rectok.data.table_schemas.SHARD."""
     return stage_dir("shards") / f"{shard}.parquet"
 
 
 def quarantine_file(shard: str) -> Path:
-    """Images that could not be taken, each with its reason: see rectok.data.schema.QUARANTINE."""
+    """Images that could not be taken, each with its reason: see rectok.data.table_schemas.QUARANTINE."""
     return stage_dir("shards") / f"{shard}.quarantine.json"
 
 

@@ -27,8 +27,8 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration.nightly.clock import last_due
 from orchestration.nightly.delivery import PATIENCE, Memory, remembered, told
-from rectok.alerts.config import AlertConfig
-from rectok.alerts.sending import Alert, Kind
+from rectok.alerts.alert_config import AlertConfig
+from rectok.alerts.sending import Alert, AlertKind
 from rectok.errors import UserError
 from rectok.nightly.history import HISTORY, read_history
 from rectok.params.schema import NightlyParams
@@ -59,7 +59,7 @@ class _Ending:
     sensor: str
     description: str
     status: DagsterRunStatus
-    kind: Kind
+    kind: AlertKind
     verb: str
     text: Callable[[DagsterInstance, DagsterRun], str]
 
@@ -147,7 +147,7 @@ def _of_run(ending: _Ending, config: AlertConfig, instance: DagsterInstance, run
     return _alert(config, ending.kind, date, ending.verb, text, f"runs/{run.run_id}") if text else None
 
 
-def _alert(config: AlertConfig, kind: Kind, date: str, verb: str, text: str, page: str) -> Alert:
+def _alert(config: AlertConfig, kind: AlertKind, date: str, verb: str, text: str, page: str) -> Alert:
     link = f"{config.ui.rstrip('/')}/{page}" if config.ui else ""
     return Alert(kind, date, f"rectok: the night of {date} {verb}", text, link)
 

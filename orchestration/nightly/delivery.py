@@ -10,8 +10,8 @@ from functools import partial
 
 from dagster import SensorResult
 
-from rectok.alerts.config import AlertConfig
-from rectok.alerts.sending import Alert, deliver, ways
+from rectok.alerts.alert_config import AlertConfig
+from rectok.alerts.sending import Alert, channels, deliver
 from rectok.errors import UserError
 
 PATIENCE = timedelta(days=3)
@@ -87,7 +87,7 @@ class _Tick:
         alert = None if owed is not None and not owed else make()
         if alert is None:
             return []
-        asked = ways(self.config)
+        asked = channels(self.config)
         if not asked:
             self.said.append(f"nightly.alert names no way to tell: {alert.text}")
         return [way for way in asked if (owed is None or way in owed) and not self._went(alert, way)]

@@ -5,7 +5,7 @@ import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from rectok.alerts.config import MailConfig
+from rectok.alerts.alert_config import MailConfig
 from rectok.errors import UserError
 
 TIMEOUT = 30.0

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal
 
-from rectok.alerts.config import AlertConfig
+from rectok.alerts.alert_config import AlertConfig
 from rectok.alerts.mail import send_mail
 from rectok.alerts.webhook import send_webhook
 from rectok.errors import UserError
 
-Kind = Literal["failed", "missed", "regression", "trial"]
+AlertKind = Literal["failed", "missed", "regression", "trial"]
 ATTEMPTS, FIRST_PAUSE = 3, 1.0
 """Tries of each way, and the seconds between the first two of them; the pause doubles."""
 
@@ -21,7 +21,7 @@ ATTEMPTS, FIRST_PAUSE = 3, 1.0
 class Alert:
     """What happened to the night of `date` (YYYY-MM-DD): a `title` in one line, the `text`, and where to read on."""
 
-    kind: Kind
+    kind: AlertKind
     date: str
     title: str
     text: str
@@ -39,7 +39,7 @@ def send(config: AlertConfig, alert: Alert) -> list[str]:
     Raises UserError that names each way that failed, after all were tried.
     """
     sent, failures = [], []
-    for way in ways(config):
+    for way in channels(config):
         try:
             _retried(partial(deliver, config, alert, way))
             sent.append(way)
@@ -50,7 +50,7 @@ def send(config: AlertConfig, alert: Alert) -> list[str]:
     return sent
 
 
-def ways(config: AlertConfig) -> list[str]:
+def channels(config: AlertConfig) -> list[str]:
     """The ways that an alert is to take, in words; none where `config` is silent."""
     return [way for way, asked in (("webhook", config.webhook), ("e-mail", config.mail.host)) if asked]
 

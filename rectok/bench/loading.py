@@ -12,8 +12,8 @@ from rectok import artifacts
 from rectok.bench.watch import Watch
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.dataset import ImageDataset, LatentDataset
-from rectok.data.images import encode_png
-from rectok.data.loader import Order, Source, TrainingLoader
+from rectok.data.image_decoding import encode_png
+from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.data.packing import Packed, write_shard
 from rectok.data.tensors import write_features, write_latents
 from rectok.tokenizer.config import TokenizerConfig
@@ -36,7 +36,7 @@ def loader(setting: Setting, batch: int | None) -> Iterator[Variant]:
     yield Variant("latents", size, partial(_loader, setting, size, partial(_latents, setting.params.latents.storage)))
 
 
-def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool], Source]) -> Prepared:
+def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool], BatchDataset]) -> Prepared:
     folder = tempfile.TemporaryDirectory()
     workers, flip = setting.params.machine.workers, setting.params.image.flip
     with contextlib.chdir(folder.name):  # where workers start, and open their files

@@ -8,7 +8,13 @@ import pandas as pd
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks.listing import listed
-from rectok.data.looks import Look, Looks, alike, look_at, looks
+from rectok.data.image_statistics import (
+    ImageStatistics,
+    MeasuredImage,
+    image_statistics,
+    measure_images,
+    near_duplicates,
+)
 from rectok.data.sources.opening import open_source
 from rectok.data.tables import read_table
 from rectok.params import Params
@@ -19,15 +25,15 @@ NOTHING_ACCEPTED = "nothing accepted"
 """The value of every check until there is something to compare with."""
 
 
-def summary(params: Params) -> tuple[Looks, list[Look]]:
+def summary(params: Params) -> tuple[ImageStatistics, list[MeasuredImage]]:
     """How the index in data/index looks, and the sample behind it: the images whose content hashes come first."""
     names = artifacts.read_json(artifacts.classes_file())
     tables = sorted(artifacts.stage_dir("index").glob("*.parquet"))
     images = pd.concat([read_table(path).to_pandas() for path in tables], ignore_index=True)
     counts = images["label"].value_counts().reindex(range(len(names)), fill_value=0)
     first = images.sort_values("sha256").head(params.gates.index.drift.sampled)
-    sample = look_at(open_source(params.index.source), list(first["uri"]), params.image)
-    return looks(dict(zip(names, map(int, counts), strict=True)), list(images["bytes"]), sample), sample
+    sample = measure_images(open_source(params.index.source), list(first["uri"]), params.image)
+    return image_statistics(dict(zip(names, map(int, counts), strict=True)), list(images["bytes"]), sample), sample
 
 
 def checks(params: Params) -> Iterator[Check]:
@@ -38,7 +44,7 @@ def checks(params: Params) -> Iterator[Check]:
     if not artifacts.baseline_file().exists():
         yield from (Check(name, True, asked.severity, NOTHING_ACCEPTED, limit, "") for name, limit in limits.items())
         return
-    before = artifacts.read_config(artifacts.baseline_file(), Looks)
+    before = artifacts.read_config(artifacts.baseline_file(), ImageStatistics)
     now, sample = summary(params)
     for name, drift in _drifts(before, now, sample).items():
         passed = drift.amount <= limits[name]
@@ -51,11 +57,11 @@ class _Drift:
     message: str
 
 
-def _drifts(before: Looks, now: Looks, sample: list[Look]) -> dict[str, _Drift]:
+def _drifts(before: ImageStatistics, now: ImageStatistics, sample: list[MeasuredImage]) -> dict[str, _Drift]:
     brightness = f"the mean pixel is {now.brightness:.4g}, and was {before.brightness:.4g} when the index was accepted"
     size = f"the median file has {now.median_bytes:g} bytes, and had {before.median_bytes:g}"
     side = f"the median image is {now.median_side:.4g} pixels wide and high, and was {before.median_side:.4g}"
-    pairs = listed([f"{one} looks like {other}" for one, other in alike(sample)])
+    pairs = listed([f"{one} looks like {other}" for one, other in near_duplicates(sample)])
     drifts = (
         _Drift(_class_drift(before, now), _classes(before, now)),
         _Drift(abs(now.brightness - before.brightness), brightness),
@@ -66,13 +72,13 @@ def _drifts(before: Looks, now: Looks, sample: list[Look]) -> dict[str, _Drift]:
     return dict(zip(NAMES, drifts, strict=True))
 
 
-def _class_drift(before: Looks, now: Looks) -> float:
+def _class_drift(before: ImageStatistics, now: ImageStatistics) -> float:
     """Total variation between the class shares: the share of images that would have to change class."""
     names = before.classes.keys() | now.classes.keys()
     return sum(abs(before.classes.get(name, 0.0) - now.classes.get(name, 0.0)) for name in names) / 2
 
 
-def _classes(before: Looks, now: Looks) -> str:
+def _classes(before: ImageStatistics, now: ImageStatistics) -> str:
     """The classes whose shares moved most, first."""
     old, new = before.classes, now.classes
     names = sorted(old.keys() | new.keys(), key=lambda name: -abs(old.get(name, 0.0) - new.get(name, 0.0)))

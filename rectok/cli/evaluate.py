@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rectok.alerts.config import AlertConfig
+from rectok.alerts.alert_config import AlertConfig
 from rectok.artifacts import stage_dir
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError

@@ -73,7 +73,7 @@ def reconstruct(
         raise UserError(f"two of the files would both become {twice[0]}.png; rename one")
     import torch
 
-    from rectok.data.images import BadImage, prepare
+    from rectok.data.image_decoding import BadImage, prepare
     from rectok.evaluation.image_quality import to_uint8
     from rectok.reporting.images import grid, write_png
     from rectok.tokenizer.loading import load_tokenizer

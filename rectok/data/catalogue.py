@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rectok.data.config import Split
+from rectok.data.data_config import Split
 
 CACHE_KIB = 32 * 1024
 """Of the database that is kept in memory."""

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rectok import artifacts
-from rectok.data.config import SPLITS, Split
-from rectok.data.parallel import read_all
-from rectok.data.shards import ShardReader
+from rectok.data.data_config import SPLITS, Split
+from rectok.data.parallel_map import read_all
+from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import FeaturesFile, LatentsFile
 from rectok.errors import UserError
 

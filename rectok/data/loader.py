@@ -16,7 +16,7 @@ from rectok.errors import UserError
 Batch = ImageBatch | LatentBatch
 
 
-class Source(Protocol):
+class BatchDataset(Protocol):
     """What a loader reads from: rectok.data.dataset.ImageDataset or LatentDataset."""
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class TrainingLoader:
     """
 
     def __init__(
-        self, dataset: Source, order: Order, batch: int, micro_batch: int, rank: int, world: int, workers: int
+        self, dataset: BatchDataset, order: Order, batch: int, micro_batch: int, rank: int, world: int, workers: int
     ) -> None:
         if batch % micro_batch:
             raise UserError(f"batch {batch} is not a multiple of micro_batch {micro_batch}")

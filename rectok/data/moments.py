@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rectok import artifacts
-from rectok.data.config import SPLITS
+from rectok.data.data_config import SPLITS
 from rectok.data.tensors import Floats, LatentsFile
 from rectok.data.welford import Rows, Welford
 

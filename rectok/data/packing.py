@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.data.images import DAMAGE, Pixels, decode_png
-from rectok.data.parallel import REMOTE_THREADS
+from rectok.data.image_decoding import DAMAGE, Pixels, decode_png
+from rectok.data.parallel_map import REMOTE_THREADS
 from rectok.data.tables import ShardRow, read_table, write_table
 from rectok.errors import UserError
 from rectok.files import replacing

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from rectok.data.config import SPLITS
+from rectok.data.data_config import SPLITS
 from rectok.errors import UserError
 from rectok.files import replacing
 

@@ -5,13 +5,13 @@ import sys
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
-from rectok.doctor.finding import Finding, ok, warn
+from rectok.doctor.diagnosis import Diagnosis, ok, warn
 
 LARGE = ("torch", "timm", "great_expectations", "dvc", "sklearn")
 """Packages of many files, which stages import."""
 
 
-def bytecode(packages: tuple[str, ...] = LARGE) -> Finding:
+def bytecode(packages: tuple[str, ...] = LARGE) -> Diagnosis:
     """Looks for the byte code of one file of each of `packages`."""
     lacking = [package for package in packages if _lacks(package)]
     if not lacking:

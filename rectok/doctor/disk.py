@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from rectok.artifacts import DATA
-from rectok.doctor.finding import Finding, fail, ok, warn
+from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 from rectok.errors import UserError
 from rectok.params import Params
 
@@ -14,7 +14,7 @@ AMPLE = 1.5
 """Times the planned size that leaves room for a second experiment."""
 
 
-def room(params: Params) -> Finding:
+def room(params: Params) -> Diagnosis:
     """Free space against what `rectok plan` counts for these parameters, less what lies here already."""
     from rectok.planning.plan import make_plan  # with torch, which takes seconds
 
@@ -32,7 +32,7 @@ def room(params: Params) -> Finding:
     return ok("disk", found)
 
 
-def links() -> Finding:
+def links() -> Diagnosis:
     """Whether the workspace can hold links into DVC's cache: otherwise every artefact lies on disk twice."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rectok.doctor.finding import Finding, fail, ok, warn
+from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 from rectok.params import Params
 from rectok.train.config import MachineConfig
 
@@ -16,7 +16,7 @@ SMALL = ("digits",)
 IMPORT = "import deepspeed, sys; print(deepspeed.__version__, file=sys.stderr)"
 
 
-def devices(params: Params) -> Finding:
+def devices(params: Params) -> Diagnosis:
     """What `machine.device` and `machine.processes` ask for against what is here."""
     import torch
 
@@ -33,7 +33,7 @@ def devices(params: Params) -> Finding:
     return ok("devices", f"{len(names)} × {names[0]}, {memory / GIB:.0f} GiB each")
 
 
-def _without_gpu(machine: MachineConfig, preset: str) -> Finding:
+def _without_gpu(machine: MachineConfig, preset: str) -> Diagnosis:
     driver = shutil.which("nvidia-smi")
     remedy = (
         "torch sees none although a driver is there: compare `nvidia-smi` and CUDA_VISIBLE_DEVICES with torch's build"
@@ -48,7 +48,7 @@ def _without_gpu(machine: MachineConfig, preset: str) -> Finding:
     return warn("devices", "no GPU is visible", f"{preset} takes weeks without one; `rectok plan` gives the hours")
 
 
-def deepspeed(params: Params) -> Finding:
+def deepspeed(params: Params) -> Diagnosis:
     """Whether DeepSpeed can be imported, in a process of its own, and can reach the machines of `machine.hostfile`."""
     done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
     lines = done.stderr.strip().splitlines() or ["it said nothing"]

@@ -10,12 +10,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import rectok
-from rectok.doctor.finding import Finding, fail, ok, warn
+from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 
 SHOWN = 4
 
 
-def versions(home: Path = Path(rectok.__file__).parents[1]) -> Finding:
+def versions(home: Path = Path(rectok.__file__).parents[1]) -> Diagnosis:
     """Python and packages against the pyproject.toml and the requirements.lock in `home`, else against the installed record."""
     project = _project(home / "pyproject.toml")
     python = SpecifierSet(project["requires-python"])

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_most, holds
-from rectok.data.shards import ShardReader
+from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import FeaturesFile
 from rectok.errors import UserError
 from rectok.params import Params

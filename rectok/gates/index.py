@@ -13,8 +13,8 @@ from rectok.checks.bounds import holds
 from rectok.checks.expectations import Expected, between, checks, unique
 from rectok.checks.pages import write_page
 from rectok.checks.tables import fits
-from rectok.data.config import SPLITS
-from rectok.data.schema import INDEX
+from rectok.data.data_config import SPLITS
+from rectok.data.table_schemas import INDEX
 from rectok.data.tables import read_table
 from rectok.params import Params
 from rectok.params.gates import IndexGateParams

@@ -9,7 +9,7 @@ from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_most, holds
 from rectok.checks.listing import listed
-from rectok.data.config import SPLITS
+from rectok.data.data_config import SPLITS
 from rectok.data.tables import read_table
 from rectok.data.tensors import LatentsFile
 from rectok.params import Params

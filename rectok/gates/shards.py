@@ -13,10 +13,10 @@ from rectok.artifacts import Check
 from rectok.checks.bounds import at_most, holds
 from rectok.checks.listing import listed
 from rectok.checks.tables import fits
-from rectok.data.config import ImageConfig
+from rectok.data.data_config import ImageConfig
 from rectok.data.packing import PackedShard
-from rectok.data.parallel import read_all
-from rectok.data.schema import QUARANTINE, SHARD
+from rectok.data.parallel_map import read_all
+from rectok.data.table_schemas import QUARANTINE, SHARD
 from rectok.data.tables import IndexRow, read_index, read_table
 from rectok.errors import UserError
 from rectok.params import Params

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from rectok.config import Config
-from rectok.storage.config import WeightsFile
+from rectok.storage.storage_config import WeightsFile
 
 TORCHVISION, TORCHMETRICS, TIMM = "torchvision", "torchmetrics", "timm"
 """Values of `path` that leave VGG16, the heads of LPIPS, and ConvNeXt-S to the library that has them."""

@@ -19,8 +19,8 @@ from rectok.errors import UserError
 from rectok.losses.config import PerceptualConfig
 from rectok.losses.libraries import LIBRARIES, library_weights
 from rectok.nn.weights import assign_weights, read_weights
-from rectok.storage.config import WeightsFile
 from rectok.storage.objects import verified
+from rectok.storage.storage_config import WeightsFile
 
 Layers = Callable[[Tensor], Sequence[Tensor]]
 

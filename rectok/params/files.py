@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from rectok.params.schema import Params
-from rectok.storage.config import WeightsFile
+from rectok.storage.storage_config import WeightsFile
 from rectok.teacher.config import NetworkConfig
 
 

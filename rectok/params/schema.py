@@ -4,14 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from rectok.alerts.config import AlertConfig
+from rectok.alerts.alert_config import AlertConfig
 from rectok.config import Config
-from rectok.data.config import ImageConfig, IndexConfig, LatentStorage
+from rectok.data.data_config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.config import DiTSizes
 from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
 from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
-from rectok.storage.config import StorageConfig, WeightsFile
+from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
 from rectok.train.config import MachineConfig, TrainingConfig

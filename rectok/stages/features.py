@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import track
 
 from rectok import artifacts
-from rectok.data.shards import ShardReader
+from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_features
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file

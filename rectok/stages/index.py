@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from rectok import artifacts
-from rectok.data.config import IndexConfig
-from rectok.data.index import Index, build_index
+from rectok.data.data_config import IndexConfig
+from rectok.data.index_builder import Index, build_index
 from rectok.data.sources.labels import opened_labels
 from rectok.data.sources.opening import is_local, open_source
 from rectok.data.tables import IndexRow, write_table

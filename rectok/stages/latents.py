@@ -3,7 +3,7 @@
 import torch
 
 from rectok import artifacts
-from rectok.data.shards import ShardReader
+from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_latents
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params

@@ -7,10 +7,10 @@ from functools import partial
 from typing import IO
 
 from rectok import artifacts
-from rectok.data.config import ImageConfig
-from rectok.data.images import BadImage, encode_png, prepare
+from rectok.data.data_config import ImageConfig
+from rectok.data.image_decoding import BadImage, encode_png, prepare
 from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard
-from rectok.data.parallel import in_processes, mapped, threads_for
+from rectok.data.parallel_map import map_in_processes, map_in_threads, threads_for
 from rectok.data.sources.opening import open_source
 from rectok.data.tables import IndexRow, read_index
 from rectok.errors import UserError
@@ -41,8 +41,8 @@ def _outcomes(params: Params, index: list[IndexRow]) -> Iterator[Outcome]:
     threads = threads_for(params.index.source)
     readables = open_source(params.index.source).read(list(rows))
     if workers < 2:
-        return mapped(lambda readable: _pack(config, _read(rows, readable)), readables, threads)
-    return in_processes(partial(_pack, config), mapped(partial(_read, rows), readables, threads), workers)
+        return map_in_threads(lambda readable: _pack(config, _read(rows, readable)), readables, threads)
+    return map_in_processes(partial(_pack, config), map_in_threads(partial(_read, rows), readables, threads), workers)
 
 
 def _read(rows: Mapping[str, IndexRow], readable: Readable) -> Found:

@@ -10,9 +10,9 @@ from rectok import artifacts
 from rectok.data.moments import LatentMoments, latent_moments
 from rectok.errors import UserError
 from rectok.params import Params
-from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import sha256_file
 from rectok.storage.objects import verified
+from rectok.storage.storage_config import WeightsFile
 
 
 def run(params: Params) -> None:

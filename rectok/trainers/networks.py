@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rectok import artifacts
-from rectok.data.config import Split
+from rectok.data.data_config import Split
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.params.schema import NetworkParams

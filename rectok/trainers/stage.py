@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from rectok import artifacts
 from rectok.config import Config
-from rectok.data.loader import Order, Source, TrainingLoader
+from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.storage import below, remove_below
-from rectok.storage.config import WeightsFile
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import verified
+from rectok.storage.storage_config import WeightsFile
 from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints
 from rectok.train.config import TrainingConfig
@@ -124,7 +124,7 @@ def seeded(seed: int, stage: str) -> None:
     torch.manual_seed(seed + sum(map(ord, {"autoguidance": "guide"}.get(stage, stage))))
 
 
-def loader(params: Params, dataset: Source, config: TrainingConfig, world: World) -> TrainingLoader:
+def loader(params: Params, dataset: BatchDataset, config: TrainingConfig, world: World) -> TrainingLoader:
     """The deterministic loader of this process's share of every batch."""
     order = Order(len(dataset), params.seed, flip=params.image.flip)
     return TrainingLoader(

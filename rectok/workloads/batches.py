@@ -2,7 +2,7 @@
 
 import torch
 
-from rectok.data.config import LatentStorage
+from rectok.data.data_config import LatentStorage
 from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.teacher.config import FeatureStorage
 from rectok.tokenizer.config import TokenizerConfig

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rectok.alerts import sending
-from rectok.alerts.config import AlertConfig, MailConfig
+from rectok.alerts.alert_config import AlertConfig, MailConfig
 from rectok.alerts.sending import Alert, send
 from rectok.errors import UserError
 from rectok.params import parse, preset_text

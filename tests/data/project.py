@@ -3,7 +3,7 @@
 import numpy as np
 
 from rectok import artifacts
-from rectok.data.images import encode_png
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.data.tensors import write_features, write_latents
 

@@ -14,7 +14,7 @@ import pytest
 import webdataset
 
 from rectok import artifacts
-from rectok.data.images import encode_png
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, PackedShard, Quarantined, write_quarantine, write_shard
 from rectok.errors import UserError
 

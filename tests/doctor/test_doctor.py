@@ -11,14 +11,14 @@ from typer.testing import CliRunner
 from rectok import artifacts
 from rectok.cli.main import app
 from rectok.doctor.bytecode import bytecode
+from rectok.doctor.diagnosis import Diagnosis
 from rectok.doctor.disk import links, room
-from rectok.doctor.finding import Finding
 from rectok.doctor.hardware import deepspeed, devices
-from rectok.doctor.outside import weights
 from rectok.doctor.versions import versions
+from rectok.doctor.weight_files import weights
 from rectok.files import write_text
 from rectok.storage.hashing import sha256_file
-from tests.doctor.findings import params, statuses
+from tests.doctor.diagnoses import params, statuses
 from tests.project import overridden
 
 
@@ -32,7 +32,7 @@ def test_room_is_what_the_plan_counts_for_the_images_there_are() -> None:
 
 def test_links_into_the_cache(repository: Path) -> None:
     subprocess.run(("dvc", "config", "cache.type", "hardlink"), check=True)
-    assert "gets hardlink" in links().found and links().status == "OK"
+    assert "gets hardlink" in links().detail and links().status == "OK"
     subprocess.run(("dvc", "config", "cache.type", "copy"), check=True)
     found = links()
     assert found.status == "WARN" and "dvc config cache.type" in found.remedy
@@ -49,7 +49,7 @@ def test_packages_that_every_command_compiles_anew(folder: Path, monkeypatch: py
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     found = bytecode(("large", "nosuch"))
-    assert found.status == "WARN" and "compiles large anew" in found.found and "DONTWRITE" in found.found
+    assert found.status == "WARN" and "compiles large anew" in found.detail and "DONTWRITE" in found.detail
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     assert bytecode(("large",)).status == "OK"  # it will be written
     py_compile.compile(str(module))
@@ -67,9 +67,9 @@ def test_devices() -> None:
 @pytest.mark.slow  # imports DeepSpeed
 def test_deepspeed_and_its_hosts(folder: Path) -> None:
     found = deepspeed(params())
-    assert found.status == "OK" and found.found.startswith("DeepSpeed 0.")
+    assert found.status == "OK" and found.detail.startswith("DeepSpeed 0.")
     missing = deepspeed(params(machine__hostfile="no-such-hosts"))
-    assert (missing.status, missing.found) == ("FAIL", "machine.hostfile no-such-hosts does not exist")
+    assert (missing.status, missing.detail) == ("FAIL", "machine.hostfile no-such-hosts does not exist")
 
 
 def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> None:
@@ -95,7 +95,7 @@ def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> 
 def test_versions(folder: Path) -> None:
     assert versions().status == "OK"
 
-    def judged(python: str, wish: str, locked: str) -> Finding:
+    def judged(python: str, wish: str, locked: str) -> Diagnosis:
         text = f'[project]\nname = "x"\nrequires-python = "{python}"\ndependencies = ["{wish}"]\n'
         write_text(folder / "pyproject.toml", text)
         write_text(folder / "requirements.lock", f"# a comment\n{locked}\n")
@@ -103,10 +103,10 @@ def test_versions(folder: Path) -> None:
 
     assert judged(">=3.11", "numpy", "numpy").status == "OK"
     assert judged(">=9", "numpy", "numpy").status == "FAIL"
-    assert judged(">=3.11", "numpy>=99", "numpy").found.startswith("numpy is ")
-    assert judged(">=3.11", "no-such-package", "numpy").found == "no-such-package is not installed"
+    assert judged(">=3.11", "numpy>=99", "numpy").detail.startswith("numpy is ")
+    assert judged(">=3.11", "no-such-package", "numpy").detail == "no-such-package is not installed"
     differs = judged(">=3.11", "numpy", "numpy==0.1")
-    assert differs.status == "WARN" and differs.found.endswith("not ==0.1")
+    assert differs.status == "WARN" and differs.detail.endswith("not ==0.1")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch import nn
 from rectok import artifacts
 from rectok.artifacts import Check, GateReport
 from rectok.data.dataset import ImageDataset
-from rectok.data.images import encode_png
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.dit.config import DiTConfig
 from rectok.dit.model import DiTDH

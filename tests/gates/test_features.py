@@ -6,7 +6,7 @@ import pytest
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.data.shards import ShardReader
+from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import FeaturesFile, write_features
 from rectok.gates import features as gate
 from rectok.params import Params

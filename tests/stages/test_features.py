@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from rectok import artifacts
-from rectok.data.shards import ShardReader
+from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import FeaturesFile
 from rectok.stages import features
 from rectok.storage.hashing import sha256_file

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
-from rectok.data.sources import files as files_source
+from rectok.data.sources import image_files
 from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index
@@ -107,14 +107,14 @@ def test_labels_of_a_table_are_indexed_and_must_be_watched_too() -> None:
 
 def test_a_file_that_grows_while_it_is_indexed_stops_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     image_folder(Path("pets"), {"cat": 3, "dog": 3})
-    listed = files_source.list_files
+    listed = image_files.list_files
 
     def then_grow(root: str) -> Iterator[StoredFile]:
         found = list(listed(root))
         Path(root, found[2].name).write_bytes(picture(1, (30, 30)))
         yield from found
 
-    monkeypatch.setattr(files_source, "list_files", then_grow)
+    monkeypatch.setattr(image_files, "list_files", then_grow)
     with pytest.raises(UserError, match=r"pets/cat/1002\.png had \d+ bytes and now has \d+; run the stage again"):
         index.run(folder())
     assert not artifacts.stage_dir("index").exists()

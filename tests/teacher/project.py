@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
 from rectok import artifacts
-from rectok.data.images import encode_png
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.params import Params, parse, preset_text
 

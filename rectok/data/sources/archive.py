@@ -11,10 +11,10 @@ from functools import partial
 from itertools import groupby
 from pathlib import PurePosixPath
 
-from rectok.data.config import Split
-from rectok.data.sources.item import Item, split_in
+from rectok.data.data_config import Split
+from rectok.data.sources.archive_label import OwnName
+from rectok.data.sources.image_source import Item, split_in
 from rectok.data.sources.labels import Labels, label_of
-from rectok.data.sources.own_name import OwnName
 from rectok.errors import UserError
 from rectok.storage import below
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rectok.data.sources.item import Item
+from rectok.data.sources.image_source import Item
 from rectok.data.sources.labels import Labels
 from rectok.errors import UserError
 

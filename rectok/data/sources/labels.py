@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rectok.data.config import COLUMN, Split
-from rectok.data.sources.item import Place, place_of, split_named
+from rectok.data.data_config import COLUMN, Split
+from rectok.data.sources.image_source import Place, place_of, split_named
 from rectok.errors import UserError
 from rectok.storage import open_binary
 

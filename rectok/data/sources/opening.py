@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rectok.data.sources.item import Source
-from rectok.data.sources.kinds import Kind, archives, kind_of, look
+from rectok.data.sources.image_source import Source
+from rectok.data.sources.source_folder import Kind, archives, kind_of, look
 from rectok.errors import UserError
 from rectok.storage import is_remote
 
@@ -34,7 +34,7 @@ def _folder(root: str) -> Source:
     only = look(root)
     if only.kind and only.kind != "image":
         return _of(root, only.kind, archives(only))
-    from rectok.data.sources.files import Files
+    from rectok.data.sources.image_files import Files
 
     return Files(root, only)
 
@@ -50,13 +50,13 @@ def _file(path: str) -> Source:
 def _of(root: str, kind: Kind, names: Sequence[str]) -> Source:
     """The source over files of one kind."""
     if kind == "parquet":
-        from rectok.data.sources.parquet import Parquet
+        from rectok.data.sources.parquet_files import Parquet
 
         return Parquet(root, names)
     if kind == "zip":
-        from rectok.data.sources.zip import Zip
+        from rectok.data.sources.zip_archives import Zip
 
         return Zip(root, names)
-    from rectok.data.sources.tar import Tar
+    from rectok.data.sources.tar_archives import Tar
 
     return Tar(root, names)

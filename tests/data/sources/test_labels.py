@@ -12,7 +12,7 @@ import pytest
 from rectok.data.sources.labels import Labels, opened_labels
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
-from tests.data.sources.test_tar import write as write_tar
+from tests.data.sources.test_tar_archives import write as write_tar
 from tests.storage.server import BUCKET
 
 FILES = {"a/1.png": b"1", "a/2.png": b"22", "train/b/3.png": b"333", "notes.txt": b"-", "a/.hidden.png": b"-"}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rectok.data.sources.files import Files
+from rectok.data.sources.image_files import Files
 from rectok.data.sources.opening import is_local, open_source
 from rectok.errors import UserError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from rectok.data.config import Split
+from rectok.data.data_config import Split
 
 if TYPE_CHECKING:
     from rectok.data.sources.labels import Labels

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rectok.data.packing import PackedShard
-from rectok.data.parallel import read_all
+from rectok.data.parallel_map import read_all
 
 
 class ShardReader(PackedShard):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rectok.data.config import IndexConfig, Split, SplitConfig
-from rectok.data.index import boundaries, build_index, shard_of
-from rectok.data.sources.item import Item
+from rectok.data.data_config import IndexConfig, Split, SplitConfig
+from rectok.data.index_builder import boundaries, build_index, shard_of
+from rectok.data.sources.image_source import Item
 from rectok.data.sources.labels import Labels
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rectok.data.config import ImageConfig
-from rectok.data.images import BadImage, centre_crop, decode, decode_png, encode_png, prepare
+from rectok.data.data_config import ImageConfig
+from rectok.data.image_decoding import BadImage, centre_crop, decode, decode_png, encode_png, prepare
 from tests.data.files import BAD, picture
 
 CONFIG = ImageConfig(size=32, modes=("RGB",), max_pixels=1_000_000, flip=False)

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator
 
-from rectok.doctor.addresses import credentials
 from rectok.doctor.bytecode import bytecode
+from rectok.doctor.diagnosis import Diagnosis, fail, ok
 from rectok.doctor.disk import links, room
-from rectok.doctor.finding import Finding, fail, ok
 from rectok.doctor.hardware import deepspeed, devices
-from rectok.doctor.outside import weights
-from rectok.doctor.places import folders, labels
+from rectok.doctor.local_paths import folders, labels
+from rectok.doctor.object_stores import credentials
 from rectok.doctor.versions import versions
+from rectok.doctor.weight_files import weights
 from rectok.errors import UserError
 from rectok.params import load
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[Diagnosis]:
     """Findings about this machine and the project in this folder; without readable parameters, what needs none of them."""
     yield versions()
     yield bytecode()

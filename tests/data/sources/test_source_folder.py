@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from rectok.data.sources import kinds
+from rectok.data.sources import source_folder
 from rectok.data.sources.archive import Archive
-from rectok.data.sources.files import Files
-from rectok.data.sources.kinds import PEEKED
+from rectok.data.sources.image_files import Files
 from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
-from rectok.data.sources.parquet import Parquet
-from rectok.data.sources.tar import Tar
-from rectok.data.sources.zip import Zip
+from rectok.data.sources.parquet_files import Parquet
+from rectok.data.sources.source_folder import PEEKED
+from rectok.data.sources.tar_archives import Tar
+from rectok.data.sources.zip_archives import Zip
 from rectok.errors import UserError
 from tests.storage.server import BUCKET
 
@@ -96,14 +96,14 @@ def test_a_mixture_is_refused_with_one_file_of_each_kind(source: Source, one: st
 def test_a_mixture_beyond_what_is_peeked_at_is_refused_in_the_one_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: str, late: str
 ) -> None:
-    monkeypatch.setattr(kinds, "PEEKED", 5)
+    monkeypatch.setattr(source_folder, "PEEKED", 5)
     root = local(tmp_path, *(many.format(n) for n in range(9)), late)
     with pytest.raises(UserError, match=rf"holds both cat/\d.* and {late}|holds both {late} and cat/\d"):
         indexed(root)
 
 
 def test_notes_alone_tell_nothing_however_many_come_first(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "PEEKED", 5)
+    monkeypatch.setattr(source_folder, "PEEKED", 5)
     opened = open_source(source(*(f"a/{n}.json" for n in range(9)), "sub/x.tar", "sub/y.tar"))
     assert isinstance(opened, Tar) and list(opened.names) == ["sub/x.tar", "sub/y.tar"]
 
@@ -116,15 +116,15 @@ def test_a_stray_archive_is_met_before_the_folders_are_walked(source: Source) ->
 def test_opening_many_images_lists_a_bounded_number_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = local(tmp_path, *(f"train/{n}.png" for n in range(PEEKED + 300)))
     looked_at: list[str] = []
-    walked = kinds._walked
+    walked = source_folder._walked
 
     def counted(folder: str) -> Iterator[str]:
         for name in walked(folder):
             looked_at.append(name)
             yield name
 
-    monkeypatch.setattr(kinds, "_walked", counted)
-    monkeypatch.setattr(kinds, "list_files", lambda root: pytest.fail("it was listed"))
+    monkeypatch.setattr(source_folder, "_walked", counted)
+    monkeypatch.setattr(source_folder, "list_files", lambda root: pytest.fail("it was listed"))
     assert isinstance(open_source(root), Files)
     assert len(looked_at) == PEEKED
 

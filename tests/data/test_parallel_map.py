@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from rectok.data.parallel import CHUNK, in_processes, mapped
+from rectok.data.parallel_map import CHUNK, map_in_processes, map_in_threads
 
 
 def test_results_come_in_order_whatever_takes_longest() -> None:
@@ -16,7 +16,7 @@ def test_results_come_in_order_whatever_takes_longest() -> None:
         time.sleep(0.002 * (number % 3))
         return number * number
 
-    assert list(mapped(slow, range(50), threads=4)) == [n * n for n in range(50)]
+    assert list(map_in_threads(slow, range(50), threads=4)) == [n * n for n in range(50)]
 
 
 def test_only_a_window_of_items_is_taken_at_a_time() -> None:
@@ -27,23 +27,23 @@ def test_only_a_window_of_items_is_taken_at_a_time() -> None:
             taken.append(number)
             yield number
 
-    results = mapped(abs, numbers(), threads=2)
+    results = map_in_threads(abs, numbers(), threads=2)
     next(results)
     assert len(taken) <= 8
 
 
 def test_several_threads_work() -> None:
     barrier = threading.Barrier(3, timeout=5)
-    assert list(mapped(lambda _: barrier.wait() >= 0, range(3), threads=3)) == [True] * 3
+    assert list(map_in_threads(lambda _: barrier.wait() >= 0, range(3), threads=3)) == [True] * 3
 
 
 def test_an_error_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(mapped(lambda n: 1 // n, [1, 0], threads=2))
+        list(map_in_threads(lambda n: 1 // n, [1, 0], threads=2))
 
 
 def test_processes_other_than_this_one_work_and_results_come_in_order() -> None:
-    found = list(in_processes(_squared_where, range(5 * CHUNK + 3), processes=2))
+    found = list(map_in_processes(_squared_where, range(5 * CHUNK + 3), processes=2))
     assert [square for square, _ in found] == [number * number for number in range(5 * CHUNK + 3)]
     assert os.getpid() not in {process for _, process in found}
 
@@ -60,7 +60,7 @@ def test_processes_take_only_a_window_of_items_at_a_time() -> None:
             taken.append(number)
             yield number
 
-    results = in_processes(abs, numbers(), processes=1)
+    results = map_in_processes(abs, numbers(), processes=1)
     next(results)
     assert len(taken) <= 4 * CHUNK
     results.close()
@@ -68,16 +68,16 @@ def test_processes_take_only_a_window_of_items_at_a_time() -> None:
 
 def test_an_error_in_a_process_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(in_processes(partial(divmod, 1), [1, 0], processes=2))
+        list(map_in_processes(partial(divmod, 1), [1, 0], processes=2))
 
 
 @pytest.mark.slow
 def test_processes_end_with_the_one_that_started_them() -> None:
     """Killed, it cannot tell them; they must not hold its output open, for which who started it waits."""
     code = (
-        "from rectok.data.parallel import in_processes\nfrom time import sleep\n"
+        "from rectok.data.parallel_map import map_in_processes\nfrom time import sleep\n"
         "if __name__ == '__main__':\n"
-        "    for _ in in_processes(sleep, [0] * 64 + [60] * 640, 2): print('running', flush=True)\n"
+        "    for _ in map_in_processes(sleep, [0] * 64 + [60] * 640, 2): print('running', flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"running\n"

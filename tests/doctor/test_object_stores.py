@@ -11,10 +11,10 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from rectok.doctor.addresses import credentials
-from rectok.doctor.finding import Finding
+from rectok.doctor.diagnosis import Diagnosis
+from rectok.doctor.object_stores import credentials
 from rectok.params import Params
-from tests.doctor.findings import params, statuses
+from tests.doctor.diagnoses import params, statuses
 from tests.storage.server import BUCKET, running
 
 PLACE = f"s3://{BUCKET}/project"
@@ -48,7 +48,7 @@ def _let_pass(client: Any, requests: str) -> None:
     urlopen(Request(where, requests.encode(), kind, method="POST")).close()
 
 
-def found(asked: Params) -> dict[str, Finding]:
+def found(asked: Params) -> dict[str, Diagnosis]:
     return {finding.name: finding for finding in credentials(asked)}
 
 
@@ -65,7 +65,7 @@ def test_missing_credentials_are_noticed_for_a_source_and_for_a_remote(repositor
     assert statuses(credentials(source)) == {"credentials": "FAIL"}
     subprocess.run(("dvc", "remote", "add", "-d", "store", f"s3://{BUCKET}/cache"), check=True, capture_output=True)
     [finding] = credentials(params())
-    assert finding.status == "FAIL" and "remote store" in finding.found and "AWS_ACCESS_KEY_ID" in finding.remedy
+    assert finding.status == "FAIL" and "remote store" in finding.detail and "AWS_ACCESS_KEY_ID" in finding.remedy
 
 
 def test_addresses_are_asked(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_a_table_of_labels_is_read(repository: Path, monkeypatch: pytest.MonkeyP
     with running(monkeypatch) as client:
         client.put_object(Bucket=BUCKET, Key="labels.csv.old", Body=b"file,label\n")
         gone = found(asked)["s3 index.labels"]
-        assert gone.status == "FAIL" and f"s3://{BUCKET}/labels.csv: " in gone.found and "NoSuchKey" in gone.found
+        assert gone.status == "FAIL" and f"s3://{BUCKET}/labels.csv: " in gone.detail and "NoSuchKey" in gone.detail
         client.put_object(Bucket=BUCKET, Key="labels.csv", Body=b"")
         assert found(asked)["s3 index.labels"].status == "OK"
         with allowed(client, monkeypatch, "s3:ListBucket"):
@@ -106,9 +106,9 @@ def test_a_key_that_may_only_read_is_noticed(repository: Path, monkeypatch: pyte
             finding = found(params(**EVERYWHERE))[f"s3 storage.{name}"]
             assert (
                 finding.status == ("WARN" if name == "shards" else "FAIL")
-                and f"{PLACE}/{name} cannot be written: " in finding.found
+                and f"{PLACE}/{name} cannot be written: " in finding.detail
             )
-            assert "AccessDenied" in finding.found and "put, get and delete objects" in finding.remedy
+            assert "AccessDenied" in finding.detail and "put, get and delete objects" in finding.remedy
 
 
 def test_what_cannot_be_looked_at_again_is_removed_all_the_same(
@@ -125,4 +125,4 @@ def test_a_key_that_may_not_remove_is_told_what_it_left(repository: Path, monkey
         with allowed(client, monkeypatch, *READ, "s3:PutObject"):
             finding = found(params(storage__nightly=PLACE))["s3 storage.nightly"]
         [left] = keys(client)
-    assert finding.status == "FAIL" and f"s3://{BUCKET}/{left} was written, but cannot be removed" in finding.found
+    assert finding.status == "FAIL" and f"s3://{BUCKET}/{left} was written, but cannot be removed" in finding.detail

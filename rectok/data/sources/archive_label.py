@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from rectok.data.sources.item import is_hidden, split_in
-from rectok.data.sources.kinds import kind_of, without_ending
+from rectok.data.sources.image_source import is_hidden, split_in
+from rectok.data.sources.source_folder import kind_of, without_ending
 from rectok.errors import UserError
 
 _PART = re.compile(r"(?!n\d{8}$).*\d")

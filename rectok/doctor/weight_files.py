@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from rectok.doctor.finding import Finding, fail, ok, warn
+from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 from rectok.params import Params
 from rectok.params.files import named_files
 from rectok.storage.client import S3
@@ -11,7 +11,7 @@ from rectok.storage.hashing import sha256_file
 from rectok.teacher.config import TIMM, TORCH_FIDELITY
 
 
-def weights(params: Params) -> Iterator[Finding]:
+def weights(params: Params) -> Iterator[Diagnosis]:
     """One finding for each file that parameters name; one in all where they name none."""
     files = [*named_files(params)]
     if params.generation.reference:
@@ -22,7 +22,7 @@ def weights(params: Params) -> Iterator[Finding]:
         yield _weights(name, path, sha256)
 
 
-def _weights(name: str, path: str, sha256: str) -> Finding:
+def _weights(name: str, path: str, sha256: str) -> Diagnosis:
     title = f"weights {name}"
     if path in (TIMM, TORCH_FIDELITY, *_libraries()):
         return warn(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rectok.data.catalogue import Catalogue, Cell, Counts, Found
-from rectok.data.config import SPLITS, IndexConfig, Split
-from rectok.data.parallel import mapped, threads_for
-from rectok.data.sources.item import Item, Source
+from rectok.data.data_config import SPLITS, IndexConfig, Split
+from rectok.data.parallel_map import map_in_threads, threads_for
+from rectok.data.sources.image_source import Item, Source
 from rectok.data.sources.labels import Labels
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError
@@ -65,7 +65,7 @@ def build_index(source: Source, labels: Labels, config: IndexConfig) -> Iterator
     Raises UserError when the source is empty, has one class only, or a class with one image.
     """
     with closing(Catalogue()) as catalogue:
-        found = mapped(_found, source.items(labels), threads_for(config.source))
+        found = map_in_threads(_found, source.items(labels), threads_for(config.source))
         catalogue.fill((_shard_number(image.sha256, len(config.shards)), image) for image in found)
         labels.check_complete()
         counts = catalogue.settle()

@@ -8,7 +8,7 @@ import pytest
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
 from tests.data.sources.test_labels import found, write_zip
-from tests.data.sources.test_tar import AUTO, write
+from tests.data.sources.test_tar_archives import AUTO, write
 
 
 def folder(root: Path, archives: dict[str, dict[str, bytes]]) -> str:

@@ -31,14 +31,14 @@ def threads_for(uri: str) -> int:
     return REMOTE_THREADS if is_remote(uri) else THREADS
 
 
-def mapped(function: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
+def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
     """function(item) for every item, in order, with a few calls per thread under way; holds no more than that."""
     with ThreadPoolExecutor(threads) as pool:
         yield from _in_order(pool, function, items, threads)
 
 
-def in_processes(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
-    """As `mapped`, by processes of their own, to which function, items and results travel pickled, CHUNK at a time.
+def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
+    """As `map_in_threads`, by processes of their own, to which function, items and results travel pickled, CHUNK at a time.
 
     Pays where an item takes Python much longer than to pickle, as many small images do, and threads wait for each other.
     """
@@ -75,4 +75,4 @@ def _begin(parent: int) -> None:
 
 def read_all(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
     """function(item) for every item, in order; in this thread alone where one is enough."""
-    return [function(item) for item in items] if threads == 1 else list(mapped(function, items, threads))
+    return [function(item) for item in items] if threads == 1 else list(map_in_threads(function, items, threads))

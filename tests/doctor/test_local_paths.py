@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from rectok.doctor.places import folders, labels
-from tests.doctor.findings import params, statuses
+from rectok.doctor.local_paths import folders, labels
+from tests.doctor.diagnoses import params, statuses
 
 
 def test_a_local_table_of_labels_is_read(folder: Path) -> None:
     assert list(labels(params())) == list(labels(params(index__labels="s3://a/b.csv"))) == []
     [gone] = labels(params(index__labels="labels.csv"))
-    assert (gone.status, gone.found) == ("FAIL", "labels.csv cannot be read: No such file or directory")
+    assert (gone.status, gone.detail) == ("FAIL", "labels.csv cannot be read: No such file or directory")
     (folder / "labels.csv").touch()
     assert statuses(labels(params(index__labels="labels.csv"))) == {"index.labels": "OK"}
 
@@ -21,7 +21,7 @@ def test_local_places_are_written_and_left_as_they_were(folder: Path) -> None:
         folders(params(storage__shards="there", storage__checkpoints="file/deep", storage__nightly="not/yet/made"))
     )
     assert statuses(found) == {"storage.shards": "OK", "storage.checkpoints": "FAIL", "storage.nightly": "OK"}
-    assert found[1].found == "file/deep cannot be written: Not a directory"
+    assert found[1].detail == "file/deep cannot be written: Not a directory"
     assert found[1].remedy.endswith("or change storage.checkpoints")
     assert sorted(path.name for path in folder.rglob("*")) == ["file", "there"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Resampling
 
-from rectok.data.config import ImageConfig
+from rectok.data.data_config import ImageConfig
 
 Pixels = NDArray[np.uint8]
 """uint8 [H, W, 3]."""

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Literal
 
-from rectok.data.sources.item import is_hidden
+from rectok.data.sources.image_source import is_hidden
 from rectok.errors import UserError
 from rectok.storage import direct_files, is_remote, list_files
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rectok.doctor.finding import Finding
+from rectok.doctor.diagnosis import Diagnosis
 from rectok.params import Params, parse
 from tests.project import overridden
 
@@ -12,6 +12,6 @@ def params(**changes: object) -> Params:
     return parse(overridden({name.replace("__", "."): value for name, value in changes.items()}), "params.yaml")
 
 
-def statuses(findings: Iterable[Finding]) -> dict[str, str]:
+def statuses(findings: Iterable[Diagnosis]) -> dict[str, str]:
     """By name."""
     return {finding.name: finding.status for finding in findings}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rectok.data.images import encode_png
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
-from rectok.data.shards import ShardReader
+from rectok.data.shard_reader import ShardReader
 
 
 def test_images_are_channels_first_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from rectok.data.sources.item import Place, place_of, split_in
+from rectok.data.sources.image_source import Place, place_of, split_in
 
 
 @pytest.mark.parametrize(

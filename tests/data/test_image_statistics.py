@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from rectok.data.looks import Look, alike, look_at, looks, perceptual_hash
+from rectok.data.image_statistics import (
+    MeasuredImage,
+    image_statistics,
+    measure_images,
+    near_duplicates,
+    perceptual_hash,
+)
 from rectok.data.sources.opening import open_source
 from tests.data.files import params, picture
 
@@ -35,20 +41,18 @@ def test_a_hash_survives_scaling_compression_and_light_and_tells_pictures_apart(
 
 
 def test_figures_of_a_set() -> None:
-    sample = [
-        Look("a", 0.2, "00", 0.2 * 10),
-        Look("b", 0.4, "00", 0.4 * 10),
-        Look("c", 0.6, "ff", 0.6 * 10),
-        Look("d", 0.8, "00", 0.8 * 10),
-    ]
-    found = looks({"cat": 3, "dog": 1}, [10, 20, 90, 40], sample)
+    hashes = {"a": "00", "b": "00", "c": "ff", "d": "00"}
+    sample = [MeasuredImage(uri, n / 5, hashes[uri], 2.0 * n) for n, uri in enumerate("abcd", 1)]
+    found = image_statistics({"cat": 3, "dog": 1}, [10, 20, 90, 40], sample)
     assert found.classes == {"cat": 0.75, "dog": 0.25}
     assert (found.images, found.median_bytes, found.sampled) == (4, 30.0, 4)
     assert found.brightness == pytest.approx(0.5)
     assert found.duplicates == 0.5
     assert found.median_side == 5.0
-    assert alike(sample) == [("b", "a"), ("d", "a")]
-    assert alike([Look("a", 0, "00", 8), Look("b", 0, "07", 8), Look("c", 0, "f0", 8)]) == [("b", "a")]
+    assert near_duplicates(sample) == [("b", "a"), ("d", "a")]
+    assert near_duplicates(
+        [MeasuredImage("a", 0, "00", 8), MeasuredImage("b", 0, "07", 8), MeasuredImage("c", 0, "f0", 8)]
+    ) == [("b", "a")]
 
 
 def test_images_are_looked_at_in_the_source_and_bad_ones_left_out(tmp_path: Path) -> None:
@@ -57,5 +61,5 @@ def test_images_are_looked_at_in_the_source_and_bad_ones_left_out(tmp_path: Path
         (tmp_path / "cat" / name).write_bytes(content)
     Image.new("RGB", (8, 8), (255, 255, 255)).save(tmp_path / "cat" / "white.png")
     uris = ["cat/white.png", "cat/cut.png", "cat/grey.png"]
-    [white] = look_at(open_source(str(tmp_path)), uris, params().image)
+    [white] = measure_images(open_source(str(tmp_path)), uris, params().image)
     assert (white.uri, white.brightness, white.hash, white.side) == ("cat/white.png", 1.0, "0" * 16, 8.0)

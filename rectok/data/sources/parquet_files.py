@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rectok.data.sources.item import Item, Place, split_in
+from rectok.data.sources.image_source import Item, Place, split_in
 from rectok.data.sources.labels import Labels
 from rectok.errors import UserError
 from rectok.storage import below, open_binary, read_bytes

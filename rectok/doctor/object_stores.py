@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-from rectok.doctor.finding import Finding, fail, ok, warn
+from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 from rectok.params import Params
 from rectok.params.files import inputs
 from rectok.storage import below
@@ -19,7 +19,7 @@ WRITTEN = ("remote", STORAGE)
 """Addresses that the pipeline itself fills: nothing need be there yet."""
 
 
-def credentials(params: Params) -> Iterator[Finding]:
+def credentials(params: Params) -> Iterator[Diagnosis]:
     """Whether every s3:// address of params.yaml and of DVC's remotes answers to the usual chain of credentials."""
     addresses = _addresses(params)
     if not addresses:
@@ -46,7 +46,7 @@ def _addresses(params: Params) -> dict[str, str]:
     return {name: uri for name, uri in (inputs(params) | places | _remotes()).items() if uri.startswith(S3)}
 
 
-def _asked(name: str, uri: str) -> Finding:
+def _asked(name: str, uri: str) -> Diagnosis:
     """Ask of `uri` what a run will."""
     import boto3
     from botocore.config import Config
@@ -63,7 +63,7 @@ def _asked(name: str, uri: str) -> Finding:
         return fail(f"s3 {name}", f"{uri}: {_line(error)}", REMEDY)
 
 
-def _listed(client: Any, name: str, uri: str) -> Finding:
+def _listed(client: Any, name: str, uri: str) -> Diagnosis:
     """Ask for one name below `uri`."""
     where = address(uri)
     page = client.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"], MaxKeys=1)
@@ -72,13 +72,13 @@ def _listed(client: Any, name: str, uri: str) -> Finding:
     return ok(f"s3 {name}", f"{uri} answers")
 
 
-def _read(client: Any, name: str, uri: str) -> Finding:
+def _read(client: Any, name: str, uri: str) -> Diagnosis:
     """Begin to read an object."""
     client.get_object(**address(uri))["Body"].close()
     return ok(f"s3 {name}", f"{uri} can be read")
 
 
-def _written(client: Any, name: str, uri: str) -> Finding:
+def _written(client: Any, name: str, uri: str) -> Diagnosis:
     """Write a small object as the pipeline does, look at it, and remove it whatever happens."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -4,12 +4,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rectok.doctor.finding import Finding, fail, ok
+from rectok.doctor.diagnosis import Diagnosis, fail, ok
 from rectok.params import Params
 from rectok.storage.client import S3
 
 
-def labels(params: Params) -> Iterator[Finding]:
+def labels(params: Params) -> Iterator[Diagnosis]:
     """One finding where `index.labels` names a table on this machine."""
     table = params.index.labels
     if table.startswith(S3) or not table.endswith((".csv", ".json")):
@@ -25,14 +25,14 @@ def labels(params: Params) -> Iterator[Finding]:
     yield ok("index.labels", f"{table} can be read")
 
 
-def folders(params: Params) -> Iterator[Finding]:
+def folders(params: Params) -> Iterator[Diagnosis]:
     """One finding for each of `storage` that is a folder."""
     for name, place in params.storage.model_dump().items():
         if place and not place.startswith(S3):
             yield _written(f"storage.{name}", Path(place))
 
 
-def _written(name: str, folder: Path) -> Finding:
+def _written(name: str, folder: Path) -> Diagnosis:
     """Write a file there, or where the folder would be made, which lasts as long as it is open."""
     try:
         there = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rectok.data.sources.item import Item, is_hidden
-from rectok.data.sources.kinds import OneKind
+from rectok.data.sources.image_source import Item, is_hidden
 from rectok.data.sources.labels import Labels
+from rectok.data.sources.source_folder import OneKind
 from rectok.errors import UserError
 from rectok.storage import below, list_files, read_bytes
 

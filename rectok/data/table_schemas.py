@@ -2,7 +2,7 @@
 
 import pandera.pandas as pa
 
-from rectok.data.config import SPLITS
+from rectok.data.data_config import SPLITS
 
 _COUNT = pa.Check.ge(0)
 

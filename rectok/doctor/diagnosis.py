@@ -7,25 +7,25 @@ Status = Literal["OK", "WARN", "FAIL"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: what was looked at, how it is, what was found, and what to do where it is not well."""
 
     name: str
     status: Status
-    found: str
+    detail: str
     remedy: str
 
 
-def ok(name: str, found: str) -> Finding:
+def ok(name: str, detail: str) -> Diagnosis:
     """All is well."""
-    return Finding(name, "OK", found, "")
+    return Diagnosis(name, "OK", detail, "")
 
 
-def warn(name: str, found: str, remedy: str) -> Finding:
+def warn(name: str, detail: str, remedy: str) -> Diagnosis:
     """A run will work, but not as well as it could."""
-    return Finding(name, "WARN", found, remedy)
+    return Diagnosis(name, "WARN", detail, remedy)
 
 
-def fail(name: str, found: str, remedy: str) -> Finding:
+def fail(name: str, detail: str, remedy: str) -> Diagnosis:
     """A run will fail."""
-    return Finding(name, "FAIL", found, remedy)
+    return Diagnosis(name, "FAIL", detail, remedy)

@@ -11,10 +11,10 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from rectok.config import Config
-from rectok.data.config import ImageConfig
-from rectok.data.images import BadImage, decode
-from rectok.data.parallel import mapped
-from rectok.data.sources.item import Source
+from rectok.data.data_config import ImageConfig
+from rectok.data.image_decoding import BadImage, decode
+from rectok.data.parallel_map import map_in_threads
+from rectok.data.sources.image_source import Source
 
 HASH_SIDE = 8
 """Rows and columns of a perceptual hash, which has as many bits as cells."""
@@ -22,7 +22,7 @@ NEAR = 3
 """Bits in which the hashes of two images that look alike may differ."""
 
 
-class Looks(Config):
+class ImageStatistics(Config):
     """Figures of an index: class shares and the median file size of all images, the rest of a sample.
 
     `brightness` is the mean pixel in [0, 1]; `duplicates` the share of images that look like an earlier one; `median_side` the
@@ -39,7 +39,7 @@ class Looks(Config):
 
 
 @dataclass(frozen=True)
-class Look:
+class MeasuredImage:
     """One image: its mean pixel in [0, 1], its perceptual hash, 16 hex digits, and √(width·height) in pixels."""
 
     uri: str
@@ -48,34 +48,38 @@ class Look:
     side: float
 
 
-def looks(labels: Mapping[str, int], sizes: Sequence[int], sample: Sequence[Look]) -> Looks:
+def image_statistics(
+    labels: Mapping[str, int], sizes: Sequence[int], sample: Sequence[MeasuredImage]
+) -> ImageStatistics:
     """The figures of images counted by class name in `labels`, with file sizes in bytes, and a `sample` looked at."""
     images = sum(labels.values())
-    return Looks(
+    return ImageStatistics(
         images=images,
         classes={name: round(count / images, 6) for name, count in sorted(labels.items())},
         median_bytes=float(median(sizes)),
         sampled=len(sample),
         brightness=round(fmean(look.brightness for look in sample), 6) if sample else 0.0,
-        duplicates=round(len(alike(sample)) / len(sample), 6) if sample else 0.0,
+        duplicates=round(len(near_duplicates(sample)) / len(sample), 6) if sample else 0.0,
         median_side=round(median(look.side for look in sample), 3) if sample else 0.0,
     )
 
 
-def look_at(source: Source, uris: Sequence[str], config: ImageConfig) -> list[Look]:
+def measure_images(source: Source, uris: Sequence[str], config: ImageConfig) -> list[MeasuredImage]:
     """A look at every image of `uris`; those that cannot be decoded are left out (the shards' gate counts them)."""
-    found = mapped(partial(_look, config=config), source.read(uris))
+    found = map_in_threads(partial(_measured, config=config), source.read(uris))
     return sorted((look for look in found if look is not None), key=lambda look: look.uri)
 
 
-def _look(readable: tuple[str, Callable[[], bytes]], config: ImageConfig) -> Look | None:
+def _measured(readable: tuple[str, Callable[[], bytes]], config: ImageConfig) -> MeasuredImage | None:
     uri, read = readable
     try:
         image = decode(read(), config.modes, config.max_pixels)
     except BadImage:
         return None
     grey = image.convert("L")
-    return Look(uri, float(np.asarray(grey).mean()) / 255, perceptual_hash(grey), math.sqrt(image.width * image.height))
+    return MeasuredImage(
+        uri, float(np.asarray(grey).mean()) / 255, perceptual_hash(grey), math.sqrt(image.width * image.height)
+    )
 
 
 def perceptual_hash(grey: Image.Image) -> str:
@@ -87,7 +91,7 @@ def perceptual_hash(grey: Image.Image) -> str:
     return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()
 
 
-def alike(sample: Sequence[Look]) -> list[tuple[str, str]]:
+def near_duplicates(sample: Sequence[MeasuredImage]) -> list[tuple[str, str]]:
     """(uri, uri of the first image that looks like it) for every look that has been seen before."""
     hashes = np.array([int(look.hash, 16) for look in sample], dtype=np.uint64)
     pairs = []
