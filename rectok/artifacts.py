@@ -13,7 +13,7 @@ from rectok.files import write_text
 
 DATA = Path("data")
 IMPORTED = DATA / "imported"
-BASELINE = DATA / "accepted"
+BASELINE = DATA / "baseline"
 C = TypeVar("C", bound=Config)
 
 STAGES = (

@@ -88,7 +88,7 @@ def write_params(folder: Path, changes: dict[str, Any] | None = None) -> Params:
     """Write the tiny params.yaml into `folder` and return what it says."""
     text = overridden(changes or {})
     (folder / "params.yaml").write_text(text)
-    for watched in ("raw", "accepted"):
+    for watched in ("raw", "baseline"):
         (folder / "data" / watched).mkdir(parents=True, exist_ok=True)
         (folder / "data" / watched / "README.md").touch()
     return parse(text, "params.yaml")

@@ -112,7 +112,7 @@ def _link_inputs(folder: Path, params: Params) -> None:
 
     Raises UserError for a relative path out of the project, which means another place in the workspace.
     """
-    named = {"": str(DATA / "raw"), "accepted": str(BASELINE), **inputs(params)}
+    named = {"": str(DATA / "raw"), "baseline": str(BASELINE), **inputs(params)}
     # A folder comes before what lies in it.
     for name, text in sorted(named.items(), key=lambda each: len(Path(each[1]).parts)):
         source = Path(text)

@@ -1,4 +1,4 @@
-"""`rectok accept`: what a person has looked at becomes what later artefacts are compared with."""
+"""`rectok baseline`: an artefact that a person has checked becomes what later ones are compared with."""
 
 from typing import Annotated, Literal
 
@@ -9,24 +9,24 @@ from rectok.errors import UserError
 from rectok.params import load
 
 
-def accept(what: Annotated[Literal["index"], typer.Argument(help="What to accept: index")]) -> None:
-    """Keep a summary of the index in data/baseline, from which `gate-index` measures the drift of later ones."""
+def baseline(artefact: Annotated[Literal["index"], typer.Argument(help="The artefact: index")]) -> None:
+    """Keep a summary of the index in data/baseline; `gate-index` measures the drift of later ones from it."""
     params = load()
-    report = artifacts.check_file(what)
+    report = artifacts.check_file(artefact)
     if not report.exists():
-        raise UserError(f"gate {what} has not run; run `dvc repro gate-{what}` first")
+        raise UserError(f"gate {artefact} has not run; run `dvc repro gate-{artefact}` first")
     from rectok.checks.drift import NAMES, summary
 
-    # Drift is what is accepted here; what fails for any other reason is of no use to measure later ones by.
+    # The new baseline ends the drift. What fails for any other reason is of no use to measure later ones by.
     failed = [check.name for check in artifacts.read_report(report).errors if check.name not in NAMES]
     if failed:
         raise UserError(
-            f"gate {what} failed for more than drift: {', '.join(failed)} (see {report}); mend what it found or change its "
-            f"thresholds, and run `dvc repro gate-{what}`"
+            f"gate {artefact} failed for more than drift: {', '.join(failed)} (see {report}); fix what it found or change "
+            f"its thresholds, and run `dvc repro gate-{artefact}`"
         )
-    found, _ = summary(params)
-    artifacts.write_json(artifacts.baseline_file(), found.model_dump())
+    accepted, _ = summary(params)
+    artifacts.write_json(artifacts.baseline_file(), accepted.model_dump())
     typer.echo(
-        f"accepted {found.images} images of {len(found.classes)} classes: {artifacts.baseline_file()}; "
+        f"accepted {accepted.images} images of {len(accepted.classes)} classes: {artifacts.baseline_file()}; "
         f"commit it to git, so that who accepted it and why is kept"
     )

@@ -1,4 +1,4 @@
-"""The command line: one command per stage, and a few that people type themselves."""
+"""The command line: one command per stage, and user commands such as init, doctor and sample."""
 
 import importlib
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rectok import artifacts
-from rectok.cli import user_commands as people
+from rectok.cli import user_commands
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.files import is_disk_full
@@ -53,7 +53,7 @@ def gate(
         run(name, params, shard)
 
 
-people.add_to(app)
+user_commands.add_to(app)
 
 
 def main() -> None:

@@ -3,8 +3,6 @@
 import difflib
 import json
 import types
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,22 +29,30 @@ WORDS = {
 
 def load(path: Path = PARAMS_FILE) -> Params:
     """The validated parameters of `path`. Raises UserError naming the key at fault."""
+    return parse(read_file(path), str(path))
+
+
+def read_file(path: Path) -> str:
+    """The text of `path`. Raises UserError where there is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; write it with `rectok init digits`") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str) -> Params:
     """The validated parameters in the YAML 1.2 `text` (as DVC reads it: 1e-4 is a number); `name` is for messages."""
+    return validated(tree_of(text, name, YAML(typ="safe", pure=True)), name)
+
+
+def tree_of(text: str, name: str, yaml: YAML) -> Any:
+    """What `yaml` reads in `text`. Raises UserError with the line at fault."""
     try:
-        tree = YAML(typ="safe", pure=True).load(text)
+        return yaml.load(text)
     except YAMLError as error:
         raise UserError(f"{name} is not valid YAML{_place(error)}") from None
-    return validated(tree, name)
 
 
 def validated(tree: Any, name: str) -> Params:
@@ -62,22 +68,6 @@ def validated(tree: Any, name: str) -> Params:
         return Params.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{name}: {_sentence(error, tree)}") from None
-
-
-def preset_names() -> list[str]:
-    """Names that `rectok init` takes."""
-    return sorted(p.name.removesuffix(".yaml") for p in _presets().iterdir() if p.name.endswith(".yaml"))
-
-
-def preset_text(name: str) -> str:
-    """The YAML text of a preset. Raises UserError with the nearest name."""
-    if name not in preset_names():
-        raise UserError(f"there is no preset {name!r}; {_nearest(name, preset_names())}")
-    return (_presets() / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def _presets() -> Traversable:
-    return resources.files("rectok.params") / "presets"
 
 
 def _place(error: YAMLError) -> str:
@@ -99,6 +89,8 @@ def _sentence(error: ValidationError, tree: dict[str, Any]) -> str:
     if first["type"] == "value_error":  # raised by a validator of ours, whose sentence begins with a field's name
         return ".".join([*map(str, loc), str(first["ctx"]["error"])])
     key = _written(loc, tree)
+    if key == "index.shards" and isinstance(count := first["input"], int):
+        return f"parameter {key} is {count}, but must be a list of names; `rectok shards-count {count}` writes it"
     if first["type"] in ("missing", "too_long"):
         return f"parameter {key} is {_shown(first['input'])}, which has too {WRONG_LENGTH[first['type']]} values"
     wishes = [_wish(other["msg"]) for other in error.errors() if _written(other["loc"], tree) == key]
@@ -133,10 +125,10 @@ def _shown(value: Any) -> str:
 
 def nearest_parameter(name: str) -> str:
     """Words that name the parameter most like `name`."""
-    return _nearest(name, field_names(Params))
+    return nearest(name, field_names(Params))
 
 
-def _nearest(name: str, valid: list[str]) -> str:
+def nearest(name: str, valid: list[str]) -> str:
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.0)
     return f"the nearest valid name is {close[0]}"
 

@@ -100,9 +100,9 @@ def test_images_that_look_alike_though_their_bytes_differ_are_named() -> None:
 def test_accepting_an_index_wants_a_gate_that_failed_for_nothing_but_drift(tmp_path: Path) -> None:
     artifacts.baseline_file().unlink()
     (tmp_path / "params.yaml").write_text(overridden({"index.source": "pets", "index.watch": "pets", "index.limit": 0}))
-    assert "gate index has not run; run `dvc repro gate-index` first" in refused(tmp_path, "accept", "index")
+    assert "gate index has not run; run `dvc repro gate-index` first" in refused(tmp_path, "baseline", "index")
     assert rectok(tmp_path, "gate", "index").returncode == 0
-    done = rectok(tmp_path, "accept", "index")
+    done = rectok(tmp_path, "baseline", "index")
     assert "accepted 60 images of 2 classes" in done.stdout, done.stderr
     assert json.loads(artifacts.baseline_file().read_text())["classes"] == {"cat": 0.666667, "dog": 0.333333}
 
@@ -115,8 +115,8 @@ def test_accepting_an_index_wants_a_gate_that_failed_for_nothing_but_drift(tmp_p
         return rectok(tmp_path, "gate", "index").stderr
 
     assert "class drift" in gated({**drift, "gates.index.min_per_class": 40})
-    said = refused(tmp_path, "accept", "index")
-    assert "gate index failed for more than drift: images per class (see data/checks/index.json); mend" in said
+    said = refused(tmp_path, "baseline", "index")
+    assert "gate index failed for more than drift: images per class (see data/checks/index.json); fix" in said
     assert "class drift" in gated(drift)
-    assert "accepted 50 images" in rectok(tmp_path, "accept", "index").stdout
+    assert "accepted 50 images" in rectok(tmp_path, "baseline", "index").stdout
     assert gated(drift) == ""

@@ -105,6 +105,22 @@ def test_init_replaces_nothing_unasked(project: Path) -> None:
         assert (project / "params.yaml").read_text() == preset_text("digits")
 
 
+def test_shards_are_counted(project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(preset_text("digits").replace('["00000", "00001"]', "2  # as many as before"))
+    assert rectok(project, "shards-count", "3").stdout.startswith(
+        "index.shards in params.yaml lists 3 names, 00000 to 00002;"
+    )
+    assert path.read_text() == preset_text("digits").replace('"00001"]', '"00001", "00002"] # as many as before')
+    for wrong in ("0", "-1", "two", "1.5", "100001"):
+        sentence = f"shards-count is {wrong!r}, but must be a whole number from 1 to 100000"
+        assert refused(project, "shards-count", *(["--"] if wrong == "-1" else []), wrong) == sentence
+    path.write_text("index: [")
+    assert refused(project, "shards-count", "3").startswith("params.yaml is not valid YAML in line 1")
+    path.write_text("[]")
+    assert refused(project, "shards-count", "3").startswith("unknown parameter index.shards")
+
+
 # Sources
 
 

@@ -50,7 +50,7 @@ def test_bring_your_own_images(here: Clone) -> None:
     assert record["images"] == 301
     [bad] = [row for path in here.root.glob("data/shards/*.quarantine.json") for row in json.loads(path.read_text())]
     assert bad["uri"].endswith("class-0/broken.png")
-    assert (here.root / "data/accepted/index.json").exists()
+    assert (here.root / "data/baseline/index.json").exists()
 
 
 def test_add_a_teacher(here: Clone) -> None:

@@ -243,7 +243,7 @@ def make_ours(root: Path) -> Project:
     for folder in ("stages", "gates"):
         shutil.copytree(REPOSITORY / "rectok" / folder, root / "rectok" / folder)
     (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
-    for watched in ("raw", "accepted"):
+    for watched in ("raw", "baseline"):
         shutil.copytree(REPOSITORY / "data" / watched, root / "data" / watched, ignore=shutil.ignore_patterns("[!R]*"))
     project = Project(root)
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):

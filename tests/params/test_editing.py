@@ -4,7 +4,7 @@ import pytest
 
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
-from rectok.params.editing import changed, edited
+from rectok.params.editing import changed, edited, shard_names
 
 
 def test_only_the_named_values_change_and_comments_stay() -> None:
@@ -66,3 +66,10 @@ def test_only_the_changed_lines_change() -> None:
 def test_a_section_with_other_keys_is_replaced_whole() -> None:
     after = edited(preset_text("digits"), {"teacher.network.options": {"drop_rate": 0.1}})
     assert parse(after, "params.yaml").teacher.network.options == {"drop_rate": 0.1}
+
+
+def test_many_shards_are_listed_in_rows() -> None:
+    text = edited(preset_text("digits"), {"index.shards": shard_names(1000)})
+    assert parse(text, "params.yaml").index.shards == tuple(f"{number:05d}" for number in range(1000))
+    assert max(map(len, text.splitlines())) <= 125
+    assert edited(edited(text, {}), {"index.shards": shard_names(2)}) == preset_text("digits")

@@ -134,6 +134,11 @@ def test_a_value_of_no_use_names_its_parameter(name: str, value: Any) -> None:
             for value in ("", "column:", "names.txt")
         ),
         ("index.shards", [], "index.shards must be numbered 00000 without gaps"),
+        (
+            "index.shards",
+            2,
+            "parameter index.shards is 2, but must be a list of names; `rectok shards-count 2` writes it",
+        ),
         ("index.shards", ["0", "1"], "index.shards must be numbered 00000, 00001 without gaps"),
         ("index.split", {"val": 0.5, "test": 0.5}, "index.split.val 0.5 + test 0.5 leaves nothing to train on"),
         ("tokenizer.masking", {"low": 0.5, "high": 0.2}, "tokenizer.masking.low 0.5 is above high 0.2"),

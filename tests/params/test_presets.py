@@ -1,5 +1,8 @@
 """The presets of the paper say what METHOD says, in the numbers that a training meets."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -9,7 +12,9 @@ from rectok.dit.config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.flow import time_shift
 from rectok.params import Params, parse, preset_names, preset_text
+from rectok.params.editing import read
 from rectok.params.loading import PARAMS_FILE
+from rectok.params.presets import FOLDER
 from rectok.params.schema import DiTParams
 from rectok.teacher.config import NetworkConfig
 from rectok.tokenizer.model import Tokenizer
@@ -18,6 +23,11 @@ from rectok.train.schedule import factor
 
 IMAGES = 1_281_167
 PAPER = ("imagenet256", "imagenet512")
+FOR_A_COMMENT = {
+    "imagenet256": {"machine.compile", "features.storage", "statistics.std"},
+    "imagenet512": {"teacher.training.crop_padding"},
+}
+"""Values that a preset's file repeats, to say why."""
 
 
 def preset(name: str) -> Params:
@@ -45,6 +55,33 @@ def test_every_preset_is_complete_and_knows_its_name(name: str) -> None:
 
 def test_params_yaml_is_the_default_preset() -> None:
     assert PARAMS_FILE.read_text(encoding="utf-8") == preset_text("digits")
+
+
+def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted names of all values."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, f"{name}.{key}" if name else key)
+    else:
+        yield name, tree
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_presets_file_shows_only_what_differs(name: str) -> None:
+    own = read((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    below = own.pop("builds_on")
+    known = dict(leaves(read((FOLDER / "base.yaml").read_text() if below == "base" else preset_text(below))))
+    same = {key for key, value in leaves(own) if known.get(key) == value}
+    assert same - {"teacher.network.options.output_stride"} == FOR_A_COMMENT.get(name, set())
+
+
+def test_a_presets_comments_take_the_place_of_those_below_it() -> None:
+    below, text = (preset_text(name).splitlines() for name in PAPER)
+    both = [line.strip() for line in text if "#" in line and line in below]
+    assert "training: {optimizer: adamw, epochs: 90, batch: 1024, lr: 1e-3, weight_decay: 0.05" in "".join(both)
+    assert "late_hours: 72.0" in map(str.strip, text) and "about 11 hours" not in "".join(text)
+    [[first], [second]] = ([line for line in lines if "are held in memory" in line] for lines in (below, text))
+    assert first == second.replace("5.4", "2.7")
 
 
 @pytest.mark.parametrize("name", PAPER)

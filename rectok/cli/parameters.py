@@ -1,0 +1,38 @@
+"""`rectok init` and `rectok shards-count`: what stands in params.yaml."""
+
+from typing import Annotated
+
+import typer
+
+from rectok.errors import UserError
+from rectok.files import write_text
+from rectok.params import parse, preset_names, preset_text
+from rectok.params.editing import edited, shard_names
+from rectok.params.loading import PARAMS_FILE, read_file
+
+MOST_SHARDS = 100_000
+"""Names have five digits."""
+
+
+def init(
+    preset: Annotated[str, typer.Argument(help="One of the presets, e.g. digits")],
+    force: Annotated[bool, typer.Option(help="Replace an existing params.yaml")] = False,
+) -> None:
+    """Write params.yaml from a preset."""
+    text = preset_text(preset)
+    parse(text, f"preset {preset}")
+    if PARAMS_FILE.exists() and PARAMS_FILE.read_text(encoding="utf-8") != text and not force:
+        raise UserError(f"{PARAMS_FILE} exists and differs from preset {preset}; add --force to replace it")
+    write_text(PARAMS_FILE, text)
+    typer.echo(f"wrote {PARAMS_FILE} from preset {preset} (presets: {', '.join(preset_names())}); next: dvc repro")
+
+
+def shards_count(count: Annotated[str, typer.Argument(metavar="N", help="Number of shards")]) -> None:
+    """Make index.shards in params.yaml list N names; comments stay."""
+    if not count.isdecimal() or not 0 < int(count) <= MOST_SHARDS:
+        raise UserError(f"shards-count is {count!r}, but must be a whole number from 1 to {MOST_SHARDS}")
+    names = shard_names(int(count))
+    text = edited(read_file(PARAMS_FILE), {"index.shards": names})
+    parse(text, str(PARAMS_FILE))
+    write_text(PARAMS_FILE, text)
+    typer.echo(f"index.shards in {PARAMS_FILE} lists {count} names, {names[0]} to {names[-1]}; next: dvc repro")

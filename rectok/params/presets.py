@@ -1,0 +1,80 @@
+"""Presets: base.yaml has a value for every parameter, and each preset's file shows only what differs.
+
+A preset's file names the one that it `builds_on`. Its comment above a key, or behind a value, replaces the one that was
+there. `index.shards` is a count in these files; the text of a preset lists the names.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from rectok.errors import UserError
+from rectok.params.editing import dumped, put, read, shard_names
+from rectok.params.loading import nearest
+
+FOLDER = resources.files("rectok.params") / "presets"
+BASE = "base"
+KEY = re.compile(r"( *)(\w+):")
+COMMENT = re.compile(r"(^ *|  )#.*|^\n", re.MULTILINE)
+
+
+class Line(NamedTuple):
+    """One line of a preset. `name` is the dotted name of the key that begins there."""
+
+    name: str
+    text: str
+    above: list[str]
+    behind: str
+
+
+def preset_names() -> list[str]:
+    """Names that `rectok init` takes."""
+    names = (path.name.removesuffix(".yaml") for path in FOLDER.iterdir() if path.name.endswith(".yaml"))
+    return sorted(name for name in names if name != BASE)
+
+
+@cache
+def preset_text(name: str) -> str:
+    """The YAML text of a preset, with a value for every parameter. Raises UserError with the nearest name."""
+    if name not in preset_names():
+        raise UserError(f"there is no preset {name!r}; {nearest(name, preset_names())}")
+    return _complete(name)
+
+
+def _complete(name: str) -> str:
+    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    if name == BASE:
+        return text
+    changes = read(COMMENT.sub("", text))
+    tree = read(_complete(changes.pop("builds_on")))
+    for key, value in changes.items():
+        put(tree, key, value)
+    if isinstance(tree["index"]["shards"], int):
+        tree["index"]["shards"] = shard_names(tree["index"]["shards"])
+    return "".join(_commented(dumped(tree), {line.name: line for line in _lines(text)}))
+
+
+def _commented(text: str, overlay: dict[str, Line]) -> Iterator[str]:
+    """The lines of `text` with the comments that `overlay` has for the same keys."""
+    for line in _lines(text):
+        own = overlay.get(line.name, line)
+        indent = " " * (len(line.text) - len(line.text.lstrip()))
+        yield from (f"{indent}{comment}\n" for comment in own.above or line.above)
+        behind = line.behind if own.text.endswith(":") else own.behind
+        yield f"{line.text}{behind}\n"
+
+
+def _lines(text: str) -> Iterator[Line]:
+    path: list[str] = []
+    above: list[str] = []
+    for line in text.splitlines():
+        if line.lstrip().startswith("#"):
+            above.append(line.strip())
+            continue
+        value, mark, comment = line.partition("  # ")
+        if match := KEY.match(line):
+            path[len(match[1]) // 2 :] = [match[2]]
+        yield Line(".".join(path) if match else "", value.rstrip(), above, mark + comment)
+        above = []
