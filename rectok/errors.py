@@ -1,9 +1,9 @@
-"""The one exception that reaches a person."""
+"""The exception for mistakes of the user."""
 
 
 class UserError(Exception):
-    """Something the user can mend.
+    """Something the user can fix.
 
-    Its text is one sentence that names the key, file or value and says what would be right; the command line prints it
+    Its text is one sentence that names the key, file or value and says what would be right. The command line prints it
     without a traceback and exits with a non-zero code.
     """

@@ -1,11 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file or folder appears whole or not at all."""
 
 import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rectok.errors import UserError
@@ -13,39 +14,32 @@ from rectok.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it there, else remove it.
+    """Yield a temporary file beside `path`. On success it is flushed and takes the place of `path`, else it is removed.
 
-    Raises UserError when the disk is full.
+    Raises UserError if the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
-    try:
+    with _cleaned_up(path, partial(temporary.unlink, missing_ok=True)):
         yield temporary
         temporary.chmod(0o644)
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if is_disk_full(error):
-            raise UserError(
-                f"the disk is full while writing {path}; free some space and run the command again"
-            ) from error
-        raise
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; on success it takes the place of `path` and what was there, else it goes.
+    """Yield an empty folder beside `path`. On success it takes the place of `path`, else it is removed.
 
-    Raises UserError when the disk is full.
+    Raises UserError if the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     old = temporary.with_suffix(".old")
-    try:
+    with _cleaned_up(path, partial(shutil.rmtree, temporary, ignore_errors=True)):
         yield temporary
         temporary.chmod(0o755)
         for file in temporary.rglob("*"):
@@ -54,14 +48,21 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             path.replace(old)
         temporary.replace(path)
         sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _cleaned_up(path: Path, remove: Callable[[], None]) -> Iterator[None]:
+    """After an error call `remove`. Raises UserError in place of the error if the disk is full."""
+    try:
+        yield
     except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove()
         if is_disk_full(error):
             raise UserError(
                 f"the disk is full while writing {path}; free some space and run the command again"
             ) from error
         raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,6 +86,6 @@ def sync(path: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, raised by the system or by a library on top of it, says that no space is left."""
+    """Whether an error of the system, or of a library on top of it, says that no space is left."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or os.strerror(errno.ENOSPC) in str(error)

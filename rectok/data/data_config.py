@@ -10,11 +10,11 @@ Split = Literal["train", "val", "test"]
 LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 COLUMN = "column:"
-"""How `index.labels` begins where a column is named."""
+"""Prefix of `index.labels` for a column."""
 
 
 class SplitConfig(Config):
-    """Shares of the images held out, per class; a source that names its own splits keeps them."""
+    """Fractions of each class for the held-out splits. Splits that a source names itself stay as they are."""
 
     val: float = Field(ge=0, lt=1)
     test: float = Field(ge=0, lt=1)
@@ -27,15 +27,15 @@ class SplitConfig(Config):
 
 
 class IndexConfig(Config):
-    """The source and its cut into splits and shards.
+    """The source, and how it is cut into splits and shards.
 
-    `source` is `sklearn:digits`, or image files, Hugging Face parquet files, tar or zip files (plain or WebDataset) in a
-    folder or below an s3:// prefix, or one such file. `labels` says where labels come from: `auto` (what the source itself
-    says: a sample's .cls or .json, a parquet file's label column, else folders), `folders` (one per label, optionally below
-    train/, val/, test/), `column:NAME` of parquet files or of a sample's .json, or a table of files, local or s3://: CSV
-    with the columns file, label and perhaps split, or JSON {file: label}, where a parquet row's file is its image's path.
-    `watch` is the path whose change reruns the stage: the source itself where it is a file or folder. `limit` keeps the
-    first images by content hash; 0 keeps all.
+    `source` is `sklearn:digits`, or a folder or s3:// prefix of image files, Hugging Face parquet files, tar or zip files
+    (plain or WebDataset), or one parquet, tar or zip file. `labels` says where labels come from. `auto` takes them from a
+    sample's .cls or .json, or from a parquet file's label column, else from folders. `folders` means one folder per label,
+    optionally below train/, val/ and test/. `column:NAME` is a column of parquet files or a key of a sample's .json. A path
+    (local or s3://) is a table: CSV with the columns file, label and perhaps split, or JSON {file: label}. The file of a
+    parquet row is its image's path. `watch` is a path whose change reruns the stage: the source itself if it is a file or
+    folder. `limit` keeps the first images by content hash; 0 keeps all.
     """
 
     source: str
@@ -63,7 +63,7 @@ class IndexConfig(Config):
 
 
 class ImageConfig(Config):
-    """How an image becomes a square: `size` is the side, `modes` the accepted PIL modes, `flip` allows mirror images."""
+    """How an image becomes a square of side `size`. `modes` are the PIL modes to accept; `flip` allows mirror images."""
 
     size: int = Field(gt=0)
     modes: tuple[str, ...]

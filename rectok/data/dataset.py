@@ -18,10 +18,10 @@ from rectok.errors import UserError
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """`image` uint8 [b, 3, H, H], `label` int64 [b]; where features are asked for, `features` [b, N, D] as they are stored.
+    """`image` uint8 [b, 3, H, H], `label` int64 [b], and `features` [b, N, D] as they are stored, if the data set reads any.
 
-    Stored as int8 they have a `scale` float32 [b, N, 1]. They become floats on the device, since a worker's floats would be
-    two or four times as many bytes on their way there.
+    int8 features have a `scale` float32 [b, N, 1]. They become floats on the device, since floats from a worker would be two
+    or four times as many bytes to copy.
     """
 
     image: Tensor
@@ -30,8 +30,8 @@ class ImageBatch:
     scale: Tensor | None = None
 
     def teacher_features(self) -> Tensor:
-        """float32 [b, N, D]; NaN where the scale is not finite."""
-        assert self.features is not None, "this batch was read without features"
+        """float32 [b, N, D]. NaN if the scale is not finite."""
+        assert self.features is not None, "this batch has no features"
         floats = self.features.float()
         return floats if self.scale is None else floats * self.scale  # 0 there, and 0 · ∞ is NaN
 
@@ -40,7 +40,7 @@ class ImageBatch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "ImageBatch":
-        """The batch in page-locked memory, from where a GPU copies without waiting."""
+        """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "ImageBatch":
@@ -60,14 +60,14 @@ class LatentBatch:
         return LatentBatch(self.moments.to(device, non_blocking=True), self.label.to(device, non_blocking=True))
 
     def pin_memory(self) -> "LatentBatch":
-        """The batch in page-locked memory, from where a GPU copies without waiting."""
+        """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
         return LatentBatch(self.moments.pin_memory(), self.label.pin_memory())
 
 
 class ImageDataset:
-    """Images of a split in the order of shards and rows, with their teacher features where `features` is set.
+    """Images of a split in the order of shards and rows, with their teacher features if `features` is set.
 
-    Raises UserError when features were made from other images than the shards hold, or are not stored alike.
+    Raises UserError if features belong to other images than the shards hold, or have different storages.
     """
 
     keys: list[str]
@@ -79,7 +79,7 @@ class ImageDataset:
         self.keys = [self.readers[shard].keys[row] for shard, row in self.places]
         self.labels = np.array([self.readers[shard].labels[row] for shard, row in self.places], np.int64)
         self.threads = max((reader.threads for reader in self.readers), default=1)
-        self.feature_files = _stored_alike([_features_of(reader) for reader in self.readers]) if features else None
+        self.feature_files = _same_storage([_open_features(reader) for reader in self.readers]) if features else None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -90,16 +90,16 @@ class ImageDataset:
         return self.readers[shard].image(row)
 
     def features(self, position: int, flipped: bool) -> tuple[Tensor, Tensor | None]:
-        """[N, D] as stored and, for int8, the scale [N, 1]; of the mirrored image where `flipped`."""
-        assert self.feature_files is not None, "this data set was opened without features"
+        """[N, D] as stored and, for int8, the scale [N, 1], of the mirrored image if `flipped`."""
+        assert self.feature_files is not None, "this data set reads no features"
         shard, row = (int(number) for number in self.places[position])
         values, scale = self.feature_files[shard].stored(row, flipped)
         return torch.from_numpy(values), None if scale is None else torch.from_numpy(scale)
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
-        """The images at `positions`, mirrored where `flipped`."""
-        found = read_all(self.image, positions, self.threads)
-        images = torch.stack([image.flip(-1) if f else image for image, f in zip(found, flipped, strict=True)])
+        """The images at `positions`, mirrored if `flipped`."""
+        unflipped = read_all(self.image, positions, self.threads)
+        images = torch.stack([image.flip(-1) if f else image for image, f in zip(unflipped, flipped, strict=True)])
         labels = torch.from_numpy(self.labels[list(positions)])
         if self.feature_files is None:
             return ImageBatch(images, labels)
@@ -116,41 +116,41 @@ class LatentDataset:
 
     def __init__(self, shards: Sequence[str], split: Split) -> None:
         self.files = [LatentsFile(artifacts.latents_file(shard)) for shard in shards]
-        kept = [file.splits == SPLITS.index(split) for file in self.files]
-        self.places = _places(kept)
-        self.labels = np.concatenate([file.labels[mask] for file, mask in zip(self.files, kept, strict=True)])
+        masks = [file.splits == SPLITS.index(split) for file in self.files]
+        self.places = _places(masks)
+        self.labels = np.concatenate([file.labels[mask] for file, mask in zip(self.files, masks, strict=True)])
 
     def __len__(self) -> int:
         return len(self.places)
 
     def moments(self, position: int, flipped: bool) -> Tensor:
-        """[N, 2C] as stored, of the mirrored image where `flipped`."""
+        """[N, 2C] as stored, of the mirrored image if `flipped`."""
         shard, row = (int(number) for number in self.places[position])
         return torch.from_numpy(self.files[shard].read(row, flipped))
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> LatentBatch:
-        """The latents at `positions`, of the mirrored images where `flipped`."""
+        """The latents at `positions`, of the mirrored images if `flipped`."""
         moments = [self.moments(p, f) for p, f in zip(positions, flipped, strict=True)]
         return LatentBatch(torch.stack(moments), torch.from_numpy(self.labels[list(positions)]))
 
 
-def _features_of(reader: ShardReader) -> FeaturesFile:
+def _open_features(reader: ShardReader) -> FeaturesFile:
     file = FeaturesFile(artifacts.features_file(reader.shard))
     if file.keys != reader.keys:
         raise UserError(f"{file.path} was made from other images than {reader.path} holds; run `dvc repro`")
     return file
 
 
-def _stored_alike(files: list[FeaturesFile]) -> list[FeaturesFile]:
-    """The same files, whose rows make one batch."""
+def _same_storage(files: list[FeaturesFile]) -> list[FeaturesFile]:
+    """The files themselves, if rows of all of them can form one batch."""
     storages = {file.provenance["storage"]: file.path for file in files}
     if len(storages) > 1:
-        found = " and ".join(f"{storage} in {path}" for storage, path in sorted(storages.items()))
-        raise UserError(f"features are stored as {found}; run `dvc repro`")
+        both = " and ".join(f"{storage} in {path}" for storage, path in sorted(storages.items()))
+        raise UserError(f"features are stored as {both}; run `dvc repro`")
     return files
 
 
-def _places(kept: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+def _places(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
     """(shard number, row) of every position [n, 2]."""
-    rows = [np.flatnonzero(mask) for mask in kept]
-    return np.concatenate([np.stack([np.full_like(found, shard), found], axis=1) for shard, found in enumerate(rows)])
+    rows = [np.flatnonzero(mask) for mask in masks]
+    return np.concatenate([np.stack([np.full_like(row, shard), row], axis=1) for shard, row in enumerate(rows)])

@@ -1,4 +1,4 @@
-"""From an image file's bytes to a square of pixels, with a reason for every file that cannot be taken."""
+"""From the bytes of an image file to a square of pixels, or to the reason why the file is no usable image."""
 
 import io
 import struct
@@ -16,14 +16,14 @@ Pixels = NDArray[np.uint8]
 """uint8 [H, W, 3]."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-"""What Pillow raises for files that are cut short or scrambled."""
+"""What Pillow raises for truncated and damaged files."""
 
-# Pillow's own limit warns between one and two times its value; ours, asked right after the header, knows no grey zone.
+# Pillow only warns between one and two times its own limit. `max_pixels`, checked right after the header, is exact.
 Image.MAX_IMAGE_PIXELS = None
 
 
 class BadImage(Exception):
-    """An image that cannot be taken; `reason` is one of a few words to count by, `detail` says more about this one."""
+    """An unusable image. `reason` is one of a few phrases to count by, `detail` describes this image."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -38,10 +38,10 @@ def prepare(content: bytes, config: ImageConfig) -> Pixels:
 
 
 def decode(content: bytes, modes: Sequence[str], max_pixels: int) -> Image.Image:
-    """The RGB image in `content`, whose own mode must be among `modes` (Pillow's names). Raises BadImage."""
+    """The RGB image in `content`. Its own mode must be one of `modes` (Pillow's names). Raises BadImage."""
     if not content:
         raise BadImage("zero-byte file")
-    image = _opened(content)
+    image = _open(content)
     if image.width * image.height > max_pixels:
         raise BadImage("too many pixels", f"{image.width}×{image.height} is more than {max_pixels}")
     if _is_16_bit(image):
@@ -50,7 +50,7 @@ def decode(content: bytes, modes: Sequence[str], max_pixels: int) -> Image.Image
         raise BadImage(f"mode {image.mode}", f"wanted {', '.join(modes)}")
     try:
         if image.format == "PNG":
-            _verified(content)
+            _verify_png(content)
         image.load()
     except DAMAGE as error:
         raise BadImage("truncated or damaged", str(error)) from None
@@ -58,9 +58,10 @@ def decode(content: bytes, modes: Sequence[str], max_pixels: int) -> Image.Image
 
 
 def centre_crop(image: Image.Image, size: int, max_pixels: int) -> Image.Image:
-    """The central square of side `size`: box-halve while the short side is ≥ 2·size, bicubic to `size`, crop.
+    """The central square of side `size` as ADM crops it (arXiv 2105.05233; guided-diffusion, center_crop_arr).
 
-    As ADM does (guided-diffusion, center_crop_arr). Raises BadImage for a strip that would grow beyond `max_pixels`.
+    Box-halve while the short side is ≥ 2·size, scale bicubically to `size`, crop. Raises BadImage for a strip that would
+    grow beyond `max_pixels`.
     """
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Resampling.BOX)
@@ -86,7 +87,7 @@ def decode_png(content: bytes) -> Pixels:
         return np.asarray(image)
 
 
-def _opened(content: bytes) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
@@ -96,12 +97,12 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def _is_16_bit(image: Image.Image) -> bool:
-    """Pillow opens 16-bit colour as mode RGB and drops the low bits; only the raw mode of its tiles still tells."""
+    """Pillow opens 16-bit colour as mode RGB and drops the low bits. Only the raw mode of its tiles shows them."""
     deep = image.mode.startswith("I") or image.mode == "F"
     return deep or any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
-def _verified(content: bytes) -> None:
-    """Let Pillow check what decoding a PNG alone does not: its checksums and its last chunk. It has no such check of others."""
+def _verify_png(content: bytes) -> None:
+    """Check the checksums and the last chunk of a PNG, which decoding alone does not. Pillow has no such check of others."""
     with Image.open(io.BytesIO(content)) as image:
         image.verify()

@@ -1,7 +1,7 @@
-"""How a set of images looks, in a few figures: its classes, file sizes, sides, brightness, and images that look alike."""
+"""Statistics of a set of images: classes, file sizes, sides, brightness, and near duplicates."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
@@ -14,19 +14,19 @@ from rectok.config import Config
 from rectok.data.data_config import ImageConfig
 from rectok.data.image_decoding import BadImage, decode
 from rectok.data.parallel_map import map_in_threads
-from rectok.data.sources.image_source import Source
+from rectok.data.sources.image_source import ImageSource, Readable
 
 HASH_SIDE = 8
-"""Rows and columns of a perceptual hash, which has as many bits as cells."""
+"""Rows and columns of a perceptual hash, which has one bit per cell."""
 NEAR = 3
-"""Bits in which the hashes of two images that look alike may differ."""
+"""The most bits in which the hashes of near duplicates differ."""
 
 
 class ImageStatistics(Config):
-    """Figures of an index: class shares and the median file size of all images, the rest of a sample.
+    """Class frequencies and the median file size of all images of an index. The other fields describe a sample.
 
-    `brightness` is the mean pixel in [0, 1]; `duplicates` the share of images that look like an earlier one; `median_side` the
-    median of √(width·height) in pixels, 0 in what was accepted before it was kept.
+    `brightness` is the mean pixel in [0, 1], `duplicates` the fraction of near duplicates of earlier images, and
+    `median_side` the median of √(width·height) in pixels. Old baselines lack it and get 0.
     """
 
     images: int
@@ -40,7 +40,7 @@ class ImageStatistics(Config):
 
 @dataclass(frozen=True)
 class MeasuredImage:
-    """One image: its mean pixel in [0, 1], its perceptual hash, 16 hex digits, and √(width·height) in pixels."""
+    """One image: its mean pixel in [0, 1], its perceptual hash in 16 hex digits, and √(width·height) in pixels."""
 
     uri: str
     brightness: float
@@ -51,49 +51,47 @@ class MeasuredImage:
 def image_statistics(
     labels: Mapping[str, int], sizes: Sequence[int], sample: Sequence[MeasuredImage]
 ) -> ImageStatistics:
-    """The figures of images counted by class name in `labels`, with file sizes in bytes, and a `sample` looked at."""
+    """The statistics of images whose numbers per class are `labels`, whose files have `sizes` in bytes, and a `sample`."""
     images = sum(labels.values())
     return ImageStatistics(
         images=images,
         classes={name: round(count / images, 6) for name, count in sorted(labels.items())},
         median_bytes=float(median(sizes)),
         sampled=len(sample),
-        brightness=round(fmean(look.brightness for look in sample), 6) if sample else 0.0,
+        brightness=round(fmean(image.brightness for image in sample), 6) if sample else 0.0,
         duplicates=round(len(near_duplicates(sample)) / len(sample), 6) if sample else 0.0,
-        median_side=round(median(look.side for look in sample), 3) if sample else 0.0,
+        median_side=round(median(image.side for image in sample), 3) if sample else 0.0,
     )
 
 
-def measure_images(source: Source, uris: Sequence[str], config: ImageConfig) -> list[MeasuredImage]:
-    """A look at every image of `uris`; those that cannot be decoded are left out (the shards' gate counts them)."""
-    found = map_in_threads(partial(_measured, config=config), source.read(uris))
-    return sorted((look for look in found if look is not None), key=lambda look: look.uri)
+def measure_images(source: ImageSource, uris: Sequence[str], config: ImageConfig) -> list[MeasuredImage]:
+    """Measure the images at `uris`, except those that cannot be decoded: the gate of the shards counts them."""
+    images = map_in_threads(partial(_measure, config=config), source.read(uris))
+    return sorted((image for image in images if image is not None), key=lambda image: image.uri)
 
 
-def _measured(readable: tuple[str, Callable[[], bytes]], config: ImageConfig) -> MeasuredImage | None:
+def _measure(readable: Readable, config: ImageConfig) -> MeasuredImage | None:
     uri, read = readable
     try:
         image = decode(read(), config.modes, config.max_pixels)
     except BadImage:
         return None
-    grey = image.convert("L")
-    return MeasuredImage(
-        uri, float(np.asarray(grey).mean()) / 255, perceptual_hash(grey), math.sqrt(image.width * image.height)
-    )
+    grey, side = image.convert("L"), math.sqrt(image.width * image.height)
+    return MeasuredImage(uri, float(np.asarray(grey).mean()) / 255, perceptual_hash(grey), side)
 
 
 def perceptual_hash(grey: Image.Image) -> str:
-    """Whether each cell of a coarse picture is brighter than its left neighbour (dHash), as hex.
+    """The difference hash (dHash) as hex: one bit per cell of a coarse image, set if the cell is brighter than its left one.
 
-    It stays the same when a picture is scaled, recompressed or slightly brightened.
+    It stays the same if an image is scaled, recompressed or slightly brightened.
     """
     cells = np.asarray(grey.resize((HASH_SIDE + 1, HASH_SIDE), Resampling.BOX), dtype=np.int16)
     return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()
 
 
 def near_duplicates(sample: Sequence[MeasuredImage]) -> list[tuple[str, str]]:
-    """(uri, uri of the first image that looks like it) for every look that has been seen before."""
-    hashes = np.array([int(look.hash, 16) for look in sample], dtype=np.uint64)
+    """(uri, uri of the first image with nearly the same hash) for every image with a near duplicate before it."""
+    hashes = np.array([int(image.hash, 16) for image in sample], dtype=np.uint64)
     pairs = []
     for i in range(1, len(sample)):
         near = np.flatnonzero(np.bitwise_count(hashes[:i] ^ hashes[i]) <= NEAR)

@@ -1,6 +1,6 @@
-"""From a source to an index: every distinct image with its key, class, split and shard.
+"""From a source to an index of its distinct images with their keys, classes, splits and shards.
 
-All choices follow from content hashes. An added image changes the file of its own shard and, through the boundary between
+Content hashes determine every choice. A new image changes the file of its own shard and, through the boundary between
 splits, at most other images of its own class in that shard.
 """
 
@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rectok.data.catalogue import Catalogue, Cell, Counts, Found
+from rectok.data.catalogue import Catalogue, CatalogueCounts, HashedImage, Stratum
 from rectok.data.data_config import SPLITS, IndexConfig, Split
 from rectok.data.parallel_map import map_in_threads, threads_for
-from rectok.data.sources.image_source import Item, Source
+from rectok.data.sources.image_source import ImageSource, SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError
@@ -25,11 +25,14 @@ HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 @dataclass(frozen=True)
 class Index:
-    """Class names (a label is a position among them), counts to look at, and the rows of every shard."""
+    """Class names (a label is a position among them), counts for the summary, and the rows of every shard.
+
+    `fractions` are cut from the images outside of val and test, for the splits that the source does not name.
+    """
 
     config: IndexConfig
     catalogue: Catalogue
-    shares: Mapping[Split, float]
+    fractions: Mapping[Split, float]
     classes: Sequence[str]
     summary: Mapping[str, Any]
 
@@ -37,17 +40,17 @@ class Index:
         """The images of `shard` by key."""
         number = self.config.shards.index(shard)
         label_of = {name: label for label, name in enumerate(self.classes)}
-        bounds = {
-            cell.label: boundaries(cell.images, self.shares, _name(shard, cell.label))
-            for cell in self.catalogue.cells(number)
-            if cell.split not in HELD_OUT
+        ends = {
+            stratum.label: split_ends(stratum.images, self.fractions, _stratum_name(shard, stratum.label))
+            for stratum in self.catalogue.strata(number)
+            if stratum.split not in HELD_OUT
         }
-        met: Counter[str] = Counter()
-        for image in self.catalogue.of_shard(number):
+        position: Counter[str] = Counter()
+        for image in self.catalogue.images(number):
             split = image.split
             if split not in HELD_OUT:
-                split = _split_at(met[image.label], bounds[image.label])
-                met[image.label] += 1
+                split = _split_at(position[image.label], ends[image.label])
+                position[image.label] += 1
             yield IndexRow(
                 key=image.sha256[:KEY_DIGITS],
                 uri=image.uri,
@@ -59,33 +62,27 @@ class Index:
 
 
 @contextmanager
-def build_index(source: Source, labels: Labels, config: IndexConfig) -> Iterator[Index]:
-    """Index `source` as `config` says; the index lies on disk, as long as it is open.
+def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Iterator[Index]:
+    """Index `source`. The index lies on disk while the context is open.
 
-    Raises UserError when the source is empty, has one class only, or a class with one image.
+    Raises UserError for a source that is empty or has one class only, and for a class with one image.
     """
     with closing(Catalogue()) as catalogue:
-        found = map_in_threads(_found, source.items(labels), threads_for(config.source))
-        catalogue.fill((_shard_number(image.sha256, len(config.shards)), image) for image in found)
+        images = map_in_threads(_hash, source.images(labels), threads_for(config.source))
+        catalogue.add_all((_shard_number(image.sha256, len(config.shards)), image) for image in images)
         labels.check_complete()
-        counts = catalogue.settle()
-        if not counts.found:
-            raise UserError(f"index.source {config.source} holds no images; {_HINTS.get(labels.asked, _LISTED_HINT)}")
-        _check_classes(catalogue.per_label(), config.source)
+        counts = catalogue.deduplicate()
+        _check_classes(catalogue.images_per_label(), config)
         if config.limit:
-            catalogue.keep_first(config.limit)
-        classes = _ordered(catalogue.per_label(), source.classes(labels))
-        shares = _shares(catalogue, config)
-        summary = _summary(catalogue, counts, labels.unlisted, config, classes, shares)
-        yield Index(config, catalogue, shares, classes, summary)
-
-
-_HINTS = {"auto": "put them into one folder per label", "folders": "put them into one folder per label"}
-_LISTED_HINT = "or none that index.labels gives a label"
+            catalogue.truncate(config.limit)
+        classes = _ordered(catalogue.images_per_label(), source.classes(labels))
+        fractions = _fractions(catalogue, config)
+        summary = _summary(catalogue, counts, labels.unlisted, config, classes, fractions)
+        yield Index(config, catalogue, fractions, classes, summary)
 
 
 def shard_of(sha256: str, shards: Sequence[str]) -> str:
-    """The shard that a content hash falls into; its last digits decide, for its first ones order the images."""
+    """The shard of a content hash. The last digits of the hash decide, since its first digits order the images."""
     return shards[_shard_number(sha256, len(shards))]
 
 
@@ -93,92 +90,94 @@ def _shard_number(sha256: str, shards: int) -> int:
     return int(sha256[-12:], 16) % shards
 
 
-def boundaries(images: int, shares: Mapping[Split, float], cell: str) -> list[tuple[Split, int]]:
-    """Cut one cell's `images` in the order of their hashes: (split, end of its part) for `shares` that sum below 1.
+def split_ends(images: int, fractions: Mapping[Split, float], stratum: str) -> list[tuple[Split, int]]:
+    """Cut the `images` of one stratum, in the order of their hashes, into (split, end) by `fractions` that sum below 1.
 
-    What follows the last end is train. An end lies at floor(images·cumulative share + u), u ∈ [0, 1) drawn from the cell's
-    name: counts are right on average even where a cell is so small that rounding would always favour train.
+    What follows the last end is train. An end lies at floor(images·cumulative fraction + u). The name of the stratum seeds
+    u ∈ [0, 1). So counts are right on average even in a stratum so small that rounding would always favour train.
     """
-    u = int(hashlib.sha256(cell.encode()).hexdigest()[:12], 16) / 16**12
+    u = int(hashlib.sha256(stratum.encode()).hexdigest()[:12], 16) / 16**12
     cumulative, ends = 0.0, []
-    for split, share in shares.items():
-        cumulative += share
+    for split, fraction in fractions.items():
+        cumulative += fraction
         ends.append((split, int(images * cumulative + u)))
     return ends
 
 
-def _split_at(place: int, ends: Sequence[tuple[Split, int]]) -> Split:
-    return next((split for split, end in ends if place < end), "train")
+def _split_at(position: int, ends: Sequence[tuple[Split, int]]) -> Split:
+    return next((split for split, end in ends if position < end), "train")
 
 
-def _name(shard: str, label: str) -> str:
+def _stratum_name(shard: str, label: str) -> str:
     return f"{shard}|{label}"
 
 
-def _found(item: Item) -> Found:
-    content = item.read()
+def _hash(image: SourceImage) -> HashedImage:
+    content = image.read()
     try:
-        item.uri.encode()
+        image.uri.encode()
     except UnicodeEncodeError:
-        raise UserError(f"the file name {item.uri!r} is not UTF-8; rename it") from None
-    return Found(item.uri, item.label, item.split, len(content), hashlib.sha256(content).hexdigest())
+        raise UserError(f"the file name {image.uri!r} is not UTF-8; rename it") from None
+    return HashedImage(image.uri, image.label, image.split, len(content), hashlib.sha256(content).hexdigest())
 
 
-def _check_classes(counts: Mapping[str, int], source: str) -> None:
+def _check_classes(counts: Mapping[str, int], config: IndexConfig) -> None:
+    source = f"index.source {config.source}"
+    if not counts and config.labels in ("auto", "folders"):
+        raise UserError(f"{source} holds no images in folders; put them into one folder per label")
+    if not counts:
+        raise UserError(f"{source} holds no images that index.labels {config.labels} gives a label")
     if len(counts) == 1:
-        raise UserError(
-            f"index.source {source} holds only one class ({next(iter(counts))}); put at least two labels into it"
-        )
+        raise UserError(f"{source} holds only one class ({next(iter(counts))}); put at least two labels into it")
     single = [label for label, count in counts.items() if count == 1]
     if single:
-        raise UserError(f"class {single[0]} of index.source {source} has a single image; every class needs two or more")
+        raise UserError(f"class {single[0]} of {source} has a single image; every class needs two or more")
 
 
-def _ordered(labels: Iterable[str], given: Sequence[str]) -> list[str]:
-    """Labels in the source's own order, else numbers by value, else by name."""
+def _ordered(labels: Iterable[str], source_order: Sequence[str]) -> list[str]:
+    """Labels in the order of the source if it gives one, else numbers by value, else by name."""
     known = set(labels)
-    if given:
-        return [label for label in given if label in known]
-    if all(label.isdecimal() for label in known):
-        return sorted(known, key=int)
-    return sorted(known)
+    if source_order:
+        return [label for label in source_order if label in known]
+    return sorted(known, key=int) if all(label.isdecimal() for label in known) else sorted(known)
 
 
-def _shares(catalogue: Catalogue, config: IndexConfig) -> dict[Split, float]:
-    """What is cut from the images outside of val and test: shares of the splits that the source does not name."""
-    given = catalogue.splits()
-    if None in given and len(given) > 1:
+def _fractions(catalogue: Catalogue, config: IndexConfig) -> dict[Split, float]:
+    """The fractions of the splits that the source does not name."""
+    splits = catalogue.splits()
+    if None in splits and len(splits) > 1:
         raise UserError(
-            f"index.source {config.source} names splits, but {catalogue.first_outside()} lies outside of them; move or "
-            "remove it"
+            f"index.source {config.source} names splits, but {catalogue.first_without_split()} lies outside of them; move "
+            "or remove it"
         )
-    if "train" not in given and None not in given:
+    if "train" not in splits and None not in splits:
         raise UserError(f"index.source {config.source} names splits, but none is train; add it or name none")
-    asked: dict[Split, float] = {"test": config.split.test, "val": config.split.val}
-    return {split: share for split, share in asked.items() if split not in given}
+    fractions: dict[Split, float] = {"test": config.split.test, "val": config.split.val}
+    return {split: fraction for split, fraction in fractions.items() if split not in splits}
 
 
 def _summary(
     catalogue: Catalogue,
-    counts: Counts,
+    counts: CatalogueCounts,
     unlisted: int,
     config: IndexConfig,
     classes: Sequence[str],
-    shares: Mapping[Split, float],
+    fractions: Mapping[Split, float],
 ) -> dict[str, Any]:
     per_class: Counter[tuple[str, Split]] = Counter()
     per_shard: Counter[str] = Counter()
     size = 0
-    for cell in catalogue.cells():
-        shard = config.shards[cell.shard]
-        per_shard[shard] += cell.images
-        size += cell.bytes
-        for split, images in _counted(cell, boundaries(cell.images, shares, _name(shard, cell.label))):
-            per_class[cell.label, split] += images
+    for stratum in catalogue.strata():
+        shard = config.shards[stratum.shard]
+        per_shard[shard] += stratum.images
+        size += stratum.bytes
+        ends = split_ends(stratum.images, fractions, _stratum_name(shard, stratum.label))
+        for split, images in _images_per_split(stratum, ends):
+            per_class[stratum.label, split] += images
     return {
-        "found": counts.found,
+        "found": counts.images,
         "unlisted": unlisted,
-        "duplicates": counts.found - counts.distinct,
+        "duplicates": counts.images - counts.distinct,
         "contradictory": counts.contradictory,
         "images": per_shard.total(),
         "bytes": size,
@@ -188,12 +187,11 @@ def _summary(
     }
 
 
-def _counted(cell: Cell, ends: Sequence[tuple[Split, int]]) -> Iterator[tuple[Split, int]]:
-    """How many images of a cell come into which split."""
-    if cell.split in HELD_OUT:
-        yield cell.split, cell.images
+def _images_per_split(stratum: Stratum, ends: Sequence[tuple[Split, int]]) -> Iterator[tuple[Split, int]]:
+    if stratum.split in HELD_OUT:
+        yield stratum.split, stratum.images
         return
     start = 0
-    for split, end in (*ends, ("train", cell.images)):
+    for split, end in (*ends, ("train", stratum.images)):
         yield split, end - start
         start = end

@@ -1,4 +1,4 @@
-"""A deterministic, resumable loader: what a step sees follows from its number and the seed alone."""
+"""A deterministic, resumable loader. The number of a step and the seed determine its batch."""
 
 import signal
 from collections.abc import Generator, Iterator, Sequence
@@ -17,29 +17,27 @@ Batch = ImageBatch | LatentBatch
 
 
 class BatchDataset(Protocol):
-    """What a loader reads from: rectok.data.dataset.ImageDataset or LatentDataset."""
+    """The interface of rectok.data.dataset.ImageDataset and LatentDataset."""
 
     def __len__(self) -> int:
         """Number of positions."""
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> Batch:
-        """The samples at `positions`, mirrored where `flipped`."""
+        """The samples at `positions`, mirrored if `flipped`."""
 
 
 class Order:
-    """The order in which training visits n positions: a new permutation every epoch, drawn from (seed, epoch).
+    """The order in which training visits n positions: a new permutation in every epoch, seeded by (seed, epoch).
 
-    Sample i belongs to epoch i // n; epochs follow each other without a gap, so a batch may hold the end of one and the
-    start of the next. Where `flip` is set, half the positions of an epoch are mirrored, drawn from (seed, epoch) too.
+    Sample i belongs to epoch i // n. Epochs follow each other without a gap, so a batch may hold the end of one and the
+    start of the next. If `flip` is set, (seed, epoch) also selects half the positions of an epoch to be mirrored.
     """
 
     def __init__(self, n: int, seed: int, flip: bool) -> None:
         if n == 0:
-            raise UserError(
-                "there is no training image to load; look at data/index and at the quarantine of the shards"
-            )
+            raise UserError("there is no training image to load; see data/index and the quarantine of the shards")
         self.n, self.seed, self.flip = n, seed, flip
-        self._epoch = lru_cache(maxsize=2)(self._draw)
+        self._epoch = lru_cache(maxsize=2)(self._sample_epoch)
 
     def __reduce__(self) -> tuple[type["Order"], tuple[int, int, bool]]:
         return type(self), (self.n, self.seed, self.flip)
@@ -50,17 +48,17 @@ class Order:
         position = int(permutation[i % self.n])
         return position, self.flip and bool(mirrored[position])
 
-    def _draw(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _sample_epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         random = np.random.default_rng([self.seed, epoch])
         return random.permutation(self.n), random.random(self.n) < 0.5
 
 
 class TrainingLoader:
-    """One process's share of every batch.
+    """The part of every batch that belongs to one process.
 
-    The global batch of step s holds samples s·batch … (s + 1)·batch − 1, cut into global micro-batches of
-    `micro_batch`, each cut over `world` processes: any number of processes trains on the same global micro-batches.
-    Raises UserError where these numbers do not divide.
+    The global batch of step s holds samples s·batch … (s + 1)·batch − 1. It is cut into global micro-batches of
+    `micro_batch`, and each of them over `world` processes. So any number of processes trains on the same global
+    micro-batches. Raises UserError if these numbers do not divide.
     """
 
     def __init__(
@@ -78,42 +76,42 @@ class TrainingLoader:
     def iterate(self, first_step: int, last_step: int) -> Generator[Batch]:
         """Micro-batches of the steps first_step … last_step − 1, batch/micro_batch of them a step, in order.
 
-        Who may stop before the last one, by an error too, has to close it, or the workers keep the process from ending.
+        A caller that may stop early, even by an error, must close it. Otherwise the workers keep the process alive.
         """
         per_step = self.batch // self.micro_batch
-        wanted = range(first_step * per_step, last_step * per_step)
+        micro_batches = range(first_step * per_step, last_step * per_step)
         if self.workers == 0:
-            return (self.share(number) for number in wanted)
+            return (self.load(number) for number in micro_batches)
         loader: DataLoader[Batch] = DataLoader(
             _MicroBatches(self),
             batch_size=None,
-            sampler=wanted,
+            sampler=micro_batches,
             num_workers=self.workers,
-            worker_init_fn=_outlive_signals,
+            worker_init_fn=_ignore_signals,
             prefetch_factor=4,
             pin_memory=torch.cuda.is_available(),
         )
-        return _handed_on(iter(loader))
+        return _close_workers(iter(loader))
 
-    def share(self, number: int) -> Batch:
-        """This process's share of global micro-batch `number`, counted from the start of training."""
+    def load(self, number: int) -> Batch:
+        """The part of global micro-batch `number`, counted from the start of training, that belongs to this process."""
         size = self.micro_batch // self.world
         first = number * self.micro_batch + self.rank * size
         positions, flipped = zip(*(self.order.sample(i) for i in range(first, first + size)), strict=True)
         return self.dataset.batch(positions, flipped)
 
 
-def _handed_on(batches: Iterator[Batch]) -> Generator[Batch]:
+def _close_workers(batches: Iterator[Batch]) -> Generator[Batch]:
     try:
         yield from batches
     finally:
-        # Torch ends its workers when nobody refers to them any more, but the traceback of an error does; and multiprocessing,
-        # at the end of the process, asks them by SIGTERM, which they outlive, and waits.
+        # Torch ends its workers when the last reference goes, but the traceback of an error holds one. At the end of the
+        # process multiprocessing sends SIGTERM, which the workers ignore, and waits for them.
         batches._shutdown_workers()  # type: ignore[attr-defined]
 
 
-def _outlive_signals(_: int) -> None:
-    """A worker must not die of the signal that asks its parent for a checkpoint; it ends with its parent."""
+def _ignore_signals(_: int) -> None:
+    """The signal that asks the parent for a checkpoint must not end a worker. A worker ends with its parent."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -123,4 +121,4 @@ class _MicroBatches(Dataset[Batch]):
         self.loader = loader
 
     def __getitem__(self, number: int) -> Batch:
-        return self.loader.share(number)
+        return self.loader.load(number)

@@ -1,4 +1,4 @@
-"""Statistics of the latents of the training images as they are, one pass in float64."""
+"""Statistics of the latents of the training images without mirroring, in one pass in float64."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ LOGVAR_RANGE = (-30.0, 20.0)
 
 @dataclass(frozen=True)
 class LatentMoments:
-    """Per-channel figures [C] over `tokens` tokens: mean, std of the posterior means, std of the sampled latent.
+    """Mean, std of the posterior means, and std of the sampled latent, per channel [C] over `tokens` tokens.
 
-    The law of total variance gives the last one: Var z = Var E[z | x] + E Var[z | x].
+    The last one follows from the law of total variance: Var z = Var E[z | x] + E Var[z | x].
     """
 
     mean: Rows
@@ -29,7 +29,7 @@ class LatentMoments:
 
 
 def latent_moments(shards: Sequence[str]) -> LatentMoments | None:
-    """The figures of all shards' un-flipped training images; None where there is none."""
+    """The moments over all shards, or None if there is no training image."""
     means, variance = Welford(), np.zeros(1)
     for shard in shards:
         for moments in _training(LatentsFile(artifacts.latents_file(shard))):
@@ -45,6 +45,6 @@ def _training(latents: LatentsFile) -> Iterator[Floats]:
     """Moments [n, N, 2C] of training images, a few at a time."""
     train = latents.splits == SPLITS.index("train")
     for start in range(0, len(latents), ROWS):
-        kept = train[start : start + ROWS]
-        if kept.any():
-            yield latents.unflipped(start, start + len(kept))[kept]
+        mask = train[start : start + ROWS]
+        if mask.any():
+            yield latents.unflipped(start, start + len(mask))[mask]

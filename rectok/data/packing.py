@@ -1,4 +1,4 @@
-"""A shard on disk: a WebDataset tar of PNGs, a table of offsets into it, and a list of what was left out. No torch."""
+"""A shard on disk: a WebDataset tar of PNGs, a table of offsets into it, and a list of unusable images. No torch."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ from rectok.storage.pointer import publish_with_pointer, read_pointer
 
 @dataclass(frozen=True)
 class Packed:
-    """An image on its way into a shard."""
+    """A decoded image for a shard."""
 
     key: str
     label: int
@@ -34,7 +34,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """An image that was left out: `reason` to count by, `detail` about this one."""
+    """An unusable image: a `reason` to count by, and a `detail` about this image."""
 
     key: str
     uri: str
@@ -43,9 +43,9 @@ class Quarantined:
 
 
 def write_shard(shard: str, images: Iterable[Packed], location: str = "") -> None:
-    """Write the tar (`<key>.png`, `<key>.cls` per image) and its table; the same images give the same bytes.
+    """Write the tar (`<key>.png`, `<key>.cls` per image) and its table. The same images give the same bytes.
 
-    With a `location` the tar is written there, and a pointer to it in its place.
+    If there is a `location`, the tar goes there, and a pointer to it takes its place.
     """
     path = artifacts.shard_tar(shard)
     if location:
@@ -55,13 +55,13 @@ def write_shard(shard: str, images: Iterable[Packed], location: str = "") -> Non
             file.flush()
             publish_with_pointer(Path(file.name), location, path)
     else:
-        with replacing(path) as temporary, temporary.open("wb") as whole:
-            rows = _write_tar(whole, images)
+        with replacing(path) as temporary, temporary.open("wb") as local:
+            rows = _write_tar(local, images)
     write_table(artifacts.shard_table(shard), rows, ShardRow)
 
 
 def write_quarantine(shard: str, images: Iterable[Quarantined]) -> None:
-    """Write what was left out, by key."""
+    """Write the list of unusable images, by key."""
     records = sorted((asdict(image) for image in images), key=lambda record: str(record["key"]))
     artifacts.write_json(artifacts.quarantine_file(shard), records)
 
@@ -78,7 +78,7 @@ def _write_tar(file: IO[bytes], images: Iterable[Packed]) -> list[ShardRow]:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Append a member whose header holds no time and no owner; the offset of its content."""
+    """Append a member without time and owner. Returns the offset of its content."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     tar.addfile(info, io.BytesIO(content))
@@ -87,7 +87,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
 
 
 class PackedShard:
-    """Random access to a shard's rows; safe to share with forked and pickled workers."""
+    """Random access to a shard's rows. Forked and pickled workers may share it."""
 
     def __init__(self, shard: str) -> None:
         self.shard = shard
@@ -96,7 +96,7 @@ class PackedShard:
         self.keys: list[str] = table["key"].to_pylist()
         self.splits: list[str] = table["split"].to_pylist()
         self.sha256: list[str] = table["sha256"].to_pylist()
-        # By way of lists, since pyarrow's to_numpy imports pandas.
+        # Lists, since pyarrow's to_numpy imports pandas.
         self.labels: NDArray[np.int64] = np.array(table["label"].to_pylist(), np.int64)
         self.offsets: NDArray[np.int64] = np.array(table["offset"].to_pylist(), np.int64)
         self.sizes: NDArray[np.int64] = np.array(table["size"].to_pylist(), np.int64)
@@ -109,7 +109,7 @@ class PackedShard:
         return type(self), (self.shard,)
 
     def stored(self, row: int) -> bytes:
-        """The PNG bytes of a row as they lie in the tar."""
+        """The PNG bytes of a row."""
         return self._tar().read(int(self.offsets[row]), int(self.sizes[row]))
 
     def _tar(self) -> Ranges:
@@ -120,20 +120,20 @@ class PackedShard:
 
     @property
     def uri(self) -> str:
-        """Where the tar really lies."""
+        """Where the content of the tar is: here, or where its pointer leads."""
         return self._tar().uri
 
     @property
     def threads(self) -> int:
-        """How many rows are worth being read at once."""
+        """How many rows to read at once."""
         return REMOTE_THREADS if is_remote(self.uri) else 1
 
     def intact(self, row: int) -> bool:
-        """Whether the row's stored bytes are those that were written."""
+        """Whether the row's bytes are those that were written."""
         return hashlib.sha256(self.stored(row)).hexdigest() == self.sha256[row]
 
     def pixels(self, row: int) -> Pixels:
-        """uint8 RGB [H, W, 3]. Raises UserError naming shard, row and key when the row does not decode."""
+        """uint8 RGB [H, W, 3]. Raises UserError with shard, row and key if the row does not decode."""
         try:
             return decode_png(self.stored(row))
         except FileNotFoundError:

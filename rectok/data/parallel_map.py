@@ -1,4 +1,4 @@
-"""Many at once, results in order: in threads, and in processes for what holds the interpreter's lock."""
+"""Many calls at once with results in order: in threads, or in processes for work that holds Python's global lock."""
 
 import os
 import signal
@@ -17,47 +17,52 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS = min(16, 2 * (os.cpu_count() or 1))
-"""Reading, hashing, decoding and scaling release the interpreter's lock."""
+"""For local files. Reading, hashing, decoding and scaling release Python's global lock."""
+
+REMOTE_THREADS = 32
+"""For an object store, whose answers take a while."""
 
 CHUNK = 64
 """Items that travel to a process at once."""
 
-REMOTE_THREADS = 32
-"""Against an object store, whose every answer takes a while."""
-
 
 def threads_for(uri: str) -> int:
-    """How many reads of files below `uri` are worth being under way at once."""
+    """How many threads should read files below `uri`."""
     return REMOTE_THREADS if is_remote(uri) else THREADS
 
 
 def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
-    """function(item) for every item, in order, with a few calls per thread under way; holds no more than that."""
+    """function(item) for every item, in order. At most four calls per thread are pending."""
     with ThreadPoolExecutor(threads) as pool:
         yield from _in_order(pool, function, items, threads)
 
 
 def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
-    """As `map_in_threads`, by processes of their own, to which function, items and results travel pickled, CHUNK at a time.
+    """As `map_in_threads`, in new processes. Function, items and results are pickled, CHUNK items at a time.
 
-    Pays where an item takes Python much longer than to pickle, as many small images do, and threads wait for each other.
+    This is faster where Python spends much more time on an item than on pickling it, as with many small images.
     """
     items = iter(items)
     chunks = iter(lambda: list(islice(items, CHUNK)), [])
-    # Not forked, for this process has threads.
+    # Not forked, since this process has threads.
     with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (os.getpid(),)) as pool:
         for results in _in_order(pool, partial(_each, function), chunks, processes):
             yield from results
 
 
+def read_all(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
+    """function(item) for every item, in order. One thread means this thread."""
+    return [function(item) for item in items] if threads == 1 else list(map_in_threads(function, items, threads))
+
+
 def _in_order(pool: Executor, function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    running: deque[Future[R]] = deque()
+    pending: deque[Future[R]] = deque()
     for item in items:
-        running.append(pool.submit(function, item))
-        if len(running) >= 4 * workers:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
+        pending.append(pool.submit(function, item))
+        if len(pending) >= 4 * workers:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def _each(function: Callable[[T], R], items: list[T]) -> list[R]:
@@ -65,14 +70,9 @@ def _each(function: Callable[[T], R], items: list[T]) -> list[R]:
 
 
 def _begin(parent: int) -> None:
-    """In a new process: Ctrl-C is for the one that started it, and with that it ends."""
+    """A new process ignores Ctrl-C, which its parent handles, and ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if end := ending_with_parent(signal.SIGKILL):
         end()
-    if os.getppid() != parent:  # it died before that
+    if os.getppid() != parent:  # the parent died before that
         os._exit(1)
-
-
-def read_all(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
-    """function(item) for every item, in order; in this thread alone where one is enough."""
-    return [function(item) for item in items] if threads == 1 else list(map_in_threads(function, items, threads))

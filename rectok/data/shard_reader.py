@@ -14,9 +14,9 @@ class ShardReader(PackedShard):
     """Random access to one shard's images by row."""
 
     def image(self, row: int) -> Tensor:
-        """uint8 [3, H, W], contiguous. Raises UserError naming shard, row and key when the row does not decode."""
+        """uint8 [3, H, W], contiguous. Raises UserError with shard, row and key if the row does not decode."""
         return torch.from_numpy(np.ascontiguousarray(self.pixels(row).transpose(2, 0, 1)))
 
     def images(self, rows: Sequence[int]) -> Tensor:
-        """uint8 [b, 3, H, W]; many at once where the shard lies in an object store. Raises as `image` does."""
+        """uint8 [b, 3, H, W], read concurrently if the shard lies in an object store. Raises as `image` does."""
         return torch.stack(read_all(self.image, rows, self.threads))

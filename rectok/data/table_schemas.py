@@ -1,4 +1,4 @@
-"""What tables of the data layer must look like, as pandera schemas. Slow to import: for gates only."""
+"""pandera schemas of the tables of index and shards. Only gates may import them, since pandera is slow to import."""
 
 import pandera.pandas as pa
 
@@ -41,10 +41,10 @@ SHARD = pa.DataFrameSchema(
     },
     strict=True,
 )
-"""Where each PNG lies in the shard's tar, and what it hashes to; rows of rectok.data.tables.ShardRow."""
+"""The position of each PNG in the shard's tar, and its hash; rows of rectok.data.tables.ShardRow."""
 
 QUARANTINE = pa.DataFrameSchema(
     {"key": KEY, "uri": NAME, "reason": NAME, "detail": pa.Column(str)},
     strict=True,
 )
-"""Images that were left out; records of rectok.data.packing.Quarantined."""
+"""Unusable images; records of rectok.data.packing.Quarantined."""

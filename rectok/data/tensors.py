@@ -1,7 +1,7 @@
-"""Per-token tensors of one shard in safetensors, read row by row: teacher features and latent moments. No torch.
+"""Teacher features and latent moments of one shard in safetensors, read row by row. No torch.
 
-n images, o orientations (2 where training mirrors, else 1), N tokens, D feature channels, C latent channels. Every row
-has a checksum, so that damage can be named.
+n images, o orientations (2 if training mirrors images, else 1), N tokens, D feature channels, C latent channels. Every row
+has a checksum, so that damaged rows can be named.
 """
 
 import json
@@ -27,7 +27,7 @@ INT8_MAX = 127
 def quantise(x: Floats) -> tuple[NDArray[np.int8], Floats]:
     """x [..., D] → int8 [..., D] and one scale [..., 1] per token, so that |x − q·scale| ≤ scale/2.
 
-    A token that holds NaN or infinity gets a scale that is not finite: it stays visible after `dequantise`.
+    A token that holds NaN or infinity gets a scale that is not finite, so `dequantise` shows it.
     """
     scale = (np.abs(x).max(axis=-1, keepdims=True) / INT8_MAX).astype(np.float32)
     usable = np.isfinite(scale) & (scale > 0)
@@ -37,16 +37,16 @@ def quantise(x: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 def dequantise(q: NDArray[np.int8], scale: Floats) -> Floats:
-    """int8 [..., D] and scale [..., 1] → float32 [..., D]; NaN where the scale is not finite."""
+    """int8 [..., D] and scale [..., 1] → float32 [..., D]. NaN if the scale is not finite."""
     return q.astype(np.float32) * np.where(np.isfinite(scale), scale, np.float32(np.nan))
 
 
 def write_features(
     path: Path, keys: Sequence[str], batches: Iterable[Floats], storage: str, provenance: Mapping[str, str]
 ) -> None:
-    """Write features, given in batches float32 [b, o, N, D], as `int8` per token or `float16`.
+    """Write features from batches float32 [b, o, N, D] as `int8` per token or `float16`.
 
-    With storage `online` only the keys are kept, and `batches` is not read.
+    With storage `online` the file holds the keys only, and `batches` is not read.
     """
     tensors = {} if storage == "online" else _joined(len(keys), (_encoded(batch, storage) for batch in batches))
     _write(path, keys, tensors, {}, {**provenance, "storage": storage})
@@ -67,7 +67,7 @@ def write_latents(
 
 
 class TensorFile:
-    """A safetensors file whose rows are images; opened where it is used, so it survives a fork or a pickle."""
+    """A safetensors file with one row per image. It opens on first use, so forked and pickled workers may share it."""
 
     values: str
     """Name of the tensor that holds the rows."""
@@ -89,13 +89,13 @@ class TensorFile:
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What the file was made from."""
+        """Hashes and settings of the inputs."""
         record: dict[str, str] = json.loads(self._open().metadata()["provenance"])
         return record
 
     @property
     def orientations(self) -> int:
-        """How many orientations every image has; 0 where the file holds no tensors."""
+        """Orientations of every image; 0 if the file holds no tensors."""
         return int(self._open().get_slice(self.values).get_shape()[1]) if self.values in self.names else 0
 
     @property
@@ -104,7 +104,7 @@ class TensorFile:
         return sorted(self._open().keys())
 
     def whole(self, name: str) -> NDArray[Any]:
-        """A whole tensor. Raises UserError when the file has none of that name."""
+        """A whole tensor. Raises UserError if the file has none of that name."""
         handle = self._open()
         try:
             tensor: NDArray[Any] = handle.get_tensor(name)
@@ -120,8 +120,8 @@ class TensorFile:
     def damaged_rows(self) -> list[int]:
         """Rows whose bytes are not those that were written."""
         slices = [self._open().get_slice(name) for name in self.names if name not in _WHOLE]
-        found = [_checksum([part[row] for part in slices]) for row in range(len(self))]
-        return np.flatnonzero(self.whole("checksum") != np.array(found, np.uint32)).tolist()
+        checksums = [_checksum([part[row] for part in slices]) for row in range(len(self))]
+        return np.flatnonzero(self.whole("checksum") != np.array(checksums, np.uint32)).tolist()
 
     def _open(self) -> Any:
         if self._handle is None:
@@ -144,7 +144,7 @@ class FeaturesFile(TensorFile):
         return values.astype(np.float32) if scale is None else dequantise(values, scale)
 
     def stored(self, row: int, flipped: bool) -> tuple[NDArray[Any], Floats | None]:
-        """The same as the file has them: int8 [N, D] with their scale [N, 1], or float16 without."""
+        """The features as stored: int8 [N, D] with their scale [N, 1], or float16 without one."""
         values = self.row("features", row, flipped)
         return values, (self.row("scale", row, flipped) if values.dtype == np.int8 else None)
 
@@ -165,7 +165,7 @@ class LatentsFile(TensorFile):
         return self.whole("splits")
 
     def read(self, row: int, flipped: bool) -> NDArray[Any]:
-        """Moments [N, 2C] of one image in one orientation, of the float type that they are stored in."""
+        """Moments [N, 2C] of one image in one orientation, in the stored float type."""
         return self.row("moments", row, flipped)
 
     def unflipped(self, start: int, stop: int) -> Floats:
@@ -178,34 +178,34 @@ def _encoded(batch: Floats, storage: str) -> Tensors:
     if storage == "int8":
         features, scale = quantise(batch)
         return {"features": features, "scale": scale}
-    with np.errstate(over="ignore"):  # becomes infinity, which the gate names
+    with np.errstate(over="ignore"):  # the gate names the infinities
         return {"features": batch.astype(np.float16)}
 
 
 def _joined(count: int, batches: Iterator[Tensors]) -> Tensors:
-    """Batches as whole tensors of `count` rows, filled one by one so that no second copy is held."""
-    whole: Tensors = {}
+    """Batches as whole tensors of `count` rows. They are filled one by one, so that memory holds no second copy."""
+    tensors: Tensors = {}
     row = 0
     for batch in batches:
         size = len(batch["features"])
         for name, part in batch.items():
-            whole.setdefault(name, np.empty((count, *part.shape[1:]), part.dtype))[row : row + size] = part
+            tensors.setdefault(name, np.empty((count, *part.shape[1:]), part.dtype))[row : row + size] = part
         row += size
     assert row == count, f"{row} rows of features for {count} keys"
-    return whole
+    return tensors
 
 
 _WHOLE = {"keys", "checksum", "labels", "splits"}
-"""Small tensors without orientations."""
+"""Small tensors without orientations, read whole."""
 
 
-def _write(path: Path, keys: Sequence[str], rows: Tensors, small: Tensors, provenance: Mapping[str, str]) -> None:
+def _write(path: Path, keys: Sequence[str], rows: Tensors, others: Tensors, provenance: Mapping[str, str]) -> None:
     parts = [rows[name] for name in sorted(rows)]
     checksum = np.array([_checksum([part[row] for part in parts]) for row in range(len(keys))], np.uint32)
-    tensors = {**rows, **small, "keys": _packed(keys), "checksum": checksum}
+    tensors = {**rows, **others, "keys": _key_bytes(keys), "checksum": checksum}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        # One entry, since safetensors writes several in an order that changes from run to run.
+        # A single entry, since safetensors writes several in a random order.
         save_file(contiguous, temporary, metadata={"provenance": json.dumps(dict(provenance), sort_keys=True)})
 
 
@@ -216,5 +216,5 @@ def _checksum(parts: Iterable[NDArray[Any]]) -> int:
     return value
 
 
-def _packed(keys: Sequence[str]) -> NDArray[np.uint8]:
+def _key_bytes(keys: Sequence[str]) -> NDArray[np.uint8]:
     return np.array(list(bytes.fromhex("".join(keys))), np.uint8).reshape(len(keys), 8)

@@ -1,4 +1,4 @@
-"""Mean and variance of rows that do not fit in memory."""
+"""Mean and variance of rows that need not fit in memory."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ class Welford:
         self.squares: Rows = np.zeros(1)
 
     def add(self, rows: Rows) -> None:
-        """Take a batch of rows."""
+        """Add a batch of rows."""
         count, mean = len(rows), rows.mean(0)
         total, difference = self.count + count, mean - self.mean
         self.squares = self.squares + ((rows - mean) ** 2).sum(0) + difference**2 * self.count * count / total

@@ -5,7 +5,7 @@ from pathlib import Path
 from rectok import artifacts
 from rectok.data.data_config import IndexConfig
 from rectok.data.index_builder import Index, build_index
-from rectok.data.sources.labels import opened_labels
+from rectok.data.sources.labels import open_labels
 from rectok.data.sources.opening import is_local, open_source
 from rectok.data.tables import IndexRow, write_table
 from rectok.errors import UserError
@@ -16,7 +16,7 @@ def run(params: Params) -> None:
     """Write data/index: a table per shard (an empty one where nothing falls), classes.json and summary.json."""
     source = open_source(params.index.source)
     _check_watch(params.index)
-    with opened_labels(params.index.labels) as labels, build_index(source, labels, params.index) as index:
+    with open_labels(params.index.labels) as labels, build_index(source, labels, params.index) as index:
         _write(index)
         summary = index.summary
     counts = ", ".join(f"{count} {split}" for split, count in summary["splits"].items())

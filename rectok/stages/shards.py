@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import IO
 
@@ -11,13 +11,13 @@ from rectok.data.data_config import ImageConfig
 from rectok.data.image_decoding import BadImage, encode_png, prepare
 from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard
 from rectok.data.parallel_map import map_in_processes, map_in_threads, threads_for
+from rectok.data.sources.image_source import Readable
 from rectok.data.sources.opening import open_source
 from rectok.data.tables import IndexRow, read_index
 from rectok.errors import UserError
 from rectok.params import Params
 
-Readable = tuple[str, Callable[[], bytes]]
-Found = tuple[IndexRow, bytes]
+Content = tuple[IndexRow, bytes]
 Outcome = Packed | Quarantined
 
 
@@ -45,7 +45,7 @@ def _outcomes(params: Params, index: list[IndexRow]) -> Iterator[Outcome]:
     return map_in_processes(partial(_pack, config), map_in_threads(partial(_read, rows), readables, threads), workers)
 
 
-def _read(rows: Mapping[str, IndexRow], readable: Readable) -> Found:
+def _read(rows: Mapping[str, IndexRow], readable: Readable) -> Content:
     uri, read = readable
     row, content = rows[uri], read()
     if hashlib.sha256(content).hexdigest() != row.sha256:
@@ -53,10 +53,10 @@ def _read(rows: Mapping[str, IndexRow], readable: Readable) -> Found:
     return row, content
 
 
-def _pack(config: ImageConfig, found: Found) -> Outcome:
-    row, content = found
+def _pack(config: ImageConfig, content: Content) -> Outcome:
+    row, file = content
     try:
-        return Packed(row.key, row.label, row.split, encode_png(prepare(content, config)))
+        return Packed(row.key, row.label, row.split, encode_png(prepare(file, config)))
     except BadImage as bad:
         return Quarantined(row.key, row.uri, bad.reason, bad.detail)
 

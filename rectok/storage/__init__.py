@@ -14,9 +14,11 @@ from rectok.storage.objects import (
     remove_below,
     verified,
 )
+from rectok.storage.s3 import StoredFile
 
 __all__ = [
     "Ranges",
+    "StoredFile",
     "below",
     "direct_files",
     "fetch",

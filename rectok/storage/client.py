@@ -1,8 +1,8 @@
-"""A client of the object store, what is tried again and how, and every failure in words.
+"""A client of the object store, with retries, and with one sentence for every failure.
 
-boto3 finds keys, region and endpoint in its usual places: AWS_PROFILE, AWS_ACCESS_KEY_ID …, ~/.aws, a role; AWS_ENDPOINT_URL
-or `endpoint_url` of the profile for a store that is not Amazon's. botocore itself tries requests again that get no answer
-or a 5xx one; here, answers that break off are.
+boto3 finds keys, region and endpoint as usual: AWS_PROFILE, AWS_ACCESS_KEY_ID …, ~/.aws, a role, and AWS_ENDPOINT_URL or
+`endpoint_url` of the profile for a store that is not Amazon's. botocore retries requests without an answer or with a 5xx
+answer. This module retries answers that break off.
 """
 
 import os
@@ -18,21 +18,21 @@ T = TypeVar("T")
 S3 = "s3://"
 ATTEMPTS = 5
 FIRST_WAIT = 0.1
-"""Seconds before the second attempt, on average; twice as many before every further one."""
+"""Mean seconds before the second attempt. Every further wait is twice as long."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
-"""Seconds without a connection, or without a further byte, after which an attempt has failed."""
+"""An attempt fails after these seconds without a connection, or without a further byte."""
 CONNECTIONS = 32
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
 _DENIED = ("403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken")
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _CHANGED = ("412", "PreconditionFailed", "416", "InvalidRange")
-_SPOILT = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch")
-"""What was sent did not arrive as it was sent."""
+_CORRUPTED = ("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch")
+"""The store received other bytes than were sent."""
 
 
-class CutShort(Exception):
-    """An answer that holds less than it announced, or none of what was asked for."""
+class IncompleteAnswer(Exception):
+    """An answer with fewer bytes than it announced, or than the request named."""
 
 
 def address(uri: str) -> dict[str, str]:
@@ -41,10 +41,10 @@ def address(uri: str) -> dict[str, str]:
     return {"Bucket": bucket, "Key": key}
 
 
-def attempted(uri: str, done: str, call: Callable[[Any], T]) -> T:
-    """call(client), again where an answer broke off or credentials may have been renewed.
+def request(uri: str, action: str, call: Callable[[Any], T]) -> T:
+    """call(client), with retries if an answer breaks off or credentials may have been renewed.
 
-    Raises UserError saying why `uri` cannot be `done` (read, written, listed).
+    Raises UserError, which says why `uri` cannot be `action` (read, written, listed, removed).
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
@@ -52,26 +52,26 @@ def attempted(uri: str, done: str, call: Callable[[Any], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return call(client())
-        except (BotoCoreError, ClientError, Boto3Error, CutShort) as error:
-            if attempt == ATTEMPTS or not _may_pass(error, attempt):
-                raise UserError(f"{uri} cannot be {done}: {_words(error)}") from None
+        except (BotoCoreError, ClientError, Boto3Error, IncompleteAnswer) as error:
+            if attempt == ATTEMPTS or not _is_temporary(error, attempt):
+                raise UserError(f"{uri} cannot be {action}: {_reason(error)}") from None
             time.sleep(FIRST_WAIT * 2**attempt * random.random())
     raise AssertionError("the last attempt returns or raises")
 
 
 def client() -> Any:
-    """This process's client: connections are not shared with a parent that forked it."""
+    """The client of this process. A forked process gets its own, since connections cannot be shared."""
     return _client(os.getpid())
 
 
 def forget_client() -> None:
-    """The next client looks for credentials and endpoint anew."""
+    """Let the next request read credentials and endpoint again."""
     _client.cache_clear()
 
 
 @lru_cache(maxsize=1)
 def _client(process: int) -> Any:
-    import boto3  # half a second, which only those who use an object store pay
+    import boto3  # takes half a second, so only where an object store is used
     from botocore.config import Config
 
     config = Config(
@@ -83,16 +83,16 @@ def _client(process: int) -> Any:
     return boto3.session.Session().client("s3", config=config)
 
 
-def _may_pass(error: Exception, attempt: int) -> bool:
+def _is_temporary(error: Exception, attempt: int) -> bool:
     from botocore.parsers import ResponseParserError
 
-    if _code(error) in _EXPIRED and attempt == 1:  # somebody may have renewed them; only a new client looks
+    if _code(error) in _EXPIRED and attempt == 1:  # only a new client reads credentials that were renewed
         forget_client()
         return True
-    return isinstance(error, (CutShort, ResponseParserError)) or _code(error) in _SPOILT
+    return isinstance(error, (IncompleteAnswer, ResponseParserError)) or _code(error) in _CORRUPTED
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
     code = _code(error)
@@ -112,6 +112,6 @@ def _words(error: Exception) -> str:
 
 
 def _code(error: Exception) -> str:
-    """The store's code for an error, empty where it gave none."""
-    response = getattr(error, "response", None) or {}  # None where no answer came
+    """The store's code for an error, or an empty string."""
+    response = getattr(error, "response", None) or {}  # None without an answer
     return str(response.get("Error", {}).get("Code", ""))

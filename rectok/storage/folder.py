@@ -1,4 +1,4 @@
-"""A folder that was written somewhere else is whole when its list of files, written last, is there."""
+"""Copies of folders elsewhere. The list of files is written last, so a copy with a list is complete."""
 
 import json
 from pathlib import Path
@@ -12,30 +12,30 @@ LIST = "files.json"
 
 
 def publish_folder(folder: Path, uri: str) -> None:
-    """Write all files of `folder` below `uri` in place of what is there, then their list (name → sha256)."""
+    """Replace everything below `uri` by the files of `folder`, then write their list (name → sha256)."""
     remove_below(uri)
-    found = {file.name: sha256_file(folder / file.name) for file in list_files(str(folder))}
-    for name in found:
+    hashes = {file.name: sha256_file(folder / file.name) for file in list_files(str(folder))}
+    for name in hashes:
         publish(folder / name, below(uri, name))
-    listed = folder.with_name(f"{folder.name}.{LIST}")
+    list_file = folder.with_name(f"{folder.name}.{LIST}")
     try:
-        write_text(listed, json.dumps(found))
-        publish(listed, below(uri, LIST))
+        write_text(list_file, json.dumps(hashes))
+        publish(list_file, below(uri, LIST))
     finally:
-        listed.unlink(missing_ok=True)
+        list_file.unlink(missing_ok=True)
 
 
 def is_whole(uri: str) -> bool:
-    """Whether everything that was to be written below `uri` has been."""
+    """Whether the copy below `uri` is complete."""
     return LIST in direct_files(uri)
 
 
 def fetch_folder(uri: str, to: Path) -> None:
-    """Copy what `publish_folder` wrote to `to`, which appears whole or not at all. Raises UserError when a file differs."""
+    """Copy what `publish_folder` wrote to `to`, which appears whole or not at all. Raises UserError if a file differs."""
     try:
-        listed: dict[str, str] = json.loads(read_bytes(below(uri, LIST)))
+        hashes: dict[str, str] = json.loads(read_bytes(below(uri, LIST)))
     except ValueError as error:
         raise UserError(f"{below(uri, LIST)} is damaged: {error}; remove {uri}") from None
     with replacing_folder(to) as temporary:
-        for name, sha256 in listed.items():
+        for name, sha256 in hashes.items():
             fetch(below(uri, name), sha256, temporary / name)

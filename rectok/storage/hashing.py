@@ -15,9 +15,9 @@ def sha256_file(path: Path) -> str:
 
 
 def fingerprint(paths: Iterable[Path], salt: str = "") -> str:
-    """Sixteen hex digits that change when `salt` or any file among `paths` (or below them) changes.
+    """Sixteen hex digits that change if `salt` or any file in or below `paths` changes.
 
-    Of files above 64 MiB only the size, the first and the last MiB are read, so that a large data set costs little.
+    Of files above 64 MiB it reads only the size and the first and last MiB, so that a large data set costs little.
     """
     digest = hashlib.sha256(salt.encode())
     for root in paths:

@@ -1,4 +1,4 @@
-"""One interface over local paths and s3:// URIs. What is written appears whole or not at all."""
+"""One interface to local paths and s3:// URIs. Writes are atomic."""
 
 import hashlib
 import io
@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,20 +16,13 @@ from rectok.files import replacing
 from rectok.storage import s3
 from rectok.storage.client import S3
 from rectok.storage.hashing import sha256_file
+from rectok.storage.s3 import StoredFile
 
 CHUNK = 2**20
 
 
-@dataclass(frozen=True)
-class StoredFile:
-    """A file below a prefix: `name` relative to it with forward slashes, and its size in bytes."""
-
-    name: str
-    size: int
-
-
 def is_remote(uri: str) -> bool:
-    """Whether `uri` names an object and not a path."""
+    """Whether `uri` names an object rather than a path."""
     return uri.startswith(S3)
 
 
@@ -41,36 +33,35 @@ def below(prefix: str, name: str) -> str:
 
 @contextmanager
 def open_binary(uri: str) -> Iterator[BinaryIO]:
-    """A seekable stream over a local file or one version of an object. Raises UserError when it cannot be read."""
+    """A seekable stream over a local file or one version of an object. Raises UserError if it cannot be read."""
     with io.BufferedReader(s3.ObjectFile(uri), s3.FIRST_BLOCK) if is_remote(uri) else _open_local(uri) as file:
         yield file
 
 
 def read_bytes(uri: str) -> bytes:
-    """The whole content of `uri`. Raises UserError naming it when it cannot be read."""
+    """The whole content of `uri`. Raises UserError if it cannot be read."""
     if is_remote(uri):
         return s3.read_whole(uri)
     try:
-        with open(uri, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
+        with open(uri, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much time as the read
             return file.read()
     except OSError as error:
         raise UserError(f"{uri} cannot be read: {error.strerror}") from None
 
 
 def list_files(prefix: str) -> Iterator[StoredFile]:
-    """All files below the folder or s3:// `prefix`, in the order of their names; holds one page or folder at a time."""
+    """All files below the folder or s3:// `prefix`, in the order of their names. Holds one page or folder at a time."""
     if is_remote(prefix):
-        yield from (StoredFile(found.name, found.size) for found in s3.list_objects(prefix.rstrip("/") + "/"))
-        return
+        return s3.list_objects(prefix.rstrip("/") + "/")
     if not Path(prefix).is_dir():
         raise UserError(f"{prefix} is not a folder")
-    yield from _walked(prefix, "")
+    return _walk(prefix, "")
 
 
 def direct_files(prefix: str) -> Iterator[str]:
-    """Names of the files that lie directly in a folder or below a prefix, in any order; none where there is no folder."""
+    """Names of the files directly in a folder or below a prefix, in any order. None if there is no folder."""
     if is_remote(prefix):
-        yield from (found.name for found in s3.list_objects(prefix.rstrip("/") + "/", deep=False))
+        yield from (file.name for file in s3.list_objects(prefix.rstrip("/") + "/", deep=False))
         return
     if Path(prefix).is_dir():
         with os.scandir(prefix) as entries:
@@ -78,27 +69,27 @@ def direct_files(prefix: str) -> Iterator[str]:
 
 
 class Ranges:
-    """Random access to the bytes of a local file or of one version of an object; for any number of threads.
+    """Random access to the bytes of a local file or of one version of an object, for any number of threads.
 
-    A pickled or forked copy opens it anew. Raises UserError when it cannot be read or has not `size` bytes.
+    A pickled or forked copy opens it again. Raises UserError if it cannot be read or has not `size` bytes.
     """
 
     def __init__(self, uri: str, size: int | None = None) -> None:
         self.uri, self.size = uri, size
-        self._version: s3.Version | None = None
+        self._version: s3.ObjectVersion | None = None
         self._content: mmap.mmap | bytes | None = None
 
     def __reduce__(self) -> tuple[type["Ranges"], tuple[str, int | None]]:
         return type(self), (self.uri, self.size)
 
     def read(self, start: int, size: int) -> bytes:
-        """`size` bytes from `start`; fewer where a local file ends before."""
+        """`size` bytes from `start`, fewer if a local file ends before."""
         if not is_remote(self.uri):
             return self._mapped()[start : start + size]
         if self._version is None:
-            found = s3.version(self.uri)
-            self._check(found.size)
-            self._version = found
+            version = s3.current_version(self.uri)
+            self._check(version.size)
+            self._version = version
         return s3.read_range(self.uri, start, size, self._version)
 
     def _mapped(self) -> mmap.mmap | bytes:
@@ -111,15 +102,13 @@ class Ranges:
                 self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if length else b""
         return self._content
 
-    def _check(self, found: int) -> None:
-        if self.size not in (None, found):
-            raise UserError(
-                f"{self.uri} has {found} bytes, but {self.size} were written; restore it, or write it again"
-            )
+    def _check(self, size: int) -> None:
+        if self.size not in (None, size):
+            raise UserError(f"{self.uri} has {size} bytes, but {self.size} were written; restore it, or write it again")
 
 
 def publish(path: Path, uri: str) -> None:
-    """Write the content of the file `path` to `uri`, in place of what is there."""
+    """Write the content of the file `path` to `uri`, which may exist."""
     if is_remote(uri):
         s3.upload(path, uri)
         return
@@ -128,7 +117,7 @@ def publish(path: Path, uri: str) -> None:
 
 
 def remove(uri: str) -> None:
-    """Remove a file or an object, if it is there."""
+    """Remove a file or an object, if it exists."""
     if is_remote(uri):
         s3.delete(uri)
     else:
@@ -136,7 +125,7 @@ def remove(uri: str) -> None:
 
 
 def remove_below(prefix: str) -> None:
-    """Remove a folder, or all objects below a prefix, if there are any."""
+    """Remove a folder, or all objects below a prefix, if they exist."""
     if is_remote(prefix):
         s3.delete_below(prefix.rstrip("/") + "/")
     else:
@@ -144,7 +133,7 @@ def remove_below(prefix: str) -> None:
 
 
 def fetch(uri: str, sha256: str, to: Path) -> None:
-    """Copy `uri` to the file `to`, which appears only if its content hashes to `sha256` (hex), else UserError."""
+    """Copy `uri` to the file `to`. Raises UserError if the content does not hash to `sha256` (hex)."""
     digest = hashlib.sha256()
     with open_binary(uri) as source, replacing(to) as temporary, temporary.open("wb") as target:
         while chunk := source.read(CHUNK):
@@ -155,7 +144,10 @@ def fetch(uri: str, sha256: str, to: Path) -> None:
 
 @contextmanager
 def verified(uri: str, sha256: str) -> Iterator[Path]:
-    """A file whose content hashes to `sha256` (hex), else UserError: `uri` itself, or a copy that lasts as long."""
+    """A local file with the content of `uri`: itself, or a copy for the duration of the context.
+
+    Raises UserError if the content does not hash to `sha256` (hex).
+    """
     if is_remote(uri):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "object"
@@ -167,9 +159,9 @@ def verified(uri: str, sha256: str) -> Iterator[Path]:
     yield Path(uri)
 
 
-def _require(uri: str, found: str, sha256: str) -> None:
-    if found != sha256.lower():
-        raise UserError(f"{uri} has sha256 {found}, but {sha256 or 'none'} was expected")
+def _require(uri: str, actual: str, sha256: str) -> None:
+    if actual != sha256.lower():
+        raise UserError(f"{uri} has sha256 {actual}, but {sha256 or 'none'} was expected")
 
 
 def _open_local(path: str) -> BinaryIO:
@@ -179,20 +171,20 @@ def _open_local(path: str) -> BinaryIO:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _walked(folder: str, name: str) -> Iterator[StoredFile]:
-    """Files below `folder`, whose own name below the root is `name`: like objects, in the order of whole names."""
+def _walk(folder: str, name: str) -> Iterator[StoredFile]:
+    """Files below `folder`, whose own name below the root is `name`. Like objects they come in the order of whole names."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(_sized(entry) for entry in entries if entry.is_dir() or entry.is_file())
+            names = sorted(_name_and_size(entry) for entry in entries if entry.is_dir() or entry.is_file())
     except OSError as error:
         raise UserError(f"{folder} cannot be listed: {error.strerror}") from None
-    for each, size in found:
-        if each.endswith("/"):
-            yield from _walked(f"{folder}/{each[:-1]}", f"{name}{each}")
+    for entry_name, size in names:
+        if entry_name.endswith("/"):
+            yield from _walk(f"{folder}/{entry_name[:-1]}", f"{name}{entry_name}")
         else:
-            yield StoredFile(name + each, size)
+            yield StoredFile(name + entry_name, size)
 
 
-def _sized(entry: "os.DirEntry[str]") -> tuple[str, int]:
-    """Name and size; a folder sorts as its files do, by a name that goes on with a slash."""
+def _name_and_size(entry: "os.DirEntry[str]") -> tuple[str, int]:
+    """Name and size. The name of a folder ends in a slash, so that it sorts as the names of its files do."""
     return (f"{entry.name}/", 0) if entry.is_dir() else (entry.name, entry.stat().st_size)

@@ -1,4 +1,4 @@
-"""A small file that stands for a large one which lies elsewhere."""
+"""A small local file that points to a large file elsewhere."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ from rectok.storage.objects import below, publish
 
 MARK = b'{"points_to": '
 DIGITS = 16
-"""Of a content's hash in its name, so that no version takes another one's place."""
+"""Digits of the content's hash in the name of the large file, so that no version overwrites another."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Where the content is, its size in bytes and its sha256 (hex)."""
+    """The URI of the content, its size in bytes and its sha256 (hex)."""
 
     points_to: str
     size: int
@@ -32,11 +32,11 @@ def publish_with_pointer(content: Path, location: str, path: Path) -> None:
 
 
 def read_pointer(path: Path) -> Pointer | None:
-    """The pointer in the file `path`; None where it holds content itself. Raises FileNotFoundError, or UserError if damaged."""
+    """The pointer in the file `path`, or None if it holds content. Raises FileNotFoundError, or UserError if it is damaged."""
     with path.open("rb") as file:
         if file.read(len(MARK)) != MARK:
             return None
     try:
         return Pointer(**json.loads(path.read_bytes()))
     except (ValueError, TypeError):
-        raise UserError(f"{path} is damaged, for it is no whole pointer; run the stage that makes it again") from None
+        raise UserError(f"{path} is damaged: it is an incomplete pointer; run the stage that makes it again") from None

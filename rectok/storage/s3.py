@@ -1,4 +1,4 @@
-"""Objects of an S3-compatible store: read by range and version, listed page by page, written whole."""
+"""Objects of an S3-compatible store: reads by range and version, listings page by page, atomic writes."""
 
 import io
 from collections.abc import Iterator
@@ -9,60 +9,60 @@ from pathlib import Path
 from typing import Any
 
 from rectok.errors import UserError
-from rectok.storage.client import CutShort, address, attempted
+from rectok.storage.client import IncompleteAnswer, address, request
 
 PART = 16 * 2**20
-"""Bytes of one part of an upload; a smaller file is sent at once."""
-PARALLEL = 4
+"""Bytes of one part of an upload. A smaller file is sent in one request."""
+PARALLEL_PARTS = 4
 FIRST_BLOCK, LARGEST_BLOCK = 2**16, 2**23
-"""Bytes that a stream reads at a time: few after a jump, more the longer it is read on."""
-DELETED_AT_ONCE = 1000
+"""Bytes per request of a stream: few after a seek, twice as many after each sequential read."""
+DELETED_PER_REQUEST = 1000
 
 
 @dataclass(frozen=True)
-class Version:
-    """What an object was when it was looked at: its size in bytes and its ETag."""
-
-    size: int
-    tag: str
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An object below a prefix: its key's rest and its size in bytes."""
+class StoredFile:
+    """A file below a folder or prefix: its `name` relative to that with forward slashes, and its size in bytes."""
 
     name: str
     size: int
 
 
-def version(uri: str) -> Version:
-    """The object's present version. Raises UserError when there is none or it cannot be read."""
+@dataclass(frozen=True)
+class ObjectVersion:
+    """Size in bytes and ETag of an object."""
 
-    def look(client: Any) -> Version:
+    size: int
+    tag: str
+
+
+def current_version(uri: str) -> ObjectVersion:
+    """The current version of an object. Raises UserError if there is none or it cannot be read."""
+
+    def read_head(client: Any) -> ObjectVersion:
         from botocore.exceptions import ClientError
 
         try:
             head = client.head_object(**address(uri))
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("400", "403"):  # such an answer has no body, hence no reason
+            if error.response["Error"]["Code"] in ("400", "403"):  # the answer to GET has a body with the reason
                 client.get_object(**address(uri), Range="bytes=0-0")["Body"].close()
             raise
-        return Version(head["ContentLength"], head["ETag"])
+        return ObjectVersion(head["ContentLength"], head["ETag"])
 
-    return attempted(uri, "read", look)
+    return request(uri, "read", read_head)
 
 
 def read_whole(uri: str) -> bytes:
-    """An object's content, in one request."""
-    return attempted(uri, "read", lambda client: _body(client.get_object(**address(uri)), None))
+    """An object's content in one request."""
+    return request(uri, "read", lambda client: _body(client.get_object(**address(uri)), None))
 
 
-def read_range(uri: str, start: int, size: int, of: Version) -> bytes:
-    """`size` bytes from `start` of that version of an object. Raises UserError when another one has taken its place."""
+def read_range(uri: str, start: int, size: int, version: ObjectVersion) -> bytes:
+    """`size` bytes from `start` of that version of an object. Raises UserError if a newer one has replaced it."""
     if size == 0:
         return b""
-    wanted = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": of.tag}
-    return attempted(uri, "read", lambda client: _body(client.get_object(**address(uri), **wanted), size))
+    headers = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": version.tag}
+    return request(uri, "read", lambda client: _body(client.get_object(**address(uri), **headers), size))
 
 
 def _body(answer: Any, size: int | None) -> bytes:
@@ -73,19 +73,19 @@ def _body(answer: Any, size: int | None) -> bytes:
         with closing(answer["Body"]) as stream:
             content: bytes = stream.read()
     except BotoCoreError as error:
-        raise CutShort(f"the answer broke off ({' '.join(str(error).split())})") from None
+        raise IncompleteAnswer(f"the answer broke off ({' '.join(str(error).split())})") from None
     if len(content) != expected:
-        raise CutShort(f"the answer holds {len(content)} bytes in place of {expected}")
+        raise IncompleteAnswer(f"the answer holds {len(content)} bytes in place of {expected}")
     return content
 
 
 class ObjectFile(io.RawIOBase):
-    """A seekable stream over one version of an object, read in ranges; wrap it in io.BufferedReader."""
+    """A seekable stream over one version of an object, read in ranges. Wrap it in io.BufferedReader."""
 
     def __init__(self, uri: str) -> None:
-        self.uri, self.version = uri, version(uri)
+        self.uri, self.version = uri, current_version(uri)
         self._position = self._start = 0
-        self._block, self._ahead = b"", FIRST_BLOCK
+        self._block, self._block_size = b"", FIRST_BLOCK
 
     def readable(self) -> bool:
         """Always."""
@@ -106,52 +106,46 @@ class ObjectFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` as far as the present block goes; 0 at the end."""
+        """Copy from the current block. Returns the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
         if not self._start <= self._position < self._start + len(self._block):
             self._read_block(len(view))
-        found = self._block[self._position - self._start :][: len(view)]
-        view[: len(found)] = found
-        self._position += len(found)
-        return len(found)
+        content = self._block[self._position - self._start :][: len(view)]
+        view[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
-    def _read_block(self, wanted: int) -> None:
-        goes_on = self._block and self._position == self._start + len(self._block)
-        self._ahead = min(2 * self._ahead, LARGEST_BLOCK) if goes_on else FIRST_BLOCK
-        size = min(max(wanted, self._ahead), max(0, self.version.size - self._position))
+    def _read_block(self, least: int) -> None:
+        sequential = self._block and self._position == self._start + len(self._block)
+        self._block_size = min(2 * self._block_size, LARGEST_BLOCK) if sequential else FIRST_BLOCK
+        size = min(max(least, self._block_size), max(0, self.version.size - self._position))
         self._block = read_range(self.uri, self._position, size, self.version)
         self._start = self._position
 
 
-def list_objects(prefix: str, deep: bool = True) -> Iterator[Listed]:
-    """Everything whose key begins with `prefix`, in the order of keys; nothing below a further slash unless `deep`."""
-    place, token = address(prefix), ""
+def list_objects(prefix: str, deep: bool = True) -> Iterator[StoredFile]:
+    """All objects whose key begins with `prefix`, in the order of keys; nothing below a further slash unless `deep`."""
+    bucket, key = address(prefix).values()
+    query = {"Bucket": bucket, "Prefix": key, **({} if deep else {"Delimiter": "/"})}
     while True:
-        page = _page(prefix, place, token, deep)
-        for found in page.get("Contents", []):
-            name = found["Key"].removeprefix(place["Key"])
-            if name and not name.endswith("/"):  # a name that ends in a slash is a folder's marker
-                yield Listed(name, found["Size"])
+        page = request(prefix, "listed", lambda client: client.list_objects_v2(**query))
+        for entry in page.get("Contents", []):
+            name = entry["Key"].removeprefix(key)
+            if name and not name.endswith("/"):  # a name that ends in a slash marks a folder
+                yield StoredFile(name, entry["Size"])
         if not page.get("IsTruncated"):
             return
-        token = page["NextContinuationToken"]
-
-
-def _page(prefix: str, place: dict[str, str], token: str, deep: bool) -> Any:
-    wanted = {"Bucket": place["Bucket"], "Prefix": place["Key"]}
-    wanted |= {"ContinuationToken": token} if token else {}
-    wanted |= {} if deep else {"Delimiter": "/"}
-    return attempted(prefix, "listed", lambda client: client.list_objects_v2(**wanted))
+        query["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def upload(path: Path, uri: str) -> None:
-    """Write a file's content to `uri`, in parts with a SHA-256 each; the object appears whole or not at all.
+    """Write a file's content to `uri`, in parts with a SHA-256 each. The object appears whole or not at all.
 
-    Raises UserError when it cannot be written, or when the file changed meanwhile.
+    Raises UserError if it cannot be written, or if the file changes meanwhile.
     """
     from boto3.s3.transfer import TransferConfig
 
-    config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=PARALLEL)
+    config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=PARALLEL_PARTS)
     before = path.stat()
 
     def send(client: Any) -> None:
@@ -160,9 +154,9 @@ def upload(path: Path, uri: str) -> None:
         stored = client.head_object(**address(uri))["ContentLength"]
         if stored != before.st_size:
             client.delete_object(**address(uri))
-            raise CutShort(f"{stored} of {before.st_size} bytes arrived")
+            raise IncompleteAnswer(f"{stored} of {before.st_size} bytes arrived")
 
-    attempted(uri, "written", send)
+    request(uri, "written", send)
     after = path.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         delete(uri)
@@ -171,18 +165,18 @@ def upload(path: Path, uri: str) -> None:
 
 def delete(uri: str) -> None:
     """Remove an object, if it is there."""
-    attempted(uri, "removed", lambda client: client.delete_object(**address(uri)))
+    request(uri, "removed", lambda client: client.delete_object(**address(uri)))
 
 
 def delete_below(prefix: str) -> None:
     """Remove everything whose key begins with `prefix`."""
-    while names := [found.name for found in islice(list_objects(prefix), DELETED_AT_ONCE)]:
+    while names := [file.name for file in islice(list_objects(prefix), DELETED_PER_REQUEST)]:
         _delete(prefix, names)
 
 
 def _delete(prefix: str, names: list[str]) -> None:
-    place = address(prefix)
-    doomed = {"Objects": [{"Key": place["Key"] + name} for name in names], "Quiet": True}
-    answer = attempted(prefix, "removed", lambda client: client.delete_objects(Bucket=place["Bucket"], Delete=doomed))
+    bucket, key = address(prefix).values()
+    objects = {"Objects": [{"Key": key + name} for name in names], "Quiet": True}
+    answer = request(prefix, "removed", lambda client: client.delete_objects(Bucket=bucket, Delete=objects))
     if answer.get("Errors"):
         raise UserError(f"{prefix} cannot be removed: {answer['Errors'][0].get('Message', 'access is denied')}")

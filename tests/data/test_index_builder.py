@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rectok.data.data_config import IndexConfig, Split, SplitConfig
-from rectok.data.index_builder import boundaries, build_index, shard_of
-from rectok.data.sources.image_source import Item
+from rectok.data.index_builder import build_index, shard_of, split_ends
+from rectok.data.sources.image_source import SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError
@@ -21,16 +21,16 @@ from rectok.errors import UserError
 class Memory:
     """A source of (label, content, split)."""
 
-    images: Sequence[tuple[str, bytes, Split | None]]
+    contents: Sequence[tuple[str, bytes, Split | None]]
     order: tuple[str, ...] = ()
     prefix: str = field(default="")
 
     def classes(self, labels: Labels) -> tuple[str, ...]:
         return self.order
 
-    def items(self, labels: Labels) -> Iterator[Item]:
-        for number, (label, content, split) in enumerate(self.images):
-            yield Item(f"{self.prefix}{label}/{number}", label, split, partial(bytes, content))
+    def images(self, labels: Labels) -> Iterator[SourceImage]:
+        for number, (label, content, split) in enumerate(self.contents):
+            yield SourceImage(f"{self.prefix}{label}/{number}", label, split, partial(bytes, content))
 
 
 def config(shards: int = 1, val: float = 0.1, test: float = 0.2, limit: int = 0) -> IndexConfig:
@@ -86,7 +86,7 @@ def sizes(images: int, shares: Mapping[Split, float], cell: str) -> Counter[str]
     """How many of a cell come into which held-out split."""
     counts: Counter[str] = Counter()
     start = 0
-    for split, end in boundaries(images, shares, cell):
+    for split, end in split_ends(images, shares, cell):
         counts[split] = end - start
         start = end
     return counts

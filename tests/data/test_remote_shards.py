@@ -123,7 +123,7 @@ def test_what_is_gone_or_cut_is_named_and_fails_the_gate(location: str, proxy: P
     with pytest.raises(UserError, match=f"{uri} has 4 bytes"):
         list(check(made, "00000"))
     artifacts.shard_tar("00000").write_text('{"points_to": "x"}\n')
-    with pytest.raises(UserError, match=r"00000\.tar is damaged, for it is no whole pointer"):
+    with pytest.raises(UserError, match=r"00000\.tar is damaged: it is an incomplete pointer"):
         PackedShard("00000").pixels(0)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
-from rectok.data.sources import image_files
+from rectok.data.sources import source_folder
 from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index
-from rectok.storage.objects import StoredFile
+from rectok.storage import StoredFile
 from tests.data.files import image_folder, params, picture
 
 SHARDS = ["00000", "00001", "00002", "00003"]
@@ -107,14 +107,14 @@ def test_labels_of_a_table_are_indexed_and_must_be_watched_too() -> None:
 
 def test_a_file_that_grows_while_it_is_indexed_stops_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     image_folder(Path("pets"), {"cat": 3, "dog": 3})
-    listed = image_files.list_files
+    listed = source_folder.list_files
 
     def then_grow(root: str) -> Iterator[StoredFile]:
         found = list(listed(root))
         Path(root, found[2].name).write_bytes(picture(1, (30, 30)))
         yield from found
 
-    monkeypatch.setattr(image_files, "list_files", then_grow)
+    monkeypatch.setattr(source_folder, "list_files", then_grow)
     with pytest.raises(UserError, match=r"pets/cat/1002\.png had \d+ bytes and now has \d+; run the stage again"):
         index.run(folder())
     assert not artifacts.stage_dir("index").exists()

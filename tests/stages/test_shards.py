@@ -10,7 +10,7 @@ from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index, shards
 from tests.data.files import BAD, image_folder, params, picture
-from tests.data.sources.test_tar_archives import write as write_tar
+from tests.data.sources.small_sources import write_tar
 from tests.storage.proxy import Fault, Kind, faulty_store
 from tests.storage.server import BUCKET
 

@@ -1,4 +1,4 @@
-"""What tar and zip files share: one folder per label, a table of labels, or WebDataset samples with theirs beside them."""
+"""What tar and zip files share. Labels are folders, a table, or lie beside each image of a WebDataset sample."""
 
 import json
 import re
@@ -12,127 +12,120 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from rectok.data.data_config import Split
-from rectok.data.sources.archive_label import OwnName
-from rectok.data.sources.image_source import Item, split_in
+from rectok.data.sources.archive_label import ArchiveLabel
+from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage
 from rectok.data.sources.labels import Labels, label_of
+from rectok.data.sources.names import split_in
 from rectok.errors import UserError
-from rectok.storage import below
 
 _SIDECARS = ("cls", "json", "txt")
-_URI = re.compile(r"(?P<file>.+?)#(?P<where>[\d+]*)/(?P<member>.*)", re.DOTALL)
+_URI = re.compile(r"(?P<file>.+?)#(?P<position>[\d+]*)/(?P<member>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Member:
-    """A file in an archive: its name, how to find it again (digits and +), and its content."""
+class ArchiveMember:
+    """A file in an archive: its name, its position for random access (digits and +), and a function that reads it."""
 
     name: str
-    where: str
+    position: str
     read: Callable[[], bytes]
 
 
-class Archive(ABC):
-    """Images inside the archives `names` below `root` (local or s3://); uris are `file#where/member`."""
+@dataclass(frozen=True)
+class MemberUri:
+    """An image's uri, taken apart."""
 
-    def __init__(self, root: str, names: Sequence[str]) -> None:
-        self.root, self.names = root, names
+    uri: str
+    position: str
+    member: str
+
+
+class Archives(PackedFiles, ABC):
+    """Images in archives. A uri is `archive#position/member`."""
 
     def classes(self, labels: Labels) -> tuple[str, ...]:
         """Archives name no order of their classes."""
         return ()
 
-    def items(self, labels: Labels) -> Iterator[Item]:
-        """Every image, in the order of the files."""
+    def images(self, labels: Labels) -> Iterator[SourceImage]:
+        """Every image that has a label, archive by archive. One of several archives may label its images by its name."""
         for name in self.names:
+            split = split_in(name)
+            archive_label = ArchiveLabel(self.path(name), len(self.names) > 1 and labels.setting in ("auto", "folders"))
             with self._members(name) as members:
-                groups = (list(group) for _, group in groupby(members, key=lambda member: _sample(member.name)))
-                yield from self._labelled(name, groups, labels)
+                for _, group in groupby(members, key=lambda member: _sample(member.name)):
+                    sample = list(group)
+                    images = list(_images(name, sample, split, labels))
+                    bare = archive_label.labels([member.name for member in sample], bool(images))
+                    yield from images
+                    yield from (_image(name, m, archive_label.label, split) for m in sample if m.name in bare)
 
-    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it), file by file and forward inside each file."""
-        wanted: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    def read(self, uris: Sequence[str]) -> Iterator[Readable]:
+        """All `uris`, archive by archive and forward inside each."""
+        by_archive: dict[str, list[MemberUri]] = defaultdict(list)
         for uri in uris:
             match = _URI.fullmatch(uri)
             assert match, uri
-            wanted[match["file"]].append((match["where"], match["member"], uri))
-        for name in sorted(wanted):
-            yield from self._again(name, wanted[name])
-
-    def _labelled(self, name: str, groups: Iterator[list[Member]], labels: Labels) -> Iterator[Item]:
-        """The images of one archive, each sample's own or by the archive's name."""
-        split = split_in(name)
-        own = OwnName(self.path(name), len(self.names) > 1 and labels.asked in ("auto", "folders"))
-        for group in groups:
-            items = list(_items(name, group, split, labels))
-            claimed = own.claimed([member.name for member in group], bool(items))
-            yield from items
-            yield from (_item(name, member, own.label, split) for member in group if member.name in claimed)
-
-    def path(self, name: str) -> str:
-        """The URI of an archive."""
-        return below(self.root, name)
+            by_archive[match["file"]].append(MemberUri(uri, match["position"], match["member"]))
+        for name in sorted(by_archive):
+            yield from self._read_members(name, by_archive[name])
 
     @abstractmethod
-    def _members(self, name: str) -> AbstractContextManager[Iterator[Member]]:
-        """Every file of one archive, in its order; they can be read while it is open."""
+    def _members(self, name: str) -> AbstractContextManager[Iterator[ArchiveMember]]:
+        """Every file of one archive in its order, readable while the archive is open."""
 
     @abstractmethod
-    def _again(self, name: str, wanted: Sequence[tuple[str, str, str]]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it) for every (where, member, uri) of one archive."""
+    def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:
+        """The images at `members` of one archive."""
 
 
-def _items(name: str, group: list[Member], split: Split | None, labels: Labels) -> Iterator[Item]:
-    """The image of one WebDataset sample, or every file that has a label."""
-    label = _label_beside(name, group, labels)
+def _images(name: str, sample: list[ArchiveMember], split: Split | None, labels: Labels) -> Iterator[SourceImage]:
+    """The image of one WebDataset sample, or every file that folders or a table label."""
+    label = _sidecar_label(name, sample, labels)
     if label is None:
-        for member in group:
-            place = labels.place(member.name)
-            if place:
-                yield _item(name, member, place.label, place.split or split)
+        for member in sample:
+            if annotation := labels.annotate(member.name):
+                yield _image(name, member, annotation.label, annotation.split or split)
         return
-    images = [member for member in group if _extension(member.name) not in _SIDECARS]
+    images = [member for member in sample if _extension(member.name) not in _SIDECARS]
     if len(images) != 1:
         raise UserError(
-            f"sample {_sample(group[0].name)} in {name} has {len(images)} images beside its label; it must be one"
+            f"sample {_sample(sample[0].name)} in {name} has {len(images)} images beside its label; it must be one"
         )
-    yield _item(name, images[0], label, split)
+    yield _image(name, images[0], label, split)
 
 
-def _label_beside(name: str, group: Sequence[Member], labels: Labels) -> str | None:
-    """What a sample's .cls or .json member says, where that is asked for; None where folders or a table are to say it."""
-    beside = {_extension(member.name): member for member in group}
+def _sidecar_label(name: str, sample: Sequence[ArchiveMember], labels: Labels) -> str | None:
+    """The label in a sample's .cls or .json. None if the sample has none, or if labels come from folders or a table."""
+    sidecars = {_extension(member.name): member for member in sample}
+    record = sidecars.get("json")
     if labels.column:
-        return _json_label(name, group, beside.get("json"), labels.column)
-    if labels.asked != "auto":
+        fields = _parse_json(name, record) if record else {}
+        if record is None or labels.column not in fields:
+            raise UserError(
+                f"sample {_sample(sample[0].name)} in {name} has no .json beside it with a key {labels.column!r}, as "
+                "index.labels asks"
+            )
+        return label_of(fields[labels.column], f"{record.name} in {name}")
+    if labels.setting != "auto":
         return None
-    if "cls" in beside:
-        return beside["cls"].read().decode(errors="replace").strip()
-    if "json" in beside and len(group) > 1:
-        found = _parsed(name, beside["json"]).get("label")
-        return None if found is None else label_of(found, f"{beside['json'].name} in {name}")
-    return None
+    if "cls" in sidecars:
+        return sidecars["cls"].read().decode(errors="replace").strip()
+    label = _parse_json(name, record).get("label") if record and len(sample) > 1 else None
+    return None if record is None or label is None else label_of(label, f"{record.name} in {name}")
 
 
-def _json_label(name: str, group: Sequence[Member], member: Member | None, column: str) -> str:
-    record = {} if member is None else _parsed(name, member)
-    if column not in record:
-        raise UserError(
-            f"sample {_sample(group[0].name)} in {name} has no .json beside it with a key {column!r}, as index.labels asks"
-        )
-    return label_of(record[column], f"{member.name if member else ''} in {name}")
-
-
-def _parsed(name: str, member: Member) -> dict[str, object]:
+def _parse_json(name: str, member: ArchiveMember) -> dict[str, object]:
     try:
-        found = json.loads(member.read())
+        record = json.loads(member.read())
     except ValueError as error:
         raise UserError(f"{member.name} in {name} cannot be read as JSON: {error}") from None
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
-def _item(name: str, member: Member, label: str, split: Split | None) -> Item:
+def _image(name: str, member: ArchiveMember, label: str, split: Split | None) -> SourceImage:
     content = member.read()
-    return Item(f"{name}#{member.where}/{member.name}", label, split, partial(bytes, content))
+    return SourceImage(f"{name}#{member.position}/{member.name}", label, split, partial(bytes, content))
 
 
 def _sample(name: str) -> str:

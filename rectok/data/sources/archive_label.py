@@ -1,28 +1,28 @@
-"""The label of an archive that holds one class, as ImageNet's `train/n01440764.tar` does: its own name."""
+"""The name of an archive as the label of its images, for archives of one class such as ImageNet's `train/n01440764.tar`."""
 
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from rectok.data.sources.image_source import is_hidden, split_in
-from rectok.data.sources.source_folder import kind_of, without_ending
+from rectok.data.sources.names import is_hidden, kind_of, split_in, without_ending
 from rectok.errors import UserError
 
 _PART = re.compile(r"(?!n\d{8}$).*\d")
-"""A name that ends in a number is that of a part, as `images-0001` is; WordNet's identifiers are ImageNet's labels."""
+"""The name of one part of many, such as `images-0001`, ends in a digit. A WordNet identifier is a label of ImageNet."""
 
 
-class OwnName:
-    """Whether the name of the archive `path` is its images' label: where it `may` be, and the first image has no other."""
+class ArchiveLabel:
+    """Labels the images of the archive `path` by its name, if that is `allowed` and its first image has no other label."""
 
-    def __init__(self, path: str, may: bool) -> None:
-        self.path, self.may = path, may
-        self.counts: bool | None = None
+    def __init__(self, path: str, allowed: bool) -> None:
+        self.path, self.allowed = path, allowed
+        self.applies: bool | None = None
+        """None until the first image."""
         self.first = ""
 
     @property
     def label(self) -> str:
-        """The archive's name without its ending. Raises UserError for one that tells of a split or of a part."""
+        """The archive's name without its ending. Raises UserError for the name of a split or of one part of many."""
         name = PurePosixPath(self.path).name
         label = without_ending(name)
         if split_in(name) or _PART.fullmatch(label):
@@ -32,17 +32,20 @@ class OwnName:
             )
         return label
 
-    def claimed(self, names: Sequence[str], labelled: bool) -> list[str]:
-        """Those of a sample's files that the archive's name labels. Raises UserError where others of it have a label."""
-        bare = [] if labelled or not self.may else [name for name in names if _is_bare_image(name)]
-        if self.counts is None and (labelled or bare):
-            self.counts, self.first = bool(bare), names[0]
-        if self.counts and labelled:
+    def labels(self, names: Sequence[str], labelled: bool) -> list[str]:
+        """The files of a sample that the archive's name labels; none if the sample is `labelled` otherwise.
+
+        Raises UserError for a labelled sample after one without a label.
+        """
+        bare = [] if labelled or not self.allowed else [name for name in names if _is_bare_image(name)]
+        if self.applies is None and (labelled or bare):
+            self.applies, self.first = bool(bare), names[0]
+        if self.applies and labelled:
             raise UserError(
                 f"{self.path} holds {self.first}, which has no label, and then {names[0]}, which has one; move the former "
                 "away, or put it into its label's folder"
             )
-        return bare if self.counts else []
+        return bare if self.applies else []
 
 
 def _is_bare_image(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rectok.data.sources.image_source import Item
+from rectok.data.sources.image_source import Readable, SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.errors import UserError
 
@@ -28,24 +28,24 @@ class Digits:
     @cached_property
     def rows(self) -> NDArray[np.int64]:
         """[1797, 65]: 64 shades of grey, then the label."""
-        # The file that sklearn.datasets.load_digits reads: importing scikit-learn would take longer than this whole stage.
+        # sklearn.datasets.load_digits reads the same file, but its import takes longer than this whole stage.
         spec = find_spec("sklearn")
         assert spec is not None and spec.submodule_search_locations, "scikit-learn is not installed"
         path = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
         with gzip.open(path, "rt") as file:
             return np.loadtxt(file, delimiter=",").astype(np.int64)
 
-    def items(self, labels: Labels) -> Iterator[Item]:
+    def images(self, labels: Labels) -> Iterator[SourceImage]:
         """Every digit."""
-        if labels.asked != "auto":
+        if labels.setting != "auto":
             raise UserError(
-                f"index.labels {labels.asked} does not fit sklearn:digits, which has its own; set it to auto"
+                f"index.labels {labels.setting} does not fit sklearn:digits, which has its own; set it to auto"
             )
         for number, label in enumerate(self.rows[:, -1]):
-            yield Item(f"digits/{number:04d}", str(label), None, partial(self._png, number))
+            yield SourceImage(f"digits/{number:04d}", str(label), None, partial(self._png, number))
 
-    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it), in the order asked for."""
+    def read(self, uris: Sequence[str]) -> Iterator[Readable]:
+        """All `uris` in their order."""
         for uri in uris:
             yield uri, partial(self._png, int(uri.removeprefix("digits/")))
 
@@ -53,6 +53,6 @@ class Digits:
         shades = self.rows[number, :-1].reshape(SIDE, SIDE)
         grey = np.rint(shades * (255 / SHADES)).astype(np.uint8)
         buffer = io.BytesIO()
-        # Uncompressed, so that the content hash, and with it the split, is the same with every version of zlib.
+        # Without compression the content hash, and hence the split, is the same with every version of zlib.
         Image.fromarray(np.stack([grey] * 3, axis=-1)).save(buffer, "png", compress_level=0)
         return buffer.getvalue()

@@ -1,53 +1,46 @@
 """One file per image, below a folder or an s3:// prefix."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rectok.data.sources.image_source import Item, is_hidden
+from rectok.data.sources.image_source import Readable, SourceImage
 from rectok.data.sources.labels import Labels
-from rectok.data.sources.source_folder import OneKind
+from rectok.data.sources.source_folder import SourceFolder
 from rectok.errors import UserError
-from rectok.storage import below, list_files, read_bytes
+from rectok.storage import StoredFile, below, read_bytes
 
 
 @dataclass(frozen=True)
-class Files:
-    """Image files; uris are relative to `root`, in the order of their names. Labels come from folders or from a table.
+class ImageFiles:
+    """Image files. Their uris are relative to the folder. Their labels come from folders or from a table."""
 
-    `only` knows what was met there so far, and refuses archives and parquet files among them.
-    """
-
-    root: str
-    only: OneKind
+    folder: SourceFolder
 
     def classes(self, labels: Labels) -> tuple[str, ...]:
         """Files name no order of their classes."""
         return ()
 
-    def items(self, labels: Labels) -> Iterator[Item]:
-        """Every file that has a label, whether it is an image or not, in one listing, which is never held."""
+    def images(self, labels: Labels) -> Iterator[SourceImage]:
+        """Every file that has a label, even if it is no image, in the order of names."""
         if labels.column:
             raise UserError(
-                f"index.labels {labels.asked} needs a table, but index.source {self.root} holds single files"
+                f"index.labels {labels.setting} needs a table, but index.source {self.folder.root} holds single files"
             )
-        for file in list_files(self.root):
-            if is_hidden(file.name):
-                continue
-            self.only.meet(file.name)
-            if place := labels.place(file.name):
-                yield Item(file.name, place.label, place.split, partial(self._whole, file.name, file.size))
+        for file in self.folder.files():
+            if annotation := labels.annotate(file.name):
+                yield SourceImage(file.name, annotation.label, annotation.split, partial(self._whole, file))
 
-    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it), in the order asked for."""
+    def read(self, uris: Sequence[str]) -> Iterator[Readable]:
+        """All `uris` in their order."""
         for uri in uris:
-            yield uri, partial(read_bytes, below(self.root, uri))
+            yield uri, partial(read_bytes, below(self.folder.root, uri))
 
-    def _whole(self, name: str, size: int) -> bytes:
-        content = read_bytes(below(self.root, name))
-        if len(content) != size:
+    def _whole(self, file: StoredFile) -> bytes:
+        path = below(self.folder.root, file.name)
+        content = read_bytes(path)
+        if len(content) != file.size:
             raise UserError(
-                f"{below(self.root, name)} had {size} bytes and now has {len(content)}; run the stage again when the "
-                "source is complete"
+                f"{path} had {file.size} bytes and now has {len(content)}; run the stage again when the source is complete"
             )
         return content

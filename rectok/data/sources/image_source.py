@@ -1,31 +1,21 @@
-"""What every source of images gives."""
+"""The interface of every source of images."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from typing import Protocol
 
 from rectok.data.data_config import Split
+from rectok.data.sources.labels import Labels
+from rectok.storage import below
 
-if TYPE_CHECKING:
-    from rectok.data.sources.labels import Labels
-
-_SPLIT_NAMES: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
+Readable = tuple[str, Callable[[], bytes]]
+"""The uri of an image, and a function that reads the image."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """One image of a source: `uri` relative to the source, its class's name, its split where the source names one."""
+class SourceImage:
+    """One image: its `uri` below the source, the name of its class, and its split if the source names one."""
 
     uri: str
     label: str
@@ -33,53 +23,30 @@ class Item:
     read: Callable[[], bytes]
 
 
-@dataclass(frozen=True)
-class Place:
-    """What is known of a file: its label, and its split where one is named."""
-
-    label: str
-    split: Split | None
-
-
-class Source(Protocol):
+class ImageSource(Protocol):
     """Images in a fixed order, with random access by uri."""
 
-    def classes(self, labels: "Labels") -> tuple[str, ...]:
-        """Class names in the order that the source gives them; empty where it gives none."""
+    def classes(self, labels: Labels) -> tuple[str, ...]:
+        """Class names in the order of the source. Empty if it gives none."""
 
-    def items(self, labels: "Labels") -> Iterator[Item]:
-        """Every image that has a label. Raises UserError where the source cannot have such labels."""
+    def images(self, labels: Labels) -> Iterator[SourceImage]:
+        """Every image that has a label. Raises UserError if the source cannot have such labels."""
 
-    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it) for all `uris`, in the order in which reading is cheap."""
-
-
-def place_of(name: str) -> Place | None:
-    """`label/…/file` or `train/label/…/file`; None for hidden files and for files outside a label's folder."""
-    parts = PurePosixPath(name).parts
-    if len(parts) < 2 or is_hidden(name):
-        return None
-    split = _SPLIT_NAMES.get(parts[0].lower())
-    if split and len(parts) > 2:
-        return Place(parts[1], split)
-    return Place(parts[0], None)
+    def read(self, uris: Sequence[str]) -> Iterator[Readable]:
+        """All `uris`, in the order in which the source is fastest to read."""
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file or a folder around it has a name that begins with a dot."""
-    return name.startswith(".") or "/." in name
+class PackedFiles:
+    """Files below `root` (local or s3://) that hold many images each. `list_names` lists them, at most once."""
 
+    def __init__(self, root: str, list_names: Callable[[], list[str]]) -> None:
+        self.root, self._list_names = root, list_names
 
-def split_named(word: str) -> Split | None:
-    """The split that a word such as `validation` means."""
-    return _SPLIT_NAMES.get(word.lower())
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the files, in order. Only the index needs them, since a uri names its file."""
+        return self._list_names()
 
-
-def split_in(name: str) -> Split | None:
-    """The split that a file name such as `train-00000-of-00002.parquet` or `validation/0.parquet` tells of."""
-    path = PurePosixPath(name)
-    for part in (path.name, *reversed(path.parts[:-1])):
-        for word in re.split(r"[^a-z]+", part.lower()):
-            if word in _SPLIT_NAMES:
-                return _SPLIT_NAMES[word]
-    return None
+    def path(self, name: str) -> str:
+        """The URI of one file."""
+        return below(self.root, name)

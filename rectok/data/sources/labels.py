@@ -1,4 +1,4 @@
-"""Where labels come from: what the source itself says, its folders, one column, or a table of files (CSV or JSON)."""
+"""Where labels come from: the source itself, its folders, one column, or a table of files (CSV or JSON)."""
 
 import csv
 import io
@@ -6,87 +6,85 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from rectok.data.data_config import COLUMN, Split
-from rectok.data.sources.image_source import Place, place_of, split_named
+from rectok.data.sources.names import Annotation, annotation_in, split_named
 from rectok.errors import UserError
 from rectok.storage import open_binary
 
-Row = tuple[str, str, Split | None]
-"""A file's name below the source, its label, its split if one is named."""
 
-
-@dataclass
 class Labels:
-    """What `index.labels` asks for: `asked`, and the column's name where it asks for one."""
+    """The value of `index.labels` as `setting`, and the `column` that it names, if any."""
 
-    asked: str
-    column: str = ""
-    unlisted: int = 0
-    """Files that had no label so far."""
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+        self.column = setting.removeprefix(COLUMN) if setting.startswith(COLUMN) else ""
+        self.unlisted = 0
+        """How many files had no label so far."""
 
-    def place(self, name: str) -> Place | None:
-        """Label and split of the file `name`; None for a file that is to be left out."""
-        return place_of(name)
+    def annotate(self, name: str) -> Annotation | None:
+        """Label and split of the file `name`. None if the index leaves the file out."""
+        return annotation_in(name)
 
     def check_complete(self) -> None:
-        """Raises UserError when a label was given for a file that was never asked for."""
+        """Raises UserError if a table labels a file that the source does not hold."""
 
 
-class Listed(Labels):
-    """Labels of a table, which lies on disk; a CSV of any length costs no memory, JSON is read whole."""
+class LabelTable(Labels):
+    """Labels of a table, kept in a database on disk. A CSV of any length costs no memory; JSON is read whole."""
 
-    def __init__(self, asked: str, table: sqlite3.Connection) -> None:
-        super().__init__(asked)
-        self.table = table
-        table.execute("CREATE TABLE row (file TEXT PRIMARY KEY, label TEXT, split TEXT, met INT) WITHOUT ROWID")
+    def __init__(self, setting: str, database: sqlite3.Connection) -> None:
+        super().__init__(setting)
+        self.database = database
+        database.execute("CREATE TABLE label (file TEXT PRIMARY KEY, label TEXT, split TEXT, used INT) WITHOUT ROWID")
 
-    def fill(self, rows: Iterable[Row]) -> None:
-        """Take all rows. Raises UserError for a file that has two labels."""
-        for file, label, split in rows:
-            known = self._row(file)
-            if known and known != (label, split):
-                raise UserError(f"index.labels {self.asked} names {file} twice, as {known[0]} and as {label}")
-            self.table.execute("INSERT OR IGNORE INTO row VALUES (?, ?, ?, 0)", (file, label, split))
+    def add_all(self, rows: Iterable[tuple[str, Annotation]]) -> None:
+        """Add all (file, annotation). Raises UserError for a file with two labels."""
+        for file, row in rows:
+            earlier = self._row(file)
+            if earlier and earlier != row:
+                raise UserError(
+                    f"index.labels {self.setting} names {file} twice, as {earlier.label} and as {row.label}"
+                )
+            self.database.execute("INSERT OR IGNORE INTO label VALUES (?, ?, ?, 0)", (file, row.label, row.split))
 
-    def place(self, name: str) -> Place | None:
-        """Label and split of a listed file. Raises UserError where a second one has its name."""
-        found = self._row(name)
-        if found is None:
+    def annotate(self, name: str) -> Annotation | None:
+        """Label and split of a listed file. Raises UserError if a second file has its name."""
+        row = self._row(name)
+        if row is None:
             self.unlisted += 1
-            return None
-        if self.table.execute("UPDATE row SET met = 1 WHERE file = ? AND met = 0", (name,)).rowcount == 0:
+        elif not self.database.execute("UPDATE label SET used = 1 WHERE file = ? AND used = 0", (name,)).rowcount:
             raise UserError(
-                f"index.labels {self.asked} gives {name} a label, but index.source holds several of that name; give each a "
-                "name of its own, or take their labels from folders or a column"
+                f"index.labels {self.setting} gives {name} a label, but index.source holds several of that name; give each "
+                "a name of its own, or take their labels from folders or a column"
             )
-        return Place(*found)
+        return row
 
     def check_complete(self) -> None:
-        """Raises UserError naming a listed file that the source does not hold: it may not be copied whole yet."""
-        missing = self.table.execute("SELECT min(file), count(*) FROM row WHERE met = 0").fetchone()
-        if missing[1]:
+        """Raises UserError if the table labels a file that the source does not hold: its copy may be incomplete."""
+        first, count = self.database.execute("SELECT min(file), count(*) FROM label WHERE used = 0").fetchone()
+        if count:
             raise UserError(
-                f"index.labels {self.asked} lists {missing[0]}, which index.source does not hold ({missing[1]} such files); "
-                "names count from the source's root, as in train/1.jpg"
+                f"index.labels {self.setting} lists {first}, which index.source does not hold ({count} such files); "
+                "names must be relative to index.source, as in train/1.jpg"
             )
 
-    def _row(self, name: str) -> Any:
-        return self.table.execute("SELECT label, split FROM row WHERE file = ?", (name,)).fetchone()
+    def _row(self, name: str) -> Annotation | None:
+        row = self.database.execute("SELECT label, split FROM label WHERE file = ?", (name,)).fetchone()
+        return row and Annotation(*row)
 
 
 @contextmanager
-def opened_labels(asked: str) -> Iterator[Labels]:
-    """The labels that `index.labels` asks for. Raises UserError when their table cannot be read."""
-    if asked.endswith((".csv", ".json")):
-        with closing(sqlite3.connect("")) as table:  # a temporary file, gone with the connection
-            labels = Listed(asked, table)
-            labels.fill(_csv(asked) if asked.endswith(".csv") else _json(asked))
-            yield labels
+def open_labels(setting: str) -> Iterator[Labels]:
+    """The labels that `index.labels` names. Raises UserError if their table cannot be read."""
+    if not setting.endswith((".csv", ".json")):
+        yield Labels(setting)
         return
-    yield Labels(asked, asked.removeprefix(COLUMN) if asked.startswith(COLUMN) else "")
+    with closing(sqlite3.connect("")) as database:  # a temporary file, removed with the connection
+        table = LabelTable(setting, database)
+        table.add_all(_read_csv(setting) if setting.endswith(".csv") else _read_json(setting))
+        yield table
 
 
 def label_of(value: Any, where: str) -> str:
@@ -96,7 +94,7 @@ def label_of(value: Any, where: str) -> str:
     return str(value)
 
 
-def _csv(path: str) -> Iterator[Row]:
+def _read_csv(path: str) -> Iterator[tuple[str, Annotation]]:
     with open_binary(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         try:
             rows = csv.DictReader(text)
@@ -106,31 +104,26 @@ def _csv(path: str) -> Iterator[Row]:
                 where = f"line {rows.line_num} of {path}"
                 if not row["file"]:
                     raise UserError(f"{where} names no file")
-                yield _named(row["file"]), label_of(row["label"], where), _split(row.get("split"), where)
+                annotation = Annotation(label_of(row["label"], where), _split(row.get("split"), where))
+                yield row["file"].removeprefix("./"), annotation
         except (UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from None
 
 
-def _json(path: str) -> Iterator[Row]:
+def _read_json(path: str) -> Iterator[tuple[str, Annotation]]:
     with open_binary(path) as file:
         try:
-            found = json.load(file)
+            labels = json.load(file)
         except ValueError as error:
             raise UserError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(labels, dict):
         raise UserError(f'{path} must hold an object of labels by file, such as {{"train/1.jpg": "cat"}}')
-    for name, label in found.items():
-        yield _named(name), label_of(label, f"{name} in {path}"), None
-
-
-def _named(name: str) -> str:
-    return name.removeprefix("./")
+    for name, label in labels.items():
+        yield name.removeprefix("./"), Annotation(label_of(label, f"{name} in {path}"), None)
 
 
 def _split(word: str | None, where: str) -> Split | None:
-    if not word:
-        return None
-    split = split_named(word)
-    if split is None:
+    split = split_named(word) if word else None
+    if word and split is None:
         raise UserError(f"{where} has the split {word!r}; it must be train, val or test")
     return split

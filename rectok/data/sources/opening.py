@@ -1,27 +1,30 @@
-"""From the text of `index.source` to a source."""
+"""From the value of `index.source` to a source."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from rectok.data.sources.image_source import Source
-from rectok.data.sources.source_folder import Kind, archives, kind_of, look
+from rectok.data.sources.image_source import ImageSource
+from rectok.data.sources.names import SourceKind, kind_of
+from rectok.data.sources.source_folder import SourceFolder
 from rectok.errors import UserError
 from rectok.storage import is_remote
 
 DIGITS = "sklearn:digits"
-_KINDS = "sklearn:digits, a folder or s3:// prefix of image, parquet, tar or zip files, or one parquet, tar or zip file"
+_CHOICES = (
+    "sklearn:digits, a folder or s3:// prefix of image, parquet, tar or zip files, or one parquet, tar or zip file"
+)
 
 
-def open_source(source: str) -> Source:
-    """The source that `index.source` names. Raises UserError when there is nothing of that kind."""
+def open_source(source: str) -> ImageSource:
+    """The source that `index.source` names. Raises UserError if there is none."""
     if source == DIGITS:
         from rectok.data.sources.digits import Digits
 
         return Digits()
     if not is_remote(source) and not Path(source).exists():
-        raise UserError(f"index.source {source} does not exist; it can be {_KINDS}")
+        raise UserError(f"index.source {source} does not exist; it can be {_CHOICES}")
     is_file = kind_of(source) not in (None, "image") if is_remote(source) else Path(source).is_file()
-    return _file(source) if is_file else _folder(source)
+    return _open_file(source) if is_file else _open_folder(source)
 
 
 def is_local(path: str) -> bool:
@@ -29,34 +32,32 @@ def is_local(path: str) -> bool:
     return path != DIGITS and not is_remote(path)
 
 
-def _folder(root: str) -> Source:
-    """Image files, or the parquet, tar or zip files at any depth."""
-    only = look(root)
-    if only.kind and only.kind != "image":
-        return _of(root, only.kind, archives(only))
-    from rectok.data.sources.image_files import Files
+def _open_folder(root: str) -> ImageSource:
+    folder = SourceFolder(root)
+    if folder.kind is None or folder.kind == "image":
+        from rectok.data.sources.image_files import ImageFiles
 
-    return Files(root, only)
+        return ImageFiles(folder)
+    return _open_packed(folder.kind, root, folder.packed_names)
 
 
-def _file(path: str) -> Source:
+def _open_file(path: str) -> ImageSource:
     root, _, name = path.rpartition("/")
     kind = kind_of(name)
     if kind is None or kind == "image":
-        raise UserError(f"index.source {path} is a file of an unknown kind; it can be {_KINDS}")
-    return _of(root or ("/" if path.startswith("/") else "."), kind, [name])
+        raise UserError(f"index.source {path} is a file of an unknown kind; it can be {_CHOICES}")
+    return _open_packed(kind, root or ("/" if path.startswith("/") else "."), lambda: [name])
 
 
-def _of(root: str, kind: Kind, names: Sequence[str]) -> Source:
-    """The source over files of one kind."""
+def _open_packed(kind: SourceKind, root: str, list_names: Callable[[], list[str]]) -> ImageSource:
     if kind == "parquet":
-        from rectok.data.sources.parquet_files import Parquet
+        from rectok.data.sources.parquet_files import ParquetFiles
 
-        return Parquet(root, names)
+        return ParquetFiles(root, list_names)
     if kind == "zip":
-        from rectok.data.sources.zip_archives import Zip
+        from rectok.data.sources.zip_archives import ZipArchives
 
-        return Zip(root, names)
-    from rectok.data.sources.tar_archives import Tar
+        return ZipArchives(root, list_names)
+    from rectok.data.sources.tar_archives import TarArchives
 
-    return Tar(root, names)
+    return TarArchives(root, list_names)

@@ -1,8 +1,8 @@
-"""Parquet files in the Hugging Face layout: image structs (bytes, path) and labels in a column, or by the paths of the images."""
+"""Parquet files in the Hugging Face layout: image structs (bytes, path), and labels in a column or by the images' paths."""
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,81 +11,80 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rectok.data.sources.image_source import Item, Place, split_in
+from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage
 from rectok.data.sources.labels import Labels
+from rectok.data.sources.names import Annotation, split_in
 from rectok.errors import UserError
 from rectok.storage import below, open_binary, read_bytes
 
 BATCH = 256
-_LABELS = ("label", "labels", "fine_label")
+_LABEL_COLUMNS = ("label", "labels", "fine_label")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which columns hold images and labels (none if labels lie elsewhere), and the names of classes if labels number them."""
+class ParquetColumns:
+    """The columns of images and of labels (None if labels lie elsewhere), and the class names that a label indexes."""
 
     image: str
     label: str | None
-    names: tuple[str, ...]
+    class_names: tuple[str, ...]
 
-    def name(self, value: Any, where: str) -> str:
+    def class_name(self, value: Any, where: str) -> str:
         """The class name of a label. Raises UserError for a row without one."""
         if value is None or value == -1:
             raise UserError(f"{where} has no label; leave unlabelled files out of index.source")
-        if not self.names:
+        if not self.class_names:
             return str(value)
-        if not 0 <= value < len(self.names):
-            raise UserError(f"{where} has label {value}, but only {len(self.names)} classes are named")
-        return self.names[int(value)]
+        if not 0 <= value < len(self.class_names):
+            raise UserError(f"{where} has label {value}, but only {len(self.class_names)} classes are named")
+        return self.class_names[int(value)]
 
 
-class Parquet:
-    """Images in rows of parquet files `names` below `root` (local or s3://); uris are `file.parquet#row`."""
-
-    def __init__(self, root: str, names: Sequence[str]) -> None:
-        self.root, self.names = root, names
+class ParquetFiles(PackedFiles):
+    """Images in rows of parquet files. A uri is `file.parquet#row`."""
 
     def classes(self, labels: Labels) -> tuple[str, ...]:
         """Names of the ClassLabel feature, if labels lie in one."""
-        with self._opened(self.names[0]) as file:
-            return _layout(file.schema_arrow, self.names[0], labels).names
+        with self._open(self.names[0]) as file:
+            return _columns(file.schema_arrow, self.names[0], labels).class_names
 
-    def items(self, labels: Labels) -> Iterator[Item]:
+    def images(self, labels: Labels) -> Iterator[SourceImage]:
         """Every row that has a label, file by file."""
         for name in self.names:
             split = split_in(name)
-            for uri, image, place in self._rows(name, labels):
-                if place:
-                    yield Item(uri, place.label, place.split or split, partial(self._content, image))
+            for uri, image, annotation in self._rows(name, labels):
+                if annotation:
+                    read = partial(self._content, image)
+                    yield SourceImage(uri, annotation.label, annotation.split or split, read)
 
-    def read(self, uris: Sequence[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """(uri, how to read it), file by file and row group by row group."""
-        wanted: dict[str, list[int]] = defaultdict(list)
+    def read(self, uris: Sequence[str]) -> Iterator[Readable]:
+        """All `uris`, file by file and row group by row group."""
+        by_file: dict[str, list[int]] = defaultdict(list)
         for uri in uris:
             name, _, number = uri.rpartition("#")
-            wanted[name].append(int(number))
-        for name in sorted(wanted):
-            with self._opened(name) as file:
+            by_file[name].append(int(number))
+        for name in sorted(by_file):
+            with self._open(name) as file:
                 column = _image_column(file.schema_arrow)
                 assert column is not None, f"{name} was indexed"
-                for row, image in _images(file, column, sorted(wanted[name])):
+                for row, image in _read_rows(file, column, sorted(by_file[name])):
                     yield f"{name}#{row}", partial(self._content, image)
 
-    def _rows(self, name: str, labels: Labels) -> Iterator[tuple[str, Any, Place | None]]:
-        with self._opened(name) as file:
-            layout = _layout(file.schema_arrow, name, labels)
-            row = 0
-            for batch in file.iter_batches(BATCH, columns=[layout.image, *([layout.label] if layout.label else [])]):
-                for record in batch.to_pylist():
-                    image, uri = record[layout.image], f"{name}#{row}"
-                    if layout.label:
-                        yield uri, image, Place(layout.name(record[layout.label], f"row {row} of {name}"), None)
-                    else:
-                        yield uri, image, labels.place(_file(image, uri, labels))
-                    row += 1
+    def _rows(self, name: str, labels: Labels) -> Iterator[tuple[str, Any, Annotation | None]]:
+        with self._open(name) as file:
+            columns = _columns(file.schema_arrow, name, labels)
+            read = [columns.image, *([columns.label] if columns.label else [])]
+            records = (record for batch in file.iter_batches(BATCH, columns=read) for record in batch.to_pylist())
+            for row, record in enumerate(records):
+                image, uri = record[columns.image], f"{name}#{row}"
+                if columns.label:
+                    label = columns.class_name(record[columns.label], f"row {row} of {name}")
+                    yield uri, image, Annotation(label, None)
+                else:
+                    yield uri, image, labels.annotate(_file_name(image, uri, labels))
 
     def _content(self, image: Any) -> bytes:
-        """Bytes of an image struct, of plain bytes, or of the file that the struct's path names; nothing for a null."""
+        """Bytes of an image struct, of plain bytes, or of the file at the struct's path; nothing for a null."""
         if image is None or isinstance(image, bytes):
             return image or b""
         if image.get("bytes") is not None:
@@ -93,17 +92,16 @@ class Parquet:
         return read_bytes(below(self.root, image["path"])) if image.get("path") else b""
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
-        path = below(self.root, name)
+    def _open(self, name: str) -> Iterator[pq.ParquetFile]:
         try:
-            with open_binary(path) as stream, pq.ParquetFile(stream) as file:
+            with open_binary(self.path(name)) as stream, pq.ParquetFile(stream) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path} cannot be read as parquet: {' '.join(str(error).split())}") from None
+            raise UserError(f"{self.path(name)} cannot be read as parquet: {' '.join(str(error).split())}") from None
 
 
-def _images(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
-    """(row, image) for the ascending `rows`; only row groups that hold one are read."""
+def _read_rows(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """(row, image) for the ascending `rows`. Row groups that hold none of them are not read."""
     start, pending = 0, list(reversed(rows))
     for group in range(file.num_row_groups):
         stop = start + file.metadata.row_group(group).num_rows
@@ -117,27 +115,26 @@ def _images(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[
         raise UserError(f"row {pending[-1]} is not in the parquet file any more; run the stage `index` again")
 
 
-def _layout(schema: pa.Schema, name: str, labels: Labels) -> Layout:
-    """Where images and labels lie."""
+def _columns(schema: pa.Schema, name: str, labels: Labels) -> ParquetColumns:
     image = _image_column(schema)
     features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    named = [field.name for field in schema if features.get(field.name, {}).get("_type") == "ClassLabel"]
-    usual = (labels.column,) if labels.column else (*_LABELS, *named)
-    label = next((found for found in usual if found in schema.names), None)
-    inside = labels.column or labels.asked == "auto"
-    if image is None or (inside and label is None):
-        found = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        wanted = f" and a column `{labels.column or 'label'}`" if inside else ""
-        raise UserError(f"{name} must have a column of images (bytes){wanted}; it has {found}")
-    if not inside:
-        return Layout(image, None, ())
-    return Layout(image, label, tuple(features.get(label, {}).get("names") or ()))
+    class_labels = [field.name for field in schema if features.get(field.name, {}).get("_type") == "ClassLabel"]
+    candidates = (labels.column,) if labels.column else (*_LABEL_COLUMNS, *class_labels)
+    label = next((column for column in candidates if column in schema.names), None)
+    in_column = labels.column or labels.setting == "auto"
+    if image is None or (in_column and label is None):
+        present = ", ".join(f"{field.name} ({field.type})" for field in schema)
+        label_column = f" and a column `{labels.column or 'label'}`" if in_column else ""
+        raise UserError(f"{name} must have a column of images (bytes){label_column}; it has {present}")
+    if not in_column:
+        return ParquetColumns(image, None, ())
+    return ParquetColumns(image, label, tuple(features.get(label, {}).get("names") or ()))
 
 
-def _file(image: Any, uri: str, labels: Labels) -> str:
-    """By what name a table of labels, or its folders, know a row: its image's path, else `file.parquet#row`."""
+def _file_name(image: Any, uri: str, labels: Labels) -> str:
+    """The name of a row in a table of labels, or in folders: its image's path, else `file.parquet#row`."""
     path = image.get("path") if isinstance(image, dict) else None
-    if not path and labels.asked == "folders":
+    if not path and labels.setting == "folders":
         raise UserError(
             f"{uri} has no path beside its image, so index.labels folders does not fit; name a table or a column"
         )

@@ -1,119 +1,89 @@
-"""Of what kind a source is, by the names of its files: it must hold images as single files or in files of one kind."""
+"""The files below a folder or prefix. They must be single images, or parquet, tar or zip files of one kind."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePosixPath
-from typing import Literal
 
-from rectok.data.sources.image_source import is_hidden
+from rectok.data.sources.names import SourceKind, is_hidden, kind_of
 from rectok.errors import UserError
-from rectok.storage import direct_files, is_remote, list_files
+from rectok.storage import StoredFile, direct_files, is_remote, list_files
 
-Kind = Literal["image", "parquet", "tar", "zip"]
-_ENDINGS: dict[Kind, tuple[str, ...]] = {
-    "image": (
-        ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
-        ".tiff", ".webp",
-    ),
-    "parquet": (".parquet",),
-    "tar": (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
-    "zip": (".zip",),
-}  # fmt: skip
 PEEKED = 1000
-"""Files that tell of what kind a source is: one page of an object store's list."""
+"""File names that decide the kind of a source: one page of an object store's listing."""
 
 
-def kind_of(name: str) -> Kind | None:
-    """What a file's name says; None for what may lie beside any kind, such as tables and notes."""
-    lowered = name.lower()
-    return next((kind for kind, endings in _ENDINGS.items() if lowered.endswith(endings)), None)
+class SourceFolder:
+    """The files below `root` that are not hidden.
 
+    Opening it decides their `kind` by the first names, which costs little for a million images. `files` then lists them, in
+    one pass. Every name is checked, and UserError is raised at the first file of a second kind.
+    """
 
-def without_ending(name: str) -> str:
-    """A file's name without the ending that tells its kind."""
-    ending = next(ending for endings in _ENDINGS.values() for ending in endings if name.lower().endswith(ending))
-    return name[: -len(ending)]
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.kind: SourceKind | None = None
+        """None if no name has a known ending."""
+        self._example = ""
+        names = _any_order(root)
+        first = list(islice(names, PEEKED))
+        for name in first:
+            self._check(name)
+        if self.kind is None:
+            self._decide(first, names)
 
+    def files(self) -> Iterator[StoredFile]:
+        """All files in the order of their names. Holds one page or folder at a time."""
+        for file in list_files(self.root):
+            if not is_hidden(file.name):
+                self._check(file.name)
+                yield file
 
-@dataclass
-class OneKind:
-    """The kind of the files below `root`, as far as their names were met, and the first file of it."""
+    def packed_names(self) -> list[str]:
+        """Names of the parquet, tar or zip files."""
+        return [file.name for file in self.files() if kind_of(file.name) == self.kind]
 
-    root: str
-    kind: Kind | None = None
-    example: str = ""
-
-    def meet(self, name: str) -> None:
-        """Raises UserError when `name` is of another kind than those before it."""
+    def _check(self, name: str) -> None:
         kind = kind_of(name)
         if kind is None or kind == self.kind:
             return
         if self.kind:
             raise UserError(
-                f"index.source {self.root} holds both {self.example} and {name}, but its images must be single files or lie "
-                "in parquet, tar or zip files of one kind; move the others away, or name the file or folder that is meant"
+                f"index.source {self.root} holds both {self._example} and {name}, but its images must be single files or "
+                "lie in parquet, tar or zip files of one kind; move the others away, or name the file or folder that is meant"
             )
-        self.kind, self.example = kind, name
+        self.kind, self._example = kind, name
+
+    def _decide(self, first: list[str], others: Iterator[str]) -> None:
+        """No ending among the `first` names is known. Files without any ending are images; else read on."""
+        bare = next((name for name in first if not PurePosixPath(name).suffix), "")
+        if bare:
+            self.kind, self._example = "image", bare
+        elif name := next((name for name in others if kind_of(name)), ""):
+            self._check(name)
 
 
-def look(root: str) -> OneKind:
-    """The kind of what lies below a folder or prefix, by some of its files, by all where those tell nothing.
-
-    Files without any ending are taken for images. None where no name tells. Raises UserError when already these are of two
-    kinds.
-    """
-    only, names = OneKind(root), list(_some(root))
-    for name in names:
-        only.meet(name)
-    if only.kind:
-        return only
-    if bare := next((name for name in names if not PurePosixPath(name).suffix), ""):
-        return OneKind(root, "image", bare)
-    telling = (name for name in visible(file.name for file in list_files(root)) if kind_of(name))
-    for name in islice(telling, 1):
-        only.meet(name)
-    return only
+def _any_order(root: str) -> Iterator[str]:
+    """Names of all files that are not hidden. A stray archive in `root` itself comes before a million images below it."""
+    if not is_remote(root):
+        return _walk(root)
+    direct, listed = direct_files(root), (file.name for file in list_files(root))
+    return (name for name in chain(islice(direct, PEEKED), listed) if not is_hidden(name))
 
 
-def archives(only: OneKind) -> list[str]:
-    """All files of the kind, which is not image, in the order of their names. Raises UserError when there are others."""
-    found = []
-    for name in visible(file.name for file in list_files(only.root)):
-        only.meet(name)
-        if kind_of(name) == only.kind:
-            found.append(name)
-    return found
-
-
-def visible(names: Iterator[str]) -> Iterator[str]:
-    """Those that are not hidden."""
-    return (name for name in names if not is_hidden(name))
-
-
-def _some(root: str) -> Iterator[str]:
-    """Some visible names, first of what lies directly in `root`: a stray archive there is met before a million images."""
-    if is_remote(root):
-        yield from islice(visible(direct_files(root)), PEEKED)
-        yield from islice(visible(file.name for file in list_files(root)), PEEKED)
-    else:
-        yield from islice(_walked(root), PEEKED)
-
-
-def _walked(root: str) -> Iterator[str]:
-    """Visible names below a local folder, a folder's own files first; sizes and order, which cost much, are not asked for."""
+def _walk(root: str) -> Iterator[str]:
+    """Names below a local folder, a folder's own files first. Unlike `list_files` it neither sorts nor reads sizes."""
     folders = [""]
     while folders:
-        inner = folders.pop()
+        folder = folders.pop()
         try:
-            with os.scandir(f"{root}/{inner}") as entries:
+            with os.scandir(f"{root}/{folder}") as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir():
-                        folders.append(f"{inner}{entry.name}/")
+                        folders.append(f"{folder}{entry.name}/")
                     elif entry.is_file():
-                        yield f"{inner}{entry.name}"
+                        yield f"{folder}{entry.name}"
         except OSError as error:
-            raise UserError(f"{root}/{inner} cannot be listed: {error.strerror}") from None
+            raise UserError(f"{root}/{folder} cannot be listed: {error.strerror}") from None

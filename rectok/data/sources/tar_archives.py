@@ -1,43 +1,44 @@
-"""Tar files, compressed or not; offsets count in the uncompressed stream."""
+"""Tar files, compressed or not. Offsets count in the uncompressed stream."""
 
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from rectok.data.sources.archive import Archive, Member
+from rectok.data.sources.archive import ArchiveMember, Archives, MemberUri
+from rectok.data.sources.image_source import Readable
 from rectok.errors import UserError
 from rectok.storage import open_binary
 
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
-class Tar(Archive):
-    """Images inside tar files; `where` is `offset+size`."""
+class TarArchives(Archives):
+    """Images in tar files. A member's position is `offset+size`."""
 
     @contextmanager
-    def _members(self, name: str) -> Iterator[Iterator[Member]]:
-        with self._opened(name) as tar:
-            yield self._walked(tar, name)
+    def _members(self, name: str) -> Iterator[Iterator[ArchiveMember]]:
+        with self._open(name) as tar:
+            yield self._walk(tar, name)
 
-    def _walked(self, tar: tarfile.TarFile, name: str) -> Iterator[Member]:
-        while found := tar.next():
+    def _walk(self, tar: tarfile.TarFile, name: str) -> Iterator[ArchiveMember]:
+        while info := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep every header
-            if found.isreg():
-                where = (found.offset_data, found.size)
-                read = partial(_bytes_at, tar, name, *where)
-                yield Member(found.name.removeprefix("./"), "{}+{}".format(*where), read)
+            if info.isreg():
+                offset, size = info.offset_data, info.size
+                read = partial(_read_at, tar, name, offset, size)
+                yield ArchiveMember(info.name.removeprefix("./"), f"{offset}+{size}", read)
         self._check_end(tar, name)
 
-    def _again(self, name: str, wanted: Sequence[tuple[str, str, str]]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        with self._opened(name) as tar:
-            for where, uri in sorted((_place(where), uri) for where, _, uri in wanted):
-                yield uri, partial(bytes, _bytes_at(tar, name, *where))
+    def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:
+        with self._open(name) as tar:
+            for (offset, size), uri in sorted((_offset_and_size(member.position), member.uri) for member in members):
+                yield uri, partial(bytes, _read_at(tar, name, offset, size))
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[tarfile.TarFile]:
+    def _open(self, name: str) -> Iterator[tarfile.TarFile]:
         try:
             with open_binary(self.path(name)) as file, tarfile.open(fileobj=file) as tar:
                 yield tar
@@ -45,7 +46,7 @@ class Tar(Archive):
             raise UserError(f"{self.path(name)} cannot be read as a tar file: {error}") from None
 
     def _check_end(self, tar: tarfile.TarFile, name: str) -> None:
-        """The library takes a file that was cut between two members, or is damaged there, for a whole one."""
+        """tarfile does not notice if a file is cut between two members, or damaged there."""
         stream = tar.fileobj
         assert stream is not None
         stream.seek(tar.offset)
@@ -53,12 +54,12 @@ class Tar(Archive):
             raise UserError(f"{self.path(name)} ends without a tar file's end mark; copy it again")
 
 
-def _place(where: str) -> tuple[int, int]:
-    offset, _, size = where.partition("+")
+def _offset_and_size(position: str) -> tuple[int, int]:
+    offset, _, size = position.partition("+")
     return int(offset), int(size)
 
 
-def _bytes_at(tar: tarfile.TarFile, name: str, offset: int, size: int) -> bytes:
+def _read_at(tar: tarfile.TarFile, name: str, offset: int, size: int) -> bytes:
     stream = tar.fileobj
     assert stream is not None
     stream.seek(offset)

@@ -4,19 +4,17 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
-
-AUTO = Labels("auto")
+from tests.data.sources.small_sources import AUTO, read_images
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
     bunch = load_digits()
-    items = list(open_source("sklearn:digits").items(AUTO))
-    assert [int(item.label) for item in items] == bunch.target.tolist()
-    assert {item.split for item in items} == {None}
+    images = read_images("sklearn:digits")
+    assert [int(label) for _, label, _, _ in images] == bunch.target.tolist()
+    assert {split for _, _, split, _ in images} == {None}
     for number in (0, 17, 1796):
-        with Image.open(io.BytesIO(items[number].read())) as image:
+        with Image.open(io.BytesIO(images[number][3])) as image:
             assert (image.mode, image.size, image.format) == ("RGB", (8, 8), "PNG")
             pixels = np.asarray(image)
         for channel in range(3):
@@ -25,7 +23,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
 
 def test_digits_are_read_again_by_uri() -> None:
     source = open_source("sklearn:digits")
-    first = {item.uri: item.read() for item in source.items(AUTO)}
+    first = {image.uri: image.read() for image in source.images(AUTO)}
     assert {uri: read() for uri, read in source.read(["digits/1000", "digits/0003"])} == {
         uri: first[uri] for uri in ("digits/1000", "digits/0003")
     }

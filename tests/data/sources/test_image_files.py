@@ -2,13 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from rectok.data.sources.labels import Labels
 from rectok.data.sources.opening import open_source
+from tests.data.sources.small_sources import annotated, read_images, write_folder
 from tests.storage.server import BUCKET
 
-AUTO = Labels("auto")
-
-NAMES = {
+FILES = {
     "train/cat/1.png": ("cat", "train"),
     "train/dog/deep/2.jpg": ("dog", "train"),
     "validation/cat/3.png": ("cat", "val"),
@@ -19,35 +17,27 @@ IGNORED = ("README.md", ".hidden/cat/1.png", "train/cat/.DS_Store")
 
 @pytest.fixture(params=["local", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    names = (*NAMES, *IGNORED)
+    files = {name: name.encode() for name in (*FILES, *IGNORED)}
     if request.param == "local":
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes(name.encode())
-        return str(tmp_path)
+        return str(write_folder(tmp_path, files))
     client = request.getfixturevalue("bucket")
-    for name in names:
-        client.put_object(Bucket=BUCKET, Key=f"pets/{name}", Body=name.encode())
+    for name, content in files.items():
+        client.put_object(Bucket=BUCKET, Key=f"pets/{name}", Body=content)
     return f"s3://{BUCKET}/pets"
 
 
 def test_folders_name_labels_and_splits(root: str) -> None:
-    items = list(open_source(root).items(AUTO))
-    assert {item.uri: (item.label, item.split) for item in items} == NAMES
-    assert [item.uri for item in items] == sorted(NAMES)
-    assert all(item.read() == item.uri.encode() for item in items)
+    images = read_images(root)
+    assert {uri: (label, split) for uri, label, split, _ in images} == FILES
+    assert [uri for uri, *_ in images] == sorted(FILES)
+    assert all(content == uri.encode() for uri, _, _, content in images)
 
 
 def test_images_are_read_again_by_uri(root: str) -> None:
-    wanted = ["validation/cat/3.png", "train/cat/1.png"]
-    assert [(uri, read()) for uri, read in open_source(root).read(wanted)] == [(uri, uri.encode()) for uri in wanted]
+    uris = ["validation/cat/3.png", "train/cat/1.png"]
+    assert [(uri, read()) for uri, read in open_source(root).read(uris)] == [(uri, uri.encode()) for uri in uris]
 
 
 def test_folders_called_like_splits_may_be_labels(tmp_path: Path) -> None:
-    for label in ("train", "bus"):
-        (tmp_path / label).mkdir()
-        (tmp_path / label / "1.png").touch()
-    assert {(item.label, item.split) for item in open_source(str(tmp_path)).items(AUTO)} == {
-        ("train", None),
-        ("bus", None),
-    }
+    source = write_folder(tmp_path, {"train/1.png": b"", "bus/1.png": b""})
+    assert {image[:2] for image in annotated(source)} == {("train", None), ("bus", None)}

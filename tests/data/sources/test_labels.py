@@ -9,40 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rectok.data.sources.labels import Labels, opened_labels
+from rectok.data.sources.labels import Labels, open_labels
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
-from tests.data.sources.test_tar_archives import write as write_tar
+from tests.data.sources.small_sources import annotated, write_folder, write_tar, write_zip
 from tests.storage.server import BUCKET
 
 FILES = {"a/1.png": b"1", "a/2.png": b"22", "train/b/3.png": b"333", "notes.txt": b"-", "a/.hidden.png": b"-"}
 TABLE = "file,label,split\na/1.png,cat,train\n./train/b/3.png,7,validation\n"
-
-
-def found(source: str, asked: str) -> list[tuple[str, str | None, bytes]]:
-    """(label, split, content) of every image, each read again by its uri too."""
-    with opened_labels(asked) as labels:
-        opened = open_source(source)
-        items = [(item.uri, item.label, item.split, item.read()) for item in opened.items(labels)]
-        labels.check_complete()
-    again = {uri: read() for uri, read in opened.read([uri for uri, *_ in items])}
-    assert again == {uri: content for uri, _, _, content in items}
-    return [(label, split, content) for _, label, split, content in items]
-
-
-def write_zip(path: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.mkdir("a")
-        for name, content in members.items():
-            file.writestr(name, content)
-    return path
-
-
-def write_folder(path: Path, members: dict[str, bytes]) -> Path:
-    for name, content in members.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
 
 
 WRITERS = {"folder": write_folder, "tar": write_tar, "tar.gz": write_tar, "zip": write_zip}
@@ -63,21 +37,21 @@ def pets(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_folders_name_labels_for_every_kind_of_source(pets: str) -> None:
     expected = [("a", None, b"1"), ("a", None, b"22"), ("b", "train", b"333")]
-    assert found(pets, "folders") == found(pets, "auto") == expected
+    assert annotated(pets, "folders") == annotated(pets, "auto") == expected
 
 
 def test_a_table_names_labels_and_splits_for_every_kind_of_source(pets: str, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8-sig")
-    assert found(pets, str(tmp_path / "table.csv")) == [("cat", "train", b"1"), ("7", "val", b"333")]
+    assert annotated(pets, str(tmp_path / "table.csv")) == [("cat", "train", b"1"), ("7", "val", b"333")]
     (tmp_path / "table.json").write_text(json.dumps({"a/2.png": 3, "a/1.png": "cat"}))
-    assert found(pets, str(tmp_path / "table.json")) == [("cat", None, b"1"), ("3", None, b"22")]
+    assert annotated(pets, str(tmp_path / "table.json")) == [("cat", None, b"1"), ("3", None, b"22")]
 
 
 def test_what_a_table_leaves_out_is_counted_and_what_it_adds_is_refused(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "pets", FILES)
     (tmp_path / "table.csv").write_text(f"{TABLE}gone.png,cat,\nlost.png,cat,\n")
-    with opened_labels(str(tmp_path / "table.csv")) as labels:
-        assert len(list(open_source(str(source)).items(labels))) == 2
+    with open_labels(str(tmp_path / "table.csv")) as labels:
+        assert len(list(open_source(str(source)).images(labels))) == 2
         assert labels.unlisted == 2
         with pytest.raises(UserError, match=r"table\.csv lists gone\.png, .* does not hold \(2 such files\)"):
             labels.check_complete()
@@ -86,7 +60,7 @@ def test_what_a_table_leaves_out_is_counted_and_what_it_adds_is_refused(tmp_path
 def test_a_table_may_lie_in_a_bucket(bucket: Any, tmp_path: Path) -> None:
     source = write_folder(tmp_path / "pets", FILES)
     bucket.put_object(Bucket=BUCKET, Key="tables/a.csv", Body=TABLE.encode())
-    assert [label for label, *_ in found(str(source), f"s3://{BUCKET}/tables/a.csv")] == ["cat", "7"]
+    assert [label for label, *_ in annotated(source, f"s3://{BUCKET}/tables/a.csv")] == ["cat", "7"]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +83,8 @@ def test_a_table_may_lie_in_a_bucket(bucket: Any, tmp_path: Path) -> None:
 def test_a_table_of_no_use_is_named(tmp_path: Path, name: str, text: str | bytes | None, problem: str) -> None:
     if text is not None:
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UserError, match=problem), opened_labels(str(tmp_path / name)):
-        pytest.fail("it was taken")
+    with pytest.raises(UserError, match=problem), open_labels(str(tmp_path / name)):
+        pytest.fail("it was read")
 
 
 @pytest.mark.parametrize("writer", [write_tar, write_zip])
@@ -120,10 +94,10 @@ def test_samples_may_have_their_label_in_json(tmp_path: Path, writer: Any) -> No
         "2.json": b'{"label": 5, "breed": "x"}', "2.jpg": b"b",
     }  # fmt: skip
     path = writer(tmp_path / f"train.{'tar' if writer is write_tar else 'zip'}", members)
-    assert found(str(path), "auto") == [("cat", "train", b"a"), ("5", "train", b"b")]
-    assert found(str(path), "column:breed") == [("4", "train", b"a"), ("x", "train", b"b")]
+    assert annotated(path) == [("cat", "train", b"a"), ("5", "train", b"b")]
+    assert annotated(path, "column:breed") == [("4", "train", b"a"), ("x", "train", b"b")]
     with pytest.raises(UserError, match=r"sample 1 in train\..* has no .json beside it with a key 'size'"):
-        found(str(path), "column:size")
+        annotated(path, "column:size")
 
 
 def test_a_column_of_parquet_files_in_a_bucket(bucket: Any, tmp_path: Path) -> None:
@@ -131,29 +105,29 @@ def test_a_column_of_parquet_files_in_a_bucket(bucket: Any, tmp_path: Path) -> N
     pq.write_table(table, tmp_path / "train-0.parquet", row_group_size=1)
     bucket.upload_file(str(tmp_path / "train-0.parquet"), BUCKET, "hf/data/train-0.parquet")
     for source in (str(tmp_path), f"s3://{BUCKET}/hf", f"s3://{BUCKET}/hf/data/train-0.parquet"):
-        assert found(source, "column:breed") == [("p", "train", b"x"), ("q", "train", b"y"), ("p", "train", b"z")]
-        assert [label for label, *_ in found(source, "auto")] == ["0", "1", "0"]
+        assert annotated(source, "column:breed") == [("p", "train", b"x"), ("q", "train", b"y"), ("p", "train", b"z")]
+        assert [label for label, *_ in annotated(source, "auto")] == ["0", "1", "0"]
     with pytest.raises(UserError, match=r"a column `size`; it has img \(binary\)"):
-        found(str(tmp_path), "column:size")
+        annotated(tmp_path, "column:size")
 
 
 def test_labels_that_do_not_fit_the_source_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path / "pets", FILES)
     pq.write_table(pa.table({"img": [b"x"], "label": [0]}), tmp_path / "x.parquet")
-    for source, asked, said in (
+    for source, setting, message in (
         ("sklearn:digits", "folders", "does not fit sklearn:digits"),
         (str(tmp_path / "pets"), "column:x", "needs a table, but index.source .* holds single files"),
         (str(tmp_path / "x.parquet"), "folders", r"x\.parquet#0 has no path beside its image"),
     ):
-        with pytest.raises(UserError, match=said):
-            list(open_source(source).items(Labels(asked, asked.removeprefix("column:") if ":" in asked else "")))
+        with pytest.raises(UserError, match=message):
+            list(open_source(source).images(Labels(setting)))
 
 
 def test_archives_of_a_bucket_are_streamed(bucket: Any, tmp_path: Path) -> None:
     members = {f"{n % 2}/{n}.png": bytes([n]) * 2000 for n in range(200)}
     bucket.upload_file(str(write_tar(tmp_path / "x.tar", members)), BUCKET, "many/train-0.tar")
     bucket.upload_file(str(tmp_path / "x.tar"), BUCKET, "many/test-0.tar")
-    contents = found(f"s3://{BUCKET}/many", "folders")
+    contents = annotated(f"s3://{BUCKET}/many", "folders")
     assert [(split, content) for _, split, content in contents] == [
         (split, content) for split in ("test", "train") for content in members.values()
     ]
@@ -164,7 +138,7 @@ def test_a_tar_that_is_not_whole_is_refused(tmp_path: Path, cut: str) -> None:
     path = write_tar(tmp_path / "x.tar", {f"a/{n}.png": bytes(600) for n in range(4)})
     path.write_bytes(path.read_bytes()[: 2 * 1536 + (700 if cut == "in the middle" else 0)])
     with pytest.raises(UserError, match=r"x\.tar (ends|cannot be read as a tar file)"):
-        found(str(path), "auto")
+        annotated(path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "bytes"])
@@ -175,4 +149,4 @@ def test_a_zip_that_is_not_whole_is_refused(tmp_path: Path, damage: str) -> None
         start = file.infolist()[1].header_offset + 60
     path.write_bytes(content[:-30] if damage == "cut" else content[:start] + bytes(20) + content[start + 20 :])
     with pytest.raises(UserError, match=r"x\.zip cannot be read as a zip file"):
-        found(str(path), "auto")
+        annotated(path)

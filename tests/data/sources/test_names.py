@@ -1,22 +1,22 @@
 import pytest
 
-from rectok.data.sources.image_source import Place, place_of, split_in
+from rectok.data.sources.names import Annotation, annotation_in, split_in
 
 
 @pytest.mark.parametrize(
-    "name,place",
+    "name,annotation",
     [
-        ("cat/1.png", Place("cat", None)),
-        ("cat/deep/1.png", Place("cat", None)),
-        ("Train/cat/1.png", Place("cat", "train")),
-        ("valid/cat/deep/1.png", Place("cat", "val")),
-        ("train/1.png", Place("train", None)),
+        ("cat/1.png", Annotation("cat", None)),
+        ("cat/deep/1.png", Annotation("cat", None)),
+        ("Train/cat/1.png", Annotation("cat", "train")),
+        ("valid/cat/deep/1.png", Annotation("cat", "val")),
+        ("train/1.png", Annotation("train", None)),
         ("1.png", None),
         ("cat/.DS_Store", None),
     ],
 )
-def test_a_path_tells_label_and_split(name: str, place: Place | None) -> None:
-    assert place_of(name) == place
+def test_a_path_names_label_and_split(name: str, annotation: Annotation | None) -> None:
+    assert annotation_in(name) == annotation
 
 
 @pytest.mark.parametrize(
@@ -30,5 +30,5 @@ def test_a_path_tells_label_and_split(name: str, place: Place | None) -> None:
         ("0000.parquet", None),
     ],
 )
-def test_a_file_name_tells_its_split(name: str, split: str | None) -> None:
+def test_a_file_name_names_its_split(name: str, split: str | None) -> None:
     assert split_in(name) == split

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rectok.data.sources.image_files import Files
+from rectok.data.sources.image_files import ImageFiles
 from rectok.data.sources.opening import is_local, open_source
 from rectok.errors import UserError
 
@@ -21,7 +21,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_tables_or_tars_holds_image_files(tmp_path: Path) -> None:
-    assert isinstance(open_source(str(tmp_path)), Files)
+    assert isinstance(open_source(str(tmp_path)), ImageFiles)
 
 
 @pytest.mark.parametrize("source,local", [("sklearn:digits", False), ("s3://a/b", False), ("data/raw", True)])
