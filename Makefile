@@ -7,7 +7,7 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 # Where it is set, as in many containers, every process compiles anew all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick lint dev lock tools screenshots
+.PHONY: demo test quick lint dev docs lock tools screenshots
 
 demo: $(STAMP)  ## the whole pipeline on real digits: images in, evaluated generator out
 	dvc repro
@@ -27,6 +27,9 @@ lint: $(STAMP)
 
 dev: $(STAMP)  ## the Dagster UI on http://localhost:3000
 	dagster dev
+
+docs: $(STAMP)  ## the documentation site in site/; a broken link or anchor fails
+	zensical build --strict --clean
 
 tools:  ## what tests drive, where apt can install it; elsewhere those tests are skipped and say so
 	@{ command -v chromium && command -v pdsh; } > /dev/null \
