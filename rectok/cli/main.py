@@ -12,6 +12,7 @@ from rectok.cli import user_commands
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.files import is_disk_full
+from rectok.params.renamed import renamed_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Shard = Annotated[str, typer.Argument(help="Shard name, as in index.shards, e.g. 00000")]
@@ -59,6 +60,8 @@ user_commands.add_to(app)
 def main() -> None:
     """Run the command line; a user's mistake becomes one sentence on standard error and exit code 1."""
     try:
+        if instead := renamed_command(sys.argv[1:]):
+            raise UserError(f"this command is `{instead}` now")
         app()
     except UserError as error:
         _fail(str(error))

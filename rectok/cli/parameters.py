@@ -1,5 +1,6 @@
-"""`rectok init` and `rectok shards-count`: what stands in params.yaml."""
+"""`rectok init`, `rectok shards-count` and `rectok migrate-params`: what stands in params.yaml."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,8 +8,9 @@ import typer
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import parse, preset_names, preset_text
-from rectok.params.editing import edited, shard_names
+from rectok.params.editing import edited, read, shard_names
 from rectok.params.loading import PARAMS_FILE, read_file
+from rectok.params.renamed import migrated, old_folders
 
 MOST_SHARDS = 100_000
 """Names have five digits."""
@@ -36,3 +38,19 @@ def shards_count(count: Annotated[str, typer.Argument(metavar="N", help="Number 
     parse(text, str(PARAMS_FILE))
     write_text(PARAMS_FILE, text)
     typer.echo(f"index.shards in {PARAMS_FILE} lists {count} names, {names[0]} to {names[-1]}; next: dvc repro")
+
+
+def migrate_params(
+    file: Annotated[Path, typer.Argument(help="A params.yaml of an earlier version")] = PARAMS_FILE,
+) -> None:
+    """Give old parameters in params.yaml their new names; values, order and comments stay."""
+    text = read_file(file)
+    new, names = migrated(text, read(text, str(file)))
+    if names:
+        write_text(file, new)
+        typer.echo(f"renamed in {file}: {', '.join(f'{old} is {now}' for old, now in names.items())}")
+    else:
+        typer.echo(f"{file} has no old name")
+    for advice in old_folders():
+        typer.echo(advice)
+    parse(new, str(file))

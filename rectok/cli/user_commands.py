@@ -9,7 +9,7 @@ from rectok.cli.evaluate import nightly, summary
 from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
 from rectok.cli.measure import bench, plan
-from rectok.cli.parameters import init, shards_count
+from rectok.cli.parameters import init, migrate_params, shards_count
 from rectok.cli.promote import alert, promote
 from rectok.cli.repro import repro
 
@@ -19,8 +19,8 @@ PANEL = "User commands"
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     for command in (
-        init, shards_count, doctor, repro, baseline, sample, reconstruct, export, summary, nightly, promote, alert, ablate, bench,
-        plan,
+        init, shards_count, migrate_params, doctor, repro, baseline, sample, reconstruct, export, summary, nightly, promote,
+        alert, ablate, bench, plan,
     ):  # fmt: skip
         app.command(rich_help_panel=PANEL)(command)
     app.command("import", rich_help_panel=PANEL)(import_checkpoint)  # a keyword is no function's name

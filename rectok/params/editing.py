@@ -40,9 +40,9 @@ def shard_names(count: int) -> CommentedSeq:
     return names
 
 
-def read(text: str) -> Any:
+def read(text: str, name: str = str(PARAMS_FILE)) -> Any:
     """The YAML 1.2 in `text`, with its comments and quotes, for `dumped`. Raises UserError where it is none."""
-    return tree_of(text, str(PARAMS_FILE), _yaml())
+    return tree_of(text, name, _yaml())
 
 
 def dumped(tree: Any) -> str:

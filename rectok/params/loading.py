@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rectok.errors import UserError
+from rectok.params.renamed import renamed_parameter
 from rectok.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
@@ -83,7 +84,8 @@ def _sentence(error: ValidationError, tree: dict[str, Any]) -> str:
     loc = first["loc"]
     if first["type"] == "extra_forbidden":
         name = ".".join(map(str, loc))
-        return f"unknown parameter {name}; {nearest_parameter(name)}"
+        hint = "; `rectok migrate-params` renames it" if renamed_parameter(name) else ""
+        return f"unknown parameter {name}; {nearest_parameter(name)}{hint}"
     if first["type"] == "missing" and isinstance(loc[-1], str):
         return f"parameter {'.'.join(map(str, loc))} is missing"
     if first["type"] == "value_error":  # raised by a validator of ours, whose sentence begins with a field's name
@@ -124,7 +126,9 @@ def _shown(value: Any) -> str:
 
 
 def nearest_parameter(name: str) -> str:
-    """Words that name the parameter most like `name`."""
+    """Words that name the parameter most like `name`, or its new name."""
+    if new := renamed_parameter(name):
+        return f"it is called {new} now"
     return nearest(name, field_names(Params))
 
 
