@@ -1,11 +1,11 @@
-"""Follows a guide of docs/guides as a reader does, block by block, in a clone of this repository.
+"""Follow a guide of docs/guides as a reader does, block by block, in a clone of this repository.
 
-- a block `sh` is run, one shell for all of it; a block `console` is only shown.
-- a block `diff` is applied with `git apply`.
-- a block `python` after a line that is nothing but a file's name in backticks and a colon is that file.
-- a block `yaml` after a line that begins with "In" is merged into the files that the line names in backticks; what stands
-  in braces replaces what was there.
-- any other block is only shown.
+- A block `sh` runs in one shell. A block `console` is only shown.
+- A block `diff` is applied with `git apply`.
+- A block `python` after a line with only a file's name in backticks and a colon becomes that file.
+- A block `yaml` after a line that begins with "In" is merged into the files that the line names in backticks. A mapping
+  in braces replaces the section.
+- Any other block is only shown.
 """
 
 import os
@@ -36,10 +36,10 @@ class Block:
     text: str
 
 
-def blocks(guide: str) -> list[Block]:
-    """The blocks of code of docs/guides/<guide>.md."""
-    text = (REPOSITORY / "docs" / "guides" / f"{guide}.md").read_text(encoding="utf-8")
-    return [Block(found["before"] or "", found["kind"], found["text"]) for found in BLOCK.finditer(text)]
+def blocks(page: str) -> list[Block]:
+    """The blocks of code of a page of the repository."""
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    return [Block(match["before"] or "", match["kind"], match["text"]) for match in BLOCK.finditer(text)]
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Clone:
     root: Path
 
     def follow(self, guide: str) -> str:
-        """Do what the guide says; what its commands printed. Fails where one of them fails."""
-        return "".join(self._follow(block) for block in blocks(guide))
+        """Do what docs/guides/<guide>.md says and return what its commands printed. Fails where one of them fails."""
+        return "".join(self._follow(block) for block in blocks(f"docs/guides/{guide}.md"))
 
     def _follow(self, block: Block) -> str:
         if block.kind == "sh":
             return self.run("bash", "-euo", "pipefail", "-c", block.text)
         if block.kind == "diff":
-            return self.run("git", "apply", "--recount", "-", given=block.text)
+            return self.run("git", "apply", "--recount", "-", stdin=block.text)
         if block.kind == "python" and (file := re.fullmatch(r"`([^`]+)`:", block.before)):
             (self.root / file[1]).write_text(block.text, encoding="utf-8")
         if block.kind == "yaml" and block.before.startswith("In "):
@@ -73,19 +73,19 @@ class Clone:
             merge(tree, changes)
             yaml.dump(tree, path)
 
-    def run(self, *command: str, given: str | None = None) -> str:
-        """What a command printed that had to succeed."""
+    def run(self, *command: str, stdin: str | None = None) -> str:
+        """Run a command that must succeed and return what it printed."""
         env = {
             **os.environ,
             "PATH": forked.path(),
             "PYTHONPATH": str(self.root),
             "DAGSTER_HOME": str(self.root / ".dagster"),
         }
-        done = subprocess.run(
-            command, cwd=self.root, env=env, input=given, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        result = subprocess.run(
+            command, cwd=self.root, env=env, input=stdin, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
-        return done.stdout
+        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
+        return result.stdout
 
 
 def clone(root: Path) -> Clone:
@@ -96,13 +96,13 @@ def clone(root: Path) -> Clone:
         if (REPOSITORY / name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, root / name)
-    made = Clone(root)
-    made.run("git", "init", "--quiet")
-    return made
+    copy = Clone(root)
+    copy.run("git", "init", "--quiet")
+    return copy
 
 
 def merge(tree: Any, changes: Mapping[str, Any]) -> None:
-    """Put `changes` into the mapping `tree`, section by section; what they write in braces replaces the whole section."""
+    """Put `changes` into the mapping `tree`, section by section; a mapping in braces replaces the whole section."""
     for key, value in changes.items():
         in_braces = isinstance(value, CommentedMap) and value.fa.flow_style()
         if isinstance(value, Mapping) and isinstance(tree.get(key), Mapping) and not in_braces:

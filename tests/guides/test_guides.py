@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.losses.config import PerceptualConfig
@@ -12,7 +13,7 @@ from rectok.losses.perceptual import load_lpips
 from rectok.nightly.history import read_history
 from tests.deploy.postgres import serving
 from tests.evaluation import project
-from tests.guides.guide import Clone, clone
+from tests.guides.guide import Clone, blocks, clone
 from tests.nightly.promoting import passed
 from tests.storage.server import running
 
@@ -22,10 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 @pytest.fixture
 def here(tmp_path: Path) -> Clone:
     """A clone with few images in one shard."""
-    made = clone(tmp_path / "clone")
-    few = {"index": {"limit": 300, "shards": ["00000"]}, "gates": {"index": {"min_per_class": 20}}}
-    made.change(["params.yaml"], few)
-    return made
+    copy = clone(tmp_path / "clone")
+    small = {"index": {"limit": 300, "shards": ["00000"]}, "gates": {"index": {"min_per_class": 20}}}
+    copy.change(["params.yaml"], small)
+    return copy
 
 
 def test_add_a_stage(here: Clone) -> None:
@@ -51,6 +52,19 @@ def test_bring_your_own_images(here: Clone) -> None:
     [bad] = [row for path in here.root.glob("data/shards/*.quarantine.json") for row in json.loads(path.read_text())]
     assert bad["uri"].endswith("class-0/broken.png")
     assert (here.root / "data/baseline/index.json").exists()
+
+
+def test_own_images_as_in_the_readme(here: Clone) -> None:
+    drawing = next(block.text for block in blocks("docs/guides/images.md") if "Image.fromarray" in block.text)
+    here.run("bash", "-c", drawing)
+    six_lines = next(block.text for block in blocks("README.md") if "photos" in block.text)
+    before_training, training = six_lines.rsplit("\n", 2)[:2]
+    assert training.startswith("dvc repro ")
+    here.run("bash", "-euo", "pipefail", "-c", before_training)
+    assert json.loads((here.root / "data/index/summary.json").read_text())["images"] == 301
+    params = YAML().load(here.root / "params.yaml")
+    networks = (params["teacher"]["network"], params["metric_network"]["network"])
+    assert {params["image"]["size"], *(network["image_size"] for network in networks)} == {64}
 
 
 def test_add_a_teacher(here: Clone) -> None:
@@ -111,7 +125,7 @@ def test_run_on_s3(here: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
         (settings := here.root.parent / "aws").touch()
         monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))  # DVC wants a real file
         printed = here.follow("storage")
-        keys = {found["Key"] for found in client.list_objects_v2(Bucket="bucket")["Contents"]}
+        keys = {item["Key"] for item in client.list_objects_v2(Bucket="bucket")["Contents"]}
     assert "OK    credentials: from env" in printed
     assert any(key.startswith("project/shards/") for key in keys) and any(
         key.startswith("project/dvc/") for key in keys
