@@ -1,1 +1,1 @@
-"""Tells people, through a webhook and by e-mail, what they would not see by themselves. No torch here."""
+"""Alerts by webhook and e-mail. No torch here."""

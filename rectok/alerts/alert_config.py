@@ -1,4 +1,4 @@
-"""Where alerts go. Secrets are never written here: a field names the environment variable that holds one."""
+"""Channels of alerts. Parameters never hold a secret, but the name of the environment variable that does."""
 
 import re
 from typing import Literal, Self
@@ -11,13 +11,13 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _require_variable(field: str, name: str) -> None:
-    """What is no name may be the secret itself, so it is not repeated."""
+    """Raises ValueError without `name`, which may be the secret itself."""
     if name and not VARIABLE.fullmatch(name):
         raise ValueError(f"{field} must be the name of the environment variable that holds it, or empty")
 
 
 class MailConfig(Config):
-    """E-mail through the SMTP server `host`; an empty host sends none. `user` and `password` name environment variables."""
+    """E-mail through the SMTP server `host`. An empty host sends none. `user` and `password` name environment variables."""
 
     host: str
     port: int = Field(gt=0, lt=65536)
@@ -34,16 +34,16 @@ class MailConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _has_both_ends(self) -> Self:
+    def _has_sender_and_recipients(self) -> Self:
         if self.host and not (self.sender and self.to):
             raise ValueError("host is set, so sender and to must be set too")
         return self
 
 
 class AlertConfig(Config):
-    """Both ways that an alert takes. `webhook` names the environment variable that holds its URL; empty sends none.
+    """The channels of alerts. `webhook` names the environment variable with its URL. An empty value sends none.
 
-    `ui` is the address of Dagster's web server, for links; empty gives none.
+    `ui` is the address of Dagster's web server for links. An empty value gives no links.
     """
 
     ui: str
@@ -57,5 +57,5 @@ class AlertConfig(Config):
 
     @property
     def silent(self) -> bool:
-        """Whether an alert goes nowhere."""
+        """Whether there is no channel."""
         return not self.webhook and not self.mail.host

@@ -1,4 +1,4 @@
-"""Sends an alert every way that is asked for. A way that fails does not keep the others from trying."""
+"""Delivery of an alert through every channel. A failure of one channel does not stop the others."""
 
 import os
 import time
@@ -14,12 +14,12 @@ from rectok.errors import UserError
 
 AlertKind = Literal["failed", "missed", "regression", "trial"]
 ATTEMPTS, FIRST_PAUSE = 3, 1.0
-"""Tries of each way, and the seconds between the first two of them; the pause doubles."""
+"""Attempts of each channel, and the seconds between the first two. Every further pause doubles."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """What happened to the night of `date` (YYYY-MM-DD): a `title` in one line, the `text`, and where to read on."""
+    """An event of the nightly run of `date` (YYYY-MM-DD): a `title` in one line, the `text`, and a `link` to details."""
 
     kind: AlertKind
     date: str
@@ -34,33 +34,29 @@ class Alert:
 
 
 def send(config: AlertConfig, alert: Alert) -> list[str]:
-    """Send `alert`; the ways it took, in words, none where `config` is silent.
+    """Send `alert` through all channels. Returns their names.
 
-    Raises UserError that names each way that failed, after all were tried.
+    Raises UserError, which names each channel that failed, after all were tried.
     """
-    sent, failures = [], []
-    for way in channels(config):
+    failures = []
+    for channel in channels(config):
         try:
-            _retried(partial(deliver, config, alert, way))
-            sent.append(way)
+            _retry(partial(deliver, config, alert, channel))
         except (UserError, OSError) as error:
-            failures.append(f"{way}: {error}")
+            failures.append(f"{channel}: {error}")
     if failures:
         raise UserError(f"the alert “{alert.title}” was not delivered by {'; '.join(failures)}")
-    return sent
+    return channels(config)
 
 
 def channels(config: AlertConfig) -> list[str]:
-    """The ways that an alert is to take, in words; none where `config` is silent."""
-    return [way for way, asked in (("webhook", config.webhook), ("e-mail", config.mail.host)) if asked]
+    """The names of the channels."""
+    return [name for name, setting in (("webhook", config.webhook), ("e-mail", config.mail.host)) if setting]
 
 
-def deliver(config: AlertConfig, alert: Alert, way: str) -> None:
-    """Try one of `ways` once.
-
-    Raises OSError where another try may help, and UserError where something has to be mended first.
-    """
-    if way == "webhook":
+def deliver(config: AlertConfig, alert: Alert, channel: str) -> None:
+    """Try one channel once. Raises OSError if a retry may help, and UserError if something must be fixed first."""
+    if channel == "webhook":
         record = {**asdict(alert), "text": f"{alert.title}\n{alert.body}"}
         send_webhook(_secret("nightly.alert.webhook", config.webhook), record)
         return
@@ -81,11 +77,11 @@ def _secret(key: str, name: str) -> str:
     return value
 
 
-def _retried(go: Callable[[], None]) -> None:
-    """Networks fail for a moment; what people got wrong (UserError) does not mend itself."""
+def _retry(attempt_once: Callable[[], None]) -> None:
+    """Retry after OSError, since networks fail for a moment. UserError stays until someone fixes the cause."""
     for attempt in range(ATTEMPTS):
         try:
-            go()
+            attempt_once()
             break
         except OSError:
             if attempt == ATTEMPTS - 1:

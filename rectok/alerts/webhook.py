@@ -1,4 +1,4 @@
-"""One HTTP POST of JSON. Its field `text` is what chat services show."""
+"""One HTTP POST of JSON. Chat services show its field `text`."""
 
 import http.client
 import json
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from rectok.errors import UserError
 
 TIMEOUT = 15.0
-"""Seconds until a silent server counts as away."""
-TRY_AGAIN = (408, 429)
+"""Seconds to wait for an answer."""
+TEMPORARY = (408, 429)
 
 
 def send_webhook(url: str, record: Mapping[str, str]) -> None:
     """POST `record` as JSON to `url`.
 
-    Raises OSError where another try may help (no connection, 5xx), and UserError where it will not. The URL is a secret,
-    and no message holds it.
+    Raises OSError if a retry may help (no connection, 5xx), and UserError if it will not. The URL is a secret, so no
+    message contains it.
     """
     if not url.startswith(("https://", "http://")):
         raise UserError("its URL must begin with https:// or http://")
@@ -30,7 +30,7 @@ def send_webhook(url: str, record: Mapping[str, str]) -> None:
     except urllib.error.HTTPError as error:
         answer = f"the server answered {error.code} {error.reason}"
         error.close()
-        if error.code >= 500 or error.code in TRY_AGAIN:
+        if error.code >= 500 or error.code in TEMPORARY:
             raise ConnectionError(answer) from None
         raise UserError(answer) from None
     except urllib.error.URLError as error:
@@ -38,4 +38,4 @@ def send_webhook(url: str, record: Mapping[str, str]) -> None:
     except (http.client.InvalidURL, UnicodeError):
         raise UserError("its URL is not valid") from None
     except http.client.HTTPException as error:
-        raise ConnectionError(f"the server's answer is no HTTP ({type(error).__name__})") from None
+        raise ConnectionError(f"the server's answer is not HTTP ({type(error).__name__})") from None

@@ -1,4 +1,4 @@
-"""What an examination finds."""
+"""The result of one preflight check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Status = Literal["OK", "WARN", "FAIL"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line: what was looked at, how it is, what was found, and what to do where it is not well."""
+    """One line: the name of the check, its status, what is the case, and what to do if that is not well."""
 
     name: str
     status: Status

@@ -1,10 +1,10 @@
-"""The whole examination."""
+"""All preflight checks, in order."""
 
 from collections.abc import Iterator
 
 from rectok.doctor.bytecode import bytecode
 from rectok.doctor.diagnosis import Diagnosis, fail, ok
-from rectok.doctor.disk import links, room
+from rectok.doctor.disk import free_space, links
 from rectok.doctor.hardware import deepspeed, devices
 from rectok.doctor.local_paths import folders, labels
 from rectok.doctor.object_stores import credentials
@@ -15,17 +15,17 @@ from rectok.params import load
 
 
 def examine() -> Iterator[Diagnosis]:
-    """Findings about this machine and the project in this folder; without readable parameters, what needs none of them."""
+    """Examine this machine and the project in this folder. Checks that need parameters are skipped if they are unreadable."""
     yield versions()
     yield bytecode()
     yield links()
     try:
         params = load()
     except UserError as error:
-        yield fail("params", str(error), "mend params.yaml; what depends on it was not looked at")
+        yield fail("params", str(error), "fix params.yaml; checks that depend on it were skipped")
         return
     yield ok("params", f"params.yaml is complete (preset {params.preset})")
-    yield room(params)
+    yield free_space(params)
     yield devices(params)
     yield deepspeed(params)
     yield from labels(params)

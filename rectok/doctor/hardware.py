@@ -1,4 +1,4 @@
-"""Devices to train on, and DeepSpeed, which trains on them."""
+"""Devices for training, and DeepSpeed."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ IMPORT = "import deepspeed, sys; print(deepspeed.__version__, file=sys.stderr)"
 
 
 def devices(params: Params) -> Diagnosis:
-    """What `machine.device` and `machine.processes` ask for against what is here."""
+    """Compare `machine.device` and `machine.processes` with the GPUs of this machine."""
     import torch
 
     machine = params.machine
@@ -35,12 +35,10 @@ def devices(params: Params) -> Diagnosis:
 
 def _without_gpu(machine: MachineConfig, preset: str) -> Diagnosis:
     driver = shutil.which("nvidia-smi")
-    remedy = (
-        "torch sees none although a driver is there: compare `nvidia-smi` and CUDA_VISIBLE_DEVICES with torch's build"
-    )
+    remedy = "torch sees none although a driver is installed: compare `nvidia-smi` and CUDA_VISIBLE_DEVICES with torch's build"
     if machine.device == "cuda":
-        wanted = "set machine.device to auto or cpu, or run where there is a GPU"
-        return fail("devices", "machine.device is cuda, but no GPU is visible", remedy if driver else wanted)
+        other = "set machine.device to auto or cpu, or run on a machine with a GPU"
+        return fail("devices", "machine.device is cuda, but no GPU is visible", remedy if driver else other)
     if driver:
         return warn("devices", "no GPU is visible", remedy)
     if preset in SMALL:
@@ -49,21 +47,23 @@ def _without_gpu(machine: MachineConfig, preset: str) -> Diagnosis:
 
 
 def deepspeed(params: Params) -> Diagnosis:
-    """Whether DeepSpeed can be imported, in a process of its own, and can reach the machines of `machine.hostfile`."""
-    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines() or ["it said nothing"]
-    if done.returncode:
+    """Check that a new process can import DeepSpeed, and that it can reach the machines of `machine.hostfile`."""
+    process = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
+    lines = process.stderr.strip().splitlines() or ["it printed nothing"]
+    if process.returncode:
         return fail(
             "deepspeed", f"it cannot be imported: {lines[-1]}", "install requirements.lock again (`make lint` does)"
         )
-    found = f"DeepSpeed {lines[-1]}"
+    version = f"DeepSpeed {lines[-1]}"
     if not params.machine.hostfile:
-        return ok("deepspeed", f"{found} on this machine")
+        return ok("deepspeed", f"{version} on this machine")
     hosts = Path(params.machine.hostfile)
     if not hosts.is_file():
         return fail("deepspeed", f"machine.hostfile {hosts} does not exist", "write it: one `host slots=N` a line")
     if shutil.which("pdsh") is None:
         return fail(
-            "deepspeed", f"{found} reaches other machines through pdsh, which is not here", "apt-get install pdsh"
+            "deepspeed",
+            f"{version} needs pdsh to reach other machines, and it is not installed",
+            "apt-get install pdsh",
         )
-    return ok("deepspeed", f"{found}, hosts of {hosts}")
+    return ok("deepspeed", f"{version}, hosts of {hosts}")

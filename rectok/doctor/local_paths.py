@@ -1,4 +1,4 @@
-"""Local files and folders that parameters name: a table of labels must be readable, places for artefacts writable."""
+"""Local files and folders that parameters name. A table of labels must be readable, folders for artefacts writable."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from rectok.storage.client import S3
 
 
 def labels(params: Params) -> Iterator[Diagnosis]:
-    """One finding where `index.labels` names a table on this machine."""
+    """One diagnosis if `index.labels` names a local table."""
     table = params.index.labels
     if table.startswith(S3) or not table.endswith((".csv", ".json")):
         return
@@ -26,20 +26,20 @@ def labels(params: Params) -> Iterator[Diagnosis]:
 
 
 def folders(params: Params) -> Iterator[Diagnosis]:
-    """One finding for each of `storage` that is a folder."""
-    for name, place in params.storage.model_dump().items():
-        if place and not place.startswith(S3):
-            yield _written(f"storage.{name}", Path(place))
+    """One diagnosis for each of `storage` that is a folder."""
+    for name, path in params.storage.model_dump().items():
+        if path and not path.startswith(S3):
+            yield _write_to(f"storage.{name}", Path(path))
 
 
-def _written(name: str, folder: Path) -> Diagnosis:
-    """Write a file there, or where the folder would be made, which lasts as long as it is open."""
+def _write_to(name: str, folder: Path) -> Diagnosis:
+    """Write a temporary file there, or where the folder would be created."""
     try:
-        there = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".doctor.") as file:
+        existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor.") as file:
             file.write(b"rectok doctor")
             file.flush()
     except OSError as error:
-        remedy = f"mount it, mend its rights or free some space, or change {name}"
+        remedy = f"mount it, fix its permissions or free some space, or change {name}"
         return fail(name, f"{folder} cannot be written: {error.strerror}", remedy)
     return ok(name, f"{folder} can be written")

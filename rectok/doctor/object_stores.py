@@ -1,4 +1,4 @@
-"""Addresses in object stores: whether credentials are there, and whether each answers to what a run will ask of it."""
+"""Credentials, and requests to each object store as a run will send them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,16 +11,16 @@ from rectok.storage import below
 from rectok.storage.client import S3, address
 
 SECONDS = 5
-"""How long an object store may take to answer."""
+"""Time limit for an answer of an object store."""
 CHAIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
-REMEDY = "check bucket, AWS_REGION, AWS_ENDPOINT_URL and the rights"
+REMEDY = "check bucket, AWS_REGION, AWS_ENDPOINT_URL and the permissions"
 STORAGE = "storage."
-WRITTEN = ("remote", STORAGE)
-"""Addresses that the pipeline itself fills: nothing need be there yet."""
+OUTPUTS = ("remote", STORAGE)
+"""Addresses that the pipeline fills itself, so they may be empty."""
 
 
 def credentials(params: Params) -> Iterator[Diagnosis]:
-    """Whether every s3:// address of params.yaml and of DVC's remotes answers to the usual chain of credentials."""
+    """Find credentials as boto3 does, and try every s3:// address of params.yaml and of DVC's remotes."""
     addresses = _addresses(params)
     if not addresses:
         yield ok("credentials", "no s3:// address is used")
@@ -29,57 +29,58 @@ def credentials(params: Params) -> Iterator[Diagnosis]:
     from botocore.exceptions import BotoCoreError
 
     try:
-        found = boto3.Session().get_credentials()
+        keys = boto3.Session().get_credentials()
     except BotoCoreError as error:
         yield fail("credentials", _line(error), CHAIN)
         return
-    if found is None:
-        yield fail("credentials", f"none, but {next(iter(addresses))} is {next(iter(addresses.values()))}", CHAIN)
+    if keys is None:
+        name, uri = next(iter(addresses.items()))
+        yield fail("credentials", f"none, but {name} is {uri}", CHAIN)
         return
-    yield ok("credentials", f"from {found.method}")
+    yield ok("credentials", f"from {keys.method}")
     for name, uri in addresses.items():
-        yield _asked(name, uri)
+        yield _check_address(name, uri)
 
 
 def _addresses(params: Params) -> dict[str, str]:
-    places = {f"{STORAGE}{name}": place for name, place in params.storage.model_dump().items()}
-    return {name: uri for name, uri in (inputs(params) | places | _remotes()).items() if uri.startswith(S3)}
+    outputs = {f"{STORAGE}{name}": uri for name, uri in params.storage.model_dump().items()}
+    return {name: uri for name, uri in (inputs(params) | outputs | _remotes()).items() if uri.startswith(S3)}
 
 
-def _asked(name: str, uri: str) -> Diagnosis:
-    """Ask of `uri` what a run will."""
+def _check_address(name: str, uri: str) -> Diagnosis:
+    """Send the requests that a run will send to `uri`."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    patience = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": 1})
+    timeouts = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": 1})
     try:
-        client = boto3.client("s3", config=patience)
+        client = boto3.client("s3", config=timeouts)
         if name == "index.labels":
-            return _read(client, name, uri)
-        listed = _listed(client, name, uri)
-        return _written(client, name, uri) if listed.status == "OK" and name.startswith(STORAGE) else listed
+            return _try_read(client, name, uri)
+        listing = _try_list(client, name, uri)
+        return _try_write(client, name, uri) if listing.status == "OK" and name.startswith(STORAGE) else listing
     except (BotoCoreError, ClientError) as error:
         return fail(f"s3 {name}", f"{uri}: {_line(error)}", REMEDY)
 
 
-def _listed(client: Any, name: str, uri: str) -> Diagnosis:
-    """Ask for one name below `uri`."""
+def _try_list(client: Any, name: str, uri: str) -> Diagnosis:
+    """List one name below `uri`."""
     where = address(uri)
     page = client.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"], MaxKeys=1)
-    if not page.get("KeyCount") and not name.startswith(WRITTEN):
+    if not page.get("KeyCount") and not name.startswith(OUTPUTS):
         return fail(f"s3 {name}", f"{uri} holds nothing", f"put the files there, or change {name}")
     return ok(f"s3 {name}", f"{uri} answers")
 
 
-def _read(client: Any, name: str, uri: str) -> Diagnosis:
+def _try_read(client: Any, name: str, uri: str) -> Diagnosis:
     """Begin to read an object."""
     client.get_object(**address(uri))["Body"].close()
     return ok(f"s3 {name}", f"{uri} can be read")
 
 
-def _written(client: Any, name: str, uri: str) -> Diagnosis:
-    """Write a small object as the pipeline does, look at it, and remove it whatever happens."""
+def _try_write(client: Any, name: str, uri: str) -> Diagnosis:
+    """Write a small object as the pipeline does, read its head, and remove it in any case."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     probe = below(uri, f".doctor.{uuid4().hex}")
@@ -90,17 +91,18 @@ def _written(client: Any, name: str, uri: str) -> Diagnosis:
     except (BotoCoreError, ClientError) as error:
         failure = f"{uri} cannot be written: {_line(error)}"
     finally:
-        left = _left(client, probe)
-    if failure or left:
-        remedy = f"give the key the rights to put, get and delete objects there, or change {name}"
-        if name == f"{STORAGE}shards":  # those that are there can be trained from all the same
-            return warn(f"s3 {name}", failure or left, f"{remedy}; to train from what is there, reading is enough")
-        return fail(f"s3 {name}", failure or left, remedy)
+        leftover = _try_remove(client, probe)
+    failure = failure or leftover
+    if failure:
+        remedy = f"allow the key to put, get and delete objects there, or change {name}"
+        if name == f"{STORAGE}shards":  # training needs to read them only
+            return warn(f"s3 {name}", failure, f"{remedy}; training from existing shards needs only read access")
+        return fail(f"s3 {name}", failure, remedy)
     return ok(f"s3 {name}", f"{uri} answers and can be written")
 
 
-def _left(client: Any, probe: str) -> str:
-    """Remove an object; why that failed, empty where it did not."""
+def _try_remove(client: Any, probe: str) -> str:
+    """Remove an object. Returns the reason of a failure, or an empty string."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -1,4 +1,4 @@
-"""What is installed, against pyproject.toml and requirements.lock."""
+"""Installed versions compared with pyproject.toml and requirements.lock."""
 
 import platform
 import tomllib
@@ -16,20 +16,22 @@ SHOWN = 4
 
 
 def versions(home: Path = Path(rectok.__file__).parents[1]) -> Diagnosis:
-    """Python and packages against the pyproject.toml and the requirements.lock in `home`, else against the installed record."""
+    """Compare Python and packages with pyproject.toml and requirements.lock in `home`, else with the installed metadata."""
     project = _project(home / "pyproject.toml")
     python = SpecifierSet(project["requires-python"])
     if platform.python_version() not in python:
-        return fail("versions", f"Python {platform.python_version()}", f"rectok wants {python}: make a new environment")
-    broken = [wish for text in project["dependencies"] if (wish := _unmet(Requirement(text)))]
+        return fail(
+            "versions", f"Python {platform.python_version()}", f"rectok needs {python}: create a new environment"
+        )
+    broken = [problem for text in project["dependencies"] if (problem := _problem(Requirement(text)))]
     if broken:
-        return fail("versions", _listed(broken), "install requirements.lock again (any `make` target does)")
+        return fail("versions", _joined(broken), "install requirements.lock again (any `make` target does)")
     lock = home / "requirements.lock"
-    others = [wish for line in _lines(lock) if (wish := _unmet(Requirement(line)))]
+    others = [problem for line in _lines(lock) if (problem := _problem(Requirement(line)))]
     if others:
         remedy = "results may differ from published ones: install requirements.lock again (any `make` target does)"
-        return warn("versions", _listed(others), remedy)
-    return ok("versions", f"Python {platform.python_version()}, {len(project['dependencies'])} packages as asked for")
+        return warn("versions", _joined(others), remedy)
+    return ok("versions", f"Python {platform.python_version()}, {len(project['dependencies'])} packages as required")
 
 
 def _project(path: Path) -> dict[str, Any]:
@@ -44,17 +46,18 @@ def _lines(lock: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
-def _unmet(wish: Requirement) -> str:
-    """What is wrong with one package, in words; empty where nothing is."""
-    if wish.marker and not wish.marker.evaluate({"extra": ""}):
+def _problem(package: Requirement) -> str:
+    """What is wrong with one package, or an empty string."""
+    if package.marker and not package.marker.evaluate({"extra": ""}):
         return ""
     try:
-        found = metadata.version(wish.name)
+        version = metadata.version(package.name)
     except metadata.PackageNotFoundError:
-        return f"{wish.name} is not installed"
-    return "" if wish.specifier.contains(found, prereleases=True) else f"{wish.name} is {found}, not {wish.specifier}"
+        return f"{package.name} is not installed"
+    right = package.specifier.contains(version, prereleases=True)
+    return "" if right else f"{package.name} is {version}, not {package.specifier}"
 
 
-def _listed(wishes: list[str]) -> str:
-    more = f" and {len(wishes) - SHOWN} more" if len(wishes) > SHOWN else ""
-    return "; ".join(wishes[:SHOWN]) + more
+def _joined(problems: list[str]) -> str:
+    more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return "; ".join(problems[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""What comes from elsewhere: networks' weights and statistics."""
+"""Files of weights and statistics that parameters name."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,29 +12,27 @@ from rectok.teacher.config import TIMM, TORCH_FIDELITY
 
 
 def weights(params: Params) -> Iterator[Diagnosis]:
-    """One finding for each file that parameters name; one in all where they name none."""
+    """One diagnosis for each file that parameters name, or a single one if they name none."""
     files = [*named_files(params)]
     if params.generation.reference:
         files.append(("generation.reference", params.generation.reference, ""))
     if not files:
-        yield ok("weights", "none are named: what a run needs is trained here")
+        yield ok("weights", "parameters name no file; the run trains all networks")
     for name, path, sha256 in files:
-        yield _weights(name, path, sha256)
+        yield _check_file(name, path, sha256)
 
 
-def _weights(name: str, path: str, sha256: str) -> Diagnosis:
+def _check_file(name: str, path: str, sha256: str) -> Diagnosis:
     title = f"weights {name}"
     if path in (TIMM, TORCH_FIDELITY, *_libraries()):
-        return warn(
-            title, f"{path} downloads them when they are first needed", "docs/guides/weights.md pins a file instead"
-        )
+        return warn(title, f"{path} downloads them on first use", "docs/guides/weights.md pins a file instead")
     if path.startswith(S3):
-        return ok(title, f"{path} is checked when it is read (see credentials)")
+        return ok(title, f"{path} is checked on reading (see credentials)")
     if not Path(path).is_file():
         return fail(title, f"{path} does not exist", f"put the file there, or change {name}")
-    if sha256 and (found := sha256_file(Path(path))) != sha256.lower():
-        return fail(title, f"{path} has sha256 {found}", f"{name} asks for {sha256}: get that file, or change the hash")
-    return ok(title, f"{path} is there" + (" with its sha256" if sha256 else ""))
+    if sha256 and (actual := sha256_file(Path(path))) != sha256.lower():
+        return fail(title, f"{path} has sha256 {actual}", f"{name} needs {sha256}: get that file, or change the hash")
+    return ok(title, f"{path} exists" + (" with its sha256" if sha256 else ""))
 
 
 def _libraries() -> tuple[str, ...]:

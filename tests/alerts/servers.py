@@ -1,4 +1,4 @@
-"""A webhook and a mail server on loopback, both real, which keep what they are sent and can be told to refuse."""
+"""A real webhook and a real mail server on loopback. They record what they receive, and refuse on request."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, Session
 
 @dataclass
 class Hook:
-    """`answers` are used up one by one, then everything is 200."""
+    """The server sends `answers` one by one, then 200."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Hook:
 
 
 def free_port() -> int:
-    """A port at which nobody listens."""
+    """An unused port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @contextmanager
 def webhook(port: int = 0) -> Iterator[Hook]:
-    """An HTTP server that takes JSON, at any free port if none is given."""
+    """An HTTP server for JSON. Port 0 means any free port."""
     hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def webhook(port: int = 0) -> Iterator[Hook]:
 
 @dataclass
 class Mailbox:
-    """`answers` are used up one by one as replies to the message itself."""
+    """The server sends `answers` one by one as replies to messages, then accepts."""
 
     port: int = 0
     answers: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Mailbox:
     users: list[str] = field(default_factory=list)
 
     async def handle_DATA(self, server: object, session: Session, envelope: Envelope) -> str:
-        """Keep the message."""
+        """Record the message."""
         if self.answers:
             return self.answers.pop(0)
         self.received.append(message_from_bytes(envelope.content or b""))  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ class Mailbox:
 
 @contextmanager
 def mail_server(password: str = "", port: int = 0, **tls: Any) -> Iterator[Mailbox]:
-    """An SMTP server; with a `password` it takes logins, with `tls_context` it offers STARTTLS."""
+    """An SMTP server. With a `password` it accepts logins, with `tls_context` it offers STARTTLS."""
     box = Mailbox(port or free_port())
 
     def authenticate(server: object, session: object, envelope: object, mechanism: str, data: Any) -> AuthResult:

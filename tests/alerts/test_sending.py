@@ -12,7 +12,9 @@ from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from tests.alerts.servers import mail_server, webhook
 
-ALERT = Alert("failed", "2026-01-31", "rectok: the night of 2026-01-31 failed", "gfid ≥ limit", "http://here/runs/1")
+ALERT = Alert(
+    "failed", "2026-01-31", "rectok: the nightly run of 2026-01-31 failed", "gfid ≥ limit", "http://here/runs/1"
+)
 NOWHERE = MailConfig(host="", port=25, security="none", sender="", to=(), user="", password="")
 
 
@@ -27,16 +29,16 @@ def hooked(monkeypatch: pytest.MonkeyPatch, url: str, mail: MailConfig = NOWHERE
 
 
 def mailing(port: int, **changes: Any) -> MailConfig:
-    found = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "rectok@here.example"}
+    settings = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "rectok@here.example"}
     login = {"to": ("a@there.example", "b@there.example"), "user": "", "password": ""}
-    return MailConfig.model_validate(found | login | changes)
+    return MailConfig.model_validate(settings | login | changes)
 
 
 def only(mail: MailConfig) -> AlertConfig:
     return AlertConfig(ui="", webhook="", mail=mail)
 
 
-def test_presets_send_nothing_until_they_are_told_where() -> None:
+def test_presets_send_nothing_without_a_channel() -> None:
     config = parse(preset_text("digits"), "digits").nightly.alert
     assert config.silent and send(config, ALERT) == []
 
@@ -75,9 +77,9 @@ def test_a_url_that_is_none_is_said_and_not_repeated(monkeypatch: pytest.MonkeyP
 
 
 def test_an_answer_that_is_no_http_is_a_failure_of_the_webhook_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    with mail_server() as first, mail_server() as box:  # a mail server greets before it is asked
+    with mail_server() as first, mail_server() as box:  # a mail server greets first
         config = hooked(monkeypatch, f"http://127.0.0.1:{first.port}/", mailing(box.port))
-        with pytest.raises(UserError, match="by webhook: the server's answer is no HTTP"):
+        with pytest.raises(UserError, match="by webhook: the server's answer is not HTTP"):
             send(config, ALERT)
     assert len(box.received) == 1
 
@@ -116,9 +118,9 @@ def test_a_mail_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not()
 
 def test_starttls_wants_a_certificate_that_it_can_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
-    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     with mail_server(tls_context=context, require_starttls=True) as box:
@@ -129,7 +131,7 @@ def test_starttls_wants_a_certificate_that_it_can_trust(tmp_path: Path, monkeypa
     assert len(box.received) == 1
 
 
-def test_one_way_that_fails_does_not_stop_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_that_fails_does_not_stop_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_server() as box:
         config = AlertConfig(ui="", webhook="NO_SUCH_VARIABLE", mail=mailing(box.port))
         monkeypatch.delenv("NO_SUCH_VARIABLE", raising=False)
@@ -141,15 +143,15 @@ def test_one_way_that_fails_does_not_stop_the_other(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "before, after, said",
+    "before, after, message",
     [
         ('webhook: ""', 'webhook: "https://hooks.example/token"', "nightly.alert.webhook must be the name"),
         ('password: ""', 'password: "p4ss word"', "nightly.alert.mail.password must be the name"),
         ('host: ""', 'host: "mail.example"', "nightly.alert.mail.host is set, so sender and to"),
     ],
 )
-def test_a_secret_in_params_is_refused_and_not_repeated(before: str, after: str, said: str) -> None:
+def test_a_secret_in_params_is_refused_and_not_repeated(before: str, after: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         parse(preset_text("digits").replace(before, after), "params.yaml")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "token" not in str(caught.value) and "p4ss" not in str(caught.value)

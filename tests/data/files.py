@@ -29,7 +29,7 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB", kind: 
 
 
 def raw_png(width: int, height: int, bits: int, colour: int, data: bytes) -> bytes:
-    """A PNG with any header, whose pixel data is whatever is given."""
+    """A PNG with any header and any pixel data."""
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)),
         (b"IDAT", zlib.compress(data)),
@@ -60,7 +60,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "strip.png": (picture(11, (60_000, 1)), "too many pixels"),
     "words.png": (b"this is a letter, not a picture", "not an image"),
 }
-"""File name → content and the reason for which it is left out (modes [RGB], size 32, at most a million pixels)."""
+"""File name → content and the reason why it is unusable (modes [RGB], size 32, at most a million pixels)."""
 
 
 def params(index: dict[str, Any] | None = None, image: dict[str, Any] | None = None) -> Params:

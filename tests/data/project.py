@@ -45,6 +45,6 @@ def build() -> None:
         write_latents(artifacts.latents_file(shard), keys, labels, splits, moments(shard), {})
 
 
-def places(wanted: str) -> list[tuple[str, int]]:
+def places(name: str) -> list[tuple[str, int]]:
     """(shard, row) of a split, in order."""
-    return [(shard, row) for shard, count in SIZES.items() for row in range(count) if split(row) == wanted]
+    return [(shard, row) for shard, count in SIZES.items() for row in range(count) if split(row) == name]

@@ -34,8 +34,8 @@ def test_batches_mirror_images_and_take_the_features_of_the_mirrored_ones() -> N
     np.testing.assert_array_equal(batch.image[0].permute(1, 2, 0).numpy(), project.pixels(*places[7])[:, ::-1])
     np.testing.assert_array_equal(batch.image[1].permute(1, 2, 0).numpy(), project.pixels(*places[0]))
     assert batch.label.tolist() == [places[7][1] % 3, places[0][1] % 3]
-    for found, (shard, row), flipped in zip(batch.teacher_features(), (places[7], places[0]), (1, 0), strict=True):
-        np.testing.assert_allclose(found.numpy(), project.features(shard)[row, flipped], atol=2e-3)
+    for values, (shard, row), flipped in zip(batch.teacher_features(), (places[7], places[0]), (1, 0), strict=True):
+        np.testing.assert_allclose(values.numpy(), project.features(shard)[row, flipped], atol=2e-3)
 
 
 @pytest.mark.parametrize("storage,dtype", [("int8", torch.int8), ("float16", torch.float16)])
@@ -76,8 +76,8 @@ def test_latents_of_a_split() -> None:
     dataset, places = LatentDataset(project.SHARDS, "val"), project.places("val")
     assert len(dataset) == len(places)
     batch = dataset.batch([2, 1], [False, True])
-    for found, (shard, row), flipped in zip(batch.moments, (places[2], places[1]), (0, 1), strict=True):
-        np.testing.assert_array_equal(found.numpy(), project.moments(shard)[row, flipped])
+    for values, (shard, row), flipped in zip(batch.moments, (places[2], places[1]), (0, 1), strict=True):
+        np.testing.assert_array_equal(values.numpy(), project.moments(shard)[row, flipped])
     assert batch.label.tolist() == [places[2][1] % 3, places[1][1] % 3]
     assert batch.label.dtype == torch.int64
 
@@ -88,5 +88,5 @@ def test_batches_move_to_a_device() -> None:
     write_features(artifacts.features_file(shard), keys, [project.features(shard)], "int8", {})
     images = ImageDataset([shard], "train", features=True).batch([0], [False]).to(device)
     latents = LatentDataset(project.SHARDS, "train").batch([0], [False]).to(device)
-    found = (images.image, images.label, images.features, images.scale, latents.moments, latents.label)
-    assert [tensor.device.type for tensor in found if tensor is not None] == ["meta"] * 6
+    tensors = (images.image, images.label, images.features, images.scale, latents.moments, latents.label)
+    assert [tensor.device.type for tensor in tensors if tensor is not None] == ["meta"] * 6

@@ -53,8 +53,8 @@ def adm(pixels: np.ndarray, size: int) -> np.ndarray:
 @pytest.mark.parametrize("width,height", [(8, 8), (32, 32), (33, 70), (500, 301), (129, 64), (63, 65)])
 def test_centre_crop_is_that_of_adm(width: int, height: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3)).astype(np.uint8)
-    found = np.asarray(centre_crop(Image.fromarray(pixels), 32, 10**6))
-    np.testing.assert_array_equal(found, adm(pixels, 32))
+    crop = np.asarray(centre_crop(Image.fromarray(pixels), 32, 10**6))
+    np.testing.assert_array_equal(crop, adm(pixels, 32))
 
 
 def test_an_image_of_the_right_size_is_unchanged() -> None:

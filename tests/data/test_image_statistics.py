@@ -43,12 +43,12 @@ def test_a_hash_survives_scaling_compression_and_light_and_tells_pictures_apart(
 def test_figures_of_a_set() -> None:
     hashes = {"a": "00", "b": "00", "c": "ff", "d": "00"}
     sample = [MeasuredImage(uri, n / 5, hashes[uri], 2.0 * n) for n, uri in enumerate("abcd", 1)]
-    found = image_statistics({"cat": 3, "dog": 1}, [10, 20, 90, 40], sample)
-    assert found.classes == {"cat": 0.75, "dog": 0.25}
-    assert (found.images, found.median_bytes, found.sampled) == (4, 30.0, 4)
-    assert found.brightness == pytest.approx(0.5)
-    assert found.duplicates == 0.5
-    assert found.median_side == 5.0
+    statistics = image_statistics({"cat": 3, "dog": 1}, [10, 20, 90, 40], sample)
+    assert statistics.classes == {"cat": 0.75, "dog": 0.25}
+    assert (statistics.images, statistics.median_bytes, statistics.sampled) == (4, 30.0, 4)
+    assert statistics.brightness == pytest.approx(0.5)
+    assert statistics.duplicates == 0.5
+    assert statistics.median_side == 5.0
     assert near_duplicates(sample) == [("b", "a"), ("d", "a")]
     assert near_duplicates(
         [MeasuredImage("a", 0, "00", 8), MeasuredImage("b", 0, "07", 8), MeasuredImage("c", 0, "f0", 8)]

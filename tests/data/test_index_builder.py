@@ -48,7 +48,7 @@ PETS = numbered("cat", range(40)) + numbered("dog", range(30))
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltIndex:
     """An index whose rows were read."""
 
     shards: dict[str, list[IndexRow]]
@@ -56,13 +56,17 @@ class Built:
     summary: Mapping[str, Any]
 
 
-def built(source: Memory, asked: IndexConfig) -> Built:
-    with build_index(source, Labels("auto"), asked) as index:
-        return Built({shard: list(index.rows(shard)) for shard in asked.shards}, index.classes, index.summary)
+def build(source: Memory, index_config: IndexConfig) -> BuiltIndex:
+    with build_index(source, Labels("auto"), index_config) as index:
+        return BuiltIndex(
+            {shard: list(index.rows(shard)) for shard in index_config.shards}, index.classes, index.summary
+        )
 
 
-def rows_of(images: Sequence[tuple[str, bytes, Split | None]], asked: IndexConfig | None = None, **source: object):
-    index = built(Memory(images, **source), asked or config())
+def rows_of(
+    images: Sequence[tuple[str, bytes, Split | None]], index_config: IndexConfig | None = None, **source: object
+):
+    index = build(Memory(images, **source), index_config or config())
     return {row.sha256: row for rows in index.shards.values() for row in rows}, index
 
 
@@ -82,28 +86,28 @@ def test_the_order_of_the_source_does_not_matter() -> None:
     }
 
 
-def sizes(images: int, shares: Mapping[Split, float], cell: str) -> Counter[str]:
-    """How many of a cell come into which held-out split."""
+def sizes(images: int, fractions: Mapping[Split, float], stratum: str) -> Counter[str]:
+    """How many of a stratum come into which held-out split."""
     counts: Counter[str] = Counter()
     start = 0
-    for split, end in split_ends(images, shares, cell):
+    for split, end in split_ends(images, fractions, stratum):
         counts[split] = end - start
         start = end
     return counts
 
 
-@given(n=st.integers(0, 400), val=st.floats(0, 0.4), test=st.floats(0, 0.4), cell=st.text(max_size=8))
-def test_a_cell_is_cut_to_its_shares(n: int, val: float, test: float, cell: str) -> None:
-    counts = sizes(n, {"test": test, "val": val}, cell)
+@given(n=st.integers(0, 400), val=st.floats(0, 0.4), test=st.floats(0, 0.4), stratum=st.text(max_size=8))
+def test_a_stratum_is_cut_to_its_fractions(n: int, val: float, test: float, stratum: str) -> None:
+    counts = sizes(n, {"test": test, "val": val}, stratum)
     assert min(counts.values()) >= 0 and counts.total() <= n
     assert abs(counts["test"] - n * test) < 1
     assert abs(counts["val"] - n * val) < 1 + 1e-9
     assert abs(counts["test"] + counts["val"] - n * (test + val)) < 1 + 1e-9
 
 
-def test_small_cells_are_held_out_in_the_right_share_on_average() -> None:
-    counts = sum((sizes(2, {"test": 0.2, "val": 0.1}, f"cell {cell}") for cell in range(4000)), Counter[str]())
-    # 4000 cells of 2: the standard error of a share is below 0.5 %.
+def test_small_strata_are_held_out_in_the_right_fraction_on_average() -> None:
+    counts = sum((sizes(2, {"test": 0.2, "val": 0.1}, f"stratum {stratum}") for stratum in range(4000)), Counter[str]())
+    # 4000 strata of 2: the standard error of a fraction is below 0.5 %.
     assert counts["test"] / 8000 == pytest.approx(0.2, abs=0.02)
     assert counts["val"] / 8000 == pytest.approx(0.1, abs=0.02)
 
@@ -111,12 +115,12 @@ def test_small_cells_are_held_out_in_the_right_share_on_average() -> None:
 @settings(max_examples=30, deadline=None)
 @given(added=st.sets(st.integers(1000, 2000), min_size=1, max_size=6), shards=st.integers(1, 5))
 def test_added_images_touch_only_the_shards_they_fall_in(added: set[int], shards: int) -> None:
-    asked = config(shards)
-    before = built(Memory(PETS), asked)
+    index_config = config(shards)
+    before = build(Memory(PETS), index_config)
     new = numbered("dog", sorted(added))
-    after = built(Memory(PETS + new), asked)
-    touched = {shard_of(hashlib.sha256(content).hexdigest(), asked.shards) for _, content, _ in new}
-    changed = {shard for shard in asked.shards if list(before.shards[shard]) != list(after.shards[shard])}
+    after = build(Memory(PETS + new), index_config)
+    touched = {shard_of(hashlib.sha256(content).hexdigest(), index_config.shards) for _, content, _ in new}
+    changed = {shard for shard in index_config.shards if list(before.shards[shard]) != list(after.shards[shard])}
     assert changed == touched
 
 
@@ -144,10 +148,10 @@ def test_of_equal_contents_the_held_out_one_is_kept() -> None:
     images = numbered("a", range(20), "train") + numbered("b", range(20), "train")
     images += [("a", b"a0", "test"), ("b", b"b0", "test"), ("a", b"a1", "val"), ("b", b"b1", "val")]
     rows, _ = rows_of(images)
-    found = {
+    splits = {
         content: rows[hashlib.sha256(content).hexdigest()].split for content in (b"a0", b"b0", b"a1", b"b1", b"a2")
     }
-    assert found == {b"a0": "test", b"b0": "test", b"a1": "val", b"b1": "val", b"a2": "train"}
+    assert splits == {b"a0": "test", b"b0": "test", b"a1": "val", b"b1": "val", b"a2": "train"}
 
 
 def test_a_source_keeps_its_own_splits_and_val_is_cut_from_train() -> None:

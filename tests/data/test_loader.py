@@ -35,7 +35,7 @@ def loader(
     return TrainingLoader(Positions(n), Order(n, 3, flip), batch, micro, rank, world, workers)
 
 
-def seen(batches) -> list[list[int]]:
+def labels_of(batches) -> list[list[int]]:
     return [batch.label.tolist() for batch in batches]
 
 
@@ -65,33 +65,33 @@ def test_half_of_every_epoch_is_mirrored_and_never_without_flip() -> None:
     order = Order(10_000, 0, flip=True)
     mirrored = [{p for p, f in (order.sample(e * 10_000 + i) for i in range(10_000)) if f} for e in range(2)]
     # Binomial(10 000, ½) has a standard deviation of 50.
-    assert all(abs(len(found) - 5000) < 250 for found in mirrored)
+    assert all(abs(len(positions) - 5000) < 250 for positions in mirrored)
     assert mirrored[0] != mirrored[1]
     assert not any(Order(100, 0, flip=False).sample(i)[1] for i in range(300))
 
 
 def test_a_step_holds_its_samples_of_the_order() -> None:
     order = Order(10, 3, flip=False)
-    batches = seen(loader().iterate(2, 4))
+    batches = labels_of(loader().iterate(2, 4))
     assert len(batches) == 2 * 2
     assert [*itertools.chain(*batches)] == [order.sample(i)[0] for i in range(2 * 12, 4 * 12)]
 
 
 def test_a_resumed_run_sees_what_an_uninterrupted_one_sees() -> None:
-    assert seen(loader(flip=True).iterate(0, 7)) == seen(loader(flip=True).iterate(0, 3)) + seen(
+    assert labels_of(loader(flip=True).iterate(0, 7)) == labels_of(loader(flip=True).iterate(0, 3)) + labels_of(
         loader(flip=True).iterate(3, 7)
     )
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_processes_share_the_same_global_micro_batches(world: int) -> None:
-    alone = seen(loader(flip=True).iterate(1, 3))
-    shares = [seen(loader(flip=True, rank=rank, world=world).iterate(1, 3)) for rank in range(world)]
-    assert [[*itertools.chain(*parts)] for parts in zip(*shares, strict=True)] == alone
+    whole = labels_of(loader(flip=True).iterate(1, 3))
+    parts_of_ranks = [labels_of(loader(flip=True, rank=rank, world=world).iterate(1, 3)) for rank in range(world)]
+    assert [[*itertools.chain(*parts)] for parts in zip(*parts_of_ranks, strict=True)] == whole
 
 
 def test_workers_change_nothing() -> None:
-    assert seen(loader(workers=2).iterate(1, 6)) == seen(loader().iterate(1, 6))
+    assert labels_of(loader(workers=2).iterate(1, 6)) == labels_of(loader().iterate(1, 6))
 
 
 class Broken(Positions):
@@ -103,12 +103,12 @@ def test_no_worker_outlives_an_error_while_its_traceback_is_kept() -> None:
     others = multiprocessing.active_children()
     batches = TrainingLoader(Broken(10), Order(10, 3, False), 12, 6, 0, 1, 2).iterate(0, 100)
     workers = [child for child in multiprocessing.active_children() if child not in others]
-    with pytest.raises(RuntimeError, match="no such image") as kept:
+    with pytest.raises(RuntimeError, match="no such image") as error:
         next(batches)
     for worker in workers:
         worker.join(20)
     assert len(workers) == 2 and not any(worker.is_alive() for worker in workers)
-    assert kept.tb is not None
+    assert error.tb is not None
 
 
 @pytest.mark.parametrize(

@@ -43,31 +43,31 @@ def test_rows_are_read_in_any_order() -> None:
     assert shard.splits == ["train", "val", "train", "val", "train"]
 
 
-def samples() -> list[dict[str, Any]]:
-    """What the webdataset library reads from the tar, which it leaves open."""
+def read_samples() -> list[dict[str, Any]]:
+    """Read the tar by the webdataset library, which leaves it open."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         path = str(artifacts.shard_tar("00000"))
-        found = list(webdataset.WebDataset(path, shardshuffle=False, empty_check=False).decode("rgb8"))
+        samples = list(webdataset.WebDataset(path, shardshuffle=False, empty_check=False).decode("rgb8"))
         gc.collect()
-    return found
+    return samples
 
 
 def test_webdataset_reads_the_tar() -> None:
     write_shard("00000", images())
-    found = samples()
-    assert [sample["__key__"] for sample in found] == [image.key for image in images()]
-    assert [sample["cls"] for sample in found] == [0, 1, 2, 0, 1]
-    np.testing.assert_array_equal(found[3]["png"], pixels(3))
+    samples = read_samples()
+    assert [sample["__key__"] for sample in samples] == [image.key for image in images()]
+    assert [sample["cls"] for sample in samples] == [0, 1, 2, 0, 1]
+    np.testing.assert_array_equal(samples[3]["png"], pixels(3))
 
 
 def test_the_same_images_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
+    contents = []
     for owner in ("1000", "2000"):
         monkeypatch.setenv("USER", owner)
         write_shard("00000", images())
-        found.append((artifacts.shard_tar("00000").read_bytes(), artifacts.shard_table("00000").read_bytes()))
-    assert found[0] == found[1]
+        contents.append((artifacts.shard_tar("00000").read_bytes(), artifacts.shard_table("00000").read_bytes()))
+    assert contents[0] == contents[1]
     with tarfile.open(artifacts.shard_tar("00000")) as tar:
         assert {(member.mtime, member.uid, member.gid, member.uname) for member in tar} == {(0, 0, 0, "")}
 
@@ -75,7 +75,7 @@ def test_the_same_images_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_empty_shard_can_be_read() -> None:
     write_shard("00000", [])
     assert len(PackedShard("00000")) == 0
-    assert samples() == []
+    assert read_samples() == []
 
 
 def test_a_reader_survives_pickle_and_fork() -> None:

@@ -20,16 +20,16 @@ def test_results_come_in_order_whatever_takes_longest() -> None:
 
 
 def test_only_a_window_of_items_is_taken_at_a_time() -> None:
-    taken = []
+    consumed = []
 
     def numbers():
         for number in range(1000):
-            taken.append(number)
+            consumed.append(number)
             yield number
 
     results = map_in_threads(abs, numbers(), threads=2)
     next(results)
-    assert len(taken) <= 8
+    assert len(consumed) <= 8
 
 
 def test_several_threads_work() -> None:
@@ -43,9 +43,9 @@ def test_an_error_reaches_the_caller() -> None:
 
 
 def test_processes_other_than_this_one_work_and_results_come_in_order() -> None:
-    found = list(map_in_processes(_squared_where, range(5 * CHUNK + 3), processes=2))
-    assert [square for square, _ in found] == [number * number for number in range(5 * CHUNK + 3)]
-    assert os.getpid() not in {process for _, process in found}
+    results = list(map_in_processes(_squared_where, range(5 * CHUNK + 3), processes=2))
+    assert [square for square, _ in results] == [number * number for number in range(5 * CHUNK + 3)]
+    assert os.getpid() not in {process for _, process in results}
 
 
 def _squared_where(number: int) -> tuple[int, int]:
@@ -53,16 +53,16 @@ def _squared_where(number: int) -> tuple[int, int]:
 
 
 def test_processes_take_only_a_window_of_items_at_a_time() -> None:
-    taken = []
+    consumed = []
 
     def numbers():
         for number in range(100 * CHUNK):
-            taken.append(number)
+            consumed.append(number)
             yield number
 
     results = map_in_processes(abs, numbers(), processes=1)
     next(results)
-    assert len(taken) <= 4 * CHUNK
+    assert len(consumed) <= 4 * CHUNK
     results.close()
 
 

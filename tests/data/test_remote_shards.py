@@ -1,7 +1,6 @@
 """Shards that lie in a bucket or another folder: read by ranges, without a copy here."""
 
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,15 @@ from rectok.stages import index, shards
 from rectok.storage import list_files
 from rectok.storage.client import forget_client
 from tests.data.files import image_folder, params
-from tests.storage.proxy import Fault, Proxy, faulty_store
+from tests.storage.proxy import Fault, Proxy
 from tests.storage.server import BUCKET
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    with faulty_store() as place:
-        yield place.proxy
 
 
 @pytest.fixture(params=["folder", "bucket"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "folder":
         return str(tmp_path / "elsewhere")
-    request.getfixturevalue("proxy").spoil()
+    request.getfixturevalue("proxy")
     return f"s3://{BUCKET}/{tmp_path.name}"
 
 
@@ -44,22 +37,22 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(location: str) -> Any:
-    found = params({"source": "pets", "shards": ["00000"]})
-    return found.model_copy(update={"storage": found.storage.model_copy(update={"shards": location})})
+    digits = params({"source": "pets", "shards": ["00000"]})
+    return digits.model_copy(update={"storage": digits.storage.model_copy(update={"shards": location})})
 
 
 def build(location: str) -> Any:
-    made = settings(location)
-    index.run(made)
-    shards.run(made, "00000")
-    return made
+    parameters = settings(location)
+    index.run(parameters)
+    shards.run(parameters, "00000")
+    return parameters
 
 
 def test_a_shard_elsewhere_is_the_one_that_would_be_here(location: str) -> None:
     build("")
     here, rows = artifacts.shard_tar("00000").read_bytes(), artifacts.shard_table("00000").read_bytes()
     pixels = [PackedShard("00000").pixels(row) for row in range(16)]
-    made = build(location)
+    parameters = build(location)
     assert artifacts.shard_tar("00000").stat().st_size < 300
     assert artifacts.shard_table("00000").read_bytes() == rows
     (stored,) = list_files(location)
@@ -67,7 +60,7 @@ def test_a_shard_elsewhere_is_the_one_that_would_be_here(location: str) -> None:
     reader = PackedShard("00000")
     for copy in (reader, pickle.loads(pickle.dumps(reader))):
         np.testing.assert_array_equal([copy.pixels(row) for row in range(16)], pixels)
-    assert all(found.passed for found in check(made, "00000"))
+    assert all(result.passed for result in check(parameters, "00000"))
     assert sorted(path.name for path in artifacts.stage_dir("shards").iterdir()) == [
         "00000.parquet",
         "00000.quarantine.json",
@@ -112,7 +105,7 @@ class Positions:
 
 
 def test_what_is_gone_or_cut_is_named_and_fails_the_gate(location: str, proxy: Proxy) -> None:
-    made = build(location)
+    parameters = build(location)
     uri = PackedShard("00000").uri
     if location.startswith("s3"):
         boto3.client("s3").put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=b"half")
@@ -121,7 +114,7 @@ def test_what_is_gone_or_cut_is_named_and_fails_the_gate(location: str, proxy: P
     with pytest.raises(UserError, match=rf"{uri} has 4 bytes, but \d+ were written"):
         PackedShard("00000").pixels(0)
     with pytest.raises(UserError, match=f"{uri} has 4 bytes"):
-        list(check(made, "00000"))
+        list(check(parameters, "00000"))
     artifacts.shard_tar("00000").write_text('{"points_to": "x"}\n')
     with pytest.raises(UserError, match=r"00000\.tar is damaged: it is an incomplete pointer"):
         PackedShard("00000").pixels(0)

@@ -38,9 +38,9 @@ def test_the_largest_value_of_a_token_is_exact_and_zero_stays_zero() -> None:
 def test_values_that_are_not_finite_stay_visible(bad: float) -> None:
     x = np.ones((2, 4), np.float32)
     x[1, 2] = bad
-    found = dequantise(*quantise(x))
-    assert np.isfinite(found[0]).all()
-    assert np.isnan(found[1]).all()
+    values = dequantise(*quantise(x))
+    assert np.isfinite(values[0]).all()
+    assert np.isnan(values[1]).all()
 
 
 @pytest.mark.parametrize("storage,tolerance", [("int8", 0.02), ("float16", 2e-3)])
@@ -52,9 +52,9 @@ def test_features_are_read_by_row_and_orientation(tmp_path: Path, storage: str, 
     assert file.provenance == {"teacher": "abc", "storage": storage}
     for row in (5, 0):
         for flipped in (False, True):
-            found = file.read(row, flipped)
-            assert found.dtype == np.float32
-            np.testing.assert_allclose(found, FEATURES[row, int(flipped)], atol=tolerance)
+            values = file.read(row, flipped)
+            assert values.dtype == np.float32
+            np.testing.assert_allclose(values, FEATURES[row, int(flipped)], atol=tolerance)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(file)).read(1, True), file.read(1, True))
 
 

@@ -1,4 +1,4 @@
-"""Parameters to examine, and what an examination says."""
+"""Parameters for `rectok doctor`, and its results."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ from tests.project import overridden
 
 
 def params(**changes: object) -> Params:
-    """The digits preset with changes; two underscores stand for a dot."""
+    """The digits preset with changes. Two underscores stand for a dot."""
     return parse(overridden({name.replace("__", "."): value for name, value in changes.items()}), "params.yaml")
 
 
-def statuses(findings: Iterable[Diagnosis]) -> dict[str, str]:
-    """By name."""
-    return {finding.name: finding.status for finding in findings}
+def statuses(diagnoses: Iterable[Diagnosis]) -> dict[str, str]:
+    """The status of every check by name."""
+    return {diagnosis.name: diagnosis.status for diagnosis in diagnoses}

@@ -12,7 +12,7 @@ from rectok import artifacts
 from rectok.cli.main import app
 from rectok.doctor.bytecode import bytecode
 from rectok.doctor.diagnosis import Diagnosis
-from rectok.doctor.disk import links, room
+from rectok.doctor.disk import free_space, links
 from rectok.doctor.hardware import deepspeed, devices
 from rectok.doctor.versions import versions
 from rectok.doctor.weight_files import weights
@@ -23,19 +23,19 @@ from tests.project import overridden
 
 
 @pytest.mark.slow  # makes a plan
-def test_room_is_what_the_plan_counts_for_the_images_there_are() -> None:
+def test_free_space_is_compared_with_the_plan_for_the_images_of_the_index() -> None:
     artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 10**13}})
     artifacts.write_json(artifacts.classes_file(), ["a", "b"])
-    found = room(params())
-    assert found.status == "FAIL" and "free some space" in found.remedy
+    diagnosis = free_space(params())
+    assert diagnosis.status == "FAIL" and "free some space" in diagnosis.remedy
 
 
 def test_links_into_the_cache(repository: Path) -> None:
     subprocess.run(("dvc", "config", "cache.type", "hardlink"), check=True)
-    assert "gets hardlink" in links().detail and links().status == "OK"
+    assert "DVC uses hardlink" in links().detail and links().status == "OK"
     subprocess.run(("dvc", "config", "cache.type", "copy"), check=True)
-    found = links()
-    assert found.status == "WARN" and "dvc config cache.type" in found.remedy
+    copies = links()
+    assert copies.status == "WARN" and "dvc config cache.type" in copies.remedy
     assert [path.name for path in repository.iterdir() if path.name.startswith(".doctor")] == []
 
 
@@ -43,13 +43,15 @@ def test_a_folder_that_is_no_dvc_project() -> None:
     assert (links().status, "dvc init" in links().remedy) == ("FAIL", True)
 
 
-def test_packages_that_every_command_compiles_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_that_every_command_compiles_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = folder / "large" / "__init__.py"
     write_text(module, "")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    found = bytecode(("large", "nosuch"))
-    assert found.status == "WARN" and "compiles large anew" in found.detail and "DONTWRITE" in found.detail
+    compiled = bytecode(("large", "nosuch"))
+    assert (
+        compiled.status == "WARN" and "seconds to compile large:" in compiled.detail and "DONTWRITE" in compiled.detail
+    )
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     assert bytecode(("large",)).status == "OK"  # it will be written
     py_compile.compile(str(module))
@@ -66,19 +68,19 @@ def test_devices() -> None:
 
 @pytest.mark.slow  # imports DeepSpeed
 def test_deepspeed_and_its_hosts(folder: Path) -> None:
-    found = deepspeed(params())
-    assert found.status == "OK" and found.detail.startswith("DeepSpeed 0.")
+    local = deepspeed(params())
+    assert local.status == "OK" and local.detail.startswith("DeepSpeed 0.")
     missing = deepspeed(params(machine__hostfile="no-such-hosts"))
     assert (missing.status, missing.detail) == ("FAIL", "machine.hostfile no-such-hosts does not exist")
 
 
 def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> None:
     assert statuses(weights(params())) == {"weights": "OK"}
-    (folder / "given").write_bytes(b"weights")
-    right = sha256_file(folder / "given")
+    (folder / "file").write_bytes(b"weights")
+    right = sha256_file(folder / "file")
     named = params(
-        tokenizer__initial={"path": "given", "sha256": right},
-        dit__initial={"path": "given", "sha256": "0" * 64},
+        tokenizer__initial={"path": "file", "sha256": right},
+        dit__initial={"path": "file", "sha256": "0" * 64},
         autoguidance__initial={"path": "gone", "sha256": right},
         tokenizer__losses__perceptual__vgg={"path": "torchvision", "sha256": ""},
         generation__reference="statistics.npz",
@@ -95,17 +97,17 @@ def test_weights_that_are_missing_changed_right_and_downloaded(folder: Path) -> 
 def test_versions(folder: Path) -> None:
     assert versions().status == "OK"
 
-    def judged(python: str, wish: str, locked: str) -> Diagnosis:
-        text = f'[project]\nname = "x"\nrequires-python = "{python}"\ndependencies = ["{wish}"]\n'
+    def checked(python: str, dependency: str, locked: str) -> Diagnosis:
+        text = f'[project]\nname = "x"\nrequires-python = "{python}"\ndependencies = ["{dependency}"]\n'
         write_text(folder / "pyproject.toml", text)
         write_text(folder / "requirements.lock", f"# a comment\n{locked}\n")
         return versions(folder)
 
-    assert judged(">=3.11", "numpy", "numpy").status == "OK"
-    assert judged(">=9", "numpy", "numpy").status == "FAIL"
-    assert judged(">=3.11", "numpy>=99", "numpy").detail.startswith("numpy is ")
-    assert judged(">=3.11", "no-such-package", "numpy").detail == "no-such-package is not installed"
-    differs = judged(">=3.11", "numpy", "numpy==0.1")
+    assert checked(">=3.11", "numpy", "numpy").status == "OK"
+    assert checked(">=9", "numpy", "numpy").status == "FAIL"
+    assert checked(">=3.11", "numpy>=99", "numpy").detail.startswith("numpy is ")
+    assert checked(">=3.11", "no-such-package", "numpy").detail == "no-such-package is not installed"
+    differs = checked(">=3.11", "numpy", "numpy==0.1")
     assert differs.status == "WARN" and differs.detail.endswith("not ==0.1")
 
 
@@ -121,6 +123,6 @@ def test_the_command_prints_a_line_each_and_exits_1_on_a_failure(
     assert [line.split()[0] for line in well.stdout.splitlines()] == ["OK"] * 9, well.output
     write_text(repository / "params.yaml", "seed: none")
     ill = CliRunner().invoke(app, ["doctor", "--json"])
-    found = {finding["name"]: finding for finding in json.loads(ill.stdout)}
+    status = {diagnosis["name"]: diagnosis["status"] for diagnosis in json.loads(ill.stdout)}
     assert ill.exit_code == 1
-    assert found["params"]["status"] == "FAIL" and found["versions"]["status"] == "OK"
+    assert status["params"] == "FAIL" and status["versions"] == "OK"

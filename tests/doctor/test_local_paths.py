@@ -14,17 +14,17 @@ def test_a_local_table_of_labels_is_read(folder: Path) -> None:
     assert statuses(labels(params(index__labels="labels.csv"))) == {"index.labels": "OK"}
 
 
-def test_local_places_are_written_and_left_as_they_were(folder: Path) -> None:
+def test_local_folders_are_written_and_left_as_they_were(folder: Path) -> None:
     (folder / "there").mkdir()
     (folder / "file").touch()
-    found = list(
+    diagnoses = list(
         folders(params(storage__shards="there", storage__checkpoints="file/deep", storage__nightly="not/yet/made"))
     )
-    assert statuses(found) == {"storage.shards": "OK", "storage.checkpoints": "FAIL", "storage.nightly": "OK"}
-    assert found[1].detail == "file/deep cannot be written: Not a directory"
-    assert found[1].remedy.endswith("or change storage.checkpoints")
+    assert statuses(diagnoses) == {"storage.shards": "OK", "storage.checkpoints": "FAIL", "storage.nightly": "OK"}
+    assert diagnoses[1].detail == "file/deep cannot be written: Not a directory"
+    assert diagnoses[1].remedy.endswith("or change storage.checkpoints")
     assert sorted(path.name for path in folder.rglob("*")) == ["file", "there"]
 
 
-def test_places_below_data_and_in_buckets_are_no_folders() -> None:
+def test_outputs_in_buckets_are_no_folders() -> None:
     assert list(folders(params(storage__shards="s3://a/b"))) == []

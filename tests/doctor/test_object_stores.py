@@ -17,14 +17,14 @@ from rectok.params import Params
 from tests.doctor.diagnoses import params, statuses
 from tests.storage.server import BUCKET, running
 
-PLACE = f"s3://{BUCKET}/project"
-EVERYWHERE = {f"storage__{name}": f"{PLACE}/{name}" for name in ("shards", "checkpoints", "nightly")}
+PREFIX = f"s3://{BUCKET}/project"
+EVERYWHERE = {f"storage__{name}": f"{PREFIX}/{name}" for name in ("shards", "checkpoints", "nightly")}
 READ = ("s3:ListBucket", "s3:GetObject")
 
 
 @contextmanager
 def allowed(client: Any, patch: pytest.MonkeyPatch, *actions: str) -> Iterator[None]:
-    """Whoever asks the server in there has a key with the rights for `actions` alone."""
+    """Inside, the credentials allow `actions` only."""
     iam = boto3.client("iam")
     iam.create_user(UserName="reader")
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
@@ -35,21 +35,21 @@ def allowed(client: Any, patch: pytest.MonkeyPatch, *actions: str) -> Iterator[N
         inside.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
         inside.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
         inside.setattr(boto3, "DEFAULT_SESSION", None)
-        _let_pass(client, "0")
+        _unchecked_requests(client, "0")
         try:
             yield
         finally:
-            _let_pass(client, "inf")
+            _unchecked_requests(client, "inf")
 
 
-def _let_pass(client: Any, requests: str) -> None:
-    """How many further requests the server answers without looking at their rights."""
+def _unchecked_requests(client: Any, requests: str) -> None:
+    """Set how many further requests the server answers without a check of permissions."""
     where, kind = f"{client.meta.endpoint_url}/moto-api/reset-auth", {"Content-Type": "text/plain"}
     urlopen(Request(where, requests.encode(), kind, method="POST")).close()
 
 
-def found(asked: Params) -> dict[str, Diagnosis]:
-    return {finding.name: finding for finding in credentials(asked)}
+def diagnoses(parameters: Params) -> dict[str, Diagnosis]:
+    return {diagnosis.name: diagnosis for diagnosis in credentials(parameters)}
 
 
 def keys(client: Any) -> list[str]:
@@ -64,35 +64,35 @@ def test_missing_credentials_are_noticed_for_a_source_and_for_a_remote(repositor
     source = params(index__source=f"s3://{BUCKET}/images")
     assert statuses(credentials(source)) == {"credentials": "FAIL"}
     subprocess.run(("dvc", "remote", "add", "-d", "store", f"s3://{BUCKET}/cache"), check=True, capture_output=True)
-    [finding] = credentials(params())
-    assert finding.status == "FAIL" and "remote store" in finding.detail and "AWS_ACCESS_KEY_ID" in finding.remedy
+    [diagnosis] = credentials(params())
+    assert diagnosis.status == "FAIL" and "remote store" in diagnosis.detail and "AWS_ACCESS_KEY_ID" in diagnosis.remedy
 
 
-def test_addresses_are_asked(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_are_listed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(monkeypatch) as client:
         client.put_object(Bucket=BUCKET, Key="images/a/1.png", Body=b"x")
-        there, elsewhere, empty = (f"s3://{name}" for name in (f"{BUCKET}/images", "no-bucket/x", f"{BUCKET}/none"))
-        for source, status in ((there, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
-            asked = statuses(credentials(params(index__source=source)))
-            assert asked == {"credentials": "OK", "s3 index.source": status}
+        full, elsewhere, empty = (f"s3://{name}" for name in (f"{BUCKET}/images", "no-bucket/x", f"{BUCKET}/none"))
+        for source, status in ((full, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
+            status_of = statuses(credentials(params(index__source=source)))
+            assert status_of == {"credentials": "OK", "s3 index.source": status}
 
 
 def test_a_table_of_labels_is_read(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = params(index__source=f"s3://{BUCKET}/images", index__labels=f"s3://{BUCKET}/labels.csv")
+    parameters = params(index__source=f"s3://{BUCKET}/images", index__labels=f"s3://{BUCKET}/labels.csv")
     with running(monkeypatch) as client:
         client.put_object(Bucket=BUCKET, Key="labels.csv.old", Body=b"file,label\n")
-        gone = found(asked)["s3 index.labels"]
+        gone = diagnoses(parameters)["s3 index.labels"]
         assert gone.status == "FAIL" and f"s3://{BUCKET}/labels.csv: " in gone.detail and "NoSuchKey" in gone.detail
         client.put_object(Bucket=BUCKET, Key="labels.csv", Body=b"")
-        assert found(asked)["s3 index.labels"].status == "OK"
+        assert diagnoses(parameters)["s3 index.labels"].status == "OK"
         with allowed(client, monkeypatch, "s3:ListBucket"):
-            assert found(asked)["s3 index.labels"].status == "FAIL"
+            assert diagnoses(parameters)["s3 index.labels"].status == "FAIL"
 
 
-def test_places_are_written_and_left_as_they_were(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_are_written_and_left_as_they_were(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(monkeypatch) as client:
         client.put_object(Bucket=BUCKET, Key="project/shards/1.tar", Body=b"x")
-        assert {name for name, finding in found(params(**EVERYWHERE)).items() if finding.status == "OK"} == {
+        assert {name for name, diagnosis in diagnoses(params(**EVERYWHERE)).items() if diagnosis.status == "OK"} == {
             "credentials", "s3 storage.shards", "s3 storage.checkpoints", "s3 storage.nightly",
         }  # fmt: skip
         assert keys(client) == ["project/shards/1.tar"]
@@ -103,26 +103,29 @@ def test_places_are_written_and_left_as_they_were(repository: Path, monkeypatch:
 def test_a_key_that_may_only_read_is_noticed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(monkeypatch) as client, allowed(client, monkeypatch, *READ):
         for name in ("shards", "checkpoints", "nightly"):
-            finding = found(params(**EVERYWHERE))[f"s3 storage.{name}"]
+            diagnosis = diagnoses(params(**EVERYWHERE))[f"s3 storage.{name}"]
             assert (
-                finding.status == ("WARN" if name == "shards" else "FAIL")
-                and f"{PLACE}/{name} cannot be written: " in finding.detail
+                diagnosis.status == ("WARN" if name == "shards" else "FAIL")
+                and f"{PREFIX}/{name} cannot be written: " in diagnosis.detail
             )
-            assert "AccessDenied" in finding.detail and "put, get and delete objects" in finding.remedy
+            assert "AccessDenied" in diagnosis.detail and "put, get and delete objects" in diagnosis.remedy
 
 
-def test_what_cannot_be_looked_at_again_is_removed_all_the_same(
+def test_an_object_whose_head_cannot_be_read_is_removed_all_the_same(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(monkeypatch) as client:
         with allowed(client, monkeypatch, "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"):
-            assert found(params(storage__shards=PLACE))["s3 storage.shards"].status == "WARN"
+            assert diagnoses(params(storage__shards=PREFIX))["s3 storage.shards"].status == "WARN"
         assert keys(client) == []
 
 
-def test_a_key_that_may_not_remove_is_told_what_it_left(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_cannot_be_removed_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(monkeypatch) as client:
         with allowed(client, monkeypatch, *READ, "s3:PutObject"):
-            finding = found(params(storage__nightly=PLACE))["s3 storage.nightly"]
-        [left] = keys(client)
-    assert finding.status == "FAIL" and f"s3://{BUCKET}/{left} was written, but cannot be removed" in finding.detail
+            diagnosis = diagnoses(params(storage__nightly=PREFIX))["s3 storage.nightly"]
+        [leftover] = keys(client)
+    assert (
+        diagnosis.status == "FAIL"
+        and f"s3://{BUCKET}/{leftover} was written, but cannot be removed" in diagnosis.detail
+    )

@@ -11,7 +11,7 @@ from rectok.errors import UserError
 from rectok.stages import index, shards
 from tests.data.files import BAD, image_folder, params, picture
 from tests.data.sources.small_sources import write_tar
-from tests.storage.proxy import Fault, Kind, faulty_store
+from tests.storage.proxy import Fault, FaultKind, faulty_store
 from tests.storage.server import BUCKET
 
 
@@ -90,16 +90,16 @@ def test_a_tar_gives_the_same_shard_as_its_folder() -> None:
 def test_a_bucket_gives_the_same_shard_as_its_folder_whatever_befalls_its_answers() -> None:
     image_folder(Path("pets"), {"cat": 6, "dog": 6})
     found = []
-    with faulty_store() as place:
+    with faulty_store() as store:
         for path in Path("pets").rglob("*.png"):
-            place.server.put_object(Bucket=BUCKET, Key=f"all/{path}", Body=path.read_bytes())
+            store.server.put_object(Bucket=BUCKET, Key=f"all/{path}", Body=path.read_bytes())
         for source in ("pets", f"s3://{BUCKET}/all/pets"):
             settings = params({"source": source, "shards": ["00000"]})
             for stage in (lambda: index.run(settings), lambda: shards.run(settings, "00000")):  # noqa: B023
-                kinds: tuple[Kind, ...] = ("503", "cut", "stall", "truncated", "dropped")
-                place.proxy.spoil(*(Fault(kind, "GET", ".png") for kind in kinds))
+                kinds: tuple[FaultKind, ...] = ("503", "cut", "stall", "truncated", "dropped")
+                store.proxy.spoil(*(Fault(kind, "GET", ".png") for kind in kinds))
                 stage()
-                assert all(fault.times == (source == "pets") for fault in place.proxy.faults)
+                assert all(fault.times == (source == "pets") for fault in store.proxy.faults)
             found.append((artifacts.index_file("00000").read_bytes(), artifacts.shard_tar("00000").read_bytes()))
     assert found[0] == found[1]
 

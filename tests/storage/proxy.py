@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback that stands before the S3 server and spoils chosen answers, as networks and stores do."""
+"""An HTTP proxy on loopback before the S3 server. It spoils chosen answers, as networks and stores do."""
 
 import http.client
 import socket
@@ -17,7 +17,7 @@ from rectok.storage import client as storage_client
 from rectok.storage.client import forget_client
 from tests.storage.server import running
 
-Kind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed"]
+FaultKind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed"]
 ERRORS = {
     "503": (503, "SlowDown", "Reduce your request rate"),
     "expired": (400, "ExpiredToken", "The provided token has expired."),
@@ -26,14 +26,14 @@ ERRORS = {
 
 @dataclass
 class Fault:
-    """Spoils the next `times` requests of `method` whose path holds `where`.
+    """Spoils the next `times` requests of `method` whose path contains `where`.
 
     cut: half of the body, then the connection closes. stall: half of it, then silence. truncated: half of it, announced as
-    the whole (of an upload, half of what was sent goes on). dropped: closed without an answer. changed: `change` runs
-    first. 503, expired: that answer.
+    the whole (of an upload, the proxy forwards half). dropped: no answer. changed: `change` runs first. 503, expired: that
+    answer.
     """
 
-    kind: Kind
+    kind: FaultKind
     method: str = "GET"
     where: str = ""
     times: int = 1
@@ -42,20 +42,20 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """The faults to come, and every request that was made (method and path)."""
+    """The pending faults, and all requests (method and path)."""
 
     target: str
     faults: list[Fault] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spoil(self, *faults: Fault) -> None:
-        """These and no others."""
+        """Set the pending faults, and forget all requests."""
         with self.lock:
             self.faults, self.seen = list(faults), []
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault that meets this request."""
+        """The fault for this request."""
         with self.lock:
             self.seen.append(f"{method} {path}")
             for fault in self.faults:
@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
         self._answer(status, {"Content-Type": "application/xml"}, b"" if head else text.encode())
 
-    def _forward(self, body: bytes, kind: Kind | None) -> None:
+    def _forward(self, body: bytes, kind: FaultKind | None) -> None:
         server = http.client.HTTPConnection(self.proxy.target, timeout=20)
         server.request(self.command, self.path, body, dict(self.headers.items()))
         answer = server.getresponse()
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def before(endpoint: str, patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Run a proxy before the server at `endpoint` and point this process's client at it, with little patience."""
+    """Run a proxy before the server at `endpoint` and point this process's client at it, with short timeouts."""
     proxy = Proxy(urlsplit(endpoint).netloc)
     handler = type("Handler", (_Handler,), {"proxy": proxy})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -152,7 +152,7 @@ def before(endpoint: str, patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 @dataclass
-class Place:
+class FaultyStore:
     """The server itself and the proxy before it."""
 
     server: Any
@@ -160,11 +160,11 @@ class Place:
 
 
 @contextmanager
-def faulty_store() -> Iterator[Place]:
-    """Run a server behind a proxy; this process's client sees the proxy alone."""
+def faulty_store() -> Iterator[FaultyStore]:
+    """Run a server behind a proxy. The client of this process uses the proxy."""
     with (
         pytest.MonkeyPatch.context() as patch,
         running(patch) as server,
         before(server.meta.endpoint_url, patch) as proxy,
     ):
-        yield Place(server, proxy)
+        yield FaultyStore(server, proxy)

@@ -17,11 +17,11 @@ BUCKET = "images"
 
 @contextmanager
 def running(patch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Start the server, point boto3 at it, make a bucket; yields a client."""
+    """Start the server, point boto3 at it and create a bucket. Yields a client."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    # All servers of a process keep their objects in one place: without this, those of the last one would still be there.
+    # All servers of a process share their objects, so those of the last one must go.
     urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     settings = {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",

@@ -32,10 +32,10 @@ def dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def done(folder: Path, *arguments: str) -> str:
-    found = dvc(folder, *arguments)
-    assert found.returncode == 0, found.stdout + found.stderr
-    return found.stdout
+def succeeded(folder: Path, *arguments: str) -> str:
+    process = dvc(folder, *arguments)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def project(folder: Path, remote: str) -> Path:
@@ -58,19 +58,19 @@ def endpoint() -> Iterator[str]:
 def test_artefacts_go_to_a_remote_and_come_back(kind: str, tmp_path: Path, endpoint: str) -> None:
     bucket = f"url = s3://{BUCKET}/dvc\n    endpointurl = {endpoint}"
     here = project(tmp_path / "project", bucket if kind == "bucket" else f"url = {tmp_path / 'remote'}")
-    done(here, "repro", "-q")
+    succeeded(here, "repro", "-q")
     before = {path.name: path.read_bytes() for path in (here / "data/made/deep").iterdir()}
     assert len(before) == 3
-    assert done(here, "push").strip().endswith("4 files pushed")
+    assert succeeded(here, "push").strip().endswith("4 files pushed")
     for lost in (here / "data", here / ".dvc" / "cache"):
         shutil.rmtree(lost)
-    done(here, "pull", "-q")
+    succeeded(here, "pull", "-q")
     assert {path.name: path.read_bytes() for path in (here / "data/made/deep").iterdir()} == before
 
-    if kind == "folder":  # what no remote has is named, and nothing takes its place
+    if kind == "folder":  # a file that the remote lacks is named
         for lost in (here / "data", here / ".dvc" / "cache", tmp_path / "remote"):
             shutil.rmtree(lost)
-        found = dvc(here, "pull")
-        assert found.returncode != 0
-        assert "data/made" in found.stderr
+        process = dvc(here, "pull")
+        assert process.returncode != 0
+        assert "data/made" in process.stderr
         assert not (here / "data/made").exists()

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from rectok.errors import UserError
 from rectok.storage import Ranges, client, fetch, list_files, open_binary, publish, read_bytes, s3
 from rectok.storage.client import forget_client
-from tests.storage.proxy import Fault, Kind, Place, faulty_store
+from tests.storage.proxy import Fault, FaultKind, FaultyStore
 from tests.storage.server import BUCKET
 from tests.storage.test_objects import CONTENT, DIGEST
 
@@ -19,37 +18,33 @@ URI = f"s3://{BUCKET}/faults/a"
 ALWAYS = 1000
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    with faulty_store() as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
-def _one_object(place: Place) -> None:
-    place.proxy.spoil()
-    place.server.put_object(Bucket=BUCKET, Key="faults/a", Body=CONTENT)
+def _one_object(store: FaultyStore) -> None:
+    store.proxy.spoil()
+    store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=CONTENT)
 
 
 @pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "truncated"])
-def test_a_passing_fault_is_survived_wherever_bytes_are_read(place: Place, kind: Kind, tmp_path: Path) -> None:
+def test_a_passing_fault_is_survived_wherever_bytes_are_read(
+    store: FaultyStore, kind: FaultKind, tmp_path: Path
+) -> None:
     faulty = Fault(kind, where="/faults/a")
-    place.proxy.spoil(faulty)
+    store.proxy.spoil(faulty)
     ranges = Ranges(URI, len(CONTENT))
     assert ranges.read(5, 1000) == CONTENT[5:1005]
     assert faulty.times == 0, "the fault did not happen"
-    place.proxy.spoil(Fault(kind, where="/faults/a"))
+    store.proxy.spoil(Fault(kind, where="/faults/a"))
     fetch(URI, DIGEST, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == CONTENT
     if (
         kind != "truncated"
     ):  # a whole object's answer that announces less is caught by the hash that everyone here asks for
-        place.proxy.spoil(Fault(kind, where="/faults/a"))
+        store.proxy.spoil(Fault(kind, where="/faults/a"))
         assert read_bytes(URI) == CONTENT
 
 
 @pytest.mark.parametrize(
-    "kind,said",
+    "kind,message",
     [
         ("503", "Reduce your request rate"),
         ("dropped", "Connection was closed before we received a valid response"),
@@ -59,13 +54,13 @@ def test_a_passing_fault_is_survived_wherever_bytes_are_read(place: Place, kind:
         ("expired", "the credentials have expired; renew them and run the command again"),
     ],
 )
-def test_a_lasting_fault_is_one_sentence(place: Place, kind: Kind, said: str, tmp_path: Path) -> None:
+def test_a_lasting_fault_is_one_sentence(store: FaultyStore, kind: FaultKind, message: str, tmp_path: Path) -> None:
     ranges = Ranges(URI)
     ranges.read(0, 1)
-    place.proxy.spoil(Fault(kind, where="/faults/a", times=ALWAYS))
-    with pytest.raises(UserError, match=f"^{URI} cannot be read: .*{said}"):
+    store.proxy.spoil(Fault(kind, where="/faults/a", times=ALWAYS))
+    with pytest.raises(UserError, match=f"^{URI} cannot be read: .*{message}"):
         ranges.read(0, 1000)
-    assert len(place.proxy.seen) <= client.ATTEMPTS
+    assert len(store.proxy.requests) <= client.ATTEMPTS
     (tmp_path / "copy").write_bytes(b"old")
     with pytest.raises(UserError, match=f"^{URI} "):
         fetch(URI, DIGEST, tmp_path / "copy")
@@ -74,53 +69,53 @@ def test_a_lasting_fault_is_one_sentence(place: Place, kind: Kind, said: str, tm
 
 
 @pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "truncated"])
-def test_a_listing_is_whole_or_refused(place: Place, kind: Kind) -> None:
+def test_a_listing_is_whole_or_refused(store: FaultyStore, kind: FaultKind) -> None:
     names = ["a", *(f"{n:02d}" for n in range(9))]
     for name in names:
-        place.server.put_object(Bucket=BUCKET, Key=f"faults/{name}", Body=b"")
+        store.server.put_object(Bucket=BUCKET, Key=f"faults/{name}", Body=b"")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "4")
-        place.proxy.spoil(Fault(kind, where="continuation-token"))
+        store.proxy.spoil(Fault(kind, where="continuation-token"))
         assert sorted(file.name for file in list_files(f"s3://{BUCKET}/faults")) == sorted(names)
-        place.proxy.spoil(Fault(kind, where="continuation-token", times=ALWAYS))
+        store.proxy.spoil(Fault(kind, where="continuation-token", times=ALWAYS))
         with pytest.raises(UserError, match=f"^s3://{BUCKET}/faults/ cannot be listed: "):
             list(list_files(f"s3://{BUCKET}/faults"))
 
 
-def test_an_object_that_changes_between_two_reads_is_not_mixed(place: Place) -> None:
+def test_an_object_that_changes_between_two_reads_is_not_mixed(store: FaultyStore) -> None:
     other = bytes(len(CONTENT))
 
     def change() -> None:
-        place.server.put_object(Bucket=BUCKET, Key="faults/a", Body=other)
+        store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=other)
 
     ranges = Ranges(URI, len(CONTENT))
     ranges.read(0, 10)
     change()
     with pytest.raises(UserError, match=f"{URI} cannot be read: it changed while it was read"):
         ranges.read(10, 10)
-    place.server.put_object(Bucket=BUCKET, Key="faults/a", Body=CONTENT)
+    store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=CONTENT)
     with pytest.raises(UserError, match="it changed while it was read"), open_binary(URI) as file:
         file.read(10)
-        place.proxy.spoil(Fault("changed", where="/faults/a", change=change))
+        store.proxy.spoil(Fault("changed", where="/faults/a", change=change))
         file.read()
 
 
-def test_an_object_that_changes_and_breaks_off_is_not_mixed(place: Place) -> None:
+def test_an_object_that_changes_and_breaks_off_is_not_mixed(store: FaultyStore) -> None:
     ranges = Ranges(URI, len(CONTENT))
     ranges.read(0, 1)
     shorter = Fault("cut", where="/faults/a")
     then = Fault(
         "changed",
         where="/faults/a",
-        change=lambda: place.server.put_object(Bucket=BUCKET, Key="faults/a", Body=bytes(len(CONTENT))),
+        change=lambda: store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=bytes(len(CONTENT))),
     )
-    place.proxy.spoil(shorter, then)
+    store.proxy.spoil(shorter, then)
     with pytest.raises(UserError, match="it changed while it was read"):
         ranges.read(0, 1000)
 
 
 def test_credentials_that_are_renewed_meanwhile_are_taken(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FaultyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "credentials"
     file.write_text("[default]\naws_access_key_id = old\naws_secret_access_key = old\n")
@@ -134,13 +129,13 @@ def test_credentials_that_are_renewed_meanwhile_are_taken(
         file.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = new\n")
 
     renew()
-    place.proxy.spoil(Fault("expired", where="/faults/a"))
+    store.proxy.spoil(Fault("expired", where="/faults/a"))
     assert read_bytes(URI) == CONTENT
     assert client.client()._request_signer._credentials.access_key == "new"
     forget_client()
 
 
-def test_no_credentials_at_all_are_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credentials_at_all_are_named(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
@@ -151,7 +146,7 @@ def test_no_credentials_at_all_are_named(place: Place, monkeypatch: pytest.Monke
     forget_client()
 
 
-def test_a_server_that_is_not_there_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_there_is_named(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(client, "ATTEMPTS", 1)
     forget_client()
@@ -170,25 +165,25 @@ def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["503", "dropped"])
-def test_parts_are_sent_again_until_the_object_is_whole(place: Place, large: Path, kind: Kind) -> None:
+def test_parts_are_sent_again_until_the_object_is_whole(store: FaultyStore, large: Path, kind: FaultKind) -> None:
     faulty = Fault(kind, "PUT", "partNumber=2")
-    place.proxy.spoil(faulty, Fault(kind, "POST", "uploadId"))
+    store.proxy.spoil(faulty, Fault(kind, "POST", "uploadId"))
     publish(large, f"s3://{BUCKET}/up/large")
     assert faulty.times == 0
-    assert place.server.get_object(Bucket=BUCKET, Key="up/large")["Body"].read() == large.read_bytes()
-    head = place.server.head_object(Bucket=BUCKET, Key="up/large", ChecksumMode="ENABLED")
+    assert store.server.get_object(Bucket=BUCKET, Key="up/large")["Body"].read() == large.read_bytes()
+    head = store.server.head_object(Bucket=BUCKET, Key="up/large", ChecksumMode="ENABLED")
     parts = [hashlib.sha256(large.read_bytes()[start:][: s3.PART]).digest() for start in range(0, 3 * s3.PART, s3.PART)]
     of_parts = base64.b64encode(hashlib.sha256(b"".join(parts)).digest()).decode()
     assert head["ChecksumSHA256"].removesuffix("-3") == of_parts
 
 
-def test_an_upload_that_arrives_in_half_is_sent_again_or_refused(place: Place, tmp_path: Path) -> None:
+def test_an_upload_that_arrives_in_half_is_sent_again_or_refused(store: FaultyStore, tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(CONTENT)
     uri = f"s3://{BUCKET}/up/small"
-    place.proxy.spoil(Fault("truncated", "PUT"))
+    store.proxy.spoil(Fault("truncated", "PUT"))
     publish(tmp_path / "small", uri)
     assert read_bytes(uri) == CONTENT
-    place.proxy.spoil(Fault("truncated", "PUT", times=ALWAYS))
+    store.proxy.spoil(Fault("truncated", "PUT", times=ALWAYS))
     with pytest.raises(
         UserError, match=f"{uri} cannot be written: {len(CONTENT) // 2} of {len(CONTENT)} bytes arrived"
     ):
@@ -197,25 +192,25 @@ def test_an_upload_that_arrives_in_half_is_sent_again_or_refused(place: Place, t
         read_bytes(uri)
 
 
-def test_an_upload_that_fails_leaves_the_old_object_and_no_parts(place: Place, large: Path) -> None:
-    place.server.put_object(Bucket=BUCKET, Key="up/large", Body=b"old")
-    place.proxy.spoil(Fault("503", "PUT", "partNumber=3", ALWAYS))
+def test_an_upload_that_fails_leaves_the_old_object_and_no_parts(store: FaultyStore, large: Path) -> None:
+    store.server.put_object(Bucket=BUCKET, Key="up/large", Body=b"old")
+    store.proxy.spoil(Fault("503", "PUT", "partNumber=3", ALWAYS))
     with pytest.raises(UserError, match=f"s3://{BUCKET}/up/large cannot be written: .*Reduce your request rate"):
         publish(large, f"s3://{BUCKET}/up/large")
-    place.proxy.spoil()
+    store.proxy.spoil()
     assert read_bytes(f"s3://{BUCKET}/up/large") == b"old"
-    assert "Uploads" not in place.server.list_multipart_uploads(Bucket=BUCKET)
+    assert "Uploads" not in store.server.list_multipart_uploads(Bucket=BUCKET)
 
 
-def test_credentials_that_expire_during_an_upload_are_named(place: Place, large: Path) -> None:
-    place.proxy.spoil(Fault("expired", "PUT", "partNumber=2", ALWAYS))
+def test_credentials_that_expire_during_an_upload_are_named(store: FaultyStore, large: Path) -> None:
+    store.proxy.spoil(Fault("expired", "PUT", "partNumber=2", ALWAYS))
     with pytest.raises(UserError, match="up/new cannot be written: the credentials have expired; renew them"):
         publish(large, f"s3://{BUCKET}/up/new")
-    assert "Uploads" not in place.server.list_multipart_uploads(Bucket=BUCKET)
+    assert "Uploads" not in store.server.list_multipart_uploads(Bucket=BUCKET)
 
 
-def test_a_file_that_changes_while_it_is_sent_is_not_kept(place: Place, large: Path) -> None:
-    place.proxy.spoil(Fault("changed", "POST", "uploadId", change=lambda: large.write_bytes(b"new")))
+def test_a_file_that_changes_while_it_is_sent_is_not_kept(store: FaultyStore, large: Path) -> None:
+    store.proxy.spoil(Fault("changed", "POST", "uploadId", change=lambda: large.write_bytes(b"new")))
     with pytest.raises(UserError, match=f"{large} changed while it was written"):
         publish(large, f"s3://{BUCKET}/up/moving")
     with pytest.raises(UserError, match="there is no such object"):

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,19 +6,12 @@ import pytest
 from rectok.errors import UserError
 from rectok.storage import list_files, publish
 from rectok.storage.folder import fetch_folder, is_whole, publish_folder
-from tests.storage.proxy import Fault, Proxy, faulty_store
+from tests.storage.proxy import Fault, Proxy
 from tests.storage.server import BUCKET
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    with faulty_store() as place:
-        yield place.proxy
 
 
 @pytest.fixture(params=["local", "s3"])
 def uri(request: pytest.FixtureRequest, tmp_path: Path, proxy: Proxy) -> str:
-    proxy.spoil()
     return str(tmp_path / "there" / "x") if request.param == "local" else f"s3://{BUCKET}/{tmp_path.name}/x"
 
 
