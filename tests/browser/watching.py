@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 PATIENCE = 60_000
@@ -72,4 +73,5 @@ def picture(page: Page, path: Path, clip: tuple[int, int, int, int]) -> None:
     """Keep `clip` (left, top, width, height) of the window as a PNG small enough for the README."""
     left, top, width, height = clip
     page.screenshot(path=path, clip={"x": left, "y": top, "width": width, "height": height})
+    Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     assert path.stat().st_size < LARGEST
