@@ -52,12 +52,12 @@ class Proxy:
     def spoil(self, *faults: Fault) -> None:
         """Set the pending faults, and forget all requests."""
         with self.lock:
-            self.faults, self.seen = list(faults), []
+            self.faults, self.requests = list(faults), []
 
     def take(self, method: str, path: str) -> Fault | None:
         """The fault for this request."""
         with self.lock:
-            self.seen.append(f"{method} {path}")
+            self.requests.append(f"{method} {path}")
             for fault in self.faults:
                 if fault.times and fault.method == method and fault.where in path:
                     fault.times -= 1
