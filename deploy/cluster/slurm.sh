@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # `dvc repro` on several machines of a SLURM cluster, from a clone on a file system that all of them see:
-#   sbatch deploy/cluster/slurm.sh [what to give dvc repro]
-# with machine.hostfile: data/state/hosts and machine.processes: 0 in params.yaml. Trainings start on every machine through
-# DeepSpeed, which reaches them with pdsh and ssh; everything else runs on the first one. Five minutes before the time is up the
-# training is asked to write its checkpoint, and the job queues itself again and goes on from there.
+#   sbatch deploy/cluster/slurm.sh [arguments of dvc repro]
+# Set machine.hostfile: data/state/hosts and machine.processes: 0 in params.yaml. DeepSpeed starts trainings on every machine
+# through pdsh and ssh. All other stages run on the first machine. Five minutes before the time is up, the training writes its
+# checkpoint, and the job queues itself again and resumes.
 #SBATCH --job-name=rectok
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -23,7 +23,7 @@ hosts=data/state/hosts
 mkdir -p "$(dirname "$hosts")"
 scontrol show hostnames "$SLURM_JOB_NODELIST" | sed "s/\$/ slots=${SLURM_GPUS_ON_NODE:-1}/" > "$hosts"
 
-# In a process group of its own: `dvc` ignores a signal while a stage runs, the stage does not.
+# It has a process group of its own, because `dvc` ignores a signal while a stage runs. The stage does not.
 set -m
 dvc repro "$@" &
 work=$!
