@@ -4,18 +4,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
-from torch import nn
-
 from rectok.bench.watch import Watch
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
 from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import visible_tokens
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.adversary import Adversary
 from rectok.train.config import TrainingConfig
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
+from rectok.train.objectives import Objective
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
 from rectok.workloads.generators import generator_objective
@@ -53,7 +51,7 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     images = image_batch(objective.tokenizer.config, batch, storage, device)
     flops = setting.costs.tokenizer_step(PAIR, params.features.storage == "online", adversary is not None).flops / PAIR
     visible = partial(visible_tokens, objective.tokenizer.config.tokens, config=section.masking)
-    return _steps(setting, objective, section.training, images, flops, adversary, visible)
+    return _steps(setting, objective, section.training, images, flops, visible)
 
 
 def _dit(setting: Setting, batch: int) -> Prepared:
@@ -66,17 +64,16 @@ def _dit(setting: Setting, batch: int) -> Prepared:
 
 def _steps(
     setting: Setting,
-    objective: nn.Module,
+    objective: Objective,
     config: TrainingConfig,
     batch: Batch,
     flops: float,
-    adversary: Adversary | None = None,
     visible: Callable[[float], int] | None = None,
 ) -> Prepared:
     compiled = setting.params.machine.compile
     if compiled:
         compile_blocks(objective)
-    learner = Learner(objective, config, STEPS, setting.params.seed, setting.world, adversary)
+    learner = Learner(objective, config, STEPS, setting.params.seed, setting.world)
     learner.engine.train()
     step = _Steps(learner, batch, visible)
     return Prepared(config.batch, flops, config.precision, compiled, step.warm, _seconds_of(step))

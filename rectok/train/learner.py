@@ -3,41 +3,29 @@
 from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
-
 from rectok.data.dataset import ImageBatch
 from rectok.data.loader import Batch
 from rectok.train import engine as engines
-from rectok.train.adversary import Adversary
 from rectok.train.config import TrainingConfig
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
+from rectok.train.objectives import Objective
 from rectok.train.optimizer import adamw
 from rectok.train.step_random import StepRandom
 from rectok.train.world import World
 
 
 class Learner:
-    """The engines of one training of `steps` steps, and the average of its weights.
+    """The engines of one training of `steps` steps, and the average of its weights."""
 
-    `objective(batch, draws, share)` → (loss, its parts, reconstructions or None), with `share` ∈ [0, 1) of training done.
-    """
-
-    def __init__(
-        self,
-        objective: nn.Module,
-        config: TrainingConfig,
-        steps: int,
-        seed: int,
-        world: World,
-        adversary: Adversary | None = None,
-    ) -> None:
-        self.config, self.steps, self.seed, self.world, self.adversary = config, steps, seed, world, adversary
+    def __init__(self, objective: Objective, config: TrainingConfig, steps: int, seed: int, world: World) -> None:
+        self.config, self.steps, self.seed, self.world = config, steps, seed, world
+        self.adversary = objective.adversary
         optimizer = adamw(objective, config)
         self.engine = engines.build(objective, optimizer, config, steps, world, config.zero_stage)
         self.engines: dict[str, Any] = {"model": self.engine}
-        if adversary is not None:
-            self.engines["adversary"] = adversary.start(config, steps, world)
+        if self.adversary is not None:
+            self.engines["adversary"] = self.adversary.start(config, steps, world)
         self.ema = EMA(self.engine.module, config.ema)
 
     def draws(self, number: int, micro: int, samples: int) -> StepRandom:

@@ -10,16 +10,15 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
 
 from rectok.data.loader import TrainingLoader
 from rectok.errors import UserError
-from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.config import TrainingConfig
 from rectok.train.ema import EMA
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
+from rectok.train.objectives import Objective
 from rectok.train.progress import Reporter, reporting
 from rectok.train.world import World
 
@@ -29,23 +28,26 @@ PREVIEW_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what (see Learner), on which data, for how long, and where its resumable state lives.
+    """One training: what is trained, on which data, for how long, and where its resumable state lies.
 
-    `preview` draws what the network makes now and says where the picture is; None where nobody could see one. `stop_file` asks
-    to stop, as a signal does, where it lies; None where a signal reaches every process.
+    `preview` draws what the network makes now and returns the picture's path. A `stop_file` that exists asks to stop as a
+    signal does; it is None where a signal reaches every process.
     """
 
     name: str
-    objective: nn.Module
+    objective: Objective
     loader: TrainingLoader
     config: TrainingConfig
-    steps: int
     seed: int
     world: World
     checkpoints: Checkpoints
-    adversary: Adversary | None = None
     preview: Callable[[], Path] | None = None
     stop_file: Path | None = None
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.config.steps(len(self.loader.dataset))
 
 
 @dataclass(frozen=True)
@@ -58,33 +60,33 @@ class Trained:
 
 
 class Stopped(UserError):
-    """The run was asked to stop and has written its checkpoint."""
+    """The run was request to stop and has written its checkpoint."""
 
 
 def train(job: Job) -> Trained:
-    """Train to the end, continuing from the newest checkpoint. Raises Stopped when asked to stop, UserError on NaN."""
-    config, world = job.config, job.world
+    """Train to the end, continuing from the newest checkpoint. Raises Stopped when request to stop, UserError on NaN."""
+    config, world, steps = job.config, job.world, job.steps
 
     # Engines and everything that can be resumed.
-    learner = Learner(job.objective, config, job.steps, job.seed, world, job.adversary)
+    learner = Learner(job.objective, config, steps, job.seed, world)
     state = State(learner.engines, learner.ema, Meter(job.name, world), 0, [])
     job.checkpoints.restore(state)
 
     learner.engine.train()
     with (
-        _stop_on_signals(job.stop_file) as asked,
-        closing(job.loader.iterate(state.step, job.steps)) as batches,  # workers start before the display has a thread
-        reporting(job.name, state.step, job.steps, world.first) as reporter,
+        _stop_on_signals(job.stop_file) as request,
+        closing(job.loader.iterate(state.step, steps)) as batches,  # workers start before the display has a thread
+        reporting(job.name, state.step, steps, world.first) as reporter,
     ):
         clock, previews = _Clock(config.batch), _Previews(job.preview)
-        while state.step < job.steps:
+        while state.step < steps:
             learner.step(state.step, batches, state.meter)
             state.step += 1
 
             # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
-            last = state.step == job.steps
+            last = state.step == steps
             checkpoint_due = state.step % config.checkpoint_every == 0
-            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(asked.to_stop())
+            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(request.made())
             if state.step % config.log_every == 0 or last:
                 _log(job, state, state.meter.read(), clock.rate(state.step), reporter)
             if checkpoint_due or stop or last:
@@ -94,7 +96,7 @@ def train(job: Job) -> Trained:
                 job.checkpoints.save(state)
             if stop and not last:
                 raise Stopped(
-                    f"{job.name} stopped at step {state.step} of {job.steps} after its checkpoint; run it again to go on"
+                    f"{job.name} stopped at step {state.step} of {steps} after its checkpoint; run it again to go on"
                 )
             if checkpoint_due and not last and reporter:
                 previews.show(learner, reporter)
@@ -142,7 +144,7 @@ class _Clock:
         return rate
 
 
-class _Asked:
+class _StopRequest:
     def __init__(self, file: Path | None) -> None:
         self.file = file
         self.signal = 0
@@ -150,18 +152,18 @@ class _Asked:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
 
-    def to_stop(self) -> bool:
+    def made(self) -> bool:
         """By a signal, or by the file."""
         return self.signal != 0 or (self.file is not None and self.file.exists())
 
 
 @contextmanager
-def _stop_on_signals(file: Path | None) -> Iterator[_Asked]:
-    """Turn SIGINT and SIGTERM into a wish that the loop reads between two steps."""
-    asked = _Asked(file)
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+def _stop_on_signals(file: Path | None) -> Iterator[_StopRequest]:
+    """Turn SIGINT and SIGTERM into a request that the loop reads between two steps."""
+    request = _StopRequest(file)
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

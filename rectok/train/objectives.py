@@ -22,6 +22,7 @@ from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 from rectok.train.adversary import Adversary
 from rectok.train.step_random import StepRandom
 
+Network = Tokenizer | DiTDH
 LossOutput = tuple[Tensor, dict[str, Tensor], Tensor | None]
 
 
@@ -32,6 +33,20 @@ class FrozenNetworks:
     perceptual: Callable[[Tensor, Tensor], Tensor] | None
     teach: Callable[[Tensor], Tensor] | None
     adversary: Adversary | None
+
+
+class Objective(nn.Module):
+    """What a network minimises: `objective(batch, draws, share)` → (loss, its parts, reconstructions or None)."""
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained and saved."""
+        raise AttributeError(f"{type(self).__name__} names no network")
+
+    @property
+    def adversary(self) -> Adversary | None:
+        """The network that learns against it, if any."""
+        return None
 
 
 class ImageLosses:
@@ -59,7 +74,24 @@ class ImageLosses:
         return total, parts
 
 
-class TokenizerObjective(nn.Module):
+class ImageObjective(Objective):
+    """An objective of a tokenizer on images."""
+
+    tokenizer: Tokenizer
+    image_losses: ImageLosses
+
+    @property
+    def network(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.tokenizer
+
+    @property
+    def adversary(self) -> Adversary | None:
+        """The adversary of its reconstructions, if any."""
+        return self.image_losses.frozen.adversary
+
+
+class TokenizerObjective(ImageObjective):
     """The tokenizer's objective (RecTok, section 3): both decoders read the noised, masked latent x_t."""
 
     def __init__(
@@ -108,7 +140,7 @@ class TokenizerObjective(nn.Module):
         return semantic_loss(student, target, config.loss, config.temperature, weight)
 
 
-class DecoderObjective(nn.Module):
+class DecoderObjective(ImageObjective):
     """Decoder finetuning: the pixel decoder alone, on sampled latents without noise or mask."""
 
     def __init__(self, tokenizer: Tokenizer, losses: DecoderLossConfig, frozen: FrozenNetworks) -> None:
@@ -129,8 +161,8 @@ class DecoderObjective(nn.Module):
         return total, parts, fake
 
 
-class DiTObjective(nn.Module):
-    """Flow matching of DiT^DH on normalised latents (METHOD, section 4)."""
+class DiTObjective(Objective):
+    """Flow matching of DiT^DH on normalised latents (arXiv 2510.11690)."""
 
     def __init__(self, dit: DiTDH, normalise: Callable[[Tensor], Tensor], label_dropout: float) -> None:
         super().__init__()
@@ -138,6 +170,11 @@ class DiTObjective(nn.Module):
         self.normalise = normalise
         self.label_dropout = label_dropout
         self.shift = flow.time_shift(dit.config.grid**2, dit.config.channels)
+
+    @property
+    def network(self) -> DiTDH:
+        """The generator."""
+        return self.dit
 
     def forward(self, batch: LatentBatch, draws: StepRandom, share: float) -> LossOutput:
         """Loss and its part."""

@@ -1,58 +1,81 @@
-"""Train a DiT^DH; the generator and its autoguidance model differ only in their section of the parameters."""
+"""Train a DiT^DH. The generator and its autoguidance model differ only in their section of the parameters."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
 from rectok.dit.loading import load_dit
+from rectok.evaluation.image_quality import to_uint8
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
+from rectok.reporting.images import enlarged, grid, write_png
+from rectok.sampling.config import SamplerConfig
 from rectok.sampling.generator import Generator
 from rectok.sampling.normalisation import LatentStatistics
 from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
-from rectok.train.objectives import DiTObjective
-from rectok.train.world import World, join
-from rectok.trainers import stage as training
-from rectok.trainers.previews import newest_samples, sample_preview
+from rectok.trainers.stage import TrainingStage, initial_weights
 from rectok.workloads.generators import generator_objective
 
+COLUMNS = 10
+PREVIEW_POINTS, QUICK_POINTS = 25, 10
+"""Time points of the samples beside the weights, and of those that a running training shows."""
 
-def train_generator(stage: str, params: Params, section: DiTParams) -> None:
-    """Write data/<stage>: EMA and raw weights, log, summary and a preview of samples."""
-    if launched(params.machine, stage):
+
+def train_generator(name: str, params: Params, section: DiTParams) -> None:
+    """Write data/<name>: EMA and raw weights, log, summary and a preview of samples."""
+    if launched(params.machine, name):
         return
-    world = join(params.machine)
-    training.seeded(params.seed, stage)
-    tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
-    classes = len(artifacts.read_json(artifacts.classes_file()))
-    statistics = LatentStatistics.load().to(world.device)
-    objective = generator_objective(section, tokenizer.config, classes, statistics.normalise)
-    model = objective.dit
-    weights = training.initial_weights(section.initial)
-    if weights is not None:
-        assign_weights(model, weights, section.initial.path)
-    if section.training.epochs:
-        watched = Generator(model, None, tokenizer, statistics, world.device)
-        summary = _trained(stage, params, section, objective, world, watched)
-    else:
-        summary = training.keep_untrained(stage, section.initial.path, model, model.config, section, world)
-    if summary is not None:
-        # The weights just written, not the engine's: under ZeRO 3 no process can run that model alone.
-        written = load_dit(artifacts.stage_dir(stage)).to(world.device)
-        generator = Generator(written, None, tokenizer.to(world.device), statistics, world.device)
-        sample_std = sample_preview(stage, generator)
-        artifacts.write_json(artifacts.summary_file(stage), {**summary, "sample_std": sample_std})
-        training.finish(stage, params)
+    with TrainingStage(name, params) as stage:
+        tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
+        classes = len(artifacts.read_json(artifacts.classes_file()))
+        statistics = LatentStatistics.load().to(stage.world.device)
+        objective = generator_objective(section, tokenizer.config, classes, statistics.normalise)
+        weights = initial_weights(section.initial)
+        if weights is not None:
+            assign_weights(objective.dit, weights, section.initial.path)
+        if section.training.epochs:
+            generator = Generator(objective.dit, None, tokenizer, statistics, stage.world.device)
+            dataset = LatentDataset(params.index.shards, "train")
+            stage.train(objective, dataset, ("latents", "statistics"), _sample_preview(name, generator))
+        else:
+            stage.take(objective.dit, section.initial.path)
+        stage.finish(lambda: _measured(stage, tokenizer, statistics))
 
 
-def _trained(
-    stage: str, params: Params, section: DiTParams, objective: DiTObjective, world: World, watched: Generator
-) -> dict[str, Any] | None:
-    dataset = LatentDataset(params.index.shards, "train")
-    loader = training.loader(params, dataset, section.training, world)
-    inputs = [artifacts.stage_dir(name) for name in ("latents", "statistics")]
-    preview = newest_samples(stage, watched)
-    trained = training.fit(stage, params, section, objective, loader, inputs, world, preview)
-    return training.keep(stage, trained, objective.dit, objective.dit.config, section, world)
+def _measured(stage: TrainingStage, tokenizer: Tokenizer, statistics: LatentStatistics) -> dict[str, Any]:
+    """Write preview.png: unguided samples of up to ten classes, four each. The mean over pixels of their std."""
+    # The weights just written, not the engine's: under ZeRO 3 no process can run that model alone.
+    device = stage.world.device
+    generator = Generator(load_dit(stage.folder).to(device), None, tokenizer.to(device), statistics, device)
+    images = _write_samples(stage.folder / "preview.png", generator, rows=4, points=PREVIEW_POINTS)
+    return {"sample_std": images.double().std(0).mean().item()}
+
+
+def _sample_preview(name: str, generator: Generator) -> Callable[[], Path]:
+    """Draws one sample per class of a generator in training. Its tokenizer is on the device only meanwhile."""
+    path = artifacts.newest_picture(name)
+
+    def draw() -> Path:
+        generator.tokenizer.to(generator.device)
+        _write_samples(path, generator, rows=1, points=QUICK_POINTS)
+        generator.tokenizer.to("cpu")
+        return path
+
+    return draw
+
+
+def _write_samples(path: Path, generator: Generator, rows: int, points: int) -> Tensor:
+    classes = generator.dit.config.classes
+    labels = torch.linspace(0, classes - 1, min(classes, COLUMNS)).round().long().repeat(rows)
+    seeds = torch.arange(len(labels))
+    images = generator.sample(labels, seeds, SamplerConfig(method="euler", points=points), None)
+    write_png(path, grid(enlarged(to_uint8(images, "round").cpu().numpy()), min(classes, COLUMNS)))
+    return images

@@ -1,105 +1,120 @@
-"""What the four training stages share: their job, and the files they leave."""
+"""What every training stage shares: its processes, its seed, its resumable state, and the files that it leaves."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rectok import artifacts
-from rectok.config import Config
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
+from rectok.params.schema import DecoderParams, DiTParams, TokenizerParams
 from rectok.storage import below, remove_below
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import verified
 from rectok.storage.storage_config import WeightsFile
-from rectok.train.adversary import Adversary
 from rectok.train.checkpoint import Checkpoints
-from rectok.train.config import TrainingConfig
-from rectok.train.loop import Job, Trained, train
+from rectok.train.loop import Job, train
+from rectok.train.objectives import Network, Objective
 from rectok.train.outputs import Row, averaged_weights, full_weights, loss_ratio, relative_distance, write_log
-from rectok.train.world import World
+from rectok.train.world import join
 
 
-def fit(
-    stage: str,
-    params: Params,
-    section: Config,
-    objective: nn.Module,
-    loader: TrainingLoader,
-    inputs: Iterable[Path],
-    world: World,
-    preview: Callable[[], Path],
-    adversary: Adversary | None = None,
-) -> Trained:
-    """Train `objective` as parameter section `section` says, resuming only a run of the same section and inputs.
+class TrainingStage:
+    """One run of the training stage `name` in this process, which joins the process group.
 
-    `preview` draws what is being trained; not under ZeRO 3, where no process can run a network alone.
+    Inside the context, call `train` or `take`, then `finish`. A context that ends without an error removes the resumable
+    state of the training.
     """
-    config: TrainingConfig = section.training  # type: ignore[attr-defined]
-    key = fingerprint(inputs, salt=f"{params.seed} {params.image.model_dump_json()} {section.model_dump_json()}")
-    checkpoints = Checkpoints(artifacts.state_dir(stage), key, world, params.storage.checkpoints)
-    steps = config.steps(len(loader.dataset))
-    if params.machine.compile:
-        compile_blocks(objective)
-    shown = preview if config.zero_stage < 3 else None
-    stop = artifacts.stop_file(stage) if params.machine.hostfile else None
-    return train(Job(stage, objective, loader, config, steps, params.seed, world, checkpoints, adversary, shown, stop))
 
+    def __init__(self, name: str, params: Params) -> None:
+        self.name, self.params = name, params
+        self.section: TokenizerParams | DecoderParams | DiTParams = getattr(params, name)
+        self.config = self.section.training
+        self.folder = artifacts.stage_dir(name)
+        self.world = join(params.machine)
+        self.summary: dict[str, Any] = {}
 
-def keep(
-    stage: str, trained: Trained, module: nn.Module, config: Config, section: Config, world: World
-) -> dict[str, Any] | None:
-    """Write weights (EMA and raw), config, params and log of a training; its figures so far, in the first process only."""
-    ema, raw = averaged_weights(trained, module), full_weights(module)
-    if not world.first:
-        return None
-    save_weights(artifacts.raw_file(stage), raw)
-    _write(stage, ema, trained.rows, config, section)
-    trainable = {name for name, p in module.named_parameters() if p.requires_grad}
-    return {
-        "trained": True,
-        "steps": int(trained.rows[-1]["step"]),
-        "images": int(trained.rows[-1]["images"]),
-        "parameters": sum(tensor.numel() for name, tensor in raw.items() if name in trainable),
-        "final_loss": trained.rows[-1]["total"],
-        "loss_ratio": loss_ratio(trained.rows),
-        "ema_distance": relative_distance(_only(ema, trainable), _only(raw, trainable)),
-        "sha256": sha256_file(artifacts.weights_file(stage)),
-    }
+    def __enter__(self) -> Self:
+        torch.manual_seed(self.params.seed + sum(map(ord, {"autoguidance": "guide"}.get(self.name, self.name))))
+        return self
 
+    def __exit__(
+        self, error: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is None and self.world.first:
+            remove_state(self.name, self.params)
 
-def keep_untrained(
-    stage: str, source: str, module: nn.Module, config: Config, section: Config, world: World
-) -> dict[str, Any] | None:
-    """Write what `keep` writes, for a `module` that holds the weights of `source` and is not trained: an empty log."""
-    if not world.first:
-        return None
-    _write(stage, module.state_dict(), [], config, section)
-    return {
-        "trained": False,
-        "source": source,
-        "steps": 0,
-        "images": 0,
-        "parameters": sum(p.numel() for p in module.parameters()),
-        "sha256": sha256_file(artifacts.weights_file(stage)),
-    }
+    def train(
+        self, objective: Objective, dataset: BatchDataset, inputs: Sequence[str], preview: Callable[[], Path]
+    ) -> None:
+        """Train the network of `objective` on `dataset`, then write its weights (EMA and raw), config, params and log.
 
+        It resumes only a run of the same parameters on the same outputs of the stages `inputs`. `preview` draws what the
+        network makes now. It is not called under ZeRO 3, where no process can run a network alone.
+        """
+        if self.params.machine.compile:
+            compile_blocks(objective)
+        loader = self._loader(dataset)
+        shown = preview if self.config.zero_stage < 3 else None
+        stop = artifacts.stop_file(self.name) if self.params.machine.hostfile else None
+        checkpoints = self._checkpoints(inputs)
+        trained = train(
+            Job(self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, shown, stop)
+        )
+        network = objective.network
+        ema, raw = averaged_weights(trained, network), full_weights(network)
+        if not self.world.first:
+            return
+        save_weights(artifacts.raw_file(self.name), raw)
+        self._save(network, ema, trained.rows)
+        trainable = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+        self.summary |= {
+            "trained": True,
+            "steps": int(trained.rows[-1]["step"]),
+            "images": int(trained.rows[-1]["images"]),
+            "parameters": sum(tensor.numel() for name, tensor in raw.items() if name in trainable),
+            "final_loss": trained.rows[-1]["total"],
+            "loss_ratio": loss_ratio(trained.rows),
+            "ema_distance": relative_distance(_only(ema, trainable), _only(raw, trainable)),
+        }
 
-def _write(stage: str, weights: Mapping[str, Tensor], rows: Sequence[Row], config: Config, section: Config) -> None:
-    save_weights(artifacts.weights_file(stage), weights)
-    artifacts.write_json(artifacts.config_file(stage), config.model_dump())
-    artifacts.write_json(artifacts.params_file(stage), section.model_dump())
-    write_log(artifacts.log_file(stage), rows)
+    def take(self, network: Network, source: str) -> None:
+        """Write what `train` writes for a `network` that holds the weights of `source` and is not trained: an empty log."""
+        if not self.world.first:
+            return
+        self._save(network, network.state_dict(), [])
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        self.summary |= {"trained": False, "source": source, "steps": 0, "images": 0, "parameters": parameters}
 
+    def finish(self, measure: Callable[[], dict[str, Any]]) -> None:
+        """Write the summary, with what `measure` finds about the weights just written. Only the first process does it."""
+        if self.world.first:
+            digest = sha256_file(artifacts.weights_file(self.name))
+            artifacts.write_json(artifacts.summary_file(self.name), {**self.summary, "sha256": digest, **measure()})
 
-def _only(weights: Mapping[str, Tensor], names: set[str]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in weights.items() if name in names}
+    def _loader(self, dataset: BatchDataset) -> TrainingLoader:
+        """The deterministic loader of this process's part of every batch."""
+        order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
+        rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
+        return TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
+
+    def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
+        salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"
+        key = fingerprint(map(artifacts.stage_dir, inputs), salt=salt)
+        return Checkpoints(artifacts.state_dir(self.name), key, self.world, self.params.storage.checkpoints)
+
+    def _save(self, network: Network, weights: Mapping[str, Tensor], rows: Sequence[Row]) -> None:
+        save_weights(artifacts.weights_file(self.name), weights)
+        artifacts.write_json(artifacts.config_file(self.name), network.config.model_dump())
+        artifacts.write_json(artifacts.params_file(self.name), self.section.model_dump())
+        write_log(artifacts.log_file(self.name), rows)
 
 
 def initial_weights(file: WeightsFile) -> dict[str, Tensor] | None:
@@ -110,8 +125,8 @@ def initial_weights(file: WeightsFile) -> dict[str, Tensor] | None:
         return read_weights(path, file.path)
 
 
-def finish(stage: str, params: Params) -> None:
-    """Remove the resumable state of a training whose outputs are written, and its copies; not those of another run."""
+def remove_state(stage: str, params: Params) -> None:
+    """Remove the resumable state of a finished training and its copies, but not the copies of other runs."""
     if params.storage.checkpoints:
         for state in artifacts.state_dir(stage).glob("*"):
             remove_below(below(params.storage.checkpoints, f"{stage}/{state.name}"))
@@ -119,14 +134,5 @@ def finish(stage: str, params: Params) -> None:
     artifacts.newest_picture(stage).unlink(missing_ok=True)
 
 
-def seeded(seed: int, stage: str) -> None:
-    """Seed weight initialisation, differently for every stage."""
-    torch.manual_seed(seed + sum(map(ord, {"autoguidance": "guide"}.get(stage, stage))))
-
-
-def loader(params: Params, dataset: BatchDataset, config: TrainingConfig, world: World) -> TrainingLoader:
-    """The deterministic loader of this process's share of every batch."""
-    order = Order(len(dataset), params.seed, flip=params.image.flip)
-    return TrainingLoader(
-        dataset, order, config.batch, config.micro_batch, world.rank, world.size, params.machine.workers
-    )
+def _only(weights: Mapping[str, Tensor], names: set[str]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name in names}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
-from rectok.trainers.stage import finish
+from rectok.trainers.stage import remove_state
 from tests.project import write_params
 
 
@@ -14,6 +14,6 @@ def test_a_run_that_ends_drops_its_own_state_and_copies_alone(tmp_path: Path, mo
     copies = [tmp_path / "copies" / name for name in ("dit/mine", "dit/other", "autoguidance/mine")]
     for folder in (mine, *copies):
         folder.mkdir(parents=True)
-    finish("dit", params)
+    remove_state("dit", params)
     assert not mine.exists()
     assert [folder.exists() for folder in copies] == [False, True, True]
