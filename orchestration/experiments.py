@@ -29,7 +29,7 @@ from pydantic import Field
 
 from orchestration.assets.pictures import pictures
 from orchestration.assets.progress import Observer
-from orchestration.launcher import Launcher
+from orchestration.launcher import Launcher, failure
 from rectok.artifacts import DATA
 
 COMMAND = ("rectok", "ablate")
@@ -74,7 +74,7 @@ def _sweep(command: Sequence[str]) -> JobDefinition:
         options += [word for stage in config.target for word in ("--target", stage)]
         finished = launcher.run(context, (*command, config.ablation, *options, "--plan"))
         if finished.code:
-            raise finished.failure()
+            raise failure(finished)
         ablation = (SWEEPS / f"{config.ablation}.yaml").as_posix() if config.vary else config.ablation
         tags = {ABLATION: ablation, PLANNED: " ".join(_names(finished.lines))}
         context.instance.add_run_tags(context.run_id, tags)
@@ -106,7 +106,7 @@ def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
         observer = Observer(context, folder / config.run, key)
         finished = launcher.run(context, (*command, config.ablation, "--only", config.run), told=observer)
         if finished.code:
-            raise finished.failure()
+            raise failure(finished)
         yield AssetMaterialization(key, metadata=_shown(folder, config.run))
         yield Output(None)
 

@@ -17,7 +17,7 @@ from dagster import (
 
 from orchestration.assets.progress import Observer
 from orchestration.graph.model import Graph
-from orchestration.launcher import Launcher
+from orchestration.launcher import Launcher, failure
 from orchestration.sync.events import PIPELINE, being_made, evaluations, materializations
 
 Event = AssetMaterialization | AssetCheckEvaluation
@@ -40,7 +40,7 @@ def pipeline(graph: Graph, root: Path) -> JobDefinition:
         yield from materializations(context.instance, graph, root)
         yield from evaluations(context.instance, graph, root)
         if finished.code:
-            raise finished.failure()
+            raise failure(finished)
         yield Output(None)
 
     @job(name=PIPELINE, description="The whole of dvc.yaml in one run, as `dvc repro` does it")

@@ -1,12 +1,10 @@
 """Runs commands for Dagster: their lines reach the event log as they come, and cancelling the run stops the work itself."""
 
 import json
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,61 +25,27 @@ from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
 
-from rectok.pipeline.parallel import BUSY
-from rectok.pipeline.process import Group, command_environment
+from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
 Context = AssetExecutionContext | OpExecutionContext
 Told = Callable[[Mapping[str, Any]], None]
 """Takes what a command reports through the pipes, while it runs."""
 
-DVC = ("dvc", "--wait-for-lock")
-"""Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
-FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
 MANY = 12
 """Stages that DVC is asked for by name; each takes it as long as a tenth of the whole pipeline."""
 KEPT_LINES, LAST_LINES = 1000, 40
 """How many of a command's last lines are kept in memory, and how many of them a failure shows."""
-PAUSE, LONGEST_PAUSE = 1.0, 15.0
-"""Seconds between two attempts while another DVC process holds a file: the first, doubled each time, and the last."""
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A command that ended: its exit code, and its last lines."""
-
-    command: Sequence[str]
-    code: int
-    lines: Sequence[str]
-
-    @property
-    def reason(self) -> str:
-        """The line that says best why it failed: the first sentence for people, else DVC's error, else the last line."""
-        for prefix in ("rectok: ", "ERROR: "):
-            for line in self.lines:
-                if line.startswith(prefix):
-                    return line.removeprefix(prefix)
-        return self.lines[-1] if self.lines else "it said nothing"
-
-    @property
-    def busy(self) -> bool:
-        """Whether it failed because another DVC process holds a file that it needs."""
-        return self.code != 0 and any(BUSY in line for line in self.lines)
-
-    @property
-    def failed_at(self) -> str | None:
-        """The stage at which `dvc repro` stopped."""
-        found = [match[1] for line in self.lines if (match := FAILED_AT.search(line))]
-        return found[-1] if self.code and found else None
-
-    def failure(self) -> Failure:
-        """What a run of Dagster says of it."""
-        last = "\n".join(self.lines[-LAST_LINES:])
-        shown: dict[str, RawMetadataValue] = {
-            "command": " ".join(self.command),
-            "exit code": self.code,
-            "last lines": MetadataValue.md(f"```\n{last}\n```"),
-        }
-        return Failure(self.reason, metadata=shown, allow_retries=False)
+def failure(finished: Finished) -> Failure:
+    """What a run of Dagster says of a command that failed."""
+    last = "\n".join(finished.lines[-LAST_LINES:])
+    shown: dict[str, RawMetadataValue] = {
+        "command": " ".join(finished.command),
+        "exit code": finished.code,
+        "last lines": MetadataValue.md(f"```\n{last}\n```"),
+    }
+    return Failure(finished.reason, metadata=shown, allow_retries=False)
 
 
 class Launcher(ConfigurableResource[Any]):
@@ -102,39 +66,39 @@ class Launcher(ConfigurableResource[Any]):
         named = stages if len(stages) <= MANY else ()
         finished = self.run(context, (*DVC, "status", "--json", *named), echo=False)
         if finished.code:
-            raise finished.failure()
+            raise failure(finished)
         status: Mapping[str, Any] = json.loads(next(line for line in finished.lines if line.startswith("{")))
         return {stage: why for stage, why in status.items() if stage in stages}
 
     def run(self, context: Context, command: Sequence[str], echo: bool = True, told: Told | None = None) -> Finished:
         """Run `command` to its end; once more, and again, as long as another DVC process holds one of its files."""
-        pause = PAUSE
-        while (finished := self._once(context, command, echo, told)).busy:
+        command_line = " ".join(command)
+
+        def wait(pause: float) -> bool:
             context.log.info(
-                f"another DVC process holds a file that {' '.join(command)} needs; trying again in {pause:.0f} s"
+                f"another DVC process holds a file that {command_line} needs; trying again in {pause:.0f} s"
             )
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        return finished
+            return True
+
+        return until_free(lambda: self._once(context, command, echo, told), wait)
 
     def _once(self, context: Context, command: Sequence[str], echo: bool, told: Told | None) -> Finished:
         with _pipes(context) as session:
-            # With the way back to Dagster.
-            environment = {**command_environment(), **session.get_bootstrap_env_vars()}
-            group = Group(command, Path(self.root), environment)
+            child = ChildProcess(command, Path(self.root), session.get_bootstrap_env_vars())
             news = _News(session, told)
             try:
-                lines = _logged(context, group, echo, news)
+                lines = _logged(context, child, echo, news)
             except BaseException:
                 context.log.warning(
                     f"stopping {' '.join(command)}: it has {self.grace_seconds:.0f} s to write its checkpoint"
                 )
                 with capture_interrupts():
-                    last = group.stop(self.grace_seconds)
+                    last = child.stop(self.grace_seconds)
                 for line in last:
                     context.log.info(line)
                 raise
-        return Finished(command, group.code, lines)
+        return Finished(command, child.code, lines)
 
 
 class _News:
@@ -152,9 +116,9 @@ class _News:
             self.seen = len(messages)
 
 
-def _logged(context: Context, group: Group, echo: bool, news: _News) -> list[str]:
+def _logged(context: Context, child: ChildProcess, echo: bool, news: _News) -> list[str]:
     lines: deque[str] = deque(maxlen=KEPT_LINES)
-    for line in group.lines():
+    for line in child.lines():
         lines.append(line)
         news.look()
         if echo and line.startswith(("ERROR", "rectok: ")):

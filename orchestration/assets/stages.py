@@ -23,9 +23,10 @@ from orchestration.assets import code_links as code
 from orchestration.assets import metadata as results
 from orchestration.assets.progress import Message, Observer
 from orchestration.graph.model import Artefact, Graph, Unit
-from orchestration.launcher import Finished, Launcher
+from orchestration.launcher import Launcher, failure
 from orchestration.sync.staleness import parents
 from rectok.pipeline import lock as locked
+from rectok.pipeline.process import Finished
 
 
 def assets(graph: Graph, root: Path) -> list[AssetsDefinition]:
@@ -107,7 +108,7 @@ def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: U
     observer = Observer(context, Path(launcher.root), context.asset_key, partition)
     finished = launcher.repro(context, *unit.stages, told=observer)
     if finished.code and (unit.gate is None or finished.failed_at != unit.gate):
-        raise finished.failure()
+        raise failure(finished)
     return Ran(finished, observer.last)
 
 

@@ -38,12 +38,13 @@ from dagster._core.definitions.metadata import RawMetadataValue
 from orchestration.assets.metadata import figures
 from orchestration.assets.pictures import pictures
 from orchestration.jobs import Event
-from orchestration.launcher import Finished, Launcher
+from orchestration.launcher import Launcher, failure
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE, watchers
 from orchestration.nightly.clock import longest_gap
 from rectok.nightly import history
 from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history
 from rectok.params.schema import NightlyParams
+from rectok.pipeline.process import Finished
 from rectok.reporting.display import FIGURES, written
 
 NAME = "nightly"
@@ -109,7 +110,7 @@ def _job(root: Path, timezone: str, command: Sequence[str]) -> JobDefinition:
         context.instance.add_run_tags(context.run_id, {NIGHTLY_DATE: date})
         finished = launcher.run(context, (*command, "--date", date))
         if finished.code and not _regressed(finished):
-            raise finished.failure()
+            raise failure(finished)
         yield AssetMaterialization(NAME, metadata=_shown(root))
         found = read_finding(root)
         yield AssetCheckEvaluation(

@@ -21,7 +21,7 @@ from orchestration.graph.model import Graph
 from orchestration.sync.events import being_made, confirmations, evaluations, materializations
 from rectok.artifacts import DATA
 from rectok.pipeline import status as looking
-from rectok.pipeline.process import command_environment
+from rectok.pipeline.process import run_to_end
 
 SECONDS = 30
 PATIENCE = 45.0
@@ -72,16 +72,13 @@ def _changed(root: Path) -> Collection[str]:
     # -P: modules beside the program are not to be taken for those of the same name in the standard library.
     command = (sys.executable, "-P", str(Path(looking.__file__)))
     try:
-        told = subprocess.run(
-            command, cwd=root, env=command_environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
-        )
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or [f"DVC ended with {error.returncode}"]
-        raise _Unanswered(said[-1]) from None
+        answer = run_to_end(command, root, capture_output=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         raise _Unanswered(f"DVC takes more than {PATIENCE:.0f} s to look") from None
-    found: list[str] = json.loads(told.stdout.splitlines()[-1])
-    return found
+    if answer.returncode:
+        raise _Unanswered((answer.stderr.strip().splitlines() or [f"DVC ended with {answer.returncode}"])[-1])
+    stages: list[str] = json.loads(answer.stdout.splitlines()[-1])
+    return stages
 
 
 def state(root: Path) -> str:

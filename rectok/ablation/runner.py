@@ -1,7 +1,6 @@
 """Runs the workspaces of an ablation, several at a time, and keeps the figures of each."""
 
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -15,16 +14,17 @@ from pathlib import Path
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import stage_dir, write_json
 from rectok.errors import UserError
+from rectok.pipeline.process import DVC, ChildProcess, Finished, run_to_end
 from rectok.reporting.display import duration
 from rectok.reporting.summary import EVALUATIONS
 
 Say = Callable[[str], None]
-REPRO = ("-m", "dvc", "repro")
+REPRO = (*DVC, "repro")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that stopped, and its last words."""
+    """A run that stopped, and why."""
 
     workspace: Workspace
     reason: str
@@ -32,8 +32,7 @@ class Failure:
 
 def make_shared(folder: Path, targets: Sequence[str]) -> None:
     """`dvc repro` in the workspace of what all rows share. Raises UserError when it fails."""
-    command = [sys.executable, *REPRO, *targets]
-    if subprocess.run(command, cwd=folder, env=_environment(""), check=False).returncode:
+    if run_to_end((*REPRO, *targets), folder).returncode:
         raise UserError(f"`dvc repro {' '.join(targets)}` failed in {folder}; its message stands above")
 
 
@@ -71,47 +70,36 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, ec
     for stage in EVALUATIONS:
         # DVC brings back what the targets ask for; the rest may be of other parameters, and is not to be gathered.
         shutil.rmtree(workspace.folder / stage_dir(stage), ignore_errors=True)
-    if _repro(workspace, targets, device, say if echo else None):
-        say(f"{workspace.cell.name} failed: {_last_words(workspace.log)}")
-        return Failure(workspace, _last_words(workspace.log))
+    finished = _repro(workspace, targets, device, say if echo else None)
+    if finished.code:
+        say(f"{workspace.cell.name} failed: {finished.reason}")
+        return Failure(workspace, finished.reason)
     figures = _figures(workspace)
     write_json(workspace.result, {"params": workspace.params.read_text(encoding="utf-8"), "figures": figures})
     say(f"{workspace.cell.name} done in {duration(time.monotonic() - began)}")
     return None
 
 
-def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say | None) -> int:
-    """`dvc repro` there, each line kept in the log and said by `say`; its exit code."""
-    command, env = [sys.executable, *REPRO, *targets], _environment(device)
-    with workspace.log.open("ab", buffering=0) as log:
+def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say | None) -> Finished:
+    """`dvc repro` there on `device`, which hides all other GPUs. Each line is appended to the log, and goes to `say`."""
+    command, variables = (*REPRO, *targets), {"CUDA_VISIBLE_DEVICES": device} if device else {}
+    with workspace.log.open("a+", encoding="utf-8", errors="replace") as log:
+        begin = log.tell()
         if say is None:
-            # No pipe through this process: what it runs can outlive it, and write its checkpoint and its log.
-            done = subprocess.run(command, cwd=workspace.folder, env=env, stdout=log, stderr=log, check=False)
-            return done.returncode
-        with subprocess.Popen(
-            command, cwd=workspace.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
-            assert process.stdout
-            for line in process.stdout:
-                log.write(line)
-                say(line.decode(errors="replace").rstrip())
-        return process.returncode
+            # Without a pipe through this process the run can outlive it, and write its checkpoint and its log.
+            code = run_to_end(command, workspace.folder, variables, stdout=log, stderr=subprocess.STDOUT).returncode
+        else:
+            child = ChildProcess(command, workspace.folder, variables, own_group=False)
+            for line in child.lines():
+                print(line, file=log, flush=True)
+                say(line)
+            code = child.code
+        log.seek(begin)
+        return Finished(command, code, [line.strip() for line in log if line.strip()])
 
 
 def _figures(workspace: Workspace) -> object:
-    command = [sys.executable, "-m", "rectok.cli.main", "summary", "--partial"]
-    done = subprocess.run(command, cwd=workspace.folder, env=_environment(""), capture_output=True, check=True)
-    return json.loads(done.stdout)
-
-
-def _environment(device: str) -> dict[str, str]:
-    """Stages find `rectok` beside this Python; `device` hides all other GPUs."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}
-
-
-def _last_words(log: Path) -> str:
-    """The sentence with which a stage failed, or the last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    sentences = [line for line in lines if line.startswith("rectok: ")]
-    return (sentences or lines or ["no message"])[-1].removeprefix("rectok: ")
+    command = (sys.executable, "-m", "rectok.cli.main", "summary", "--partial")
+    summary = run_to_end(command, workspace.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    summary.check_returncode()
+    return json.loads(summary.stdout)

@@ -1,7 +1,7 @@
 """The stages of dvc.yaml and what each of them waits for, as DVC sees them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -71,24 +71,31 @@ def _named(stages: Mapping[str, Stage], target: str) -> list[str]:
 
 def depths(stages: Mapping[str, Stage]) -> dict[str, int]:
     """For every stage the length of the longest chain of stages that wait for it. `stages` hold all that they need."""
-    found = dict.fromkeys(stages, 0)
-    order = TopologicalSorter({stage.address: stage.needs for stage in stages.values()})  # DVC refuses circles
-    for address in reversed(list(order.static_order())):
-        for needed in stages[address].needs:
-            found[needed] = max(found[needed], found[address] + 1)
-    return found
+    return _chain_lengths(_dependents(stages))
 
 
 def longest_chain(stages: Mapping[str, Stage]) -> frozenset[str]:
     """The stages of the longest chain, of all such chains where several are as long; `stages` hold all that they need."""
-    waiting: dict[str, set[str]] = {address: set() for address in stages}
-    for stage in stages.values():
-        for needed in stage.needs:
-            waiting[needed].add(stage.address)
     behind = depths(stages)
-    before = depths({address: replace(stages[address], needs=frozenset(waiting[address])) for address in stages})
+    before = _chain_lengths({address: stage.needs for address, stage in stages.items()})
     longest = max(behind.values(), default=0)
     return frozenset(address for address in stages if before[address] + behind[address] == longest)
+
+
+def _dependents(stages: Mapping[str, Stage]) -> dict[str, set[str]]:
+    dependents: dict[str, set[str]] = {address: set() for address in stages}
+    for stage in stages.values():
+        for needed in stage.needs:
+            dependents[needed].add(stage.address)
+    return dependents
+
+
+def _chain_lengths(edges: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """For every node the number of edges of the longest path from it. DVC refuses circles."""
+    lengths: dict[str, int] = {}
+    for node in TopologicalSorter(edges).static_order():
+        lengths[node] = max((lengths[after] + 1 for after in edges[node]), default=0)
+    return lengths
 
 
 def all_needs(stages: Mapping[str, Stage]) -> dict[str, frozenset[str]]:

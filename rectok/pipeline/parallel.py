@@ -1,6 +1,5 @@
 """Runs stages as soon as all that they need is there, each by `dvc repro` of that stage alone."""
 
-import sys
 import threading
 import time
 from collections import deque
@@ -12,13 +11,9 @@ from queue import SimpleQueue
 from threading import Thread
 
 from rectok.pipeline.graph import Stage, all_needs, depths, longest_chain
-from rectok.pipeline.process import Group, command_environment
+from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
 Say = Callable[[str], None]
-BUSY = "is busy, it is being blocked by"
-"""How DVC says that another of its processes holds a file of this stage; for the repository's lock it can wait."""
-PAUSE, LONGEST_PAUSE = 1.0, 15.0
-"""Seconds between two attempts at a file that is held: the first, doubled each time, and the last."""
 LAST_LINES = 20
 YIELDING = {"CUDA_MPS_CLIENT_PRIORITY": "1"}
 """Asks NVIDIA's MPS server to let the kernels of others go before those of such a process; a hint, and nothing elsewhere."""
@@ -37,75 +32,69 @@ def reproduce(
 ) -> list[str]:
     """Run every one of `stages`, after all that it needs; the addresses of those that failed.
 
-    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. Interrupted, or
-    where `run` raises, it calls `stop`, which is to end what runs, and waits for that; interrupted meanwhile, it calls it again.
+    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. On an
+    interruption, or where `run` raises, `stop` is called. It ends what runs, and each further interruption calls it again.
     """
-    line, crew = _Line(stages, limits), _Crew(run)
+    ready, pool = _ReadyQueue(stages, limits), _ThreadPool(run)
     failed: list[str] = []
-    with _stopping(stop, crew):
+    with _stopping(stop, pool):
         while True:
-            while not failed and (stage := line.next(crew.running)):
-                crew.start(stage)
-            if not crew.running:
-                assert failed or not line.stages, "stages are left that never found a place"
+            while not failed and (stage := ready.take(pool.running.values())):
+                pool.start(stage)
+            if not pool.running:
+                assert failed or not ready.stages, "stages are left that never found a place"
                 return sorted(failed)
-            for address, succeeded in crew.ended():
-                if succeeded:
-                    line.done.add(address)
-                else:
-                    failed.append(address)
+            address, succeeded = pool.next_result()
+            if succeeded:
+                ready.done.add(address)
+            else:
+                failed.append(address)
 
 
-class _Crew:
-    """A thread for every stage that runs.
+class _ThreadPool:
+    """One thread per running stage.
 
-    Who asks may be interrupted by KeyboardInterrupt anywhere and leaves no lock behind that a thread waits for, as
-    concurrent.futures.wait would: the queue is made for that.
+    KeyboardInterrupt may come anywhere in the calling thread. A SimpleQueue survives that. concurrent.futures.wait would
+    leave a lock behind that its threads wait for.
     """
 
     def __init__(self, run: Callable[[Stage], bool]) -> None:
         self.run = run
-        self._threads: dict[str, tuple[Stage, Thread]] = {}
-        self._results: dict[str, bool | BaseException] = {}
-        self._news: SimpleQueue[None] = SimpleQueue()
-
-    @property
-    def running(self) -> list[Stage]:
-        """The stages whose end has not been told."""
-        return [stage for stage, _ in self._threads.values()]
+        self.running: dict[str, Stage] = {}
+        self._threads: list[Thread] = []
+        self._results: SimpleQueue[tuple[str, bool | BaseException]] = SimpleQueue()
 
     def start(self, stage: Stage) -> None:
         """Run `stage` in a thread."""
         thread = Thread(target=self._work, args=(stage,))
-        self._threads[stage.address] = (stage, thread)
+        self.running[stage.address] = stage
+        self._threads.append(thread)
         thread.start()
 
-    def ended(self) -> list[tuple[str, bool]]:
-        """Wait for news, then the stages that have ended and whether they succeeded; raises what `run` raised."""
-        self._news.get()
-        found = [(address, self._results[address]) for address in self._threads if address in self._results]
-        for address, result in found:
-            del self._threads[address]
-            if isinstance(result, BaseException):
-                raise result
-        return [(address, result is True) for address, result in found]
+    def next_result(self) -> tuple[str, bool]:
+        """Wait until a stage ends: its address, and whether it succeeded. Raises what `run` raised."""
+        address, result = self._results.get()
+        del self.running[address]
+        if isinstance(result, BaseException):
+            raise result
+        return address, result
 
     def wait(self) -> None:
-        """Until nothing runs."""
-        for _, thread in list(self._threads.values()):
+        """Wait until no thread runs."""
+        for thread in self._threads:
             if thread.is_alive():  # an interruption may have kept it from starting
                 thread.join()
 
     def _work(self, stage: Stage) -> None:
         try:
-            self._results[stage.address] = self.run(stage)
+            result: bool | BaseException = self.run(stage)
         except BaseException as error:
-            self._results[stage.address] = error
-        self._news.put(None)
+            result = error
+        self._results.put((stage.address, result))
 
 
-class _Line:
-    """Stages that have not started, those first for which the longest chain of others waits, of equal ones as they are given."""
+class _ReadyQueue:
+    """Stages that have not started. Those with the longest chain of dependents come first, equal ones in the given order."""
 
     def __init__(self, stages: Mapping[str, Stage], limits: Limits) -> None:
         chains = depths(stages)
@@ -114,8 +103,8 @@ class _Line:
         self.limits = limits
         self.done: set[str] = set()
 
-    def next(self, running: Collection[Stage]) -> Stage | None:
-        """Take the first that may start beside `running`."""
+    def take(self, running: Collection[Stage]) -> Stage | None:
+        """Remove and return the first that may start beside `running`."""
         if len(running) >= self.limits.jobs:
             return None
         for place, stage in enumerate(self.stages):
@@ -126,8 +115,8 @@ class _Line:
     def _has_place(self, stage: Stage, running: Collection[Stage]) -> bool:
         """Whether its pool takes `stage` too.
 
-        Of several places one is left free for the stages of the longest chain, so that one of them always finds a place; not
-        for those that wait for `stage` themselves.
+        Of several places one stays free for the stages of the longest chain, so that one of them always finds a place. It is
+        not kept from stages that the longest chain itself waits for.
         """
         free = self.limits.pooled - sum(other.pool == stage.pool for other in running)
         if stage.address in self.urgent or self.limits.pooled == 1 or free != 1:
@@ -139,20 +128,20 @@ class _Line:
 
 
 @contextmanager
-def _stopping(stop: Callable[[], None], crew: _Crew) -> Iterator[None]:
+def _stopping(stop: Callable[[], None], pool: _ThreadPool) -> Iterator[None]:
     try:
         yield
     except BaseException:
         while True:
             with suppress(KeyboardInterrupt):  # it may come at any time; then stop once more
                 stop()
-                crew.wait()
+                pool.wait()
                 break
         raise
 
 
 class Repro:
-    """Brings single stages up to date by DVC; `say` is told what they print, line by line.
+    """Brings single stages up to date by DVC; `say` gets what they print, line by line.
 
     On a GPU that an MPS server shares out, all but the `urgent` stages yield to others.
     """
@@ -161,52 +150,46 @@ class Repro:
         self.say = say
         self.urgent = urgent
         self.stopped = threading.Event()
-        self.groups: set[Group] = set()
+        self.children: set[ChildProcess] = set()
 
     def run(self, stage: Stage) -> bool:
-        """Bring `stage` up to date; whether that succeeded. It is tried again as long as another DVC process is in its way."""
-        pause, began = PAUSE, time.monotonic()
-        while not self.stopped.is_set():
-            code, last = self._once(stage.address)
-            took = time.monotonic() - began
-            if not code:
-                self.say(f"{stage.address}: done in {took:.1f} s")
-                return True
-            if not any(BUSY in line for line in last):
-                self.say(f"{stage.address}: failed after {took:.1f} s")
-                return False
-            self.say(f"{stage.address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
-            self.stopped.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        return False
+        """Bring `stage` up to date; whether that succeeded. It is tried again while another DVC process holds a file of it."""
+        began = time.monotonic()
+        finished = until_free(lambda: self._once(stage.address), lambda pause: self._wait(stage.address, pause))
+        outcome = "failed after" if finished.code else "done in"
+        self.say(f"{stage.address}: {outcome} {time.monotonic() - began:.1f} s")
+        return not finished.code
 
     def stop(self) -> None:
-        """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first. Called again, kill them."""
+        """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first. A second call kills them."""
         again = self.stopped.is_set()
         self.stopped.set()
-        for group in list(self.groups):
+        for child in list(self.children):
             if again:
-                group.kill()
+                child.kill()
             else:
-                group.interrupt()
+                child.interrupt()
         self.say(
             "killed what had not ended"
             if again
             else "stopping; trainings write their checkpoints first, and Ctrl-C once more kills them"
         )
 
-    def _once(self, address: str) -> tuple[int, list[str]]:
+    def _wait(self, address: str, pause: float) -> bool:
+        self.say(f"{address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
+        return not self.stopped.wait(pause)
+
+    def _once(self, address: str) -> Finished:
+        command = (*DVC, "repro", "--single-item", address)
+        child = ChildProcess(command, Path.cwd(), {} if address in self.urgent else YIELDING)
         last: deque[str] = deque(maxlen=LAST_LINES)
-        command = (sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", address)
-        environment = command_environment() | ({} if address in self.urgent else YIELDING)
-        group = Group(command, Path.cwd(), environment)
-        self.groups.add(group)
+        self.children.add(child)
         try:
             if self.stopped.is_set():  # meanwhile
-                group.interrupt()
-            for line in group.lines():
+                child.interrupt()
+            for line in child.lines():
                 last.append(line)
                 self.say(f"{address}: {line}")
         finally:
-            self.groups.discard(group)
-        return group.code, list(last)
+            self.children.discard(child)
+        return Finished(command, child.code, list(last))

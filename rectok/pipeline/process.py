@@ -1,4 +1,4 @@
-"""A command in a process group of its own, which can be read line by line and stopped as a whole."""
+"""Child processes: the environment of every command, a process group that can be stopped as a whole, and why a command failed."""
 
 import os
 import re
@@ -6,33 +6,101 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import IO
+from typing import IO, Any
 
+DVC = ("dvc", "--wait-for-lock")
+"""Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
+BUSY = "is busy, it is being blocked by"
+"""DVC's words when another of its processes holds a file of the stage."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+"""Seconds between two attempts at a file that is held. Each pause is twice the one before."""
+_FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-class Group:
-    """A running command with everything that it starts.
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended: its exit code, and its last lines."""
+
+    command: Sequence[str]
+    code: int
+    lines: Sequence[str]
+
+    @property
+    def reason(self) -> str:
+        """The line that says best why it failed: the first sentence of rectok, else DVC's error, else the last line."""
+        for prefix in ("rectok: ", "ERROR: "):
+            for line in self.lines:
+                if line.startswith(prefix):
+                    return line.removeprefix(prefix)
+        return self.lines[-1] if self.lines else "it said nothing"
+
+    @property
+    def busy(self) -> bool:
+        """Whether it failed because another DVC process holds a file that it needs."""
+        return self.code != 0 and any(BUSY in line for line in self.lines)
+
+    @property
+    def failed_at(self) -> str | None:
+        """The stage at which `dvc repro` stopped."""
+        stages = [match[1] for line in self.lines if (match := _FAILED_AT.search(line))]
+        return stages[-1] if self.code and stages else None
+
+
+def until_free(attempt: Callable[[], Finished], wait: Callable[[float], bool]) -> Finished:
+    """The result of `attempt`, which is repeated while another DVC process holds a file that it needs.
+
+    `wait` sleeps for the seconds that it is given and returns False to give up.
+    """
+    pause = FIRST_PAUSE
+    while (finished := attempt()).busy and wait(pause):
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return finished
+
+
+def child_environment() -> dict[str, str]:
+    """This environment, in which `dvc` and `rectok` are found beside this Python, and output is not held back."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def run_to_end(
+    command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` in this process's own group, so that Ctrl-C reaches it too. `options` are those of subprocess.run."""
+    environment = child_environment() | dict(variables or {})
+    return subprocess.run(command, cwd=folder, env=environment, text=True, check=False, **options)
+
+
+class ChildProcess:
+    """A running command with everything that it starts, in a process group of its own unless `own_group` is False.
 
     It is over when nothing holds its output any more, so a training that outlives the `dvc` above it is still waited for.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        own_group: bool = True,
+    ) -> None:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment,
+            env=child_environment() | dict(variables or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,
+            start_new_session=own_group,
         )
         assert self.process.stdout and self.process.stderr
         self._queue: Queue[str | None] = Queue()
@@ -77,7 +145,7 @@ class Group:
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End everything now, and wait no longer for who still holds its output."""
+        """End everything now, and do not wait for another process that still holds its output."""
         self._killed = True
         self._signal(signal.SIGKILL)
 
@@ -91,9 +159,3 @@ class Group:
             for line in stream:
                 self._queue.put(_PAINT.sub("", line).rstrip())
         self._queue.put(None)
-
-
-def command_environment() -> dict[str, str]:
-    """Where `dvc` and `rectok` are found, and output that is not held back."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,3 @@
-import os
 import sys
 import time
 from pathlib import Path
@@ -6,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rectok.pipeline.process import Group
+from rectok.pipeline.process import ChildProcess
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
 # As `dvc` above a stage: the parent ignores SIGINT and reports how its child ended.
@@ -29,11 +28,11 @@ time.sleep(60)
 """
 
 
-def started(tmp_path: Path, *arguments: str) -> Group:
-    return Group((sys.executable, "-c", *arguments), tmp_path, os.environ)
+def started(tmp_path: Path, *arguments: str) -> ChildProcess:
+    return ChildProcess((sys.executable, "-c", *arguments), tmp_path)
 
 
-def first(group: Group) -> str:
+def first(group: ChildProcess) -> str:
     return next(group.lines())
 
 
@@ -82,4 +81,4 @@ def test_stopping_what_has_ended_does_nothing(tmp_path: Path) -> None:
 
 def test_a_command_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Group(("no-such-command",), tmp_path, os.environ)
+        ChildProcess(("no-such-command",), tmp_path)
