@@ -25,26 +25,24 @@ HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 @dataclass(frozen=True)
 class Index:
-    """Class names (a label is a position among them), counts for the summary, and the rows of every shard.
+    """The catalogue of all images, and the class names: a label is a position among them.
 
     `fractions` are cut from the images outside of val and test, for the splits that the source does not name.
     """
 
     config: IndexConfig
     catalogue: Catalogue
-    fractions: Mapping[Split, float]
+    counts: CatalogueCounts
+    unlisted: int
     classes: Sequence[str]
-    summary: Mapping[str, Any]
+    fractions: Mapping[Split, float]
 
     def rows(self, shard: str) -> Iterator[IndexRow]:
         """The images of `shard` by key."""
         number = self.config.shards.index(shard)
         label_of = {name: label for label, name in enumerate(self.classes)}
-        ends = {
-            stratum.label: split_ends(stratum.images, self.fractions, _stratum_name(shard, stratum.label))
-            for stratum in self.catalogue.strata(number)
-            if stratum.split not in HELD_OUT
-        }
+        strata = self.catalogue.strata(number)
+        ends = {stratum.label: self._ends(stratum) for stratum in strata if stratum.split not in HELD_OUT}
         position: Counter[str] = Counter()
         for image in self.catalogue.images(number):
             split = image.split
@@ -59,6 +57,32 @@ class Index:
                 bytes=image.bytes,
                 sha256=image.sha256,
             )
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of images by shard, split and class."""
+        per_class: Counter[tuple[str, Split]] = Counter()
+        per_shard: Counter[str] = Counter()
+        size = 0
+        for stratum in self.catalogue.strata():
+            per_shard[self.config.shards[stratum.shard]] += stratum.images
+            size += stratum.bytes
+            for split, images in _images_per_split(stratum, self._ends(stratum)):
+                per_class[stratum.label, split] += images
+        return {
+            "found": self.counts.images,
+            "unlisted": self.unlisted,
+            "duplicates": self.counts.images - self.counts.distinct,
+            "contradictory": self.counts.contradictory,
+            "images": per_shard.total(),
+            "bytes": size,
+            "shards": {shard: per_shard[shard] for shard in self.config.shards},
+            "splits": {split: sum(per_class[name, split] for name in self.classes) for split in SPLITS},
+            "classes": {name: {split: per_class[name, split] for split in SPLITS} for name in self.classes},
+        }
+
+    def _ends(self, stratum: Stratum) -> list[tuple[Split, int]]:
+        name = f"{self.config.shards[stratum.shard]}|{stratum.label}"
+        return split_ends(stratum.images, self.fractions, name)
 
 
 @contextmanager
@@ -76,9 +100,7 @@ def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Ite
         if config.limit:
             catalogue.truncate(config.limit)
         classes = _ordered(catalogue.images_per_label(), source.classes(labels))
-        fractions = _fractions(catalogue, config)
-        summary = _summary(catalogue, counts, labels.unlisted, config, classes, fractions)
-        yield Index(config, catalogue, fractions, classes, summary)
+        yield Index(config, catalogue, counts, labels.unlisted, classes, _fractions(catalogue, config))
 
 
 def shard_of(sha256: str, shards: Sequence[str]) -> str:
@@ -106,10 +128,6 @@ def split_ends(images: int, fractions: Mapping[Split, float], stratum: str) -> l
 
 def _split_at(position: int, ends: Sequence[tuple[Split, int]]) -> Split:
     return next((split for split, end in ends if position < end), "train")
-
-
-def _stratum_name(shard: str, label: str) -> str:
-    return f"{shard}|{label}"
 
 
 def _hash(image: SourceImage) -> HashedImage:
@@ -154,37 +172,6 @@ def _fractions(catalogue: Catalogue, config: IndexConfig) -> dict[Split, float]:
         raise UserError(f"index.source {config.source} names splits, but none is train; add it or name none")
     fractions: dict[Split, float] = {"test": config.split.test, "val": config.split.val}
     return {split: fraction for split, fraction in fractions.items() if split not in splits}
-
-
-def _summary(
-    catalogue: Catalogue,
-    counts: CatalogueCounts,
-    unlisted: int,
-    config: IndexConfig,
-    classes: Sequence[str],
-    fractions: Mapping[Split, float],
-) -> dict[str, Any]:
-    per_class: Counter[tuple[str, Split]] = Counter()
-    per_shard: Counter[str] = Counter()
-    size = 0
-    for stratum in catalogue.strata():
-        shard = config.shards[stratum.shard]
-        per_shard[shard] += stratum.images
-        size += stratum.bytes
-        ends = split_ends(stratum.images, fractions, _stratum_name(shard, stratum.label))
-        for split, images in _images_per_split(stratum, ends):
-            per_class[stratum.label, split] += images
-    return {
-        "found": counts.images,
-        "unlisted": unlisted,
-        "duplicates": counts.images - counts.distinct,
-        "contradictory": counts.contradictory,
-        "images": per_shard.total(),
-        "bytes": size,
-        "shards": {shard: per_shard[shard] for shard in config.shards},
-        "splits": {split: sum(per_class[name, split] for name in classes) for split in SPLITS},
-        "classes": {name: {split: per_class[name, split] for split in SPLITS} for name in classes},
-    }
 
 
 def _images_per_split(stratum: Stratum, ends: Sequence[tuple[Split, int]]) -> Iterator[tuple[Split, int]]:

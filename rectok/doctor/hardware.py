@@ -51,9 +51,8 @@ def deepspeed(params: Params) -> Diagnosis:
     process = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
     lines = process.stderr.strip().splitlines() or ["it printed nothing"]
     if process.returncode:
-        return fail(
-            "deepspeed", f"it cannot be imported: {lines[-1]}", "install requirements.lock again (`make lint` does)"
-        )
+        remedy = "install requirements.lock again (`make lint` does)"
+        return fail("deepspeed", f"it cannot be imported: {lines[-1]}", remedy)
     version = f"DeepSpeed {lines[-1]}"
     if not params.machine.hostfile:
         return ok("deepspeed", f"{version} on this machine")
@@ -61,9 +60,5 @@ def deepspeed(params: Params) -> Diagnosis:
     if not hosts.is_file():
         return fail("deepspeed", f"machine.hostfile {hosts} does not exist", "write it: one `host slots=N` a line")
     if shutil.which("pdsh") is None:
-        return fail(
-            "deepspeed",
-            f"{version} needs pdsh to reach other machines, and it is not installed",
-            "apt-get install pdsh",
-        )
+        return fail("deepspeed", f"{version} needs pdsh, which is not installed", "apt-get install pdsh")
     return ok("deepspeed", f"{version}, hosts of {hosts}")

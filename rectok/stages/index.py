@@ -1,6 +1,7 @@
 """Index the source: every image with its label, split, shard and sha256."""
 
 from pathlib import Path
+from typing import Any
 
 from rectok import artifacts
 from rectok.data.data_config import IndexConfig
@@ -17,8 +18,7 @@ def run(params: Params) -> None:
     source = open_source(params.index.source)
     _check_watch(params.index)
     with open_labels(params.index.labels) as labels, build_index(source, labels, params.index) as index:
-        _write(index)
-        summary = index.summary
+        summary = _write(index)
     counts = ", ".join(f"{count} {split}" for split, count in summary["splits"].items())
     unlisted = f", {summary['unlisted']} files without a label" if summary["unlisted"] else ""
     print(
@@ -27,14 +27,16 @@ def run(params: Params) -> None:
     )
 
 
-def _write(index: Index) -> None:
+def _write(index: Index) -> dict[str, Any]:
     for shard in index.config.shards:
         write_table(artifacts.index_file(shard), index.rows(shard), IndexRow)
     for stale in artifacts.stage_dir("index").glob("*.parquet"):
         if stale.stem not in index.config.shards:
             stale.unlink()
     artifacts.write_json(artifacts.classes_file(), list(index.classes))
-    artifacts.write_json(artifacts.summary_file("index"), dict(index.summary))
+    summary = index.summary()
+    artifacts.write_json(artifacts.summary_file("index"), summary)
+    return summary
 
 
 def _check_watch(config: IndexConfig) -> None:

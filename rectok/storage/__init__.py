@@ -13,21 +13,10 @@ from rectok.storage.objects import (
     remove,
     remove_below,
     verified,
-)
+)  # fmt: skip
 from rectok.storage.s3 import StoredFile
 
 __all__ = [
-    "Ranges",
-    "StoredFile",
-    "below",
-    "direct_files",
-    "fetch",
-    "is_remote",
-    "list_files",
-    "open_binary",
-    "publish",
-    "read_bytes",
-    "remove",
-    "remove_below",
-    "verified",
-]
+    "Ranges", "StoredFile", "below", "direct_files", "fetch", "is_remote", "list_files", "open_binary", "publish", "read_bytes",
+    "remove", "remove_below", "verified",
+]  # fmt: skip

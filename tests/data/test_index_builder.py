@@ -59,7 +59,7 @@ class BuiltIndex:
 def build(source: Memory, index_config: IndexConfig) -> BuiltIndex:
     with build_index(source, Labels("auto"), index_config) as index:
         return BuiltIndex(
-            {shard: list(index.rows(shard)) for shard in index_config.shards}, index.classes, index.summary
+            {shard: list(index.rows(shard)) for shard in index_config.shards}, index.classes, index.summary()
         )
 
 

@@ -22,6 +22,12 @@ EVERYWHERE = {f"storage__{name}": f"{PREFIX}/{name}" for name in ("shards", "che
 READ = ("s3:ListBucket", "s3:GetObject")
 
 
+@pytest.fixture
+def client(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with running(monkeypatch) as s3:
+        yield s3
+
+
 @contextmanager
 def allowed(client: Any, patch: pytest.MonkeyPatch, *actions: str) -> Iterator[None]:
     """Inside, the credentials allow `actions` only."""
@@ -68,64 +74,55 @@ def test_missing_credentials_are_noticed_for_a_source_and_for_a_remote(repositor
     assert diagnosis.status == "FAIL" and "remote store" in diagnosis.detail and "AWS_ACCESS_KEY_ID" in diagnosis.remedy
 
 
-def test_addresses_are_listed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(monkeypatch) as client:
-        client.put_object(Bucket=BUCKET, Key="images/a/1.png", Body=b"x")
-        full, elsewhere, empty = (f"s3://{name}" for name in (f"{BUCKET}/images", "no-bucket/x", f"{BUCKET}/none"))
-        for source, status in ((full, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
-            status_of = statuses(credentials(params(index__source=source)))
-            assert status_of == {"credentials": "OK", "s3 index.source": status}
+def test_addresses_are_listed(client: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key="images/a/1.png", Body=b"x")
+    full, elsewhere, empty = (f"s3://{name}" for name in (f"{BUCKET}/images", "no-bucket/x", f"{BUCKET}/none"))
+    for source, status in ((full, "OK"), (elsewhere, "FAIL"), (empty, "FAIL")):
+        status_of = statuses(credentials(params(index__source=source)))
+        assert status_of == {"credentials": "OK", "s3 index.source": status}
 
 
-def test_a_table_of_labels_is_read(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_of_labels_is_read(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = params(index__source=f"s3://{BUCKET}/images", index__labels=f"s3://{BUCKET}/labels.csv")
-    with running(monkeypatch) as client:
-        client.put_object(Bucket=BUCKET, Key="labels.csv.old", Body=b"file,label\n")
-        gone = diagnoses(parameters)["s3 index.labels"]
-        assert gone.status == "FAIL" and f"s3://{BUCKET}/labels.csv: " in gone.detail and "NoSuchKey" in gone.detail
-        client.put_object(Bucket=BUCKET, Key="labels.csv", Body=b"")
-        assert diagnoses(parameters)["s3 index.labels"].status == "OK"
-        with allowed(client, monkeypatch, "s3:ListBucket"):
-            assert diagnoses(parameters)["s3 index.labels"].status == "FAIL"
+    client.put_object(Bucket=BUCKET, Key="labels.csv.old", Body=b"file,label\n")
+    gone = diagnoses(parameters)["s3 index.labels"]
+    assert gone.status == "FAIL" and f"s3://{BUCKET}/labels.csv: " in gone.detail and "NoSuchKey" in gone.detail
+    client.put_object(Bucket=BUCKET, Key="labels.csv", Body=b"")
+    assert diagnoses(parameters)["s3 index.labels"].status == "OK"
+    with allowed(client, monkeypatch, "s3:ListBucket"):
+        assert diagnoses(parameters)["s3 index.labels"].status == "FAIL"
 
 
-def test_outputs_are_written_and_left_as_they_were(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(monkeypatch) as client:
-        client.put_object(Bucket=BUCKET, Key="project/shards/1.tar", Body=b"x")
-        assert {name for name, diagnosis in diagnoses(params(**EVERYWHERE)).items() if diagnosis.status == "OK"} == {
-            "credentials", "s3 storage.shards", "s3 storage.checkpoints", "s3 storage.nightly",
-        }  # fmt: skip
-        assert keys(client) == ["project/shards/1.tar"]
-        with allowed(client, monkeypatch, *READ, "s3:PutObject", "s3:DeleteObject"):
-            assert set(statuses(credentials(params(**EVERYWHERE))).values()) == {"OK"}
+def test_outputs_are_written_and_left_as_they_were(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.put_object(Bucket=BUCKET, Key="project/shards/1.tar", Body=b"x")
+    assert {name for name, diagnosis in diagnoses(params(**EVERYWHERE)).items() if diagnosis.status == "OK"} == {
+        "credentials", "s3 storage.shards", "s3 storage.checkpoints", "s3 storage.nightly",
+    }  # fmt: skip
+    assert keys(client) == ["project/shards/1.tar"]
+    with allowed(client, monkeypatch, *READ, "s3:PutObject", "s3:DeleteObject"):
+        assert set(statuses(credentials(params(**EVERYWHERE))).values()) == {"OK"}
 
 
-def test_a_key_that_may_only_read_is_noticed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(monkeypatch) as client, allowed(client, monkeypatch, *READ):
+def test_a_key_that_may_only_read_is_noticed(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with allowed(client, monkeypatch, *READ):
         for name in ("shards", "checkpoints", "nightly"):
             diagnosis = diagnoses(params(**EVERYWHERE))[f"s3 storage.{name}"]
-            assert (
-                diagnosis.status == ("WARN" if name == "shards" else "FAIL")
-                and f"{PREFIX}/{name} cannot be written: " in diagnosis.detail
-            )
+            assert diagnosis.status == ("WARN" if name == "shards" else "FAIL")
+            assert f"{PREFIX}/{name} cannot be written: " in diagnosis.detail
             assert "AccessDenied" in diagnosis.detail and "put, get and delete objects" in diagnosis.remedy
 
 
 def test_an_object_whose_head_cannot_be_read_is_removed_all_the_same(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
+    client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(monkeypatch) as client:
-        with allowed(client, monkeypatch, "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"):
-            assert diagnoses(params(storage__shards=PREFIX))["s3 storage.shards"].status == "WARN"
-        assert keys(client) == []
+    with allowed(client, monkeypatch, "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"):
+        assert diagnoses(params(storage__shards=PREFIX))["s3 storage.shards"].status == "WARN"
+    assert keys(client) == []
 
 
-def test_an_object_that_cannot_be_removed_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(monkeypatch) as client:
-        with allowed(client, monkeypatch, *READ, "s3:PutObject"):
-            diagnosis = diagnoses(params(storage__nightly=PREFIX))["s3 storage.nightly"]
-        [leftover] = keys(client)
-    assert (
-        diagnosis.status == "FAIL"
-        and f"s3://{BUCKET}/{leftover} was written, but cannot be removed" in diagnosis.detail
-    )
+def test_an_object_that_cannot_be_removed_is_named(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with allowed(client, monkeypatch, *READ, "s3:PutObject"):
+        diagnosis = diagnoses(params(storage__nightly=PREFIX))["s3 storage.nightly"]
+    [leftover] = keys(client)
+    assert diagnosis.status == "FAIL"
+    assert f"s3://{BUCKET}/{leftover} was written, but cannot be removed" in diagnosis.detail

@@ -43,10 +43,6 @@ class MemberUri:
 class Archives(PackedFiles, ABC):
     """Images in archives. A uri is `archive#position/member`."""
 
-    def classes(self, labels: Labels) -> tuple[str, ...]:
-        """Archives name no order of their classes."""
-        return ()
-
     def images(self, labels: Labels) -> Iterator[SourceImage]:
         """Every image that has a label, archive by archive. One of several archives may label its images by its name."""
         for name in self.names:

@@ -42,6 +42,10 @@ class PackedFiles:
     def __init__(self, root: str, list_names: Callable[[], list[str]]) -> None:
         self.root, self._list_names = root, list_names
 
+    def classes(self, labels: Labels) -> tuple[str, ...]:
+        """No order of the classes, unless a subclass knows one."""
+        return ()
+
     @cached_property
     def names(self) -> list[str]:
         """Names of the files, in order. Only the index needs them, since a uri names its file."""
