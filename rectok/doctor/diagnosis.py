@@ -8,7 +8,7 @@ Status = Literal["OK", "WARN", "FAIL"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line: the name of the check, its status, what is the case, and what to do if that is not well."""
+    """One line of `rectok doctor`. The remedy is empty if the status is OK."""
 
     name: str
     status: Status

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -19,16 +20,15 @@ def test_results_come_in_order_whatever_takes_longest() -> None:
     assert list(map_in_threads(slow, range(50), threads=4)) == [n * n for n in range(50)]
 
 
-def test_only_a_window_of_items_is_taken_at_a_time() -> None:
-    consumed = []
+def numbers(count: int, consumed: list[int]) -> Iterator[int]:
+    for number in range(count):
+        consumed.append(number)
+        yield number
 
-    def numbers():
-        for number in range(1000):
-            consumed.append(number)
-            yield number
 
-    results = map_in_threads(abs, numbers(), threads=2)
-    next(results)
+def test_only_a_window_of_items_is_consumed_at_a_time() -> None:
+    consumed: list[int] = []
+    next(map_in_threads(abs, numbers(1000, consumed), threads=2))
     assert len(consumed) <= 8
 
 
@@ -52,15 +52,9 @@ def _squared_where(number: int) -> tuple[int, int]:
     return number * number, os.getpid()
 
 
-def test_processes_take_only_a_window_of_items_at_a_time() -> None:
-    consumed = []
-
-    def numbers():
-        for number in range(100 * CHUNK):
-            consumed.append(number)
-            yield number
-
-    results = map_in_processes(abs, numbers(), processes=1)
+def test_processes_consume_only_a_window_of_items_at_a_time() -> None:
+    consumed: list[int] = []
+    results = map_in_processes(abs, numbers(100 * CHUNK, consumed), processes=1)
     next(results)
     assert len(consumed) <= 4 * CHUNK
     results.close()

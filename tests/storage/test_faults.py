@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,11 @@ ALWAYS = 1000
 @pytest.fixture(autouse=True)
 def _one_object(store: FaultyStore) -> None:
     store.proxy.spoil()
-    store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=CONTENT)
+    put(store, CONTENT)
+
+
+def put(store: FaultyStore, content: bytes) -> None:
+    store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=content)
 
 
 @pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "truncated"])
@@ -36,9 +41,7 @@ def test_a_passing_fault_is_survived_wherever_bytes_are_read(
     store.proxy.spoil(Fault(kind, where="/faults/a"))
     fetch(URI, DIGEST, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == CONTENT
-    if (
-        kind != "truncated"
-    ):  # a whole object's answer that announces less is caught by the hash that everyone here asks for
+    if kind != "truncated":  # without a range only the hash, which every caller checks, shows that bytes are missing
         store.proxy.spoil(Fault(kind, where="/faults/a"))
         assert read_bytes(URI) == CONTENT
 
@@ -83,17 +86,13 @@ def test_a_listing_is_whole_or_refused(store: FaultyStore, kind: FaultKind) -> N
 
 
 def test_an_object_that_changes_between_two_reads_is_not_mixed(store: FaultyStore) -> None:
-    other = bytes(len(CONTENT))
-
-    def change() -> None:
-        store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=other)
-
+    change = partial(put, store, bytes(len(CONTENT)))
     ranges = Ranges(URI, len(CONTENT))
     ranges.read(0, 10)
     change()
     with pytest.raises(UserError, match=f"{URI} cannot be read: it changed while it was read"):
         ranges.read(10, 10)
-    store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=CONTENT)
+    put(store, CONTENT)
     with pytest.raises(UserError, match="it changed while it was read"), open_binary(URI) as file:
         file.read(10)
         store.proxy.spoil(Fault("changed", where="/faults/a", change=change))
@@ -103,47 +102,39 @@ def test_an_object_that_changes_between_two_reads_is_not_mixed(store: FaultyStor
 def test_an_object_that_changes_and_breaks_off_is_not_mixed(store: FaultyStore) -> None:
     ranges = Ranges(URI, len(CONTENT))
     ranges.read(0, 1)
-    shorter = Fault("cut", where="/faults/a")
-    then = Fault(
-        "changed",
-        where="/faults/a",
-        change=lambda: store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=bytes(len(CONTENT))),
-    )
-    store.proxy.spoil(shorter, then)
+    change = partial(put, store, bytes(len(CONTENT)))
+    store.proxy.spoil(Fault("cut", where="/faults/a"), Fault("changed", where="/faults/a", change=change))
     with pytest.raises(UserError, match="it changed while it was read"):
         ranges.read(0, 1000)
 
 
-def test_credentials_that_are_renewed_meanwhile_are_taken(
-    store: FaultyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "credentials"
-    file.write_text("[default]\naws_access_key_id = old\naws_secret_access_key = old\n")
+@pytest.fixture
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The only file of credentials, still empty."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    path = tmp_path / "credentials"
+    path.touch()
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     forget_client()
+    yield path
+    forget_client()
+
+
+def test_credentials_that_are_renewed_meanwhile_are_used(store: FaultyStore, credentials: Path) -> None:
+    text = "[default]\naws_access_key_id = old\naws_secret_access_key = old\n"
+    credentials.write_text(text)
     assert read_bytes(URI) == CONTENT
-
-    def renew() -> None:
-        file.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = new\n")
-
-    renew()
+    credentials.write_text(text.replace("old", "new"))
     store.proxy.spoil(Fault("expired", where="/faults/a"))
     assert read_bytes(URI) == CONTENT
     assert client.client()._request_signer._credentials.access_key == "new"
-    forget_client()
 
 
-def test_no_credentials_at_all_are_named(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    forget_client()
+def test_missing_credentials_are_named(credentials: Path) -> None:
     with pytest.raises(UserError, match="no credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID"):
         read_bytes(URI)
-    forget_client()
 
 
 def test_a_server_that_is_not_there_is_named(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> None:

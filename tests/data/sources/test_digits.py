@@ -5,7 +5,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from rectok.data.sources.opening import open_source
-from tests.data.sources.small_sources import AUTO, read_images
+from tests.data.sources.small_sources import read_images
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
@@ -22,8 +22,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
 
 
 def test_digits_are_read_again_by_uri() -> None:
-    source = open_source("sklearn:digits")
-    first = {image.uri: image.read() for image in source.images(AUTO)}
-    assert {uri: read() for uri, read in source.read(["digits/1000", "digits/0003"])} == {
-        uri: first[uri] for uri in ("digits/1000", "digits/0003")
-    }
+    contents = {uri: content for uri, _, _, content in read_images("sklearn:digits")}
+    uris = ["digits/1000", "digits/0003"]
+    again = {uri: read() for uri, read in open_source("sklearn:digits").read(uris)}
+    assert again == {uri: contents[uri] for uri in uris}
