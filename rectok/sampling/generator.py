@@ -1,5 +1,6 @@
 """From labels and seeds to images: DiT^DH, guidance, ODE solver, tokenizer decoder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,18 +90,23 @@ class Places:
         return cls(dit, autoguidance, decoder, statistics)
 
 
-def load_generator(device: torch.device, places: Places | None = None) -> Generator:
+def load_generator(
+    device: torch.device,
+    places: Places | None = None,
+    read_dit: Callable[[Path], DiTDH] = load_dit,
+    read_tokenizer: Callable[[Path], Tokenizer] = load_tokenizer,
+) -> Generator:
     """The generator in `places`, by default the pipeline's, on `device`; its autoguidance model where there is one.
 
     Raises UserError where they are not of the same sizes.
     """
     places = places or Places.within(DATA)
-    tokenizer = load_tokenizer(places.tokenizer).to(device)
-    dit = load_dit(places.dit).to(device)
+    tokenizer = read_tokenizer(places.tokenizer).to(device)
+    dit = read_dit(places.dit).to(device)
     _check_fit(places.dit, dit.config, places.tokenizer, tokenizer.config)
     autoguidance = None
     if places.autoguidance is not None and places.autoguidance.exists():
-        autoguidance = load_dit(places.autoguidance).to(device)
+        autoguidance = read_dit(places.autoguidance).to(device)
         _check_fit(places.autoguidance, autoguidance.config, places.tokenizer, tokenizer.config)
     statistics = LatentStatistics.load(places.statistics).to(device)
     if len(statistics.mean) != dit.config.channels:

@@ -1,0 +1,156 @@
+"""Trained networks in Python: `from rectok import Tokenizer, Generator`. Nothing here needs a project or a params.yaml.
+
+Shapes: B images, H side, N tokens, C latent channels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from rectok.data.image_decoding import centre_crop
+from rectok.errors import UserError
+from rectok.interop.loading import open_dit, open_tokenizer, require_file
+from rectok.interop.sizes import Heads
+from rectok.sampling import generator
+from rectok.sampling.config import GuidanceConfig, SamplerConfig
+from rectok.tokenizer import model
+from rectok.tokenizer.config import TokenizerConfig
+
+Images = Image.Image | Sequence[Image.Image] | NDArray[np.uint8] | Tensor
+MAX_PIXELS = 200_000_000
+SAMPLER = SamplerConfig(method="euler", points=50)
+
+
+class Tokenizer:
+    """Encodes images to latent tokens, and decodes them."""
+
+    def __init__(self, network: model.Tokenizer, device: torch.device) -> None:
+        self.network, self.device = network.to(device), device
+
+    @classmethod
+    def load(
+        cls, path: str | Path = "data/decoder", *, device: str = "auto", heads: tuple[int, int, int] | None = None
+    ) -> Self:
+        """Read a tokenizer from a folder, or from a .pth or .safetensors file of the released layout.
+
+        A folder holds config.json and model.safetensors, as data/decoder does or what `rectok export --format hub` writes.
+        A file does not say how many attention heads its encoder, pixel decoder and semantic decoder have: `heads` does,
+        where they are not 64, 64 and 48 wide. `device` is auto, cpu or cuda. Raises UserError for anything that does not fit.
+        """
+        return cls(open_tokenizer(Path(path), Heads(*heads) if heads else None), device_named(device))
+
+    @property
+    def config(self) -> TokenizerConfig:
+        """Sizes of the network; `config.image_size` is H."""
+        return self.network.config
+
+    @torch.no_grad()
+    def encode(self, images: Images) -> Tensor:
+        """Posterior means, float [B, N, C].
+
+        `images` may be PIL images, which are cropped and scaled to H; uint8 arrays [B, H, H, 3] or [H, H, 3]; uint8 tensors
+        [B, 3, H, H]; or float tensors [B, 3, H, H] in [0, 1]. Raises UserError for others.
+        """
+        pixels = _as_tensor(images, self.config.image_size).to(self.device)
+        scaled = model.from_bytes(pixels) if pixels.dtype == torch.uint8 else pixels.float() * 2 - 1
+        return model.split_moments(self.network.encode(scaled))[0]
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images, float [B, 3, H, H] in [0, 1], of latents [B, N, C]. Raises UserError for another shape."""
+        tokens, channels = self.config.grid**2, self.config.sizes.channels
+        if latents.shape[1:] != (tokens, channels):
+            raise UserError(f"latents have shape {list(latents.shape)}, but must have [B, {tokens}, {channels}]")
+        return model.to_unit(self.network.decode(latents.to(self.device)))
+
+
+class Generator:
+    """Draws images of a class."""
+
+    def __init__(self, parts: generator.Generator) -> None:
+        self.parts = parts
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path = "data",
+        *,
+        dit: str | Path | None = None,
+        tokenizer: str | Path | None = None,
+        statistics: str | Path | None = None,
+        autoguidance: str | Path | None = None,
+        device: str = "auto",
+        heads: tuple[int, int, int] | None = None,
+    ) -> Self:
+        """Read a generator from `folder`, laid out as data/ is: dit, decoder, statistics and, if there is one, autoguidance.
+
+        A part may lie elsewhere, in a folder or a file as for `Tokenizer.load`; `statistics` is a JSON file with the mean
+        and std of every latent channel. Raises UserError where a part is missing or does not fit the others.
+        """
+        below = generator.Places.within(Path(folder))
+        places = generator.Places(
+            Path(dit or below.dit),
+            Path(autoguidance) if autoguidance else below.autoguidance,
+            Path(tokenizer or below.tokenizer),
+            Path(statistics or below.statistics),
+        )
+        return cls.at(places, device_named(device), Heads(*heads) if heads else None)
+
+    @classmethod
+    def at(cls, places: generator.Places, device: torch.device, heads: Heads | None = None) -> Self:
+        """The generator whose parts lie at `places`."""
+        require_file(places.statistics)
+        return cls(generator.load_generator(device, places, open_dit, lambda path: open_tokenizer(path, heads)))
+
+    def sample(
+        self,
+        label: int,
+        count: int = 1,
+        *,
+        guidance: float = 1.0,
+        kind: Literal["cfg", "autoguidance"] = "cfg",
+        interval: tuple[float, float] = (0.0, 1.0),
+        seed: int = 0,
+        sampler: SamplerConfig = SAMPLER,
+    ) -> Tensor:
+        """Images of class `label`, float [count, 3, H, H] in [0, 1]; image i uses the seed `seed` + i.
+
+        `guidance` is the scale, 1 for none; it works at the t in `interval`, by classifier-free guidance (arXiv 2207.12598)
+        or AutoGuidance (arXiv 2406.02507). Raises UserError for a class that does not exist, or where AutoGuidance lacks its
+        model.
+        """
+        if count < 1:
+            raise UserError(f"count is {count}, but must be at least 1")
+        low, high = interval
+        guided = GuidanceConfig(kind=kind, scale=guidance, low=low, high=high)
+        return self.parts.sample(torch.full((count,), label), torch.arange(seed, seed + count), sampler, guided)
+
+
+def device_named(name: str) -> torch.device:
+    """The device that `name` means: auto is a GPU where there is one."""
+    gpu = torch.cuda.is_available()
+    if name.startswith("cuda") and not gpu:
+        raise UserError(f"device is {name}, but no GPU is visible here; use auto or cpu")
+    return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
+
+
+def _as_tensor(images: Images, side: int) -> Tensor:
+    """uint8 or float [B, 3, side, side]."""
+    if isinstance(images, Image.Image):
+        images = [images]
+    if not isinstance(images, np.ndarray | Tensor):
+        images = np.stack([np.asarray(centre_crop(each.convert("RGB"), side, MAX_PIXELS)) for each in images])
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(images.copy()).reshape(-1, *images.shape[-3:]).movedim(-1, 1)
+    if images.shape[1:] != (3, side, side) or not (images.dtype == torch.uint8 or images.is_floating_point()):
+        raise UserError(
+            f"images have shape {list(images.shape)} and type {images.dtype}, but must be PIL images, uint8 arrays "
+            f"[B, {side}, {side}, 3], or uint8 or float tensors [B, 3, {side}, {side}]"
+        )
+    return images
