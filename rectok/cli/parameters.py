@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from rectok.cli import template
 from rectok.errors import UserError
 from rectok.files import write_text
-from rectok.params import parse, preset_names, preset_text
+from rectok.params import load, parse, preset_names, preset_text
 from rectok.params.editing import edited, read, shard_names
 from rectok.params.loading import PARAMS_FILE, read_file
 from rectok.params.renamed import migrated, old_folders
@@ -17,16 +18,35 @@ MOST_SHARDS = 100_000
 
 
 def init(
-    preset: Annotated[str, typer.Argument(help="One of the presets, e.g. digits")],
+    preset: Annotated[str, typer.Argument(help="One of the presets, e.g. digits")] = "",
     force: Annotated[bool, typer.Option(help="Replace an existing params.yaml")] = False,
+    upgrade: Annotated[
+        bool, typer.Option(help="Replace the dvc.yaml of a project that an older version made; params.yaml stays")
+    ] = False,
 ) -> None:
-    """Write params.yaml from a preset."""
+    """Make this folder a project: write params.yaml from a preset, and whatever `dvc repro` needs."""
+    if upgrade:
+        _upgrade(preset)
+        return
+    if not preset:
+        raise UserError(f"init needs a preset, one of {', '.join(preset_names())}")
     text = preset_text(preset)
     parse(text, f"preset {preset}")
     if PARAMS_FILE.exists() and PARAMS_FILE.read_text(encoding="utf-8") != text and not force:
         raise UserError(f"{PARAMS_FILE} exists and differs from preset {preset}; add --force to replace it")
+    for sentence in template.write_missing():
+        typer.echo(sentence)
     write_text(PARAMS_FILE, text)
     typer.echo(f"wrote {PARAMS_FILE} from preset {preset} (presets: {', '.join(preset_names())}); next: dvc repro")
+
+
+def _upgrade(preset: str) -> None:
+    if preset:
+        raise UserError("--upgrade takes no preset, for it leaves params.yaml alone")
+    sentences = [*template.upgrade(), *template.write_missing(), *old_folders()]
+    for sentence in sentences or ["everything is that of this version"]:
+        typer.echo(sentence)
+    load()
 
 
 def shards_count(count: Annotated[str, typer.Argument(metavar="N", help="Number of shards")]) -> None:

@@ -20,7 +20,7 @@ def browser() -> Iterator[Browser]:
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(
-            "there is no Chromium here; `apt-get install chromium` brings it (`make test` does, as root on Debian)"
+            "there is no Chromium here; `apt-get install chromium` brings it (.ci/run does, as root on Debian)"
         )
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=QUIET)
