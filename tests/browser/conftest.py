@@ -19,9 +19,7 @@ def browser() -> Iterator[Browser]:
     thread, under which nothing else (Dagster's own loops, in a later test of the same process) can run one."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip(
-            "there is no Chromium here; `apt-get install chromium` brings it (.ci/run does, as root on Debian)"
-        )
+        pytest.skip("there is no Chromium here; `apt-get install chromium` brings it (.ci/run does, as root on Debian)")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=QUIET)
         yield launched
