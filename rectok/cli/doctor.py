@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="JSON in place of lines")] = False) -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines")] = False) -> None:
     """Check disk, links, devices, DeepSpeed, credentials, weights and versions. Exit 1 if a run would fail."""
     from rectok.doctor.examine import examine
 

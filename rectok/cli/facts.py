@@ -25,7 +25,7 @@ def facts_of(kind: Kind, folder: Path, network: Network, of_pipeline: bool) -> F
     training = _record(folder / "summary.json")
     source = _record(folder / "source.json")
     evaluated = made(EVALUATIONS[kind]) if of_pipeline else []
-    found = read_summary(evaluated)
+    summary = read_summary(evaluated)
     return Facts(
         kind=kind,
         sizes=_sizes(network.config),
@@ -33,8 +33,8 @@ def facts_of(kind: Kind, folder: Path, network: Network, of_pipeline: bool) -> F
         training=training,
         source=source,
         helpers=list(_helpers(training, source, bool(evaluated), of_pipeline)),
-        figures=[*for_people(found.figures, found.networks), *probe_for_people(found.figures, found.networks)],
-        protocol=found.protocol,
+        figures=[*for_people(summary.figures, summary.networks), *probe_for_people(summary.figures, summary.networks)],
+        protocol=summary.protocol,
     )
 
 
@@ -53,11 +53,11 @@ def _helpers(training: dict[str, Any], source: dict[str, Any], evaluated: bool, 
     """Teacher, metric network and perceptual network, proxies in words."""
     if source.get("teacher"):
         yield Helper("distilled teacher", f"{source['teacher']}, as the checkpoint names it", "")
-    for role, wanted in (("teacher", of_pipeline), ("metric_network", evaluated)):
-        if wanted and summary_file(role).exists():
-            found = read_json(summary_file(role))
+    for role, shown in (("teacher", of_pipeline), ("metric_network", evaluated)):
+        if shown and summary_file(role).exists():
+            record = read_json(summary_file(role))
             yield Helper(
-                f"{role.replace('_', ' ')} of this project", found["proxy"] or found["network"], found["licence"]
+                f"{role.replace('_', ' ')} of this project", record["proxy"] or record["network"], record["licence"]
             )
     if training.get("perceptual"):
         yield Helper("perceptual loss", training["perceptual"], "")

@@ -16,8 +16,8 @@ from rectok.params import Params, load, parse, preset_text
 if TYPE_CHECKING:
     from rectok.workloads.speed import Speed
 
-Preset = Annotated[str, typer.Option(help="A preset in place of params.yaml")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON in place of tables")]
+Preset = Annotated[str, typer.Option(help="Use this preset instead of params.yaml")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
 def bench(
@@ -31,11 +31,11 @@ def bench(
     ],
     preset: Preset = "",
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Images a step; those of the parameters if not given")
+        int | None, typer.Option(min=1, help="Images per step; by default those of the parameters")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Timings of every variant, at most")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="At most so many timings of every variant")] = 5,
     seconds: Annotated[
-        float, typer.Option(min=0, help="No further timing after this many seconds of a variant")
+        float, typer.Option(min=0, help="Start no further timing of a variant after so many seconds")
     ] = 10.0,
     as_json: AsJson = False,
 ) -> None:
@@ -44,18 +44,18 @@ def bench(
     from rectok.bench.running import run, wishes
     from rectok.bench.work import Patience
 
-    found, out = [], sys.stdout
+    speeds, out = [], sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is for records
         for speed in run(params, wishes(works, batch), Patience(repeats, seconds)):
             typer.echo(_line(speed), err=True)
             if as_json:
                 print(speed.model_dump_json(), file=out, flush=True)
-            found.append(speed)
-    if not found:
+            speeds.append(speed)
+    if not speeds:
         raise UserError(f"there is nothing to time: no stage has {', '.join(works)} with these parameters")
     if not as_json:
-        Console().print(_speed_table(found))
-    if all(speed.error for speed in found):
+        Console().print(_speed_table(speeds))
+    if all(speed.error for speed in speeds):
         raise typer.Exit(1)
 
 
@@ -63,10 +63,10 @@ def plan(
     preset: Preset = "",
     gpus: Annotated[int, typer.Option(min=1, help="GPUs that train")] = 8,
     bench: Annotated[
-        list[Path] | None, typer.Option(help="Records of `rectok bench --json`, from the hardware meant")
+        list[Path] | None, typer.Option(help="Records of `rectok bench --json`, measured on the hardware of the run")
     ] = None,
     images: Annotated[
-        int | None, typer.Option(min=1, help="Train images; else those indexed, or of the preset")
+        int | None, typer.Option(min=1, help="Training images; by default those of the index, or of the preset")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,16 +77,16 @@ def plan(
     from rectok.planning.sizes import MEMORY_FORMULA
     from rectok.workloads.speed import read_speeds
 
-    made = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
+    run = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
     if as_json:
-        typer.echo(json.dumps(made.as_json(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(run.as_json(), indent=1, ensure_ascii=False))
         return
     console = Console()
-    for table in tables(made):
+    for table in tables(run):
         console.print(table)
     console.print(f"Memory: {MEMORY_FORMULA}.", soft_wrap=True)
-    for basis in dict.fromkeys(row.basis for row in made.estimates):
-        stages = ", ".join(row.workload.stage for row in made.estimates if row.basis == basis)
+    for basis in dict.fromkeys(row.basis for row in run.estimates):
+        stages = ", ".join(row.workload.stage for row in run.estimates if row.basis == basis)
         console.print(f"Speed of {stages} {basis}.", soft_wrap=True)
 
 
@@ -118,16 +118,16 @@ def _speed_table(speeds: "list[Speed]") -> Table:
     )
     table = Table(*columns, title=title, title_justify="left")
     for speed in speeds:
-        named = (speed.work, speed.variant, str(speed.batch))
+        names = (speed.work, speed.variant, str(speed.batch))
         rate = speed.images_per_second
         if rate is None:
-            table.add_row(*named, "failed", str(speed.error))
+            table.add_row(*names, "failed", str(speed.error))
             continue
         spread = f"{rate.min:.4g} … {rate.max:.4g}"
         share = "" if speed.share_of_peak is None else f"{speed.share_of_peak:.0%} of {speed.peak_tflops:.3g}"
-        figures = (_short(speed.tflops), share, _short(speed.peak_memory_gib))
+        numbers = (_short(speed.tflops), share, _short(speed.peak_memory_gib))
         table.add_row(
-            *named, f"{rate.median:.4g}", spread, speed.precision, "yes" if speed.compiled else "no", *figures
+            *names, f"{rate.median:.4g}", spread, speed.precision, "yes" if speed.compiled else "no", *numbers
         )
     return table
 

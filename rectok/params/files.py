@@ -24,12 +24,12 @@ def named_files(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str
 def inputs(params: Params) -> dict[str, str]:
     """Every parameter that may name something that the pipeline reads and does not make, here or in a bucket, with its value."""
     index = params.index
-    named = {
+    paths = {
         "index.source": index.source,
         "index.watch": index.watch,
         "generation.reference": params.generation.reference,
     }
     if index.labels.endswith((".csv", ".json")):
-        named["index.labels"] = index.labels
-    named |= {name: path for name, path, _ in named_files(params)}
-    return {name: path for name, path in named.items() if path}
+        paths["index.labels"] = index.labels
+    paths |= {name: path for name, path, _ in named_files(params)}
+    return {name: path for name, path in paths.items() if path}

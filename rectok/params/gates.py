@@ -8,14 +8,16 @@ from rectok.config import Config
 
 
 class DriftParams(Config):
-    """How far an index may move from the accepted one (`rectok baseline index`) before it is a WARN or an ERROR."""
+    """How far an index may move from its baseline (`rectok baseline index`) before the gate reports a WARN or an ERROR."""
 
     severity: Literal["WARN", "ERROR"]
-    sampled: int = Field(gt=0, description="images that are decoded for brightness and likeness")
+    sampled: int = Field(
+        gt=0, description="number of images that are decoded to compare brightness and find look-alikes"
+    )
     max_class_shift: float = Field(ge=0, le=1, description="share of images that would have to change class")
     max_brightness: float = Field(ge=0, le=1, description="change of the mean pixel, which lies in [0, 1]")
     max_size: float = Field(ge=0, description="relative change of the median file size, and of the median side")
-    max_duplicates: float = Field(ge=0, le=1, description="rise of the share of images that look like another")
+    max_duplicates: float = Field(ge=0, le=1, description="rise of the share of images that look like another one")
 
 
 class IndexGateParams(Config):
@@ -75,7 +77,7 @@ class ProbeGateParams(Config):
 
 class GenerationGateParams(Config):
     min_accuracy: float = Field(
-        ge=0, le=1, description="share of unguided samples whose label the metric network recognises"
+        ge=0, le=1, description="share of unguided samples that the metric network assigns to their class"
     )
     min_accuracy_guided: float = Field(ge=0, le=1)
     max_gfid: float = Field(gt=0)

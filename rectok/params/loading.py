@@ -95,23 +95,23 @@ def _sentence(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"parameter {key} is {count}, but must be a list of names; `rectok shards-count {count}` writes it"
     if first["type"] in ("missing", "too_long"):
         return f"parameter {key} is {_shown(first['input'])}, which has too {WRONG_LENGTH[first['type']]} values"
-    wishes = [_wish(other["msg"]) for other in error.errors() if _written(other["loc"], tree) == key]
-    return f"parameter {key} is {_shown(first['input'])}, but must be {' or '.join(dict.fromkeys(wishes))}"
+    expectations = [_expectation(other["msg"]) for other in error.errors() if _written(other["loc"], tree) == key]
+    return f"parameter {key} is {_shown(first['input'])}, but must be {' or '.join(dict.fromkeys(expectations))}"
 
 
 def _written(loc: tuple[int | str, ...], tree: Any) -> str:
     """The dotted name as far as it stands in the file: pydantic adds the names of a union's members."""
-    found = []
+    names = []
     for part in loc:
         try:
             tree = tree[part]
         except (KeyError, IndexError, TypeError):
             break
-        found.append(str(part))
-    return ".".join(found)
+        names.append(str(part))
+    return ".".join(names)
 
 
-def _wish(message: str) -> str:
+def _expectation(message: str) -> str:
     """pydantic's words about a value, in those of YAML."""
     words = message.removeprefix("Input should be ")
     for theirs, ours in WORDS.items():

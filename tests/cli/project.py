@@ -1,9 +1,15 @@
 """The real command line in a project of its own, and what it says when something is wrong."""
 
+import contextlib
+import io
 import os
 import subprocess
+import warnings
 from pathlib import Path
 
+import pytest
+
+from rectok.cli import main
 from tests import forked
 
 
@@ -22,12 +28,21 @@ def rectok(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def refused(folder: Path, *arguments: str) -> str:
-    """The one sentence with which `rectok <arguments>` fails, having left everything below data/ as it was."""
+    """The one sentence with which `rectok <arguments>` fails, having left everything below data/ as it was.
+
+    It runs in this process, which has imported what it needs; `rectok` above starts one.
+    """
     before = contents(folder / "data")
-    done = rectok(folder, *arguments)
-    assert done.returncode == 1, done.stdout + done.stderr
+    errors = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors), warnings.catch_warnings():
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)  # as Python does by default
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["rectok", *arguments])
+        with pytest.raises(SystemExit, match=r"^1$"):
+            main.main()
     assert contents(folder / "data") == before
-    return sentence(done.stderr)
+    return sentence(errors.getvalue())
 
 
 def sentence(errors: str) -> str:
