@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ def test_the_image_has_what_it_copies_and_runs_as_no_root() -> None:
     lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
     copied = [name for line in lines if line.startswith("COPY") for name in shlex.split(line)[1:-1]]
     assert copied and all((REPOSITORY / name).exists() for name in copied)
+    hatch = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
+    assert hatch["build"]["targets"]["wheel"]["force-include"].keys() <= set(
+        copied
+    )  # else the wheel cannot be built there
     context = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert context[0] == "*" and all(f"!{name}" in context for name in copied)
     users = [line.split()[1] for line in lines if line.startswith("USER")]
