@@ -5,7 +5,7 @@ import pytest
 from rectok import artifacts
 from rectok.artifacts import Check, GateReport, read_config, read_json, read_report, write_json, write_report
 from rectok.errors import UserError
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 
 
 @pytest.fixture(autouse=True)

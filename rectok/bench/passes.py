@@ -6,12 +6,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rectok.bench.watch import Watch
+from rectok.bench.timer import Timer
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.nn.precision import bfloat16_on_gpu, precision_on
-from rectok.sampling.config import GuidanceConfig, SamplerConfig
 from rectok.sampling.generator import Generator
 from rectok.sampling.normalisation import LatentStatistics
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.workloads.batches import image_batch
@@ -97,7 +97,7 @@ def _perceptual(setting: Setting, batch: int) -> Prepared:
         total.backward()
 
     flops = setting.costs.perceptual(section.losses.perceptual)
-    return Prepared(batch, flops, precision, False, both, lambda watch: watch(both))
+    return Prepared(batch, flops, precision, False, both, lambda timer: timer(both))
 
 
 def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
@@ -123,9 +123,9 @@ class _Sampling:
         """Images after `points` time points."""
         return self.source.sample(self.labels, self.seeds, self._with(points), self.guidance)
 
-    def seconds(self, watch: Watch) -> float:
+    def seconds(self, timer: Timer) -> float:
         """Seconds of a whole sampling."""
-        short, long = (watch(partial(self.of, points)) for points in (SHORT, LONG))
+        short, long = (timer(partial(self.of, points)) for points in (SHORT, LONG))
         known, more = (evaluations(self._with(points)) for points in (SHORT, LONG))
         each = max(0.0, long - short) / (more - known)
         return short + (evaluations(self.sampler) - known) * each
@@ -142,7 +142,7 @@ def _pass(setting: Setting, run: Callable[[], object], images: int, flops: float
         with torch.no_grad(), bfloat16_on_gpu(device):
             run()
 
-    return Prepared(images, flops, precision_on(device), False, quiet, lambda watch: watch(quiet))
+    return Prepared(images, flops, precision_on(device), False, quiet, lambda timer: timer(quiet))
 
 
 def _tokenizer(setting: Setting) -> Tokenizer:

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
-from rectok.bench.watch import Watch
+from rectok.bench.timer import Timer
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
 from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import visible_tokens
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.config import TrainingConfig
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
+from rectok.train.training_config import TrainingConfig
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
 from rectok.workloads.generators import generator_objective
@@ -79,8 +79,8 @@ def _steps(
     return Prepared(config.batch, flops, config.precision, compiled, step.warm, _seconds_of(step))
 
 
-def _seconds_of(step: Callable[[], None]) -> Callable[[Watch], float]:
-    return lambda watch: watch(step)
+def _seconds_of(step: Callable[[], None]) -> Callable[[Timer], float]:
+    return lambda timer: timer(step)
 
 
 class _Steps:

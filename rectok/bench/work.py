@@ -1,4 +1,4 @@
-"""What one timing needs, and how it is taken."""
+"""One timing of the bench: what it needs, and how it is taken."""
 
 import gc
 import time
@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from rectok.bench.watch import Watch, matrix_peak, rates
+from rectok.bench.timer import Timer, matrix_peak, rates
 from rectok.params import Params
 from rectok.train.world import World
 from rectok.workloads.costs import Costs
@@ -18,9 +18,9 @@ from rectok.workloads.speed import Speed
 
 @dataclass(frozen=True)
 class Prepared:
-    """Work that is ready to run: `seconds(watch)` is how long `images` images take, `flops` what one of them costs.
+    """Work that is ready to run: `seconds(timer)` is how long `images` images take, `flops` what one of them costs.
 
-    `warm` runs everything once, so that nothing is compiled or chosen while the watch runs; `close` ends loaders and
+    `warm` runs everything once, so that nothing is compiled or chosen while the timer runs; `close` ends loaders and
     removes what lies on disk. `peak_gib` is memory that it measured itself, in processes of its own.
     """
 
@@ -29,7 +29,7 @@ class Prepared:
     precision: str
     compiled: bool
     warm: Callable[[], object]
-    seconds: Callable[[Watch], float]
+    seconds: Callable[[Timer], float]
     close: Callable[[], None] = lambda: None
     peak_gib: Callable[[], float | None] = lambda: None
 
@@ -58,36 +58,36 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Patience:
+class Budget:
     """At most `repeats` timings of a variant, begun within `seconds` of the first; one is always taken."""
 
     repeats: int
     seconds: float
 
-    def taken(self, prepared: Prepared, watch: Watch) -> list[float]:
+    def timings(self, prepared: Prepared, timer: Timer) -> list[float]:
         """Seconds of every timing."""
-        began, found = time.monotonic(), [prepared.seconds(watch)]
-        while len(found) < self.repeats and time.monotonic() - began < self.seconds:
-            found.append(prepared.seconds(watch))
-        return found
+        began, timings = time.monotonic(), [prepared.seconds(timer)]
+        while len(timings) < self.repeats and time.monotonic() - began < self.seconds:
+            timings.append(prepared.seconds(timer))
+        return timings
 
 
 class Bench:
     """Times variants, each with what its error was if it had one."""
 
-    def __init__(self, setting: Setting, patience: Patience) -> None:
-        self.setting, self.patience = setting, patience
-        self.watch = Watch(setting.world.device)
+    def __init__(self, setting: Setting, budget: Budget) -> None:
+        self.setting, self.budget = setting, budget
+        self.timer = Timer(setting.world.device)
         self._peaks: dict[str, float] = {}
 
     def measured(self, work: str, variants: Callable[[], Iterator[Variant]]) -> Iterator[Speed]:
         """The speed of every variant of `work`, one after the other."""
         try:
-            found = list(variants())
+            listed = list(variants())
         except Exception as error:
             yield self._unmeasured(work, "", 0, error)
             return
-        for variant in found:
+        for variant in listed:
             try:
                 speed = self._speed(work, variant)
             except Exception as error:  # out of memory, most often; the other variants go on
@@ -99,18 +99,18 @@ class Bench:
         """Free what the last variant held, its compiled blocks too: a process keeps few of them, and then runs without."""
         torch.compiler.reset()
         gc.collect()
-        if self.watch.device.type == "cuda":
+        if self.timer.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _speed(self, work: str, variant: Variant) -> Speed:
         prepared = variant.prepare()
         try:
             prepared.warm()
-            self.watch.forget_peak()
-            seconds = self.patience.taken(prepared, self.watch)
+            self.timer.forget_peak()
+            seconds = self.budget.timings(prepared, self.timer)
         finally:
             prepared.close()
-        memory = prepared.peak_gib() or self.watch.peak_gib()
+        memory = prepared.peak_gib() or self.timer.peak_gib()
         spread = rates(prepared.images, seconds)
         tflops = spread.median * prepared.flops / 1e12 if prepared.flops else None
         peak = self._peak(prepared.precision) if tflops else None
@@ -129,7 +129,7 @@ class Bench:
 
     def _peak(self, precision: str) -> float:
         if precision not in self._peaks:
-            self._peaks[precision] = matrix_peak(self.watch, precision, self.patience.repeats)
+            self._peaks[precision] = matrix_peak(self.timer, precision, self.budget.repeats)
         return self._peaks[precision]
 
     def _unmeasured(self, work: str, variant: str, batch: int, error: Exception | None) -> Speed:
@@ -138,7 +138,7 @@ class Bench:
             work=work,
             variant=variant,
             preset=self.setting.params.preset,
-            device=self.watch.name,
+            device=self.timer.name,
             torch=torch.__version__,
             precision="",
             compiled=False,

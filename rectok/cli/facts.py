@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rectok.artifacts import read_json, summary_file
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.interop.exporting import Network
 from rectok.interop.published import ModelConfig
 from rectok.interop.reading import Kind

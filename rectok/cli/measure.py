@@ -41,12 +41,12 @@ def bench(
 ) -> None:
     """Measure the speed of the pipeline's own code with random weights and synthetic inputs."""
     params = _params(preset)
-    from rectok.bench.running import run, wishes
-    from rectok.bench.work import Patience
+    from rectok.bench.benchmark import read_targets, run
+    from rectok.bench.work import Budget
 
     speeds, out = [], sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is for records
-        for speed in run(params, wishes(works, batch), Patience(repeats, seconds)):
+        for speed in run(params, read_targets(works, batch), Budget(repeats, seconds)):
             typer.echo(_line(speed), err=True)
             if as_json:
                 print(speed.model_dump_json(), file=out, flush=True)

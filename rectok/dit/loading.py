@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rectok.artifacts import read_config
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.nn.weights import load_weights
 

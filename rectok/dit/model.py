@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.embeddings import LabelEmbedding, TimeEmbedding, sincos_positions
 from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
 from rectok.nn.rotary import Rotary, dit_angles

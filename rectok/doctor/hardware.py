@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 from rectok.params import Params
-from rectok.train.config import MachineConfig
+from rectok.train.training_config import MachineConfig
 
 GIB = 2**30
 SMALL = ("digits",)

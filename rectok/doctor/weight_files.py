@@ -8,7 +8,7 @@ from rectok.params import Params
 from rectok.params.files import named_files
 from rectok.storage.client import S3
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.config import TIMM, TORCH_FIDELITY
+from rectok.teacher.network_config import TIMM, TORCH_FIDELITY
 
 
 def weights(params: Params) -> Iterator[Diagnosis]:
@@ -36,6 +36,6 @@ def _check_file(name: str, path: str, sha256: str) -> Diagnosis:
 
 
 def _libraries() -> tuple[str, ...]:
-    from rectok.losses.config import PerceptualFile
+    from rectok.losses.loss_config import PerceptualFile
 
     return PerceptualFile.libraries

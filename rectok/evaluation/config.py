@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from rectok.config import Config
-from rectok.sampling.config import GuidanceConfig, SamplerConfig
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 
 INCEPTION = "inception-v3-compat"
 """Name of the metric network that published figures are computed with (rectok/evaluation/inception.py)."""

@@ -22,8 +22,8 @@ from rectok.evaluation.image_quality import to_uint8
 from rectok.evaluation.image_sets import Stack, collected
 from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.reference import Reference
-from rectok.sampling.config import GuidanceConfig
 from rectok.sampling.generator import Generator
+from rectok.sampling.sampler_config import GuidanceConfig
 
 
 @dataclass(frozen=True)

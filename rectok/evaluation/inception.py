@@ -17,8 +17,8 @@ from rectok.errors import UserError
 from rectok.evaluation.config import INCEPTION
 from rectok.nn.weights import read_weights, save_weights
 from rectok.storage.objects import fetch
-from rectok.teacher.config import TORCH_FIDELITY, NetworkConfig
 from rectok.teacher.loading import CONFIG, WEIGHTS
+from rectok.teacher.network_config import TORCH_FIDELITY, NetworkConfig
 
 POOLED, LOGITS = "2048", "logits_unbiased"
 FIXED = {"options": {}, "image_size": 299, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from rectok.artifacts import missing, read_config, write_json
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.errors import UserError
 from rectok.files import replacing, replacing_folder, write_text
 from rectok.interop.published import ModelConfig, skeleton, to_published
 from rectok.interop.reading import ENTRY, Kind
 from rectok.nn.weights import check_weights, read_weights, save_weights
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.embeddings import sincos_positions
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.nn.rotary import dit_angles
 from rectok.nn.weights import assign_weights
-from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 ModelConfig = TokenizerConfig | DiTConfig
 Rules = tuple[tuple[str, str], ...]

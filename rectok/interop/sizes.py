@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from torch import Tensor
 
-from rectok.dit.config import DiTConfig, DiTSizes
+from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.errors import UserError
 from rectok.interop.published import SEMANTIC
-from rectok.nn.config import TransformerConfig
-from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.nn.transformer_config import TransformerConfig
+from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 
 PUBLISHED_HEAD = 64
 PUBLISHED_SEMANTIC_HEAD = 48

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models import VGG16_Weights
 
 from rectok.errors import UserError
-from rectok.losses.config import TIMM, TORCHMETRICS, TORCHVISION
+from rectok.losses.loss_config import TIMM, TORCHMETRICS, TORCHVISION
 
 CONVNEXT = "convnext_small.fb_in1k"
 Weights = dict[str, Tensor]

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.errors import UserError
-from rectok.losses.config import PerceptualConfig
 from rectok.losses.libraries import LIBRARIES, library_weights
+from rectok.losses.loss_config import PerceptualConfig
 from rectok.nn.weights import assign_weights, read_weights
 from rectok.storage.objects import verified
 from rectok.storage.storage_config import WeightsFile
@@ -46,7 +46,7 @@ class PerceptualLoss(nn.Module):
         self.convnext: ConvNeXtLogits | None = None
         self.layers = layers
         self.name = "proxy: layers of the teacher"
-        if _given(config):
+        if _has_weights(config):
             self.lpips = LPIPS()
             self.name = "LPIPS-VGG16"
             if config.logits:
@@ -110,11 +110,11 @@ class LPIPS(nn.Module):
 
 def load_lpips(config: PerceptualConfig) -> LPIPS | None:
     """LPIPS with the weights that `config` names, frozen; None where it names none and a proxy serves as the loss."""
-    if not _given(config):
+    if not _has_weights(config):
         return None
-    found = LPIPS()
-    found.read(config)
-    return found.eval().requires_grad_(False)
+    network = LPIPS()
+    network.read(config)
+    return network.eval().requires_grad_(False)
 
 
 class _Head(nn.Module):
@@ -160,7 +160,7 @@ def _pairs(layers: Layers, images: Tensor, targets: Tensor) -> list[tuple[Tensor
     return list(zip(layers(images), theirs, strict=True))
 
 
-def _given(config: PerceptualConfig) -> bool:
+def _has_weights(config: PerceptualConfig) -> bool:
     """Whether weights are named. Raises UserError when only some of those needed are."""
     needed = {"vgg": config.vgg, "lpips_heads": config.lpips_heads}
     if config.logits:
@@ -168,7 +168,7 @@ def _given(config: PerceptualConfig) -> bool:
     missing = [name for name, file in needed.items() if not file.path]
     if missing and any(file.path for file in (config.vgg, config.lpips_heads, config.convnext)):
         raise UserError(
-            f"perceptual.{missing[0]}.path is empty while other perceptual weights are given; "
+            f"perceptual.{missing[0]}.path is empty while other perceptual weights are named; "
             "give vgg, lpips_heads and convnext (not needed where logits is 0), or none of them for the proxy"
         )
     return not missing
@@ -177,8 +177,8 @@ def _given(config: PerceptualConfig) -> bool:
 def _fill(module: nn.Module, file: WeightsFile, unread: str | None = None) -> None:
     """Load `file` into `module` strictly, passing over keys that begin with `unread`."""
     weights = library_weights(file.path) if file.path in LIBRARIES else _fetched(file)
-    kept = {key: x for key, x in weights.items() if unread is None or not key.startswith(unread)}
-    assign_weights(module, kept, file.path)
+    used = {key: x for key, x in weights.items() if unread is None or not key.startswith(unread)}
+    assign_weights(module, used, file.path)
 
 
 def _fetched(file: WeightsFile) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from rectok.params.schema import Params
 from rectok.storage.storage_config import WeightsFile
-from rectok.teacher.config import NetworkConfig
+from rectok.teacher.network_config import NetworkConfig
 
 
 def named_files(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str]]:

@@ -7,14 +7,14 @@ from pydantic import Field, model_validator
 from rectok.alerts.alert_config import AlertConfig
 from rectok.config import Config
 from rectok.data.data_config import ImageConfig, IndexConfig, LatentStorage
-from rectok.dit.config import DiTSizes
+from rectok.dit.dit_config import DiTSizes
 from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
-from rectok.losses.config import DecoderLossConfig, TokenizerLossConfig
+from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
-from rectok.teacher.config import ClassifierTraining, FeatureStorage, NetworkConfig
-from rectok.tokenizer.config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
-from rectok.train.config import MachineConfig, TrainingConfig
+from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
+from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
+from rectok.train.training_config import MachineConfig, TrainingConfig
 
 
 class NetworkParams(Config):

@@ -1,7 +1,7 @@
 """Bytes on disk."""
 
 from rectok.params import Params
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 PNG_SHARE = 0.6
 """Of the raw pixels that a photograph's PNG takes."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rectok.losses.config import PerceptualConfig
+from rectok.losses.loss_config import PerceptualConfig
 from rectok.params import Params
 
 PERCEPTUAL_LICENCES = {
@@ -26,19 +26,19 @@ class Download:
 
 def downloads(params: Params) -> list[Download]:
     """Weights and statistics that `params` name; what is trained here is not among them."""
-    found = []
+    downloads = []
     for what, section in (("teacher", params.teacher), ("metric_network", params.metric_network)):
         network = section.network
         if network.weights:
-            found.append(Download(what, network.name, network.weights, network.sha256, network.licence))
+            downloads.append(Download(what, network.name, network.weights, network.sha256, network.licence))
     for stage, losses in (("tokenizer", params.tokenizer.losses), ("decoder", params.decoder.losses)):
-        found += _perceptual(stage, losses.perceptual)
+        downloads += _perceptual(stage, losses.perceptual)
     if params.generation.reference:
         statistics = "mean and covariance of the metric network's features"
-        found.append(
+        downloads.append(
             Download("generation.reference", statistics, params.generation.reference, "", "that of its images")
         )
-    return found
+    return downloads
 
 
 def _perceptual(stage: str, config: PerceptualConfig) -> list[Download]:

@@ -55,24 +55,24 @@ class Plan:
 
 def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Speed], indexed: bool) -> Plan:
     """The plan of `params` for `images` train images on `gpus` GPUs; with `indexed`, data/index says how many there are."""
-    found = images_of(params.preset, images, indexed)
-    costs = Costs(params, found.classes)
+    dataset = images_of(params.preset, images, indexed)
+    costs = Costs(params, dataset.classes)
     parts, steps = part_sizes(costs), Steps(params, costs, gpus)
-    loads = workloads(steps, found)
+    loads = workloads(steps, dataset)
     trained = sum(
         size or 0 for name, size in parts.items() if name.startswith(("tokenizer", "dit", "autoguidance", "adversary"))
     )
     compiled = params.machine.compile
     return Plan(
         params.preset,
-        found.train,
-        found.stored,
-        found.classes,
+        dataset.train,
+        dataset.stored,
+        dataset.classes,
         gpus,
         parts,
         {load.stage: load.flops for load in loads},
         _memories(steps, parts),
-        disk(params, costs.latent, found.stored, trained),
+        disk(params, costs.latent, dataset.stored, trained),
         estimates(loads, speeds, compiled),
         estimates(samplings("night", params.nightly.per_class, costs), speeds, compiled),
         downloads(params),

@@ -11,7 +11,7 @@ from rectok.nn.counting import parameters
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.config import TrainingConfig
+from rectok.train.training_config import TrainingConfig
 from rectok.workloads.costs import Costs
 from rectok.workloads.generators import generator
 from rectok.workloads.objectives import adversary_of
@@ -31,7 +31,7 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
     tokenizer = build(lambda: Tokenizer(costs.latent))
     adversary = adversary_of(params.tokenizer.losses.adversary) or adversary_of(params.decoder.losses.adversary)
     perceptual = costs.perceptual_network(params.tokenizer.losses.perceptual)
-    found: dict[str, int | None] = {
+    sizes: dict[str, int | None] = {
         "tokenizer.encoder": parameters(tokenizer.encoder),
         "tokenizer.decoder": parameters(tokenizer.decoder),
         "tokenizer.semantic": parameters(tokenizer.semantic),
@@ -43,8 +43,8 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
     for name, section in (("dit", params.dit), ("autoguidance", params.autoguidance)):
         dit = build(partial(generator, section, costs.latent, costs.classes))
         head = sum(parameters(part) for part in (dit.head_patch, dit.bridge, dit.head, dit.final))
-        found |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
-    return found
+        sizes |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
+    return sizes
 
 
 def _metric_network(params: Params, build: Callable[[Callable[[], nn.Module]], nn.Module]) -> int | None:

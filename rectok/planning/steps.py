@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rectok.nn.counting import Cost
 from rectok.params import Params
-from rectok.train.config import TrainingConfig
+from rectok.train.training_config import TrainingConfig
 from rectok.workloads.costs import Costs
 
 TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")

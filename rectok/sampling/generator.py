@@ -9,16 +9,16 @@ from torch import Tensor
 
 from rectok import flow
 from rectok.artifacts import DATA, stage_dir, statistics_file
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH, to_tokens
 from rectok.errors import UserError
 from rectok.nn.precision import bfloat16_on_gpu
-from rectok.sampling.config import GuidanceConfig, SamplerConfig
 from rectok.sampling.normalisation import LatentStatistics
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, to_unit
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 
 @dataclass(frozen=True)

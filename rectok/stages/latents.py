@@ -28,8 +28,8 @@ def run(params: Params, shard: str) -> None:
         images = from_bytes(reader.images(range(start, stop))).to(device)
         for flipped in range(orientations):
             with bfloat16_on_gpu(device):
-                found = tokenizer.encode(images.flip(-1) if flipped else images)
-            moments[start:stop, flipped] = found.cpu()
+                encoded = tokenizer.encode(images.flip(-1) if flipped else images)
+            moments[start:stop, flipped] = encoded.cpu()
     write_latents(
         artifacts.latents_file(shard),
         keys=reader.keys,

@@ -1,4 +1,4 @@
-"""Per-channel mean and std that normalise the latent, over the un-flipped training set (METHOD, section 3)."""
+"""Per-channel mean and std that normalise the latent, over the un-flipped training set (RecTok, arXiv 2512.13421)."""
 
 import json
 from typing import Any
@@ -17,28 +17,28 @@ from rectok.storage.storage_config import WeightsFile
 
 def run(params: Params) -> None:
     """Write data/statistics/statistics.json: what normalises, beside what was measured."""
-    found = latent_moments(params.index.shards)
-    if found is None:
+    measured = latent_moments(params.index.shards)
+    if measured is None:
         raise UserError("data/latents holds no training image, so there is nothing to normalise by")
     file = params.statistics.file
     artifacts.write_json(
         artifacts.statistics_file(),
         {
-            **(_given(file, len(found.mean)) if file.path else _chosen(found, params.statistics.std)),
-            "std_means": found.std_means.tolist(),
-            "std_sampled": found.std_sampled.tolist(),
-            "tokens": found.tokens,
+            **(_from_file(file, len(measured.mean)) if file.path else _from_latents(measured, params.statistics.std)),
+            "std_means": measured.std_means.tolist(),
+            "std_sampled": measured.std_sampled.tolist(),
+            "tokens": measured.tokens,
             "tokenizer": sha256_file(artifacts.weights_file("tokenizer")),
         },
     )
 
 
-def _chosen(found: LatentMoments, std: str) -> dict[str, Any]:
-    kinds = {"means": found.std_means, "sampled": found.std_sampled}
-    return {"mean": found.mean.tolist(), "std": kinds[std].tolist(), "source": f"std of the {std}"}
+def _from_latents(measured: LatentMoments, std: str) -> dict[str, Any]:
+    kinds = {"means": measured.std_means, "sampled": measured.std_sampled}
+    return {"mean": measured.mean.tolist(), "std": kinds[std].tolist(), "source": f"std of the {std}"}
 
 
-def _given(file: WeightsFile, channels: int) -> dict[str, Any]:
+def _from_file(file: WeightsFile, channels: int) -> dict[str, Any]:
     """Statistics from elsewhere, such as those published beside a checkpoint."""
     with verified(file.path, file.sha256) as path:
         try:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from rectok.artifacts import read_json, write_json
 from rectok.nn.weights import load_weights, save_weights
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import NetworkConfig
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

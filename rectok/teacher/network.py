@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rectok.errors import UserError
-from rectok.teacher.config import NetworkConfig
+from rectok.teacher.network_config import NetworkConfig
 
 LAYERS = 4
 """How many layers `VisionNetwork.layers` gives, at most."""

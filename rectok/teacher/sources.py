@@ -10,9 +10,9 @@ from rectok.errors import UserError
 from rectok.files import replacing
 from rectok.nn.weights import assign_weights, read_weights, save_weights
 from rectok.storage.objects import fetch
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.loading import WEIGHTS
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import NetworkConfig
 
 
 def obtain(config: NetworkConfig, folder: Path) -> VisionNetwork:

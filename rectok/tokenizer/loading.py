@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rectok.artifacts import read_config
 from rectok.nn.weights import load_weights
-from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rectok.tokenizer.config import MaskingConfig
+from rectok.tokenizer.tokenizer_config import MaskingConfig
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ def random_mask(ranking: Tensor, ratio_draw: float, config: MaskingConfig) -> Ma
 
     `ranking` [B, N] holds random numbers whose order is each sample's permutation; `ratio_draw` ∈ [0, 1) is one per batch.
     """
-    kept = visible_tokens(ranking.shape[1], ratio_draw, config)
-    if kept == ranking.shape[1]:
+    visible = visible_tokens(ranking.shape[1], ratio_draw, config)
+    if visible == ranking.shape[1]:
         return None
     order = ranking.argsort(dim=1)
-    return Mask(visible=order[:, :kept], restore=order.argsort(dim=1))
+    return Mask(visible=order[:, :visible], restore=order.argsort(dim=1))
 
 
 def visible_tokens(tokens: int, ratio_draw: float, config: MaskingConfig) -> int:

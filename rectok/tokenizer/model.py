@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from rectok.nn.blocks import Block, MlpBlock, Norm
-from rectok.nn.config import TransformerConfig
 from rectok.nn.init import init_linear
 from rectok.nn.rotary import Rotary, tokenizer_angles
-from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig
+from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.masking import Mask
+from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig
 
 LOGVAR_RANGE = (-30.0, 20.0)
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
-from rectok.losses.config import AdversaryConfig
+from rectok.losses.loss_config import AdversaryConfig
 from rectok.tokenizer.model import from_bytes
 from rectok.train import engine as engines
-from rectok.train.config import TrainingConfig
 from rectok.train.optimizer import adamw
+from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
 

@@ -59,8 +59,8 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """The newest whole checkpoint."""
-        found = sorted(path for path in self.folder.glob("step-*") if STEP.fullmatch(path.name))
-        return found[-1] if found else None
+        checkpoints = sorted(path for path in self.folder.glob("step-*") if STEP.fullmatch(path.name))
+        return checkpoints[-1] if checkpoints else None
 
     def save(self, state: State) -> None:
         """Write a checkpoint beside the last one, then drop the older. Raises UserError when the disk is full."""

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
 from rectok.nn.precision import bfloat16_on_gpu
-from rectok.teacher.config import ClassifierTraining
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import ClassifierTraining
 from rectok.train.progress import reporting
 
 READ_EVERY = 20

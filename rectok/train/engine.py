@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from rectok.train.config import TrainingConfig
 from rectok.train.schedule import factor
+from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
 

@@ -13,7 +13,7 @@ import torch
 from rectok.artifacts import stop_file
 from rectok.errors import UserError
 from rectok.lifetime import ending_with_parent
-from rectok.train.config import MachineConfig
+from rectok.train.training_config import MachineConfig
 from rectok.train.world import device_of
 
 

@@ -6,12 +6,12 @@ from typing import Any
 from rectok.data.dataset import ImageBatch
 from rectok.data.loader import Batch
 from rectok.train import engine as engines
-from rectok.train.config import TrainingConfig
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
 from rectok.train.optimizer import adamw
 from rectok.train.step_random import StepRandom
+from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
 

@@ -14,12 +14,12 @@ import torch
 from rectok.data.loader import TrainingLoader
 from rectok.errors import UserError
 from rectok.train.checkpoint import Checkpoints, State
-from rectok.train.config import TrainingConfig
 from rectok.train.ema import EMA
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
 from rectok.train.objectives import Objective
 from rectok.train.progress import Reporter, reporting
+from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
 PREVIEW_EVERY = 30.0

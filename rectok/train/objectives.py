@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from rectok import flow
 from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.dit.model import DiTDH, drop_labels, to_grid
-from rectok.losses.config import AdversaryConfig, DecoderLossConfig, PerceptualConfig, TokenizerLossConfig
 from rectok.losses.kl import kl_divergence
+from rectok.losses.loss_config import AdversaryConfig, DecoderLossConfig, PerceptualConfig, TokenizerLossConfig
 from rectok.losses.semantic import semantic_loss, token_weight
-from rectok.tokenizer.config import FlowConfig, MaskingConfig
 from rectok.tokenizer.masking import Mask, random_mask
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
+from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig
 from rectok.train.adversary import Adversary
 from rectok.train.step_random import StepRandom
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rectok.train.config import TrainingConfig
+from rectok.train.training_config import TrainingConfig
 
 NEVER_DECAYED = ("position", "mask_token", "label.weight")
 ALIGNMENT = 16

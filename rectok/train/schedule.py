@@ -2,7 +2,7 @@
 
 import math
 
-from rectok.train.config import ScheduleConfig
+from rectok.train.training_config import ScheduleConfig
 
 
 def factor(step: int, steps: int, config: ScheduleConfig) -> float:

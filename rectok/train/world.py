@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 from rectok.errors import UserError
-from rectok.train.config import MachineConfig
+from rectok.train.training_config import MachineConfig
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
 from rectok.reporting.images import enlarged, grid, write_png
-from rectok.sampling.config import SamplerConfig
 from rectok.sampling.generator import Generator
 from rectok.sampling.normalisation import LatentStatistics
+from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched

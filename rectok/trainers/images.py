@@ -9,7 +9,7 @@ from torch import Tensor
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.validation import Validation, reconstructed, validate
-from rectok.losses.config import PerceptualConfig
+from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.reporting.images import enlarged, grid, side_by_side, write_png

@@ -13,9 +13,9 @@ from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.loading import Described, save_config, save_network
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import NetworkConfig
 from rectok.teacher.sources import obtain
 from rectok.train.classifier import LabelledImages, accuracy, train_classifier
 from rectok.train.world import device_of
@@ -74,9 +74,9 @@ def _held_out(network: VisionNetwork, params: Params, split: Split, device: torc
     dataset = ImageDataset(params.index.shards, split)
     if not len(dataset):
         return None
-    found = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
-    print(f"{split} accuracy {found:.4f} on {len(dataset)} images")
-    return found
+    share = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
+    print(f"{split} accuracy {share:.4f} on {len(dataset)} images")
+    return share
 
 
 def stream(seed: int, stage: str) -> int:

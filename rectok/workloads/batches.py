@@ -4,8 +4,8 @@ import torch
 
 from rectok.data.data_config import LatentStorage
 from rectok.data.dataset import ImageBatch, LatentBatch
-from rectok.teacher.config import FeatureStorage
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.teacher.network_config import FeatureStorage
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 
 def image_batch(config: TokenizerConfig, count: int, storage: FeatureStorage, device: torch.device) -> ImageBatch:

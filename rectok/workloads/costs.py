@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
-from rectok.losses.config import AdversaryConfig, PerceptualConfig
+from rectok.losses.loss_config import AdversaryConfig, PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.nn.counting import Cost, Shapes
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.params.schema import DiTParams
-from rectok.sampling.config import SamplerConfig
+from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.train.step_random import StepRandom

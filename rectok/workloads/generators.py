@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.params.schema import DiTParams
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.train.objectives import DiTObjective
 
 

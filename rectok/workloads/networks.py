@@ -1,6 +1,6 @@
 """The frozen networks that parameters name, with random weights: neither speed nor size depends on what they know."""
 
-from rectok.losses.config import PerceptualConfig
+from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork

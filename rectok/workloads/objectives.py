@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rectok.losses.config import AdversaryConfig
+from rectok.losses.loss_config import AdversaryConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork

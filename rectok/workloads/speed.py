@@ -45,7 +45,7 @@ class Speed(Config):
 
 def read_speeds(paths: Sequence[Path]) -> list[Speed]:
     """The records in files of `rectok bench --json`. Raises UserError naming file and line."""
-    found = []
+    speeds = []
     for path in paths:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -53,7 +53,7 @@ def read_speeds(paths: Sequence[Path]) -> list[Speed]:
             raise UserError(f"{path} cannot be read: {error}") from None
         for number, line in enumerate(lines, 1):
             try:
-                found.append(Speed.model_validate_json(line))
+                speeds.append(Speed.model_validate_json(line))
             except ValidationError:
                 raise UserError(f"line {number} of {path} is no record of `rectok bench --json`") from None
-    return found
+    return speeds

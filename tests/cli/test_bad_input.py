@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rectok import artifacts
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.nn.weights import save_weights
 from rectok.params import preset_text

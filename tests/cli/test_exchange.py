@@ -14,7 +14,7 @@ from torch import nn
 from rectok import artifacts
 from rectok.checks.run import run as run_gate
 from rectok.cli.exchange import Kind, export, import_checkpoint
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.interop.published import to_published

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rectok import artifacts
 from rectok.cli.main import app
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.nn.weights import save_weights

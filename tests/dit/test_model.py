@@ -2,10 +2,10 @@
 
 import torch
 
-from rectok.dit.config import DiTConfig, DiTSizes
+from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.embeddings import sincos_positions
 from rectok.dit.model import DiTDH, drop_labels, to_grid, to_tokens
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 
 
 def model(width: int = 16, head: int = 24) -> DiTDH:

@@ -9,7 +9,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from rectok.evaluation.config import INCEPTION
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.config import NetworkConfig
+from rectok.teacher.network_config import NetworkConfig
 
 
 class _Untrained(FeatureExtractorInceptionV3):  # type: ignore[misc]

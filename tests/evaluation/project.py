@@ -13,21 +13,21 @@ from rectok.artifacts import Check, GateReport
 from rectok.data.dataset import ImageDataset
 from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.records import Record, write_record
 from rectok.files import write_text
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import save_weights
 from rectok.params import Params, parse, preset_text
 from rectok.params.loading import PARAMS_FILE
 from rectok.reporting.images import grid, write_png
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.loading import save_network
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.teacher.network_config import NetworkConfig
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 
 CLASSES = 3
 SIDE = 32

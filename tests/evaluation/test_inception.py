@@ -19,9 +19,9 @@ from rectok.evaluation.inception import Inception, obtain_inception
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.reference import Reference, load_reference
 from rectok.params.schema import NetworkParams
-from rectok.sampling.config import GuidanceConfig, SamplerConfig
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.config import ClassifierTraining, NetworkConfig
+from rectok.teacher.network_config import ClassifierTraining, NetworkConfig
 from rectok.trainers.networks import take
 from tests.evaluation import project
 from tests.evaluation.inception import write_random

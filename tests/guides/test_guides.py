@@ -8,7 +8,7 @@ import torch
 from ruamel.yaml import YAML
 from torchvision.models.vgg import cfgs, make_layers
 
-from rectok.losses.config import PerceptualConfig
+from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import load_lpips
 from rectok.nightly.history import read_history
 from tests.deploy.postgres import serving

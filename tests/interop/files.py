@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rectok.dit.config import DiTConfig, DiTSizes
+from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.interop.published import tables
 from rectok.interop.sizes import Heads
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 from tests.reference import record, tensors
 
 HEADS = Heads(4, 4, 2)

@@ -12,11 +12,11 @@ from rectok.errors import UserError
 from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 from rectok.interop.importing import convert, keep
 from rectok.interop.reading import Kind
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import save_weights
-from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.interop import files
 from tests.reference import needs_reference, tensors
 

@@ -15,8 +15,8 @@ from rectok.interop.importing import convert, keep
 from rectok.interop.reading import Kind
 from rectok.interop.sizes import Heads
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from tests.interop import files
 from tests.interop.files import HEADS, checkpoint
 from tests.reference import assert_parity, needs_reference, tensors

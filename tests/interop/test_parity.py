@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from rectok import flow
-from rectok.dit.config import DiTConfig, DiTSizes
+from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
 from rectok.interop.published import load_published
 from rectok.losses.kl import kl_divergence
-from rectok.nn.config import TransformerConfig
-from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.masking import Mask
 from rectok.tokenizer.model import Tokenizer, sample_posterior
+from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.reference import assert_parity, needs_reference, record, tensors
 
 pytestmark = needs_reference

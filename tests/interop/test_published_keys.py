@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.dit.config import DiTConfig, DiTSizes
+from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
 from rectok.interop.published import dit_key, tables, tokenizer_key
-from rectok.nn.config import TransformerConfig
-from rectok.tokenizer.config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.reference import needs_reference, record
 
 VIT_B = TransformerConfig(width=768, depth=12, heads=12)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from rectok.errors import UserError
-from rectok.losses.config import PerceptualConfig, PerceptualFile
+from rectok.losses.loss_config import PerceptualConfig, PerceptualFile
 from rectok.losses.perceptual import PerceptualLoss, feature_distance, load_lpips
 from rectok.storage.hashing import sha256_file
 

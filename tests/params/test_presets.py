@@ -1,4 +1,4 @@
-"""The presets of the paper say what METHOD says, in the numbers that a training meets."""
+"""The presets imagenet256 and imagenet512 say what the paper says, in the numbers that a training meets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.flow import time_shift
 from rectok.params import Params, parse, preset_names, preset_text
@@ -16,10 +16,10 @@ from rectok.params.editing import read
 from rectok.params.loading import PARAMS_FILE
 from rectok.params.presets import FOLDER
 from rectok.params.schema import DiTParams
-from rectok.teacher.config import NetworkConfig
+from rectok.teacher.network_config import NetworkConfig
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.config import TrainingConfig
 from rectok.train.schedule import factor
+from rectok.train.training_config import TrainingConfig
 
 IMAGES = 1_281_167
 PAPER = ("imagenet256", "imagenet512")

@@ -11,9 +11,9 @@ from rectok.params import parse
 from rectok.params.editing import changed
 from rectok.planning.sizes import memory, part_sizes
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.config import MachineConfig
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
+from rectok.train.training_config import MachineConfig
 from rectok.train.world import join
 from rectok.workloads.batches import latent_batch
 from rectok.workloads.costs import Costs

@@ -11,7 +11,7 @@ from rectok.data.dataset import ImageDataset
 from rectok.evaluation.image_quality import psnr
 from rectok.evaluation.image_sets import stacked
 from rectok.evaluation.records import read_record
-from rectok.losses.config import PerceptualFile
+from rectok.losses.loss_config import PerceptualFile
 from rectok.losses.perceptual import LPIPS, VGG_WIDTHS, load_lpips
 from rectok.params import Params
 from rectok.stages import reconstruction

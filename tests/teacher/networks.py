@@ -2,8 +2,8 @@
 
 import torch
 
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import NetworkConfig
 
 VIT: dict[str, int | float | bool | str | tuple[int, ...]] = {"embed_dim": 48, "depth": 5, "num_heads": 4}
 

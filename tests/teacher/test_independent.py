@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import NetworkConfig
 from tests.teacher.networks import DINOV3, SIGLIP, VIT, config, network
 
 DINOV2 = config("vit_large_patch14_dinov2", 56, **VIT, dynamic_img_size=True)

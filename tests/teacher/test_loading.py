@@ -5,8 +5,8 @@ import torch
 
 from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.loading import load_network, save_network
+from rectok.teacher.network_config import NetworkConfig
 from tests.teacher.networks import FAMILIES, RESNET, network
 
 IMAGES = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))

@@ -3,8 +3,8 @@ import torch
 from torch.nn import functional as F
 
 from rectok.errors import UserError
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.network import resized
+from rectok.teacher.network_config import NetworkConfig
 from tests.teacher.networks import DINOV2, DINOV3, FAMILIES, REGNET, RESNET, SIGLIP, SWIN, VIT, config, network
 
 every_family = pytest.mark.parametrize("of", FAMILIES, ids=lambda c: c.name)

@@ -6,8 +6,8 @@ from safetensors.torch import load_file, save_file
 
 from rectok.errors import UserError
 from rectok.storage.hashing import sha256_file
-from rectok.teacher.config import NetworkConfig
 from rectok.teacher.loading import load_network, save_config
+from rectok.teacher.network_config import NetworkConfig
 from rectok.teacher.sources import obtain
 from tests.storage.server import BUCKET, running
 from tests.teacher.networks import DINOV3, RESNET, SIGLIP, network

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rectok.tokenizer.config import MaskingConfig
 from rectok.tokenizer.masking import Mask, random_mask
+from rectok.tokenizer.tokenizer_config import MaskingConfig
 
 PUBLISHED = MaskingConfig(low=-0.1, high=0.4)
 

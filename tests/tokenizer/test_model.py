@@ -4,10 +4,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from rectok.nn.config import TransformerConfig
-from rectok.tokenizer.config import MaskingConfig, SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.masking import random_mask
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior, split_moments, to_unit
+from rectok.tokenizer.tokenizer_config import MaskingConfig, SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 
 SMALL = TransformerConfig(width=16, depth=1, heads=2)
 

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
-from rectok.teacher.config import ClassifierTraining
 from rectok.teacher.network import VisionNetwork
+from rectok.teacher.network_config import ClassifierTraining
 from rectok.train.classifier import LabelledImages, _batches, accuracy, augmented, train_classifier
 from tests.teacher.networks import config
 from tests.teacher.project import build_shards

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rectok.data.dataset import ImageBatch, LatentBatch
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
-from rectok.losses.config import AdversaryConfig
+from rectok.losses.loss_config import AdversaryConfig
 from rectok.params import Params, parse
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.params import parse
 from rectok.tokenizer.model import Tokenizer

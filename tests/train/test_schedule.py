@@ -1,7 +1,7 @@
 import pytest
 
-from rectok.train.config import ScheduleConfig
 from rectok.train.schedule import factor
+from rectok.train.training_config import ScheduleConfig
 
 
 def schedule(**changes: object) -> ScheduleConfig:

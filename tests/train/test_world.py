@@ -9,7 +9,7 @@ import torch.multiprocessing as multiprocessing
 from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
 from rectok.params import parse
-from rectok.train.config import MachineConfig
+from rectok.train.training_config import MachineConfig
 from rectok.train.world import World, device_of
 from tests.project import overridden
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rectok import artifacts
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.gates import decoder as decoder_gate

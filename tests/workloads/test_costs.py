@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rectok.losses.adversary import adversary_loss
 from rectok.params import Params, parse
 from rectok.params.editing import changed
-from rectok.sampling.config import SamplerConfig
+from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.step_random import StepRandom

@@ -1,14 +1,14 @@
-"""The works by their names, and all of those asked for, one after the other."""
+"""`rectok bench`: times the works that the command line names, one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rectok.bench.indexing import index
-from rectok.bench.loading import loader
+from rectok.bench.index import index
+from rectok.bench.loader import loader
 from rectok.bench.passes import encode, features, perceptual, sample
 from rectok.bench.training import dit, tokenizer
-from rectok.bench.work import Bench, Patience, Setting, Variant
+from rectok.bench.work import Bench, Budget, Setting, Variant
 from rectok.errors import UserError
 from rectok.params import Params
 from rectok.train.world import join
@@ -29,7 +29,7 @@ WORKS: dict[str, Callable[[Setting, int | None], Iterator[Variant]]] = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class Target:
     """A work, perhaps one variant of it alone, perhaps with a batch size of its own."""
 
     work: str
@@ -37,7 +37,7 @@ class Wish:
     batch: int | None
 
     @classmethod
-    def read(cls, text: str, batch: int | None) -> "Wish":
+    def read(cls, text: str, batch: int | None) -> "Target":
         """From `work[/variant][:batch]`; `batch` where it names none. Raises UserError."""
         rest, _, size = text.partition(":")
         work, _, variant = rest.partition("/")
@@ -48,24 +48,24 @@ class Wish:
         return cls(work, variant, int(size) if size else batch)
 
     def variants(self, setting: Setting) -> Iterator[Variant]:
-        """Those that are meant. Raises UserError if there is none of that name."""
-        found = list(WORKS[self.work](setting, self.batch))
-        kept = [variant for variant in found if self.variant in ("", variant.name)]
-        if found and not kept:
-            names = ", ".join(variant.name for variant in found)
+        """The variants that it names. Raises UserError if there is none of that name."""
+        variants = list(WORKS[self.work](setting, self.batch))
+        chosen = [variant for variant in variants if self.variant in ("", variant.name)]
+        if variants and not chosen:
+            names = ", ".join(variant.name for variant in variants)
             raise UserError(f"{self.work} has no variant {self.variant!r}; choose from {names}")
-        yield from kept
+        yield from chosen
 
 
-def wishes(texts: Sequence[str], batch: int | None) -> list[Wish]:
-    """What the command line asks for; `all` is every work."""
+def read_targets(texts: Sequence[str], batch: int | None) -> list[Target]:
+    """The targets that the command line names; `all` is every work."""
     names = [name for text in texts for name in (WORKS if text == "all" else [text])]
-    return [Wish.read(name, batch) for name in names]
+    return [Target.read(name, batch) for name in names]
 
 
-def run(params: Params, asked: Sequence[Wish], patience: Patience) -> Iterator[Speed]:
-    """Time what is asked for on this process's device, with random weights and synthetic inputs."""
+def run(params: Params, targets: Sequence[Target], budget: Budget) -> Iterator[Speed]:
+    """Time the targets on this process's device, with random weights and synthetic inputs."""
     setting = Setting(params, join(params.machine), CLASSES)
-    bench = Bench(setting, patience)
-    for wish in asked:
-        yield from bench.measured(wish.work, partial(wish.variants, setting))
+    bench = Bench(setting, budget)
+    for target in targets:
+        yield from bench.measured(target.work, partial(target.variants, setting))

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from rectok.config import Config
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 
 
 class SemanticDecoderConfig(Config):

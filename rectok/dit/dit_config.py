@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from rectok.config import Config
-from rectok.nn.config import TransformerConfig
+from rectok.nn.transformer_config import TransformerConfig
 
 
 class DiTSizes(Config):

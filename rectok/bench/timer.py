@@ -19,7 +19,7 @@ SIDES = {"cuda": 8192, "cpu": 1024}
 
 
 @dataclass(frozen=True)
-class Watch:
+class Timer:
     """Times calls on `device`, waiting until it has finished them."""
 
     device: torch.device
@@ -61,14 +61,14 @@ class Watch:
 
 def rates(images: int, seconds: list[float]) -> Spread:
     """Images per second over repeats."""
-    found = [images / each for each in seconds]
-    return Spread(median=statistics.median(found), min=min(found), max=max(found))
+    each = [images / duration for duration in seconds]
+    return Spread(median=statistics.median(each), min=min(each), max=max(each))
 
 
-def matrix_peak(watch: Watch, precision: str, repeats: int) -> float:
+def matrix_peak(timer: Timer, precision: str, repeats: int) -> float:
     """TFLOP/s of a square matrix product in `precision`: the ceiling that shares refer to. The median of `repeats`."""
-    side = SIDES[watch.device.type]
+    side = SIDES[timer.device.type]
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    a, b = (torch.randn(side, side, device=watch.device, dtype=dtype) for _ in range(2))
-    watch(lambda: a @ b)  # chooses its kernel
-    return 2 * side**3 / statistics.median(watch(lambda: a @ b) for _ in range(repeats)) / 1e12
+    a, b = (torch.randn(side, side, device=timer.device, dtype=dtype) for _ in range(2))
+    timer(lambda: a @ b)  # chooses its kernel
+    return 2 * side**3 / statistics.median(timer(lambda: a @ b) for _ in range(repeats)) / 1e12

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from rectok import artifacts
-from rectok.bench.watch import Watch
+from rectok.bench.timer import Timer
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.errors import UserError
 from rectok.params.editing import changed
@@ -40,11 +40,11 @@ def _prepared(setting: Setting, files: int, write: Callable[[Path, int], None], 
     place = tempfile.TemporaryDirectory()
     folder = Path(place.name)
     write(folder, files)
-    wanted = {"index.source": source, "index.watch": source, "index.labels": labels, "index.limit": 0}
-    (folder / PARAMS_FILE).write_text(changed(setting.params, wanted).model_dump_json(), encoding="utf-8")
+    changes = {"index.source": source, "index.watch": source, "index.labels": labels, "index.limit": 0}
+    (folder / PARAMS_FILE).write_text(changed(setting.params, changes).model_dump_json(), encoding="utf-8")
     peaks: list[float] = []
 
-    def seconds(watch: Watch) -> float:
+    def seconds(timer: Timer) -> float:
         done = subprocess.run([sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"rectok index failed: {done.stderr.splitlines()[-1]}")

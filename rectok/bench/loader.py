@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.bench.watch import Watch
+from rectok.bench.timer import Timer
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.dataset import ImageDataset, LatentDataset
 from rectok.data.image_decoding import encode_png
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.data.packing import Packed, write_shard
 from rectok.data.tensors import write_features, write_latents
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 SHARD = "00000"
 IMAGES = 128
@@ -50,8 +50,8 @@ def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool
         for _ in range(count):
             next(batches)
 
-    def seconds(watch: Watch) -> float:
-        return watch(partial(draw, drawn))
+    def seconds(timer: Timer) -> float:
+        return timer(partial(draw, drawn))
 
     def close() -> None:
         batches.close()

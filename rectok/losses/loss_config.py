@@ -49,7 +49,7 @@ class AdversaryConfig(Config):
 
 
 class TokenizerLossConfig(Config):
-    """Weights of the tokenizer's objective (METHOD, section 2)."""
+    """Weights of the tokenizer's objective (RecTok, arXiv 2512.13421, section 3)."""
 
     pixel: float = Field(ge=0)
     kl: float = Field(ge=0)
