@@ -18,9 +18,9 @@ from rectok.errors import UserError
 from rectok.interop.loading import open_dit, open_tokenizer, require_file
 from rectok.interop.sizes import Heads
 from rectok.sampling import generator
-from rectok.sampling.config import GuidanceConfig, SamplerConfig
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.tokenizer import model
-from rectok.tokenizer.config import TokenizerConfig
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 Images = Image.Image | Sequence[Image.Image] | NDArray[np.uint8] | Tensor
 MAX_PIXELS = 200_000_000

@@ -13,13 +13,13 @@ from PIL import Image
 import rectok
 from rectok import Generator, Tokenizer
 from rectok.artifacts import write_json
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 from rectok.nn.weights import save_weights
 from rectok.params import parse
-from rectok.sampling.config import SamplerConfig
+from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer as Network
 from tests.project import overridden
 

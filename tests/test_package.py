@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.interop.published import to_published
 from rectok.params import parse, preset_text

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from rectok.artifacts import DATA, missing
-from rectok.dit.config import DiTConfig
+from rectok.dit.dit_config import DiTConfig
 from rectok.dit.loading import load_dit
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.interop.importing import convert
 from rectok.interop.sizes import Heads
 from rectok.nn.weights import assign_weights
-from rectok.tokenizer.config import TokenizerConfig
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 FILES = ("model.safetensors", "config.json")
 
