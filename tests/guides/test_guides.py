@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from rectok.losses.perceptual import load_lpips
 from rectok.nightly.history import read_history
 from tests.deploy.postgres import serving
 from tests.evaluation import project
-from tests.guides.guide import Clone, blocks, clone
+from tests.guides.guide import REPOSITORY, Clone, blocks, clone
 from tests.nightly.promoting import passed
 from tests.storage.server import running
 
@@ -65,6 +66,20 @@ def test_own_images_as_in_the_readme(here: Clone) -> None:
     params = YAML().load(here.root / "params.yaml")
     networks = (params["teacher"]["network"], params["metric_network"]["network"])
     assert {params["image"]["size"], *(network["image_size"] for network in networks)} == {64}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_use_it_from_python(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/samples.png").write_bytes((REPOSITORY / "docs/samples.png").read_bytes())
+    [code] = [block.text for block in blocks(page) if block.kind == "python"]
+    values: dict[str, Any] = {}
+    exec(code.replace("label=3", f"label={project.CLASSES - 1}"), values)
+    assert values["latents"].shape[0] == 1 and values["images"].shape == (1, 3, project.SIDE, project.SIDE)
+    assert values["samples"].shape == (4, 3, project.SIDE, project.SIDE)
+    assert values["samples"].min() >= 0 and values["samples"].max() <= 1
 
 
 def test_add_a_teacher(here: Clone) -> None:
