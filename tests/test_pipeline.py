@@ -57,7 +57,11 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     found = Project(tmp_path_factory.mktemp("pipeline"))
-    for name in ("dvc.yaml", ".gitignore"):  # git ignores data/, so DVC adds no .gitignore of its own to folders there
+    for name in (
+        "dvc.yaml",
+        "versions.yaml",
+        ".gitignore",
+    ):  # git ignores data/, so DVC adds no .gitignore of its own to folders there
         shutil.copy(REPOSITORY / name, found.folder)
     shutil.copytree(REPOSITORY / ".dagster", found.folder / ".dagster")
     found.must("git", "init", "--quiet")

@@ -31,6 +31,7 @@ def metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> dict
         "command": f"dvc repro {unit.stage}",
         "runs": unit.command,
         "params": MetadataValue.json(dict(record.params)),
+        **({"code version": record.code_version} if record.code_version else {}),
         "outputs": _outputs(record.outs),
         "bytes": sum(out.size for out in record.outs),
     }

@@ -85,6 +85,6 @@ def state(root: Path) -> str:
     """Changes whenever dvc.lock, the pipeline, its parameters or any gate's report is replaced."""
     checks = root / DATA / "checks"
     folders = [checks, *sorted(path for path in checks.glob("*") if path.is_dir())]
-    files = [root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml")]
+    files = [root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml", "versions.yaml")]
     paths = [path for path in (*files, *folders) if path.exists()]
     return " ".join(str(path.stat().st_mtime_ns) for path in paths)

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.ablation.workspace import Workspace
+from rectok.ablation.workspace import Workspace, renew_pipeline
 from rectok.artifacts import stage_dir, write_json
 from rectok.errors import UserError
+from rectok.pipeline.code_versions import read_versions
 from rectok.pipeline.process import DVC, ChildProcess, Finished, run_to_end
 from rectok.reporting.display import duration
 from rectok.reporting.summary import EVALUATIONS
@@ -70,12 +71,14 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, ec
     for stage in EVALUATIONS:
         # DVC brings back what the targets ask for; the rest may be of other parameters, and is not to be gathered.
         shutil.rmtree(workspace.folder / stage_dir(stage), ignore_errors=True)
+    renew_pipeline(workspace.folder)
+    versions = read_versions()
     finished = _repro(workspace, targets, device, say if echo else None)
     if finished.code:
         say(f"{workspace.cell.name} failed: {finished.reason}")
         return Failure(workspace, finished.reason)
-    figures = _figures(workspace)
-    write_json(workspace.result, {"params": workspace.params.read_text(encoding="utf-8"), "figures": figures})
+    figures, params = _figures(workspace), workspace.params.read_text(encoding="utf-8")
+    write_json(workspace.result, {"params": params, "versions": versions, "figures": figures})
     say(f"{workspace.cell.name} done in {duration(time.monotonic() - began)}")
     return None
 

@@ -18,6 +18,7 @@ from rectok.params import Params, parse
 from rectok.params.editing import edited
 from rectok.params.files import inputs
 from rectok.params.loading import PARAMS_FILE
+from rectok.pipeline.code_versions import VERSIONS_FILE, read_versions
 from rectok.reporting.summary import EVALUATIONS
 
 DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
@@ -55,11 +56,13 @@ class Workspace:
         return self.folder / PARAMS_FILE
 
     def done(self) -> bool:
-        """Whether the figures there belong to the parameters there, and none that a target would bring is missing."""
+        """Whether the figures there belong to the parameters there and the code here, and no target's are missing."""
         if not self.result.exists():
             return False
         found, asked = read_json(self.result), {target.removeprefix("gate@") for target in self.targets}
         gathered = set(found["figures"]["protocol"])
+        if found.get("versions", {}) != read_versions():
+            return False
         return found["params"] == self.params.read_text(encoding="utf-8") and asked & set(EVALUATIONS) <= gathered
 
 
@@ -92,11 +95,18 @@ def _prepare(folder: Path, changes: Changes, locks: Sequence[Path], origin: str)
     params = parse(text, origin)
     write_text(folder / PARAMS_FILE, text)
     write_text(folder / ".dvc" / "config", CONFIG.format(cache=_cache()))
-    _copy(DVC_YAML, folder / DVC_YAML)
+    renew_pipeline(folder)
     lock = next((lock for lock in locks if lock.exists()), None)
     if lock and not (folder / DVC_LOCK).exists():
         _copy(lock, folder / DVC_LOCK)
     _link_inputs(folder, params)
+
+
+def renew_pipeline(folder: Path) -> None:
+    """Copy the project's pipeline and code versions, so that the workspace runs the code that there is now."""
+    for path in (DVC_YAML, VERSIONS_FILE):
+        if path.exists():
+            _copy(path, folder / path)
 
 
 def _cache() -> Path:

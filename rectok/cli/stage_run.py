@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.params import Params, load
+from rectok.pipeline.code_versions import GATE, mismatch
 
 
 @contextmanager
 def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
     """Load the parameters, hold the stage's lock while it runs, and record how many seconds it took."""
     params = load()
+    if stage.removeprefix(GATE) in artifacts.STAGES and (sentence := mismatch()):
+        raise UserError(sentence)
     if shard is not None and shard not in params.index.shards:
         raise UserError(f"there is no shard {shard!r}; index.shards holds {', '.join(params.index.shards)}")
     with exclusive(stage, shard), within_memory(stage, params):

@@ -22,7 +22,8 @@ from rectok.nightly.promotion import (
 )
 from rectok.params import Params
 from rectok.params.loading import PARAMS_FILE
-from rectok.reporting.provenance import LOCK, git_commit, git_user, locked_dependencies, locked_outputs
+from rectok.pipeline import lock
+from rectok.reporting.provenance import git_commit, git_user
 from rectok.reporting.summary import EVALUATIONS, read_summary
 
 
@@ -42,7 +43,7 @@ def accept(params: Params, who: str, why: str, measured: bool) -> Promotion:
         who=who or _author(),
         why=why,
         commit=git_commit(),
-        lock=keep_lock(LOCK),
+        lock=keep_lock(lock.LOCK_FILE),
         preset=params.preset,
         params=PARAMS_FILE.read_text(encoding="utf-8"),
         figures=figures,
@@ -79,7 +80,9 @@ def _objections() -> Iterator[str]:
     for gate in (*PARTS, *EVALUATIONS):
         if not passed_file(gate).exists():
             yield f"gate {gate} has not passed, so its artefact cannot be accepted; `dvc repro` says what is wrong with it"
-    outputs, seen = locked_outputs(), locked_dependencies("generation")
+    records = lock.read()
+    outputs = {out.path: out.md5 for record in records.values() for out in record.outs}
+    seen = {dep.path: dep.md5 for dep in records["generation"].deps} if "generation" in records else {}
     for part in PARTS:
         path = (DATA / part).as_posix()
         if path in seen and outputs.get(path, seen[path]) != seen[path]:

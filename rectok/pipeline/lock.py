@@ -1,4 +1,4 @@
-"""What dvc.lock says of each stage: the hash and size of everything it made."""
+"""What dvc.lock says of each stage: the hash and size of everything it read and made, its parameters and its code version."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from rectok.pipeline.code_versions import VERSIONS_FILE
+
+LOCK_FILE = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,12 @@ class Locked:
 
 @dataclass(frozen=True)
 class Record:
-    """One stage of dvc.lock. `params` are the values it ran with, by dotted name."""
+    """One stage of dvc.lock. `params` are the values it ran with, by dotted name; `code_version` is None where it had none."""
 
     deps: tuple[Locked, ...]
     outs: tuple[Locked, ...]
     params: Mapping[str, Any]
+    code_version: int | None
 
     @property
     def data_version(self) -> str:
@@ -35,10 +40,10 @@ class Record:
         return hashlib.md5("".join(lines).encode(), usedforsecurity=False).hexdigest()
 
 
-def read(root: Path) -> Mapping[str, Record]:
+def read(root: Path = Path()) -> Mapping[str, Record]:
     """dvc.lock of the project at `root`, by stage address; empty before the first run."""
     try:
-        text = (root / "dvc.lock").read_text(encoding="utf-8")
+        text = (root / LOCK_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
@@ -46,8 +51,10 @@ def read(root: Path) -> Mapping[str, Record]:
 
 
 def _record(stage: Mapping[str, Any]) -> Record:
-    params = {name: value for file in (stage.get("params") or {}).values() for name, value in file.items()}
-    return Record(_entries(stage, "deps"), _entries(stage, "outs"), params)
+    files = dict(stage.get("params") or {})
+    versions = files.pop(str(VERSIONS_FILE), {})
+    params = {name: value for file in files.values() for name, value in file.items()}
+    return Record(_entries(stage, "deps"), _entries(stage, "outs"), params, next(iter(versions.values()), None))
 
 
 def _entries(stage: Mapping[str, Any], name: str) -> tuple[Locked, ...]:

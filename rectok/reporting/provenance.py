@@ -3,21 +3,18 @@
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from rectok.artifacts import DATA, STAGES, GateReport, read_report
-
-LOCK = Path("dvc.lock")
+from rectok.pipeline.lock import read
 
 
 @dataclass(frozen=True)
 class Version:
-    """One output of the pipeline and the md5 that dvc.lock records for it."""
+    """One output of the pipeline, and the md5 and the code version that dvc.lock records for it."""
 
     path: str
     md5: str
+    code: int | None = None
 
 
 def git_commit() -> str:
@@ -45,26 +42,9 @@ def git_user() -> str:
 
 def data_versions() -> list[Version]:
     """The outputs that dvc.lock records, in the pipeline's order; empty where nothing was run through DVC."""
-    found = [Version(path, md5) for path, md5 in locked_outputs().items()]
-    artefacts = [v for v in found if not v.path.startswith(("data/checks", "data/passed"))]
+    versions = [Version(out.path, out.md5, record.code_version) for record in read().values() for out in record.outs]
+    artefacts = [version for version in versions if not version.path.startswith(("data/checks", "data/passed"))]
     return sorted(artefacts, key=lambda version: (_position(version.path), version.path))
-
-
-def locked_outputs() -> dict[str, str]:
-    """md5 of every output that dvc.lock records, by path."""
-    return {out["path"]: out["md5"] for stage in _locked().values() for out in stage.get("outs", ())}
-
-
-def locked_dependencies(stage: str) -> dict[str, str]:
-    """md5 of every local file and folder that `stage` had read when dvc.lock recorded it, by path."""
-    return {dep["path"]: dep["md5"] for dep in _locked().get(stage, {}).get("deps", ()) if "md5" in dep}
-
-
-def _locked() -> dict[str, Any]:
-    if not LOCK.exists():
-        return {}
-    stages: dict[str, Any] = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
-    return stages
 
 
 def _position(path: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from rectok import artifacts
 from rectok.ablation.spec import Spec
 from rectok.ablation.workspace import Workspace
+from rectok.pipeline.code_versions import read_versions
 from tests.project import write_params
 
 SPEC = Spec.model_validate(
@@ -36,4 +37,5 @@ def finish(workspace: Workspace, psnr: float) -> None:
     """Leave the figures of a run, all of which follow from `psnr`."""
     figures: dict[str, Any] = {"psnr": psnr, "gfid": 2 * psnr, "probe": [{"t": 0.5, "accuracy": 0.25}]}
     figures["protocol"] = {"generation": {}}
-    artifacts.write_json(workspace.result, {"params": workspace.params.read_text(), "figures": figures})
+    record = {"params": workspace.params.read_text(), "versions": read_versions(), "figures": figures}
+    artifacts.write_json(workspace.result, record)

@@ -43,6 +43,7 @@ def write_pipeline(folder: Path) -> None:
         "gate": {**stages["gate"], "foreach": ["reconstruction"]},
     }
     (folder / "dvc.yaml").write_text(json.dumps({"stages": kept}))
+    shutil.copy(REPOSITORY / "versions.yaml", folder)
     shutil.copy(REPOSITORY / ".gitignore", folder)  # git ignores data/, so DVC adds no .gitignore to folders there
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rectok.ablation.spec import cells
 from rectok.ablation.workspace import prepare, prepare_shared
+from rectok.artifacts import read_json, write_json
 from rectok.errors import UserError
 from rectok.params import parse
 from tests.ablation import project
@@ -40,6 +41,23 @@ def test_a_row_starts_with_the_lock_of_what_is_shared_and_keeps_its_own(
     (shared / "dvc.lock").write_text("stages: {}  # what is shared\n")
     assert (prepare("lengths", SPEC, second).folder / "dvc.lock").read_text() == (shared / "dvc.lock").read_text()
     assert (prepare("lengths", SPEC, first).folder / "dvc.lock").read_text() == Path("dvc.lock").read_text()
+
+
+def test_a_run_of_other_code_versions_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project.build()
+    Path("versions.yaml").write_text("stages: {dit: 1}\n")
+    row = prepare("lengths", SPEC, cells(SPEC)[0])
+    project.finish(row, 20.0)
+    assert row.done() and (row.folder / "versions.yaml").read_text() == "stages: {dit: 1}\n"
+    Path("versions.yaml").write_text("stages: {dit: 2}\n")
+    assert not row.done()
+    Path("versions.yaml").write_text("stages: {dit: 1}  # again\n")
+    assert row.done()
+    record = read_json(row.result)
+    assert record.pop("versions") == {"dit": 1}
+    write_json(row.result, record)  # as before there were versions
+    assert not row.done()
 
 
 def test_a_row_finds_what_the_parameters_name_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

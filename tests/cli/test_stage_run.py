@@ -36,6 +36,15 @@ def test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve(stage: str, key:
     assert str(caught.value) == f"{stage} ran out of GPU memory (Tried to allocate 936.00 MiB); halve {key}"
 
 
+def test_a_stage_refuses_a_project_of_other_code_versions_and_a_nightly_run_does_not(tmp_path: Path) -> None:
+    Path("versions.yaml").write_text("stages: {index: 1}\n")
+    for name in ("index", "gate-index"):
+        with pytest.raises(UserError, match=r"lacks stages\..*; `rectok init --upgrade` writes"), stage_run(name):
+            pytest.fail("it ran")
+    with stage_run("nightly"):
+        pass
+
+
 def test_other_errors_keep_their_traceback() -> None:
     with pytest.raises(RuntimeError, match="shapes"), stage_run("tokenizer"):
         raise RuntimeError("shapes do not fit")

@@ -46,6 +46,15 @@ def test_add_a_gate(here: Clone) -> None:
     assert "stopped, as it must be" in printed
 
 
+def test_change_code(here: Clone) -> None:
+    printed = here.follow("code")
+    change = "the code of index changed (rectok/stages/index.py) and its version did not: `python -m"
+    assert change in printed and "the test fails as well" in printed
+    assert "raised stages.index, and recorded the code" in printed and '"class_count": 10' in printed
+    assert "versions.yaml:\n\t\t\tmodified:           stages.index" in printed
+    assert printed.count("Data and pipelines are up to date.") == 2
+
+
 def test_bring_your_own_images(here: Clone) -> None:
     here.follow("images")
     record = json.loads((here.root / "data/index/summary.json").read_text())

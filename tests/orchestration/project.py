@@ -238,7 +238,7 @@ def make(root: Path, shards: int = 2) -> Project:
 def make_ours(root: Path) -> Project:
     """Write this repository's own pipeline with its default parameters, of which nothing is made yet."""
     root.mkdir()
-    for name in ("dvc.yaml", ".gitignore"):
+    for name in ("dvc.yaml", "versions.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, root)
     for folder in ("stages", "gates"):
         shutil.copytree(REPOSITORY / "rectok" / folder, root / "rectok" / folder)

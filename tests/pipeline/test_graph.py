@@ -19,11 +19,15 @@ DIAMOND = stages(index="", left="index", right="index", report="left right", bes
 
 def test_the_pipeline_is_read_as_dvc_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("params.yaml", ".gitignore"):
+    for name in ("params.yaml", "versions.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, tmp_path)
     in_project(tmp_path, (REPOSITORY / "dvc.yaml").read_text())
     found = read_stages()
-    assert found["gate@teacher"] == Stage("gate@teacher", frozenset({"teacher"}), "")
+    gate = found["gate@teacher"]
+    assert (gate.needs, gate.pool, gate.command) == ({"teacher"}, "", "rectok gate teacher")
+    assert gate.params["versions.yaml"] == {"gates.teacher": 1} and gate.params["params.yaml"].keys() == {
+        "gates.teacher"
+    }
     assert found["teacher"].pool == found["dit"].pool == "accelerator" and found["index"].pool == ""
     assert {"features@00000", "gate-features@00001", "gate@teacher"} <= found["tokenizer"].needs
     assert list(with_needs(found, ["gate-shards"])) == [  # as dvc.yaml declares them

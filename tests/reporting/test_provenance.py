@@ -13,6 +13,7 @@ stages:
     outs: [{path: data/checks/dit.json, hash: md5, md5: '1111', size: 1}]
   dit:
     cmd: rectok dit
+    params: {params.yaml: {gates.dit: 5}, versions.yaml: {stages.dit: 3}}
     outs: [{path: data/dit, hash: md5, md5: 2222.dir, size: 1}]
   shards@00000:
     outs:
@@ -34,7 +35,7 @@ def test_versions_proxy_the_pipelines_order_without_gates(folder: Path) -> None:
     assert data_versions() == [
         Version("data/shards/00000.parquet", "4444"),
         Version("data/shards/00000.tar", "3333"),
-        Version("data/dit", "2222.dir"),
+        Version("data/dit", "2222.dir", 3),
     ]
 
 

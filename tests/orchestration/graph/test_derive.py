@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_second_reading_uses_the_cache_and_a_changed_file_does_not(
 ) -> None:
     graph = load(project.root)
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "_stages", lambda root: pytest.fail("DVC was asked again"))
+        patch.setattr(reading, "read_stages", lambda root: pytest.fail("DVC was asked again"))
         assert load(project.root) == graph
     path = project.root / "params.yaml"
     text = path.read_text(encoding="utf-8")
@@ -84,6 +85,18 @@ def test_the_version_of_an_artefact_follows_its_commands_and_the_parameters_of_i
     pipeline = project.root / "dvc.yaml"
     pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("work.py report", "-B work.py report"), "utf-8")
     assert versions()["report"] != before["report"]
+
+
+def test_the_version_of_an_artefact_begins_with_the_code_versions_of_its_stage_and_gate(ours: Project) -> None:
+    def versions() -> dict[str, str]:
+        return {artefact.name: artefact.version for artefact in load(ours.root).artefacts}
+
+    before, path = versions(), ours.root / "versions.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"  index: \d+", "  index: 41", text, count=1), encoding="utf-8")
+    after = versions()
+    assert {name for name in before if before[name] != after[name]} == {"index"}
+    assert after["index"].startswith("41-")
 
 
 def test_outputs_that_overlap_and_outside_data_are_known(project: Project) -> None:
