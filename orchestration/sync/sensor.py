@@ -70,7 +70,7 @@ class _Unanswered(Exception):
 def _changed(root: Path) -> Collection[str]:
     """The stages that DVC finds changed; no lock is waited for or held. Raises _Unanswered."""
     # -P: modules beside the program are not to be taken for those of the same name in the standard library.
-    command = (sys.executable, "-P", str(Path(looking.__file__)))
+    command = (sys.executable, "-P", "-m", looking.__name__)
     try:
         answer = run_to_end(command, root, capture_output=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:

@@ -1,20 +1,111 @@
-"""A program that prints, as JSON, the stages that `dvc status` would list for the project in the current folder.
+"""Why stages would run again: parameters, data, code, or a stage before them.
 
-`dvc status` holds the locks of the repository and of files meanwhile, and a person's `dvc repro` in the same second would
-fail at them. This takes none: while a stage runs it may call that one changed, which it will be asked about again.
+`dvc status` holds the locks of the repository and of files meanwhile, and a `dvc repro` in the same second would fail at them.
+This takes none. While a stage runs, it may call that stage changed.
 """
 
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, Literal
+
+from rectok.pipeline.code_versions import VERSIONS_FILE, CodeVersions, mismatch, parameter
+from rectok.pipeline.graph import Stage, address, opened, paths, stages_of, with_needs
+from rectok.pipeline.lock import Record, read
+
+Kind = Literal["new", "command", "parameter", "code", "data", "output", "upstream"]
+STATES = {"modified": "changed", "deleted": "is missing", "new": "is new"}
+"""DVC's words for a file, and ours."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a stage would run again. `old` and `new` are values of a parameter or a code version."""
+
+    kind: Kind
+    sentence: str
+    name: str = ""
+    old: Any = None
+    new: Any = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The reasons of every stage that would run again, in the pipeline's order, and what is wrong with code versions."""
+
+    stages: Mapping[str, Sequence[Reason]]
+    warnings: Sequence[str]
+
+
+def status(root: Path, targets: Sequence[str] = ()) -> Status:
+    """The status of `targets` and all that they need; of all stages where there is none. Raises UserError."""
+    with opened(root) as repo:
+        stages, records = stages_of(repo), read(root)
+        chosen = with_needs(stages, targets)
+        entries = {address(entry): entry for entry in repo.index.stages}
+        reasons = {name: list(_reasons(entries[name], stages[name], records.get(name))) for name in chosen}
+    for name in TopologicalSorter({name: stage.needs for name, stage in chosen.items()}).static_order():
+        before = sorted({chosen[needed].noun for needed in chosen[name].needs if reasons[needed]})
+        if before and not reasons[name]:
+            reasons[name] = [Reason("upstream", f"runs if {', '.join(before)} makes something new")]
+    return Status({name: reasons[name] for name in chosen if reasons[name]}, list(_warnings(root, chosen)))
+
+
+def _reasons(entry: Any, stage: Stage, record: Record | None) -> Iterator[Reason]:
+    """What differs from dvc.lock. `entry` is DVC's own object for the stage."""
+    if stage.command and record is None:
+        yield Reason("new", "has not run to its end yet")
+        return
+    if entry.cmd_changed if hasattr(entry, "cmd_changed") else False:
+        yield Reason("command", f"its command is now `{stage.command}`")
+    if not entry.frozen:
+        for dep in entry.params:
+            yield from _parameters(str(dep), dep.hash_info.value or {}, stage.params[str(dep)])
+        for path, state in _states(dep for dep in entry.deps if dep not in entry.params):
+            yield Reason("data", f"{path} {state}", path)
+    for path, state in _states(entry.outs):
+        yield Reason("output", f"its output {path} {state}", path)
+
+
+def _parameters(file: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Reason]:
+    code = file == str(VERSIONS_FILE)
+    for name, value in now.items():
+        old = recorded.get(name)
+        if name not in recorded or old != value:
+            what = "code version" if code else "parameter"
+            yield Reason(
+                "code" if code else "parameter", f"{what} {name}: {_shown(old)} → {_shown(value)}", name, old, value
+            )
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _states(entries: Any) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        for state in entry.workspace_status().values():
+            [path] = paths([entry]) or (str(entry),)
+            yield path, STATES.get(state, state)
+
+
+def _warnings(root: Path, stages: Mapping[str, Stage]) -> Iterator[str]:
+    if sentence := mismatch(root):
+        yield sentence
+    names = {name for stage in stages.values() for name in stage.params.get(str(VERSIONS_FILE), {})}
+    for change in CodeVersions().changes():
+        if names & set(map(parameter, change.names)):
+            yield change.sentence
 
 
 def main() -> None:
-    """Print the list on the last line."""
-    from dvc.repo import Repo
-
-    with Repo() as repo:
-        found = [stage.name for stage in repo.index.stages if any(stage.changed_entries())]
-    sys.stdout.write(f"{json.dumps(found)}\n")
+    """Print the stages with reasons of their own, as JSON on the last line."""
+    found = status(Path())
+    changed = [name for name, reasons in found.stages.items() if reasons[0].kind != "upstream"]
+    sys.stdout.write(f"{json.dumps(changed)}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""Why stages would run again, in words, for a project that the real DVC has walked."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rectok.cli.main import app
+from rectok.pipeline.status import Reason, status
+from rectok.pipeline.status import main as print_changed
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
+STAGES = {
+    "index": {"cmd": "cp raw made", "deps": ["raw"], "params": ["seed", {"versions.yaml": ["stages.index"]}], "outs": ["made"]},
+    "shards": {"foreach": ["0", "1"], "do": {"cmd": "cp made s${item}", "deps": ["made"], "outs": ["s${item}"]}},
+    "report": {"cmd": "touch page", "deps": ["s0", "s1"], "outs": ["page"]},
+    "bad": {"cmd": "false", "deps": ["raw"]},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("walked")
+    for name, text in {
+        ".dvc/config": "[core]\n    no_scm = true\n",
+        "dvc.yaml": json.dumps({"stages": STAGES}),
+        "params.yaml": "seed: 1\n",
+        "versions.yaml": "stages: {index: 1}\n",
+        "raw": "rows",
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["dvc", "repro", "-q", "report"], cwd=folder, env={**os.environ, "PATH": path}, check=True)
+    return folder
+
+
+def test_every_reason_is_a_sentence_and_only_its_own_reasons_make_a_stage_changed(
+    walked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(walked)
+    assert status(walked).stages == {"bad": [Reason("new", "has not run to its end yet")]}
+    assert status(walked, ["report"]).stages == {}
+    run = CliRunner().invoke
+    assert run(app, ["status", "report", "--check"]).exit_code == 0
+
+    (walked / "params.yaml").write_text("seed: 2\n")
+    (walked / "versions.yaml").write_text("stages: {index: 3}\n")
+    (walked / "raw").write_text("other rows")
+    (walked / "s1").unlink()
+    (walked / "dvc.yaml").write_text(json.dumps({"stages": STAGES}).replace("touch page", "touch  page"))
+    stages = status(walked).stages
+    assert stages["index"] == [
+        Reason("parameter", "parameter seed: 1 → 2", "seed", 1, 2),
+        Reason("code", "code version stages.index: 1 → 3", "stages.index", 1, 3),
+        Reason("data", "raw changed", "raw"),
+    ]
+    assert stages["shards@0"] == [Reason("upstream", "runs if index makes something new")]
+    assert stages["shards@1"] == [Reason("output", "its output s1 is missing", "s1")]
+    assert [reason.sentence for reason in stages["report"]] == ["its command is now `touch  page`", "s1 is missing"]
+    print_changed()
+    assert json.loads(capsys.readouterr().out) == ["index", "shards@1", "report", "bad"]
+
+    result = run(app, ["status", "--check"])
+    assert result.exit_code == 1 and "index\n  parameter seed: 1 → 2\n  code version" in result.output
+    assert "warning: versions.yaml says 3 for stages.index, but the installed rectok has" in result.output
+    printed = json.loads(run(app, ["status", "shards", "--json"]).output)
+    assert printed["stages"].keys() == {"index", "shards@0", "shards@1"} and len(printed["warnings"]) == 1
