@@ -57,15 +57,15 @@ def ablate(
     if plan:
         typer.echo("\n".join(f"prepared {cell.name}" for cell in runs))
         return
-    wanted = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]
-    failures = [] if table else run_all(wanted, spec.targets, devices.split(","), typer.echo, echo=bool(only))
+    chosen = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]
+    failures = [] if table else run_all(chosen, spec.targets, devices.split(","), typer.echo, echo=bool(only))
     write_report(name, spec, workspaces, out / name)
     typer.echo(f"wrote {out / name / 'table.md'}")
-    _tell(failures, len(wanted))
+    _report_failures(failures, len(chosen))
 
 
-def _tell(failures: "list[Failure]", runs: int) -> None:
+def _report_failures(failures: "list[Failure]", runs: int) -> None:
     if failures:
         names = ", ".join(failure.workspace.cell.name for failure in failures)
         reasons = f": {failures[0].reason}" if runs == 1 else ""
-        raise UserError(f"{len(failures)} of {runs} runs failed ({names}{reasons}); mend them and run it again")
+        raise UserError(f"{len(failures)} of {runs} runs failed ({names}{reasons}); fix them and run it again")
