@@ -87,8 +87,7 @@ def run(folder: Path, full: bool) -> dict[str, Any]:
         found["parameters"] = {
             stage: artifacts.read_json(artifacts.summary_file(stage))["parameters"] for stage in TRAINED
         }
-        figures = artifacts.read_json(artifacts.record_file("generation"))
-        found["figures"] = {name: value for name, value in figures.items() if name not in ("networks", "protocol")}
+        found["metrics"] = artifacts.read_json(artifacts.record_file("generation"))["metrics"]
     return found
 
 

@@ -35,7 +35,8 @@ REPOSITORY = Path(__file__).parents[1]
 WORK = """
 import base64, sys
 from rectok.artifacts import DATA, log_file
-from rectok.evaluation.records import Record, write_record
+from rectok.evaluation.metrics import metrics_of
+from rectok.evaluation.records import record_of, write_record
 from rectok.files import write_bytes, write_text
 from ruamel.yaml import YAML
 
@@ -45,13 +46,14 @@ if epochs == 13:
 for stage in ("tokenizer", "decoder", "dit", "autoguidance"):
     rows = "".join(f"{step},{64 * step},0.001,{epochs / step},{1 / step},{2 / step}\\n" for step in (1, 2, 3))
     write_text(log_file(stage), f"step,images,lr,total,pixel,semantic\\n{rows}")
-figures = {
+metrics = {
     "reconstruction": {"psnr": 20.0, "rfid": 1.0},
     "probe": {"probe": [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": epochs / 100}], "semantic_accuracy": 0.8},
     "generation": {"gfid": 60 / epochs, "gfid_guided": 30 / epochs, "sample_accuracy": None},
 }
-for stage, found in figures.items():
-    write_record(stage, Record(found, dict.fromkeys(found, "a metric network"), {"epochs": epochs, "sampler": "euler"}))
+for stage, measured in metrics.items():
+    whole = dict.fromkeys(metrics_of(stage), None) | measured
+    write_record(stage, record_of(stage, whole, {"epochs": epochs, "sampler": "euler"}, "a metric network"))
 for picture in ("reconstruction/grid.png", "generation/unguided.png", "generation/guided.png"):
     write_bytes(DATA / picture, base64.b64decode(PICTURE))
 """

@@ -29,9 +29,9 @@ def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
         assert len(losses) == 3, stage
         assert all(math.isfinite(loss) for loss in losses), stage
         assert not (folder / "data/state" / stage).exists()
-    figures = found["figures"]
-    assert math.isfinite(figures["gfid"]) and math.isfinite(figures["gfid_guided"])
-    assert figures["sample_accuracy"] is None
+    metrics = found["metrics"]
+    assert math.isfinite(metrics["gfid"]) and math.isfinite(metrics["gfid_guided"])
+    assert metrics["sample_accuracy"] is None
 
     assert {path.stem for path in (folder / "data/checks").iterdir()} == set(STAGES)
     assert {path.stem for path in (folder / "data/passed").iterdir()} >= set(STAGES) - found["losses"].keys()

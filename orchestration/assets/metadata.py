@@ -13,6 +13,7 @@ from orchestration.assets.row_counts import rows
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import timing_file
 from rectok.pipeline.lock import Locked, Record
+from rectok.reporting.display import metric_rows
 
 METRICS = "record.json"
 FIGURES = ("summary.json", METRICS)
@@ -85,6 +86,7 @@ def figures(path: Path) -> dict[str, RawMetadataValue]:
     if not path.exists():
         return {}
     tree = json.loads(path.read_text(encoding="utf-8"))
+    tree |= tree.pop("metrics", {})
     return dict(_leaves({name: value for name, value in tree.items() if name != NETWORKS}, ""))
 
 
@@ -99,14 +101,19 @@ def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, RawMetadataValue]]:
 
 
 def _metrics(path: Path) -> dict[str, RawMetadataValue]:
-    """The figures of an evaluation, each with the network that it was computed with."""
+    """The metrics of an evaluation, each with the network that it was computed with."""
     if not path.exists():
         return {}
     tree = json.loads(path.read_text(encoding="utf-8"))
-    networks = tree.get(NETWORKS, {})
-    columns = {"figure": "its name", "value": "as measured", "computed with": "the network that the figure rests on"}
+    columns = {
+        "metric": "its title",
+        "value": "as measured",
+        "better": "higher or lower values",
+        "computed with": "the network that the metric rests on",
+    }
     records = [
-        {"figure": name, "value": str(tree[name]), "computed with": network} for name, network in networks.items()
+        {"metric": row.title, "value": row.value, "better": row.better, "computed with": row.network}
+        for row in metric_rows(tree["metrics"], tree[NETWORKS])
     ]
     return {"metrics": table(columns, records)} if records else {}
 

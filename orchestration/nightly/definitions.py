@@ -41,11 +41,11 @@ from orchestration.jobs import Event
 from orchestration.launcher import Launcher, failure
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE, watchers
 from orchestration.nightly.clock import longest_gap
+from rectok.evaluation.metrics import nightly_metrics
 from rectok.nightly import history
 from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history
 from rectok.params.schema import NightlyParams
 from rectok.pipeline.process import Finished
-from rectok.reporting.display import FIGURES, written
 
 NAME = "nightly"
 CHECK = "no_regression"
@@ -152,7 +152,7 @@ def _schedule(evaluation: JobDefinition, params: NightlyParams) -> ScheduleDefin
 def _shown(root: Path) -> dict[str, RawMetadataValue]:
     """The night's figures, the newest nights as a table, the trend, and where the page is."""
     latest = figures(root / LATEST)
-    latest.pop("findings", None)
+    latest.pop("comparisons", None)
     return {
         **latest,
         **_nights(root),
@@ -167,9 +167,9 @@ def _nights(root: Path) -> dict[str, RawMetadataValue]:
 
 
 def _row(night: history.NightlyRun) -> TableRecord:
-    figures = {FIGURES[name].title: written(name, night.figure(name)) for name in history.FIGURES}
+    metrics = {metric.title: metric.text(night.metrics[name]) for name, metric in nightly_metrics().items()}
     verdict = "worse" if night.regressed else "good"
-    return TableRecord({"date": night.date, **figures, "generator": night.generator, "verdict": verdict})
+    return TableRecord({"date": night.date, **metrics, "generator": night.generator, "verdict": verdict})
 
 
 def read_finding(root: Path) -> Finding:
@@ -178,7 +178,7 @@ def read_finding(root: Path) -> Finding:
         latest: dict[str, Any] = json.loads((root / LATEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Finding(False, f"{LATEST} is missing: no nightly evaluation has run yet")
-    sentences, found = latest["regressions"], latest.get("findings")
+    sentences, found = latest["regressions"], latest.get("comparisons")
     compared = f"nothing got worse on {latest['date']}"
     if found == []:  # absent from nights of an older version
         compared = f"{latest['date']} has no baseline to compare with"

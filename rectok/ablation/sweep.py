@@ -12,11 +12,11 @@ from ruamel.yaml.error import YAMLError
 from rectok.ablation.spec import NAME, Row, Spec, spec_names, validated
 from rectok.artifacts import DATA, write_json
 from rectok.errors import UserError
+from rectok.evaluation.metrics import headline_names
 
 SEED = "seed"
 TARGETS = ("reconstruction", "probe", "generation")
 """Stages and not their gates: a sweep is to measure its rows, not to stop them at thresholds."""
-COLUMNS = ("psnr", "rfid", "gfid", "gfid_guided", "sample_accuracy")
 
 
 def sweep_file(name: str) -> Path:
@@ -34,7 +34,7 @@ def make_sweep(name: str, vary: Sequence[str], probe: float, targets: Sequence[s
             f"{name!r} cannot name a sweep: small letters, digits, dots and dashes, and no ablation of rectok"
         )
     values = dict(_parsed(setting) for setting in vary)
-    spec = sweep(name, values, targets or TARGETS, (*COLUMNS, f"probe@{probe}"))
+    spec = sweep(name, values, targets or TARGETS, (*headline_names(), f"probe@{probe}"))
     path = sweep_file(name)
     write_json(path, spec.model_dump(mode="json"))  # JSON is YAML
     return path

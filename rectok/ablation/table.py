@@ -8,9 +8,7 @@ from typing import Any
 from rectok.ablation.spec import Spec
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import read_json
-from rectok.reporting.display import FIGURES, NONE
-
-PROBE = "probe@"
+from rectok.evaluation.metrics import NONE, column_metric, points
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,9 @@ def tabulate(spec: Spec, workspaces: Sequence[Workspace]) -> Table:
 
 def figure(figures: Mapping[str, Any], column: str) -> float | None:
     """The figure that `column` names; None where the run has none of it."""
-    if column.startswith(PROBE):
-        time = float(column.removeprefix(PROBE))
-        return next((point["accuracy"] for point in figures.get("probe", ()) if point["t"] == time), None)
-    return figures.get(column)
+    values = points(figures)
+    name, mark, time = column.partition("@")
+    return values.get(f"{name}@{float(time):g}" if mark else name)
 
 
 def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
@@ -102,15 +99,15 @@ def headings(spec: Spec) -> list[str]:
 
 def heading(column: str) -> str:
     """What stands above a column."""
-    if column.startswith(PROBE):
-        return f"Probe, t = {column.removeprefix(PROBE)}"
-    return FIGURES[column].title if column in FIGURES else column
+    metric = column_metric(column)
+    return metric.title if metric else column
 
 
 def written(column: str, entry: Entry) -> str:
     """Mean ± spread, in the figure's own format; a dash where there is none."""
     if entry.mean is None:
         return NONE
-    shape = "{:.1%}" if column.startswith(PROBE) else FIGURES[column].written if column in FIGURES else "{:.4g}"
+    metric = column_metric(column)
+    shape = metric.format if metric else "{:.4g}"
     text = shape.format(entry.mean)
     return text if entry.spread is None else f"{text} ± {shape.format(entry.spread)}"

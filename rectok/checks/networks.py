@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_least, holds
-from rectok.evaluation.config import INCEPTION
+from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.storage.hashing import sha256_file
 
 

@@ -19,14 +19,16 @@ def fits(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema) -> Check:
 
 
 def _sentence(cases: pd.DataFrame) -> str:
-    found = [_case(case) for case in cases.head(SHOWN).itertuples()]
+    sentences = [_case(case) for case in cases.head(SHOWN).itertuples()]
     more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
-    return "; ".join(found) + more
+    return "; ".join(sentences) + more
 
 
 def _case(case: object) -> str:
     column, check, value, row = (getattr(case, name) for name in ("column", "check", "failure_case", "index"))
     if check == "column_in_dataframe":
         return f"column {value} is missing"
+    if check == "column_in_schema":
+        return f"column {value} is unknown"
     where = "" if row is None or pd.isna(row) else f" in row {int(row)}"
     return f"{column}{where} is {value!r}, which breaks {check}"

@@ -16,7 +16,7 @@ from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.nightly.history import REGRESSED, REGRESSION
 from rectok.params import load
-from rectok.reporting.display import duration, for_people, probe_for_people
+from rectok.reporting.display import duration, metric_rows
 from rectok.reporting.summary import EVALUATIONS, Summary, made, read_summary
 
 
@@ -24,12 +24,12 @@ def summary(
     text: Annotated[bool, typer.Option("--text", help="A table for people in place of JSON")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Leave out evaluations that were not made")] = False,
 ) -> None:
-    """Print the headline figures, each with the network that computed it, as one JSON object."""
-    found = read_summary(made() if partial else EVALUATIONS)
+    """Print the metrics, each with the network that computed it, as one JSON object."""
+    gathered = read_summary(made() if partial else EVALUATIONS)
     if text:
-        _show(found)
+        _show(gathered)
     else:
-        typer.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(gathered.as_json(), indent=1, ensure_ascii=False))
 
 
 def nightly(
@@ -86,14 +86,14 @@ def _day(text: str) -> date:
         raise UserError(f"--date is {text!r}, but must be a date such as 2026-01-31") from None
 
 
-def _show(found: Summary) -> None:
+def _show(gathered: Summary) -> None:
     console = Console()
-    table = Table("figure", "value", "better", "computed by", title="Headline figures", title_justify="left")
+    table = Table("metric", "value", "better", "computed by", title="Metrics", title_justify="left")
     table.columns[1].justify = "right"
-    for figure in [*for_people(found.figures, found.networks), *probe_for_people(found.figures, found.networks)]:
-        table.add_row(figure.title, figure.value, figure.better, figure.network)
+    for metric in metric_rows(gathered.metrics, gathered.networks):
+        table.add_row(metric.title, metric.value, metric.better, metric.network)
     console.print(table)
-    console.print(f"All stages and gates together: {duration(sum(found.seconds.values()))}")
+    console.print(f"All stages and gates together: {duration(sum(gathered.seconds.values()))}")
     report = Path(stage_dir("report") / "index.html")
     console.print(
         f"Report: {report.resolve() if report.exists() else 'not there yet; `dvc repro` makes it'}", soft_wrap=True

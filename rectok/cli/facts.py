@@ -9,7 +9,7 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.interop.exporting import Network
 from rectok.interop.published import ModelConfig
 from rectok.interop.reading import Kind
-from rectok.reporting.display import for_people, probe_for_people
+from rectok.reporting.display import metric_rows
 from rectok.reporting.model_card import Facts, Helper
 from rectok.reporting.summary import made, read_summary
 
@@ -21,7 +21,7 @@ EVALUATIONS: dict[Kind, tuple[str, ...]] = {
 
 
 def facts_of(kind: Kind, folder: Path, network: Network, of_pipeline: bool) -> Facts:
-    """The facts of the network in `folder`. Figures and helpers are those of the pipeline only where it made the network."""
+    """The facts of the network in `folder`. Metrics and helpers are those of the pipeline only where it made the network."""
     training = _record(folder / "summary.json")
     source = _record(folder / "source.json")
     evaluated = made(EVALUATIONS[kind]) if of_pipeline else []
@@ -33,7 +33,7 @@ def facts_of(kind: Kind, folder: Path, network: Network, of_pipeline: bool) -> F
         training=training,
         source=source,
         helpers=list(_helpers(training, source, bool(evaluated), of_pipeline)),
-        figures=[*for_people(summary.figures, summary.networks), *probe_for_people(summary.figures, summary.networks)],
+        metrics=metric_rows(summary.metrics, summary.networks),
         protocol=summary.protocol,
     )
 

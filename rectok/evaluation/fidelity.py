@@ -9,11 +9,10 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
-from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
+from torch_fidelity.utils import get_featuresdict_from_dataset
 
 from rectok.errors import UserError
-from rectok.evaluation.extractor import LOGITS, NAME, POOLED, extractor_options
-from rectok.evaluation.metric_network import MetricNetwork
+from rectok.evaluation.metric_network import LOGITS, POOLED, MetricNetwork
 from rectok.evaluation.reference import Reference, Statistics
 
 SPLIT_SAMPLES = 500
@@ -25,7 +24,7 @@ PAIRED = 10_000
 
 @dataclass(frozen=True)
 class Features:
-    """What the metric network sees of N images, float64: `pooled` [N, D] and `logits` [N, classes]."""
+    """The metric network's features of N images, float64: `pooled` [N, D] and `logits` [N, classes]."""
 
     pooled: Tensor
     logits: Tensor
@@ -36,23 +35,22 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Target:
-    """A reference as the metric network sees it, for any number of comparisons: pooled features [N, D], and FID's statistics."""
+class ReferenceFeatures:
+    """Features of a reference, for any number of comparisons: `pooled` [N, D], and the statistics for the Fréchet distance."""
 
     pooled: Tensor
     statistics: Statistics
 
     @classmethod
-    def of(cls, features: Features) -> "Target":
-        """Images that are seen already as the reference of others."""
+    def of(cls, features: Features) -> "ReferenceFeatures":
+        """The reference that images with these features are for others."""
         return cls(features.pooled, _statistics(features.pooled))
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Distances of a generated set to a reference; precision is the share of generated images in the real manifold."""
+    """Metrics of a generated set beside a reference, by their names in the table of metrics."""
 
-    fid: float
     kid: float
     inception_score: float
     inception_score_std: float
@@ -60,46 +58,43 @@ class Fidelity:
     recall: float
 
 
-def seen(images: Dataset[Tensor], metric_network: MetricNetwork) -> Features:
+def extract_features(images: Dataset[Tensor], metric_network: MetricNetwork) -> Features:
     """The features of uint8 [3, H, W] images."""
     cuda = metric_network.device == "cuda"
-    extractor = create_feature_extractor(
-        NAME, [POOLED, LOGITS], cuda=cuda, verbose=False, **extractor_options(metric_network.folder)
-    )
     # `save_cpu_ram` reads images in this process.
-    found = get_featuresdict_from_dataset(
-        images, extractor, metric_network.batch, cuda, save_cpu_ram=True, verbose=False
+    features = get_featuresdict_from_dataset(
+        images, metric_network, metric_network.batch, cuda, save_cpu_ram=True, verbose=False
     )
-    return Features(found[POOLED], found[LOGITS])
+    return Features(features[POOLED], features[LOGITS])
 
 
-def target(reference: Reference, metric_network: MetricNetwork) -> Target:
+def reference_features(reference: Reference, metric_network: MetricNetwork) -> ReferenceFeatures:
     """The features of the reference's images. Raises UserError where its statistics are those of another network."""
-    features, published = seen(reference.images, metric_network), reference.statistics
+    features, published = extract_features(reference.images, metric_network), reference.statistics
     if published is None:
-        return Target.of(features)
+        return ReferenceFeatures.of(features)
     width = features.pooled.shape[1]
     if len(published.mu) != width:
         raise UserError(
             f"{published.path} holds statistics of {len(published.mu)} features, but the metric network has {width}; "
             "generation.reference must come from the same network as the metric network"
         )
-    return Target(features.pooled, published)
+    return ReferenceFeatures(features.pooled, published)
 
 
-def frechet(features: Features, reference: Target) -> float:
+def frechet(features: Features, reference: ReferenceFeatures) -> float:
     """Fréchet distance (arXiv 1706.08500) to the reference, on the pooled features."""
     ours, theirs = ({"mu": s.mu, "sigma": s.sigma} for s in (_statistics(features.pooled), reference.statistics))
-    # The square root of the covariances' product, by eigenvalues, may leave a tiny negative number where sets agree.
+    # Where the sets agree, the square root of the covariances' product by eigenvalues may leave a tiny negative number.
     return max(0.0, float(fid_statistics_to_metric(ours, theirs, False)["frechet_inception_distance"]))
 
 
-def fidelity(features: Features, reference: Target, neighbours: int) -> Fidelity:
-    """All distances to the reference.
+def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) -> Fidelity:
+    """KID (arXiv 1801.01401), precision and recall (arXiv 1904.06991) with k = `neighbours`, and the Inception Score.
 
-    FID as in `frechet`; KID (arXiv 1801.01401); Inception Score (arXiv 1606.03498) on the metric network's logits; precision and
-    recall (arXiv 1904.06991) with `neighbours` = k; KID, precision and recall on at most PAIRED images of each set.
-    Raises UserError where there are too few images for k neighbours.
+    KID, precision and recall are computed on at most PAIRED images of each set. Precision is the share of generated images in the
+    manifold of the real ones. The Inception Score (arXiv 1606.03498) is computed on the metric network's logits. Raises UserError
+    where there are too few images for k neighbours.
     """
     ours, theirs = _spaced(features.pooled), _spaced(reference.pooled)
     smallest = min(len(ours), len(theirs))
@@ -113,7 +108,6 @@ def fidelity(features: Features, reference: Target, neighbours: int) -> Fidelity
     manifolds = prc_features_to_metric(ours, theirs, prc_neighborhood=neighbours, save_cpu_ram=True, verbose=False)
     score = isc_features_to_metric(features.logits, inception_splits(len(features.logits)))
     return Fidelity(
-        fid=frechet(features, reference),
         kid=kid["kernel_inception_distance_mean"],
         inception_score=score["inception_score_mean"],
         inception_score_std=score["inception_score_std"],
@@ -134,5 +128,5 @@ def _spaced(pooled: Tensor) -> Tensor:
 
 
 def _statistics(pooled: Tensor) -> Statistics:
-    found = fid_features_to_statistics(pooled)
-    return Statistics("", found["mu"], found["sigma"])
+    statistics = fid_features_to_statistics(pooled)
+    return Statistics("", statistics["mu"], statistics["sigma"])

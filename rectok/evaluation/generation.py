@@ -2,28 +2,32 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from rectok.evaluation.config import GenerationConfig
+from rectok.evaluation.evaluation_config import GenerationConfig
 from rectok.evaluation.fidelity import (
     KID_SUBSET,
     KID_SUBSETS,
     PAIRED,
     Features,
-    Target,
+    ReferenceFeatures,
+    extract_features,
     fidelity,
+    frechet,
     inception_splits,
-    seen,
 )
 from rectok.evaluation.image_quality import to_uint8
-from rectok.evaluation.image_sets import Stack, collected
+from rectok.evaluation.image_sets import TensorImages, collected
 from rectok.evaluation.metric_network import MetricNetwork
+from rectok.evaluation.metrics import GUIDED
 from rectok.evaluation.reference import Reference
 from rectok.sampling.generator import Generator
 from rectok.sampling.sampler_config import GuidanceConfig
+
+Metrics = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,27 @@ class Samples:
     guided: Tensor
 
 
+@dataclass(frozen=True)
+class SampleFeatures:
+    """The metric network's features of Samples; one object where guidance is neutral."""
+
+    labels: Tensor
+    unguided: Features
+    guided: Features
+
+    def part(self, first: int, parts: int) -> "SampleFeatures":
+        """Every `parts`-th sample from `first` on."""
+        unguided = self.unguided.part(first, parts)
+        guided = unguided if self.guided is self.unguided else self.guided.part(first, parts)
+        return SampleFeatures(self.labels[first::parts], unguided, guided)
+
+    def measured(self, measure: Callable[[Features, Tensor], Metrics]) -> Metrics:
+        """What `measure` makes of the features and labels of both sets, under the names of their metrics."""
+        plain = measure(self.unguided, self.labels)
+        guided = plain if self.guided is self.unguided else measure(self.guided, self.labels)
+        return {**plain, **{f"{name}{GUIDED}": value for name, value in guided.items()}}
+
+
 def balanced_labels(classes: int, per_class: int) -> Tensor:
     """Every label `per_class` times, int64 [classes·per_class]."""
     return torch.arange(classes).repeat_interleave(per_class)
@@ -43,7 +68,7 @@ def balanced_labels(classes: int, per_class: int) -> Tensor:
 def sample_seeds(seed: int, purpose: str, count: int) -> Tensor:
     """One seed per sample index, int64 [count]: consecutive from a start that (seed, purpose) gives.
 
-    Torch's generator keeps 32 bits of a seed; consecutive ones never collide within a set, hashed ones would.
+    Torch's generator keeps 32 bits of a seed. Consecutive seeds never collide within a set; hashed ones would.
     """
     start = int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest(), "little")
     return (start + torch.arange(count)) % 2**32
@@ -54,7 +79,7 @@ def draw(
 ) -> Samples:
     """Sample every (label, seed) without and with guidance, rounded to uint8 as the protocol says.
 
-    `progress` is told the number of images drawn so far, of 2·N. Guidance that changes nothing is not sampled again.
+    `progress` gets the number of images drawn so far, of 2·N. Guidance that changes nothing is not sampled again.
     """
     count = len(labels)
     unguided = collected(count, _drawn(generator, config, None, labels, seeds, progress))
@@ -81,45 +106,40 @@ def _drawn(
         progress(done)
 
 
-def looked_at(samples: Samples, metric_network: MetricNetwork) -> Mapping[str, Features]:
-    """What the metric network sees of unguided and guided samples, under the endings of their figures' names."""
-    unguided = seen(Stack(samples.unguided), metric_network)
+def sample_features(samples: Samples, metric_network: MetricNetwork) -> SampleFeatures:
+    """The features of unguided and guided samples."""
+    unguided = extract_features(TensorImages(samples.unguided), metric_network)
     same = samples.guided is samples.unguided
-    return {"": unguided, "_guided": unguided if same else seen(Stack(samples.guided), metric_network)}
+    guided = unguided if same else extract_features(TensorImages(samples.guided), metric_network)
+    return SampleFeatures(samples.labels, unguided, guided)
 
 
-def generation_figures(
-    features: Mapping[str, Features],
-    labels: Tensor,
+def generation_metrics(
+    samples: SampleFeatures,
+    held_out: Features,
     config: GenerationConfig,
-    reference: Target,
+    reference: ReferenceFeatures,
     metric_network: MetricNetwork,
-) -> dict[str, float | None]:
-    """Fidelity to the reference, and recognised `labels` [N], of samples that the metric network has looked at."""
-    unguided, guided = features[""], features["_guided"]
-    plain = _figures(unguided, labels, config, reference, metric_network)
-    steered = plain if guided is unguided else _figures(guided, labels, config, reference, metric_network)
-    return {**plain, **{f"{name}_guided": value for name, value in steered.items()}}
+) -> Metrics:
+    """All metrics of the stage `generation`; `held_out` are features of real images, whose gFID is the floor."""
+
+    def measure(features: Features, labels: Tensor) -> Metrics:
+        rest = asdict(fidelity(features, reference, config.neighbours))
+        return {**measure_nightly(features, labels, reference, metric_network), **rest}
+
+    return {**samples.measured(measure), "gfid_floor": frechet(held_out, reference)}
 
 
-def _figures(
-    features: Features, labels: Tensor, config: GenerationConfig, reference: Target, metric_network: MetricNetwork
-) -> dict[str, float | None]:
-    found = fidelity(features, reference, config.neighbours)
-    return {
-        "gfid": found.fid,
-        "kid": found.kid,
-        "inception_score": found.inception_score,
-        "inception_score_std": found.inception_score_std,
-        "precision": found.precision,
-        "recall": found.recall,
-        "sample_accuracy": metric_network.recognised(features.logits, labels),
-    }
+def measure_nightly(
+    features: Features, labels: Tensor, reference: ReferenceFeatures, metric_network: MetricNetwork
+) -> Metrics:
+    """The metrics of nightly runs. Parts of the samples are measured too, so these must make sense for few samples."""
+    return {"gfid": frechet(features, reference), "sample_accuracy": metric_network.accuracy(features.logits, labels)}
 
 
 def protocol(
     config: GenerationConfig, reference: Reference, metric_network: MetricNetwork, classes: int, per_class: int
-) -> dict[str, str | int | float]:
+) -> Mapping[str, str]:
     """How the samples were drawn and what they were compared with, for people."""
     guidance, sampler, count = config.guidance, config.sampler, classes * per_class
     parts = inception_splits(count)

@@ -14,7 +14,7 @@ from rectok.artifacts import DATA
 from rectok.data.dataset import ImageDataset
 
 
-class Stack(Dataset[Tensor]):
+class TensorImages(Dataset[Tensor]):
     """Images that are there already, uint8 [N, 3, H, W]."""
 
     def __init__(self, images: Tensor) -> None:
@@ -27,7 +27,7 @@ class Stack(Dataset[Tensor]):
         return self.images[position]
 
 
-class Sample(Dataset[Tensor]):
+class Subsample(Dataset[Tensor]):
     """At most `limit` images of a split, evenly spaced; read when they are asked for."""
 
     def __init__(self, dataset: ImageDataset, limit: int) -> None:

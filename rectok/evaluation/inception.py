@@ -14,7 +14,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, Featu
 
 from rectok.artifacts import read_json
 from rectok.errors import UserError
-from rectok.evaluation.config import INCEPTION
+from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.nn.weights import read_weights, save_weights
 from rectok.storage.objects import fetch
 from rectok.teacher.loading import CONFIG, WEIGHTS
@@ -49,7 +49,7 @@ class Inception(nn.Module):
         self.classes = self.trunk.fc.out_features
         self.eval()
 
-    def judged(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What FID, KID, precision and recall read, [B, 2048], and what the Inception Score reads, [B, 1008].
 
         The latter are class scores without their bias.

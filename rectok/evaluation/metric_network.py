@@ -1,77 +1,80 @@
-"""The network that metrics are computed with, and what it is called."""
+"""The network that metrics are computed with. It is the feature extractor that torch-fidelity takes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from rectok.artifacts import read_json
 from rectok.errors import UserError
-from rectok.evaluation.config import INCEPTION
+from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.evaluation.inception import Inception, load_inception
 from rectok.teacher.loading import CONFIG, load_network
 from rectok.teacher.network import VisionNetwork
 
+POOLED = "pooled"
+LOGITS = "logits"
 
-@dataclass(frozen=True)
-class MetricNetwork:
-    """The network kept in `folder`, on `device`; it sees `batch` images at a time.
 
-    `network` is its name; `proxy` says in words that it is one, and how it was trained, or is empty.
+class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
+    """The network `model` on `device`, which takes `batch` images at a time.
+
+    `name` is the network's; `proxy` says in words that it is one and how it was trained, or is empty. Features leave it in
+    float64, so torch-fidelity computes all statistics in float64.
     """
 
-    folder: Path
-    device: str
-    batch: int
-    network: str
-    proxy: str
-    model: VisionNetwork | Inception
+    name: str
+
+    def __init__(self, model: VisionNetwork | Inception, device: str, batch: int, name: str, proxy: str) -> None:
+        super().__init__(name, [POOLED, LOGITS])
+        self.model = model.to(device).requires_grad_(False)
+        self.device, self.batch, self.proxy = device, batch, proxy
+        self.eval()
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        """The names of the features, in the order in which `forward` returns them."""
+        return POOLED, LOGITS
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images uint8 [B, 3, H, W] → features [B, D] and logits [B, classes], float64."""
+        pooled, logits = self.model.features_and_logits(images.float() / 255)
+        return pooled.double(), logits.double()
 
     @property
     def title(self) -> str:
-        """What stands beside a figure."""
-        return f"{self.network} (a proxy)" if self.proxy else self.network
+        """Stands beside a metric."""
+        return f"{self.name} (a proxy)" if self.proxy else self.name
 
     @property
     def described(self) -> str:
-        """What stands in a protocol: the name, or in words that it is a proxy."""
-        return self.proxy or self.network
+        """Stands in a protocol: the name, or in words that it is a proxy."""
+        return self.proxy or self.name
 
     @property
     def knows_labels(self) -> bool:
         """Whether its classes can be those of the images: Inception's never are."""
         return not isinstance(self.model, Inception)
 
-    def credits(self, figures: Mapping[str, float | None]) -> dict[str, str]:
-        """What stands beside each figure: this network, or why there is no figure."""
-        absent = f"not measured: {self.network} knows other classes than the images have"
-        return {name: absent if value is None else self.title for name, value in figures.items()}
-
     def require_classes(self, count: int) -> None:
-        """Raise UserError unless a metric network that knows labels tells exactly `count` classes."""
+        """Raise UserError unless a metric network that knows labels has exactly `count` classes."""
         if self.knows_labels and self.model.classes != count:
             raise UserError(
-                f"metric_network {self.network} tells {self.model.classes} classes apart, but the images have {count}; "
+                f"metric_network {self.name} tells {self.model.classes} classes apart, but the images have {count}; "
                 'set metric_network.network.weights to a network of these classes, or to "" to train one here'
             )
 
-    def recognised(self, logits: Tensor, labels: Tensor) -> float | None:
-        """Share of images, by its `logits` [N, classes], whose most likely label is that in `labels` [N].
+    def accuracy(self, logits: Tensor, labels: Tensor) -> float | None:
+        """The share of images whose most likely label by `logits` [N, classes] is that in `labels` [N].
 
-        None where it knows no labels.
+        None where the network knows no labels.
         """
         return float((logits.argmax(1) == labels.cpu()).double().mean()) if self.knows_labels else None
 
 
 def load_metric_network(folder: Path, device: str, batch: int) -> MetricNetwork:
-    """The metric network that the stage `metric_network` kept in `folder`."""
+    """The metric network that the stage `metric_network` wrote to `folder`."""
     summary = read_json(folder / "summary.json")
-    model = load_metric_backbone(folder).to(device)
-    return MetricNetwork(folder, device, batch, summary["network"], summary["proxy"], model)
-
-
-def load_metric_backbone(folder: Path) -> VisionNetwork | Inception:
-    """The network kept in `folder`, frozen."""
-    name = read_json(folder / CONFIG)["network"]["name"]
-    return load_inception(folder) if name == INCEPTION else load_network(folder)
+    inception = read_json(folder / CONFIG)["network"]["name"] == INCEPTION
+    model = load_inception(folder) if inception else load_network(folder)
+    return MetricNetwork(model, device, batch, summary["network"], summary["proxy"])

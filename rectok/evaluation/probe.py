@@ -33,7 +33,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
 
-class Few:
+class ClassSubset:
     """The first `per_class` images of every class, by key, which is to say by content hash: a fixed, random choice."""
 
     def __init__(self, images: Images, per_class: int) -> None:

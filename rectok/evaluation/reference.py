@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
-from rectok.evaluation.image_sets import Sample, Stack
+from rectok.evaluation.image_sets import Subsample, TensorImages
 
 LIMIT = 50_000
 """Images of a split that are compared with: as many as published protocols draw samples."""
@@ -45,7 +45,7 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
 
     An npz without images leaves precision, recall and KID to the train split. Raises UserError naming what is missing.
     """
-    images = Sample(train, LIMIT)
+    images = Subsample(train, LIMIT)
     described = f"{len(images)} of {len(train)} images of the train split"
     if not path:
         return Reference(images, None, described)
@@ -55,7 +55,7 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
     if "arr_0" not in found:
         return Reference(images, statistics, f"{name}; precision, recall and KID: {described}")
     kept = torch.from_numpy(found["arr_0"]).permute(0, 3, 1, 2)
-    return Reference(Stack(kept), statistics, f"{name}; precision, recall and KID: its {len(kept)} images")
+    return Reference(TensorImages(kept), statistics, f"{name}; precision, recall and KID: its {len(kept)} images")
 
 
 def _read(path: str) -> dict[str, NDArray[np.generic]]:

@@ -1,13 +1,15 @@
-"""The nights so far, as a table on disk. No torch here."""
+"""The nightly runs so far, as a table on disk. No torch here."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, astuple, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rectok.artifacts import DATA
 from rectok.errors import UserError
+from rectok.evaluation.metrics import nightly_metrics
 from rectok.files import write_text
 from rectok.storage import below, direct_files, remove
 
@@ -18,47 +20,61 @@ TREND = FOLDER / "trend.png"
 PAGE = FOLDER / "index.html"
 PICTURES = FOLDER / "pictures"
 REGRESSED = 2
-"""Exit code of `rectok nightly` where something got worse; 1 is a failure."""
+"""Exit code of `rectok nightly` where a metric got worse; 1 is a failure."""
 REGRESSION = "regression: "
-"""What it writes before each sentence of what got worse."""
-FIGURES = ("gfid", "gfid_guided", "sample_accuracy", "sample_accuracy_guided")
+"""Stands before each sentence that names a metric that got worse."""
+TEXTS, COUNT, REGRESSED_COLUMN, NOISE = ("date", "generator", "protocol"), "n", "regressed", "_noise"
 
 
 @dataclass(frozen=True)
 class NightlyRun:
-    """One night's figures. Nights compare where `protocol` agrees: it hashes sampler, counts, metric network and reference.
+    """One nightly run of `n` samples.
 
-    Accuracies are None where the metric network knows no labels. `…_noise` is the standard deviation of a figure, estimated from
-    parts of the night's own samples; None where it was not. `regressed` nights are never a baseline.
+    Runs compare where `protocol` agrees: it hashes sampler, counts, metric network and reference. `metrics` has the nightly
+    metrics by name. A value is None where the metric network knows no labels, or where the run is older than the metric.
+    `noise` has the standard deviation of each metric, estimated from parts of the run's samples, or None. A `regressed` run is
+    never a baseline.
     """
 
     date: str
     generator: str
     protocol: str
     n: int
-    gfid: float
-    gfid_guided: float
-    sample_accuracy: float | None
-    sample_accuracy_guided: float | None
-    gfid_noise: float | None = None
-    gfid_guided_noise: float | None = None
-    sample_accuracy_noise: float | None = None
-    sample_accuracy_guided_noise: float | None = None
+    metrics: Mapping[str, float | None]
+    noise: Mapping[str, float | None]
     regressed: bool = False
 
-    def figure(self, name: str) -> float | None:
-        """One of FIGURES."""
-        value: float | None = getattr(self, name)
-        return value
+    def row(self) -> dict[str, Any]:
+        """The run as one row of the history, by column."""
+        return dict(zip(columns(), self._values(), strict=True))
 
-    def noise(self, name: str) -> float | None:
-        """The noise of one of FIGURES."""
-        value: float | None = getattr(self, f"{name}_noise")
-        return value
+    def _values(self) -> Iterator[Any]:
+        yield from (self.date, self.generator, self.protocol, self.n)
+        for values in (self.metrics, self.noise):
+            yield from (values.get(name) for name in nightly_metrics())
+        yield self.regressed
+
+
+def run_of(row: Mapping[str, Any]) -> NightlyRun:
+    """The run of a row, whose values may be text. A column of a metric or its noise may be missing.
+
+    Raises KeyError for another missing column and ValueError for text that is no number.
+    """
+    metrics, noise = ({name: _number(row.get(name + ending)) for name in nightly_metrics()} for ending in ("", NOISE))
+    date, generator, protocol = (row[name] for name in TEXTS)
+    return NightlyRun(
+        date, generator, protocol, int(row[COUNT]), metrics, noise, row.get(REGRESSED_COLUMN) in (True, "True")
+    )
+
+
+def columns() -> list[str]:
+    """The columns of the history."""
+    names = list(nightly_metrics())
+    return [*TEXTS, COUNT, *names, *(f"{name}{NOISE}" for name in names), REGRESSED_COLUMN]
 
 
 def read_history(path: Path = HISTORY) -> list[NightlyRun]:
-    """The nights so far, oldest first; empty where there is no history yet. Columns that an older version lacked are None.
+    """The runs so far, oldest first; empty where there is no history yet. Columns that an older version lacked are None.
 
     Raises UserError where the file is damaged.
     """
@@ -68,64 +84,55 @@ def read_history(path: Path = HISTORY) -> list[NightlyRun]:
         rows = csv.DictReader(file)
         try:
             _require_columns(rows.fieldnames or ())
-            return [_night(row) for row in rows]
+            return [_parsed(row) for row in rows]
         except (ValueError, csv.Error) as error:
             raise UserError(
-                f"{path} is damaged in line {rows.line_num or 1} ({error}); mend it, or delete it and a new history begins, "
+                f"{path} is damaged in line {rows.line_num or 1} ({error}); fix it, or delete it and a new history begins, "
                 "from the copy in storage.nightly where there is one"
             ) from None
 
 
 def _require_columns(names: Sequence[str]) -> None:
-    known = [field.name for field in fields(NightlyRun)]
-    missing = [each.name for each in fields(NightlyRun) if each.default is MISSING and each.name not in names]
-    unknown = [name for name in names if name not in known]
-    if missing or unknown:
-        raise ValueError(f"its columns must be {', '.join(known)}")
+    if not {*TEXTS, COUNT} <= set(names) <= set(columns()):
+        raise ValueError(f"its columns must be {', '.join(columns())}")
 
 
-def _night(row: Mapping[str | None, str | None]) -> NightlyRun:
+def _parsed(row: Mapping[str | Any, Any]) -> NightlyRun:
     if None in row or None in row.values():
         raise ValueError("it has not as many values as there are columns")
-    types = {field.name: field.type for field in fields(NightlyRun)}
-    return NightlyRun(**{name: _parsed(types[name], value) for name, value in row.items()})  # type: ignore
+    return run_of(row)
 
 
-def _parsed(kind: object, text: str) -> str | int | float | bool | None:
-    if kind == float | None:
-        return float(text) if text else None
-    if kind is bool:
-        return text == "True"
-    return int(text) if kind is int else float(text) if kind is float else text
+def _number(value: str | float | None) -> float | None:
+    return None if value in (None, "") else float(value)
 
 
-def joined(history: Sequence[NightlyRun], night: NightlyRun) -> list[NightlyRun]:
-    """The history with `night` in place of an earlier evaluation of the same date, oldest first."""
-    return sorted([*(past for past in history if past.date != night.date), night], key=lambda each: each.date)
+def joined(history: Sequence[NightlyRun], run: NightlyRun) -> list[NightlyRun]:
+    """The history with `run` in place of an earlier one of the same date, oldest first."""
+    return sorted([*(past for past in history if past.date != run.date), run], key=lambda each: each.date)
 
 
-def retained(history: Sequence[NightlyRun], nights: int, baseline: Sequence[NightlyRun]) -> list[NightlyRun]:
-    """The newest `nights` of them, and whatever the `baseline` is made of, however old."""
-    newest = set(history[-nights:]) | set(baseline)
-    return [night for night in history if night in newest]
+def retained(history: Sequence[NightlyRun], count: int, baseline: Sequence[NightlyRun]) -> list[NightlyRun]:
+    """The newest `count` runs, and those that the `baseline` is made of, however old."""
+    return [run for place, run in enumerate(history) if place >= len(history) - count or run in baseline]
 
 
 def write_history(history: Sequence[NightlyRun], path: Path = HISTORY) -> None:
-    """Keep the history, atomically."""
+    """Write the history atomically."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(NightlyRun))
-    writer.writerows(astuple(night) for night in history)
+    writer = csv.DictWriter(text, columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(run.row() for run in history)
     write_text(path, text.getvalue())
 
 
 def picture_file(date: str) -> Path:
-    """A few guided samples of a night."""
+    """A few guided samples of the run of a date."""
     return PICTURES / f"{date}.png"
 
 
 def prune_pictures(place: str, keep: int) -> None:
-    """Leave the pictures of the newest `keep` nights in `place`, a folder or s3:// prefix."""
+    """Leave the newest `keep` pictures in `place`, a folder or s3:// prefix."""
     names = sorted(direct_files(place))
     for name in names[: max(0, len(names) - keep)]:
         remove(below(place, name))

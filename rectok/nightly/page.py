@@ -1,4 +1,4 @@
-"""The nightly page: every night in a table, the trend, and the accepted generator, as one file. No torch here."""
+"""The nightly page: every run in a table, the trend, and the accepted generator, as one file. No torch here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,33 +6,32 @@ from datetime import date
 
 from markupsafe import Markup
 
-from rectok.nightly.history import FIGURES, NightlyRun, picture_file
+from rectok.evaluation.metrics import GUIDED, METRICS, PRINCIPAL, nightly_metrics
+from rectok.nightly.history import NightlyRun, picture_file
 from rectok.nightly.promotion import Promotion
-from rectok.nightly.regression import Finding
+from rectok.nightly.regression import Comparison
 from rectok.pages import data_uri, filled
 from rectok.reporting.charts import Line, line_png, line_svg
-from rectok.reporting.display import FIGURES as SHOWN
-from rectok.reporting.display import written
+from rectok.reporting.display import metric_rows
 
-PAIRS = (("gFID", "gfid", "gfid_guided"), ("Samples recognised", "sample_accuracy", "sample_accuracy_guided"))
 LISTED, PICTURED = 60, 7
-"""Nights in the page's table, and pictures of nights on it."""
+"""Runs in the page's table, and runs whose pictures are on it."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One night of the table: its figures in words, and what became of it."""
+class HistoryRow:
+    """A run in the table: its metrics in words, whether it compares with the last one, and whether it regressed."""
 
     date: str
-    figures: list[str]
+    metrics: list[str]
     generator: str
     comparable: bool
     regressed: bool
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A finding in words."""
+class ComparisonRow:
+    """A comparison in words."""
 
     title: str
     value: str
@@ -44,71 +43,77 @@ class Compared:
 
 
 def render(
-    history: Sequence[NightlyRun], night: NightlyRun, found: Sequence[Finding], promotion: Promotion | None
+    history: Sequence[NightlyRun], run: NightlyRun, compared: Sequence[Comparison], promotion: Promotion | None
 ) -> str:
-    """The page of `night`, the last one evaluated, in its `history`; `promotion` is the generator in force."""
-    nights = comparable(history, night)
+    """The page of `run`, the last one, in its `history`; `promotion` is the active one."""
+    runs = comparable(history, run)
+    accepted = promotion.metrics if promotion else {}
     return filled(
         "rectok.nightly",
         "nightly.html",
-        night=night,
-        compared=[_compared(finding) for finding in found],
-        regressed=[finding.sentence for finding in found if finding.regressed],
+        run=run,
+        compared=[_comparison_row(comparison) for comparison in compared],
+        regressed=[comparison.sentence for comparison in compared if comparison.regressed],
         promotion=promotion,
-        accepted_figures=_accepted(promotion),
-        titles=[SHOWN[name].title for name in FIGURES],
-        rows=[_row(each, night) for each in reversed(history[-LISTED:])],
+        accepted_metrics=metric_rows(accepted, dict.fromkeys(accepted, "")),
+        titles=[metric.title for metric in nightly_metrics().values()],
+        rows=[_history_row(each, run) for each in reversed(history[-LISTED:])],
         count=len(history),
-        charts=[(title, chart) for title, *names in PAIRS if (chart := _chart(nights, title, *names))],
+        charts=[(METRICS[name].title, chart) for name in _unguided() if (chart := _chart(runs, name))],
         pictures=_pictures(history),
     )
 
 
-def comparable(history: Sequence[NightlyRun], night: NightlyRun) -> list[NightlyRun]:
-    """The nights of the same protocol, oldest first."""
-    return [each for each in history if each.protocol == night.protocol]
+def comparable(history: Sequence[NightlyRun], run: NightlyRun) -> list[NightlyRun]:
+    """The runs of the same protocol, oldest first."""
+    return [each for each in history if each.protocol == run.protocol]
 
 
 def trend_png(history: Sequence[NightlyRun]) -> bytes:
-    """gFID over the nights that are comparable with the last one, unguided and guided."""
-    nights = comparable(history, history[-1])
-    return line_png(*_lines(nights, "gfid", "gfid_guided"), x=f"days since {nights[0].date}", y="gFID")
+    """The principal metric over the runs that are comparable with the last one, unguided and guided."""
+    runs = comparable(history, history[-1])
+    return line_png(*_lines(runs, PRINCIPAL), x=f"days since {runs[0].date}", y=METRICS[PRINCIPAL].title)
 
 
-def _chart(nights: Sequence[NightlyRun], title: str, plain: str, guided: str) -> Markup | None:
-    lines = _lines(nights, plain, guided)
-    return Markup(line_svg(*lines, x=f"days since {nights[0].date}", y=title)) if lines else None
+def _unguided() -> list[str]:
+    return [name for name in nightly_metrics() if not name.endswith(GUIDED)]
 
 
-def _lines(nights: Sequence[NightlyRun], plain: str, guided: str) -> list[Line]:
-    """Those of the two that have points: a metric network that knows no labels gives no accuracy."""
-    return [line for line in (_line(nights, plain, "unguided"), _line(nights, guided, "guided")) if line.y]
+def _chart(runs: Sequence[NightlyRun], name: str) -> Markup | None:
+    lines = _lines(runs, name)
+    return Markup(line_svg(*lines, x=f"days since {runs[0].date}", y=METRICS[name].title)) if lines else None
 
 
-def _line(nights: Sequence[NightlyRun], name: str, label: str) -> Line:
-    first = date.fromisoformat(nights[0].date)
-    points = [(night.date, value) for night in nights if (value := night.figure(name)) is not None]
+def _lines(runs: Sequence[NightlyRun], name: str) -> list[Line]:
+    """The metric without and with guidance, as far as there are values."""
+    lines = [_line(runs, name, "unguided"), _line(runs, f"{name}{GUIDED}", "guided")]
+    return [line for line in lines if line.y]
+
+
+def _line(runs: Sequence[NightlyRun], name: str, label: str) -> Line:
+    first = date.fromisoformat(runs[0].date)
+    points = [(run.date, value) for run in runs if (value := run.metrics.get(name)) is not None]
     return Line([(date.fromisoformat(day) - first).days for day, _ in points], [value for _, value in points], label)
 
 
-def _row(each: NightlyRun, last: NightlyRun) -> Row:
-    figures = [written(name, each.figure(name)) for name in FIGURES]
-    return Row(each.date, figures, each.generator, each.protocol == last.protocol, each.regressed)
+def _history_row(run: NightlyRun, last: NightlyRun) -> HistoryRow:
+    metrics = [metric.text(run.metrics.get(name)) for name, metric in nightly_metrics().items()]
+    return HistoryRow(run.date, metrics, run.generator, run.protocol == last.protocol, run.regressed)
 
 
-def _compared(found: Finding) -> Compared:
-    value, base, limit, noise = (
-        written(found.figure, number) for number in (found.value, found.baseline, found.limit, found.noise)
+def _comparison_row(comparison: Comparison) -> ComparisonRow:
+    metric, count = METRICS[comparison.metric], comparison.measurements
+    return ComparisonRow(
+        title=metric.title,
+        value=metric.text(comparison.value),
+        baseline=metric.text(comparison.baseline),
+        limit=metric.text(comparison.limit),
+        noise=metric.text(comparison.noise),
+        source=f"{count} measurement{'s' if count > 1 else ''}; noise: {comparison.source}",
+        regressed=comparison.regressed,
     )
-    source = f"{found.measurements} measurement{'s' if found.measurements > 1 else ''}; noise: {found.source}"
-    return Compared(SHOWN[found.figure].title, value, base, limit, noise, source, found.regressed)
-
-
-def _accepted(promotion: Promotion | None) -> list[tuple[str, str]]:
-    figures = promotion.figures if promotion else {}
-    return [(shown.title, written(name, figures[name])) for name, shown in SHOWN.items() if name in figures]
 
 
 def _pictures(history: Sequence[NightlyRun]) -> list[tuple[str, str]]:
-    paths = [(night.date, picture_file(night.date)) for night in reversed(history[-PICTURED:])]
+    paths = [(run.date, picture_file(run.date)) for run in reversed(history[-PICTURED:])]
     return [(day, data_uri(path)) for day, path in paths if path.exists()]

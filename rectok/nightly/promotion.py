@@ -1,44 +1,39 @@
-"""The accepted generator: a copy by content hash, and a record of who accepted it, when and why. No torch here.
+"""Promotions: which generator is accepted, by whom, when and why. No torch here.
 
-Below data/promoted lie `generators/<id>/`, copies that nothing changes any more, and `records/0001.json` and on, one for each
-time that somebody accepted a generator, with a copy of the dvc.lock that it came from. The newest record says which generator is
-in force; to go back is to accept an earlier one again.
+Each acceptance writes a record, data/promoted/records/0001.json and on, and copies the generator and dvc.lock. The newest
+record says which generator is active: nightly runs evaluate it, and its measurements are their baseline. To go back is to
+accept an earlier promotion again.
 """
 
+import getpass
 import hashlib
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rectok.artifacts import DATA, missing, read_json, write_json
+from rectok.artifacts import DATA, passed_file, read_json, write_json
 from rectok.errors import UserError
-from rectok.files import replacing_folder, write_bytes
-from rectok.nightly.history import NightlyRun
-from rectok.storage.hashing import sha256_file
+from rectok.files import write_bytes
+from rectok.nightly.generator_copy import PARTS, PROMOTED, content, generator_folder, identity, remove_copies, save_copy
+from rectok.nightly.history import NightlyRun, run_of
+from rectok.params import Params
+from rectok.params.loading import PARAMS_FILE
+from rectok.pipeline import lock
+from rectok.reporting.provenance import git_commit, git_user
+from rectok.reporting.summary import EVALUATIONS, read_summary
 
-PROMOTED = DATA / "promoted"
 RECORDS = PROMOTED / "records"
-NETWORK = ("model.safetensors", "config.json")
-PARTS = {
-    "dit": NETWORK,
-    "autoguidance": NETWORK,
-    "decoder": NETWORK,
-    "statistics": ("statistics.json",),
-    "metric_network": (*NETWORK, "summary.json"),
-}
-"""What sampling and judging need, in folders named as those of the stages."""
-ID_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Promotion:
     """One acceptance.
 
-    `generator` is the hash of all `files` (path → sha256); `commit`, `lock` (sha256 of dvc.lock, empty without one, whose copy
-    is records/<sha256>.lock) and `params` say what made it; `figures` are those of the pipeline's own evaluation. `measured`
-    is what the nightly evaluation found when it was accepted, None where that was left to the first nights.
+    `generator` is the hash of all `files` (path → sha256). `commit`, `lock` (sha256 of dvc.lock, empty without one, whose copy
+    is records/<sha256>.lock) and `params` say what made it. `metrics` are those of the pipeline's own evaluation. `measured` is
+    the nightly evaluation that was made when it was accepted, None where that was left to the first nightly runs.
     """
 
     number: int
@@ -50,72 +45,68 @@ class Promotion:
     lock: str
     preset: str
     params: str
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     measured: NightlyRun | None
     files: Mapping[str, str]
 
     @property
     def folder(self) -> Path:
-        """Where the generator lies."""
+        """The folder of the generator's copy."""
         return generator_folder(self.generator)
 
 
-def generator_folder(generator: str) -> Path:
-    """The folder of an accepted generator, which holds a folder for each of PARTS."""
-    return PROMOTED / "generators" / generator
+def accept(params: Params, who: str, why: str, measured: bool) -> Promotion:
+    """Copy the pipeline's generator and metric network, and make them the active ones.
+
+    With `measured` they are evaluated first as in a nightly run, which makes the first measurement of the baseline. Raises
+    UserError where a gate has not passed, or where the metrics were measured on something else.
+    """
+    for sentence in _objections():
+        raise UserError(sentence)
+    metrics, files = read_summary().metrics, save_copy()
+    generator = identity(files)
+    return _write(
+        Promotion(
+            number=_next_number(),
+            generator=generator,
+            time=_now(),
+            who=who or _author(),
+            why=why,
+            commit=git_commit(),
+            lock=_save_lock(),
+            preset=params.preset,
+            params=PARAMS_FILE.read_text(encoding="utf-8"),
+            metrics=metrics,
+            measured=_measured(params, generator) if measured else None,
+            files=files,
+        )
+    )
 
 
-def content(folder: Path) -> dict[str, str]:
-    """sha256 of every file of the generator in `folder` (data/, or an accepted one). Raises UserError where one is missing."""
-    found = {}
-    for part, names in PARTS.items():
-        for name in names:
-            path = folder / part / name
-            if not path.exists():
-                raise UserError(missing(path))
-            found[f"{part}/{name}"] = sha256_file(path)
-    return found
+def accept_again(number: int, who: str, why: str) -> Promotion:
+    """Make the generator of promotion `number` the active one again. Raises UserError where its copy is not whole."""
+    earlier = numbered(number)
+    verify(earlier)
+    return _write(replace(earlier, number=_next_number(), time=_now(), who=who or _author(), why=why))
 
 
-def identity(files: Mapping[str, str]) -> str:
-    """The name of a generator: a hash of its files' hashes."""
-    text = "".join(f"{path} {sha256}\n" for path, sha256 in sorted(files.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+def promotions() -> list[Promotion]:
+    """All of them, oldest first."""
+    return [_read(path) for path in sorted(RECORDS.glob("*.json"))]
 
 
-def keep(source: Path = DATA) -> dict[str, str]:
-    """Copy the generator in `source` to the folder of its own, unless it is there; its files' hashes."""
-    files = content(source)
-    target = generator_folder(identity(files))
-    if not target.exists() or content(target) != files:
-        with replacing_folder(target) as folder:
-            for path in files:
-                copy = folder / path
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(source / path, copy)
-            if content(folder) != files:
-                raise UserError(f"{source} changed while it was copied; promote it when nothing writes there")
-    return files
+def active_promotion() -> Promotion | None:
+    """The newest one, or None where nothing was accepted yet."""
+    paths = sorted(RECORDS.glob("*.json"))
+    return _read(paths[-1]) if paths else None
 
 
-def keep_lock(lock: Path) -> str:
-    """Copy dvc.lock beside the records, for it may never be committed; its sha256, or nothing where there is none."""
-    if not lock.exists():
-        return ""
-    text = lock.read_bytes()
-    sha256 = hashlib.sha256(text).hexdigest()
-    write_bytes(RECORDS / f"{sha256}.lock", text)
-    return sha256
-
-
-def prune() -> list[str]:
-    """Remove the copies of generators that are not in force, and give their names; records stay."""
-    kept = in_force()
-    folders = sorted(generator_folder("").glob("*")) if kept else []
-    removed = [folder for folder in folders if kept and folder.name != kept.generator]
-    for folder in removed:
-        shutil.rmtree(folder)
-    return [folder.name for folder in removed]
+def numbered(number: int) -> Promotion:
+    """The promotion of that number. Raises UserError where there is none."""
+    path = _record_file(number)
+    if not path.exists():
+        raise UserError(f"there is no promotion {number}; `rectok promote --list` shows those that there are")
+    return _read(path)
 
 
 def verify(promotion: Promotion) -> None:
@@ -131,40 +122,74 @@ def verify(promotion: Promotion) -> None:
         )
 
 
-def write(promotion: Promotion) -> Path:
-    """Keep the record, which puts its generator in force."""
-    path = _record_file(promotion.number)
-    write_json(path, asdict(promotion))
-    return path
+def prune() -> list[str]:
+    """Remove the copies of generators that are not active, and give their names; records stay."""
+    active = active_promotion()
+    return remove_copies(active.generator) if active else []
 
 
-def promotions() -> list[Promotion]:
-    """All of them, oldest first."""
-    return [_read(path) for path in sorted(RECORDS.glob("*.json"))]
+def _objections() -> Iterator[str]:
+    for gate in (*PARTS, *EVALUATIONS):
+        if not passed_file(gate).exists():
+            yield f"gate {gate} has not passed, so its artefact cannot be accepted; `dvc repro` says what is wrong with it"
+    records = lock.read()
+    outputs = {out.path: out.md5 for record in records.values() for out in record.outs}
+    measured = {dep.path: dep.md5 for dep in records["generation"].deps} if "generation" in records else {}
+    for part in PARTS:
+        path = (DATA / part).as_posix()
+        if path in measured and outputs.get(path, measured[path]) != measured[path]:
+            yield f"data/generation was measured on another {path}; run `dvc repro` before promoting"
 
 
-def in_force() -> Promotion | None:
-    """The newest one, or None where nothing was accepted yet."""
-    paths = sorted(RECORDS.glob("*.json"))
-    return _read(paths[-1]) if paths else None
+def _measured(params: Params, generator: str) -> NightlyRun:
+    from rectok.nightly.measurement import measure  # torch
+
+    today = datetime.now(UTC).date().isoformat()
+    run, _ = measure(params, generator_folder(generator), today, f"promotion/{generator}")
+    return run
 
 
-def numbered(number: int) -> Promotion:
-    """The promotion of that number. Raises UserError where there is none."""
-    path = _record_file(number)
-    if not path.exists():
-        raise UserError(f"there is no promotion {number}; `rectok promote --list` shows those that there are")
-    return _read(path)
+def _save_lock() -> str:
+    """Copy dvc.lock beside the records, for it may never be committed; its sha256, or nothing where there is none."""
+    if not lock.LOCK_FILE.exists():
+        return ""
+    text = lock.LOCK_FILE.read_bytes()
+    sha256 = hashlib.sha256(text).hexdigest()
+    write_bytes(RECORDS / f"{sha256}.lock", text)
+    return sha256
+
+
+def _write(promotion: Promotion) -> Promotion:
+    measured = promotion.measured.row() if promotion.measured else None
+    write_json(_record_file(promotion.number), {**vars(promotion), "measured": measured})
+    return promotion
+
+
+def _read(path: Path) -> Promotion:
+    record = read_json(path)
+    if "figures" in record:
+        raise UserError(
+            f"{path} is of an older version, which named the parts of a generator otherwise; move {PROMOTED} away and promote "
+            "the current generator"
+        )
+    try:
+        measured = record.pop("measured")
+        return Promotion(**record, measured=run_of(measured) if measured else None)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def _record_file(number: int) -> Path:
     return RECORDS / f"{number:04d}.json"
 
 
-def _read(path: Path) -> Promotion:
-    record = read_json(path)
-    try:
-        measured = record.pop("measured")
-        return Promotion(**record, measured=NightlyRun(**measured) if measured else None)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+def _next_number() -> int:
+    return max((each.number for each in promotions()), default=0) + 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _author() -> str:
+    return git_user() or getpass.getuser()

@@ -8,7 +8,7 @@ from rectok.alerts.alert_config import AlertConfig
 from rectok.config import Config
 from rectok.data.data_config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.dit_config import DiTSizes
-from rectok.evaluation.config import GenerationConfig, ProbeConfig, ReconstructionConfig
+from rectok.evaluation.evaluation_config import GenerationConfig, ProbeConfig, ReconstructionConfig
 from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rectok.evaluation.config import INCEPTION
+from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.nn.counting import BFLOAT16
 from rectok.params.schema import NetworkParams
 from rectok.planning.images import Images

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from rectok.interop.reading import Kind
-from rectok.reporting.display import Figure
+from rectok.reporting.display import MetricRow
 
 TITLES = {
     "tokenizer": "RecTok tokenizer",
@@ -45,7 +45,7 @@ class Facts:
     training: Mapping[str, Any]
     source: Mapping[str, Any]
     helpers: Sequence[Helper]
-    figures: Sequence[Figure]
+    metrics: Sequence[MetricRow]
     protocol: Mapping[str, Mapping[str, Any]]
 
 
@@ -88,13 +88,13 @@ Nothing is recorded about its training.
 {% endfor %}
 ## Evaluation
 
-{% if facts.figures %}
-Figures of other metric networks, sample counts or references cannot be compared with these.
+{% if facts.metrics %}
+Metrics of other metric networks, sample counts or references cannot be compared with these.
 
-| figure | value | better | computed by |
+| metric | value | better | computed by |
 |---|---|---|---|
-{% for figure in facts.figures %}
-| {{ figure.title }} | {{ figure.value }} | {{ figure.better }} | {{ figure.network }} |
+{% for metric in facts.metrics %}
+| {{ metric.title }} | {{ metric.value }} | {{ metric.better }} | {{ metric.network }} |
 {% endfor %}
 {% for stage, items in facts.protocol.items() %}
 

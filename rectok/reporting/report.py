@@ -8,9 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from rectok.artifacts import STAGES, GateReport, classes_file, log_file, read_json, stage_dir, summary_file
+from rectok.evaluation.metrics import NONE, headline_names
 from rectok.pages import data_uri, filled
 from rectok.reporting.charts import Line, line_svg
-from rectok.reporting.display import NONE, duration, for_people
+from rectok.reporting.display import duration, metric_rows
 from rectok.reporting.provenance import data_versions, gate_reports, git_commit
 from rectok.reporting.summary import read_summary, stage_seconds
 
@@ -21,7 +22,6 @@ TRAINED = {
     "autoguidance": "Autoguidance model",
 }
 NOT_LOSSES = ("step", "images", "lr")
-HEADLINES = ("psnr", "rfid", "gfid", "gfid_guided", "sample_accuracy", "sample_accuracy_guided")
 WIDE_RANGE = 20.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
 
@@ -46,7 +46,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that a figure or a loss leans on, described in words where it is a proxy."""
+    """A network that a metric or a loss uses; the description says if it is a proxy."""
 
     role: str
     described: str
@@ -72,11 +72,11 @@ def render(preset: str, params_text: str) -> str:
         preset=preset,
         params=params_text,
         commit=git_commit(),
-        headlines=for_people(summary.figures, summary.networks, HEADLINES),
-        figures=for_people(summary.figures, summary.networks),
-        probe=summary.figures["probe"],
+        headlines=metric_rows(summary.metrics, summary.networks, headline_names()),
+        metrics=metric_rows(summary.metrics, summary.networks),
+        probe=summary.metrics["probe"],
         probe_network=summary.networks["probe"],
-        probe_chart=_probe_chart(summary.figures["probe"]),
+        probe_chart=_probe_chart(summary.metrics["probe"]),
         protocol=summary.protocol,
         networks=networks(),
         trainings=[_training(stage, title) for stage, title in TRAINED.items()],
@@ -85,7 +85,7 @@ def render(preset: str, params_text: str) -> str:
         gates=gates,
         failed=sum(not check.passed for gate in gates for check in gate.checks),
         checked=sum(len(gate.checks) for gate in gates),
-        figure_text=figure_text,
+        value_text=value_text,
         gate_name=gate_name,
         versions=data_versions(),
         times=stage_times(stage_seconds()),
@@ -151,8 +151,8 @@ def gate_name(report: GateReport) -> str:
     return f"{report.gate} {report.shard}" if report.shard else report.gate
 
 
-def figure_text(value: Any) -> str:
-    """A gate's figure, short."""
+def value_text(value: Any) -> str:
+    """The value of a check, short."""
     return NONE if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""The headline figures of the whole pipeline, gathered from the evaluation stages. No torch here."""
+"""The metrics of the whole pipeline, gathered from the evaluation stages. No torch here."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -13,33 +13,33 @@ EVALUATIONS = ("reconstruction", "probe", "generation")
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures with the network that computed each, protocols per stage, and how many seconds each stage took."""
+    """Metrics with the network that computed each, a protocol per stage, and how many seconds each stage took."""
 
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     networks: dict[str, str]
     protocol: dict[str, dict[str, str | int | float]]
     seconds: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """One flat record: figures by name, beside networks, protocol and seconds."""
+        """One flat record: metrics by name, beside networks, protocol and seconds."""
         rest = asdict(self)
-        return {**rest.pop("figures"), **rest}
+        return {**rest.pop("metrics"), **rest}
 
 
 def made(stages: Iterable[str] = EVALUATIONS) -> list[str]:
-    """Those of the evaluation `stages` that have left something."""
+    """Those of the evaluation `stages` that have left a record."""
     return [stage for stage in stages if record_file(stage).exists()]
 
 
 def read_summary(stages: Iterable[str] = EVALUATIONS) -> Summary:
-    """Gather what the evaluation `stages` left. Raises UserError naming the first that is missing."""
+    """Gather the records of the evaluation `stages`. Raises UserError naming the first that is missing."""
     records = {stage: _record(stage) for stage in stages}
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     networks: dict[str, str] = {}
     for record in records.values():
-        figures |= record.figures
+        metrics |= record.metrics
         networks |= record.networks
-    return Summary(figures, networks, {stage: dict(r.protocol) for stage, r in records.items()}, stage_seconds())
+    return Summary(metrics, networks, {stage: dict(r.protocol) for stage, r in records.items()}, stage_seconds())
 
 
 def stage_seconds() -> dict[str, float]:

@@ -1,20 +1,96 @@
-"""EMA samples of every class, unguided and guided, against real images: gFID, KID, IS, precision, recall, labels."""
+"""EMA samples of every class, unguided and guided, against real images: gFID, KID, IS, precision, recall, accuracy."""
 
-from rectok.artifacts import stage_dir
-from rectok.evaluation.generation import Samples
-from rectok.evaluation.records import write_record
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rectok.artifacts import DATA, stage_dir
+from rectok.data.dataset import ImageDataset
+from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, reference_features
+from rectok.evaluation.generation import (
+    SampleFeatures,
+    Samples,
+    balanced_labels,
+    draw,
+    generation_metrics,
+    protocol,
+    sample_features,
+    sample_seeds,
+)
+from rectok.evaluation.image_sets import Subsample
+from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
+from rectok.evaluation.records import Record, record_of, write_record
+from rectok.evaluation.reference import LIMIT, load_reference
+from rectok.nn.blocks import compile_blocks
 from rectok.params import Params
 from rectok.reporting.images import by_class, enlarged, grid, write_png
-from rectok.trainers.sampling import sampled
+from rectok.sampling.generator import Generator, Places, load_generator
+from rectok.train.progress import reporting
+from rectok.train.world import device_of
 
 ROWS, COLUMNS = 10, 10
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Samples, their features and metrics, and what measured them."""
+
+    samples: Samples
+    features: SampleFeatures
+    record: Record
+    reference: ReferenceFeatures
+    metric_network: MetricNetwork
+
+
 def run(params: Params) -> None:
     """Write data/generation: record.json, by-class grids unguided.png and guided.png, and preview.png (enlarged)."""
-    measured = sampled(params, "generation", "generation", params.generation.per_class)
-    write_record("generation", measured.record)
-    _write_pictures(measured.samples)
+    evaluation = evaluate(params, "generation", "generation", params.generation.per_class)
+    write_record("generation", evaluation.record)
+    _write_pictures(evaluation.samples)
+
+
+def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: Path = DATA) -> Evaluation:
+    """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says.
+
+    `source` holds generator and metric network, in folders named as those of the stages. `stage` is the name for progress.
+    """
+    config = params.generation
+    generator = load_generator(torch.device(device_of(params.machine)), Places.within(source))
+    if params.machine.compile:
+        for network in filter(None, (generator.dit, generator.autoguidance)):
+            compile_blocks(network)
+    metric_network = load_metric_network(source / stage_dir("metric_network").name, generator.device.type, config.batch)
+    train = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
+    held_out = Subsample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
+    classes = generator.dit.config.classes
+    metric_network.require_classes(classes)
+    reference = reference_features(train, metric_network)
+    samples = _sampled(params, generator, stage, purpose, per_class)
+    features = sample_features(samples, metric_network)
+    metrics = generation_metrics(
+        features, extract_features(held_out, metric_network), config, reference, metric_network
+    )
+    described = {
+        **protocol(config, train, metric_network, classes, per_class),
+        "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
+    }
+    record = record_of("generation", metrics, described, metric_network.title)
+    return Evaluation(samples, features, record, reference, metric_network)
+
+
+def _sampled(params: Params, generator: Generator, stage: str, purpose: str, per_class: int) -> Samples:
+    labels = balanced_labels(generator.dit.config.classes, per_class)
+    seeds = sample_seeds(params.seed, purpose, len(labels))
+    began = time.monotonic()
+    with reporting(stage, 0, 2 * len(labels), first=True) as reporter:
+
+        def progress(done: int) -> None:
+            if reporter is not None:
+                reporter.report(done, {}, done / (time.monotonic() - began))
+
+        return draw(generator, params.generation, labels, seeds, progress)
 
 
 def _write_pictures(samples: Samples) -> None:

@@ -1,6 +1,6 @@
 """The network that metrics are computed with: Inception, or one apart from the teacher (other architecture, other seeds)."""
 
-from rectok.evaluation.config import INCEPTION
+from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.evaluation.inception import obtain_inception
 from rectok.params import Params
 from rectok.trainers.networks import make, take

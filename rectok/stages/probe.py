@@ -2,8 +2,8 @@
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.probe import Few, Noising, linear_accuracy, pool
-from rectok.evaluation.records import PROBE, Record, write_record
+from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
+from rectok.evaluation.records import record_of, write_record
 from rectok.files import write_bytes
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
@@ -17,20 +17,18 @@ def run(params: Params) -> None:
     tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
     noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)
     every_train_image = ImageDataset(params.index.shards, "train")
-    train_images = Few(every_train_image, config.per_class) if config.per_class else every_train_image
+    train_images = ClassSubset(every_train_image, config.per_class) if config.per_class else every_train_image
     test_images = ImageDataset(params.index.shards, config.split)
     train = pool(tokenizer, train_images, noising, config.batch, device)
     test = pool(tokenizer, test_images, noising.once(), config.batch, device)
     strength = config.regularisation
     points = [
-        {"t": t, "accuracy": linear_accuracy(seen, train.labels, unseen, test.labels, strength)}
-        for t, seen, unseen in zip(config.times, train.latent, test.latent, strict=True)
+        {"t": t, "accuracy": linear_accuracy(training, train.labels, testing, test.labels, strength)}
+        for t, training, testing in zip(config.times, train.latent, test.latent, strict=True)
     ]
     semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
-    figures = {"probe": points, "semantic_accuracy": semantic}
-    write_record(
-        "probe", Record(figures, dict.fromkeys(figures, PROBE), _protocol(params, len(train_images), len(test_images)))
-    )
+    metrics = {"probe": points, "semantic_accuracy": semantic}
+    write_record("probe", record_of("probe", metrics, _protocol(params, len(train_images), len(test_images))))
     line = Line([p["t"] for p in points], [p["accuracy"] for p in points])
     write_bytes(stage_dir("probe") / "curve.png", line_png(line, x="t (0: clean, 1: noise)", y="probe accuracy"))
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.config import ReconstructionConfig
-from rectok.evaluation.fidelity import Target, frechet, seen
+from rectok.evaluation.evaluation_config import ReconstructionConfig
+from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, frechet
 from rectok.evaluation.image_quality import lpips, psnr, ssim, to_uint8
-from rectok.evaluation.image_sets import Stack, collected, stacked
+from rectok.evaluation.image_sets import TensorImages, collected, stacked
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
-from rectok.evaluation.records import PIXELS, Record, write_record
+from rectok.evaluation.records import record_of, write_record
 from rectok.losses.perceptual import load_lpips
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
@@ -25,8 +25,6 @@ from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 from rectok.train.world import device_of
 
 SHOWN, COLUMNS = 40, 10
-LPIPS_NETWORK = "LPIPS-VGG16"
-NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
 
 def run(params: Params) -> None:
@@ -38,17 +36,13 @@ def run(params: Params) -> None:
     dataset = ImageDataset(params.index.shards, config.split)
     originals = stacked(dataset)
     rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
-    figures = _figures(originals, rebuilt, torch.from_numpy(dataset.labels), metric_network)
-    figures["lpips"] = None
+    metrics = _metrics(originals, rebuilt, torch.from_numpy(dataset.labels), metric_network)
+    metrics["lpips"] = None
     if perceptual is not None:
         distances = lpips(rebuilt, originals, perceptual.to(device), config.batch, device)
-        figures["lpips"] = float(distances.mean())
-    measured_by = {
-        **metric_network.credits(figures),
-        **dict.fromkeys(("psnr", "ssim"), PIXELS),
-        "lpips": NO_LPIPS if perceptual is None else LPIPS_NETWORK,
-    }
-    write_record("reconstruction", Record(figures, measured_by, _protocol(config, metric_network, len(dataset))))
+        metrics["lpips"] = float(distances.mean())
+    protocol = _protocol(config, metric_network, len(dataset))
+    write_record("reconstruction", record_of("reconstruction", metrics, protocol, metric_network.title))
     _write_pictures(originals, rebuilt)
 
 
@@ -68,19 +62,19 @@ def _reconstructed(
         yield to_uint8(to_unit(rebuilt), config.rounding).cpu()
 
 
-def _figures(
+def _metrics(
     originals: Tensor, rebuilt: Tensor, labels: Tensor, metric_network: MetricNetwork
 ) -> dict[str, float | None]:
     pairs = list(zip(rebuilt.split(metric_network.batch), originals.split(metric_network.batch), strict=True))
-    seen_originals, seen_rebuilt = seen(Stack(originals), metric_network), seen(Stack(rebuilt), metric_network)
+    real, fake = (extract_features(TensorImages(images), metric_network) for images in (originals, rebuilt))
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
         "ssim": float(
             torch.cat([ssim(a.to(metric_network.device), b.to(metric_network.device)) for a, b in pairs]).mean()
         ),
-        "rfid": frechet(seen_rebuilt, Target.of(seen_originals)),
-        "metric_network_accuracy": metric_network.recognised(seen_originals.logits, labels),
-        "reconstruction_accuracy": metric_network.recognised(seen_rebuilt.logits, labels),
+        "rfid": frechet(fake, ReferenceFeatures.of(real)),
+        "metric_network_accuracy": metric_network.accuracy(real.logits, labels),
+        "reconstruction_accuracy": metric_network.accuracy(fake.logits, labels),
     }
 
 

@@ -64,7 +64,7 @@ class VisionNetwork(nn.Module):
         )
         return maps
 
-    def judged(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """In one pass: what the classifier's last layer reads, [B, D'], and the logits [B, classes]."""
         features = self.trunk.forward_features(self._prepared(images))
         return self.trunk.forward_head(features, pre_logits=True), self.trunk.forward_head(features)

@@ -4,9 +4,9 @@ import pytest
 
 from rectok.ablation.spec import Spec, cells, load_spec, spec_names
 from rectok.errors import UserError
+from rectok.evaluation.metrics import column_metric
 from rectok.params import parse, preset_text
 from rectok.params.editing import edited
-from rectok.reporting.display import FIGURES
 
 TEXT = """
 title: t
@@ -36,7 +36,7 @@ def test_every_packaged_row_is_a_valid_variation_of_cifar10(name: str) -> None:
     for cell in one_seed.values():
         found = parse(edited(text, cell.changes(spec)), cell.name)
         assert found.seed == cell.seed
-    assert all(column.startswith("probe@") or column in FIGURES for column in spec.columns)
+    assert all(column_metric(column) for column in spec.columns)
 
 
 def test_all_rows_run_once_before_any_runs_twice(tmp_path: Path) -> None:

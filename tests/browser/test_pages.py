@@ -1,7 +1,6 @@
 """The pages that the pipeline writes, opened from disk as people open them, on a desk and on a phone."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from rectok.stages import report
 from tests.ablation import project as ablation
 from tests.browser.watching import DESK, PHONE, picture, watched
 from tests.evaluation import project
+from tests.nightly.promoting import better
 
 pytestmark = pytest.mark.slow
 SMALLEST = 11.0
@@ -48,7 +48,7 @@ def nightly_page() -> Path:
     """The real nights of two days, on the second of which nearly everything was worse."""
     params = project.build()
     nightly.run(params, "2026-01-01")
-    write_history([replace(night, gfid=night.gfid / 10) for night in read_history()])
+    write_history([better(run) for run in read_history()])
     assert nightly.run(params, "2026-01-02")
     return PAGE
 

@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from rectok.nightly.history import read_history, write_history
 from rectok.params.editing import edited
 from tests.alerts.servers import Hook, webhook
 from tests.evaluation import project
+from tests.nightly.promoting import better
 
 ASKED = {
     "psnr", "ssim", "rfid", "gfid", "gfid_guided", "inception_score", "precision", "recall", "metric_network_accuracy",
@@ -86,7 +86,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     path = Path("params.yaml")
     path.write_text(edited(path.read_text(), {"nightly.alert.webhook": "HOOK"}))
     assert CliRunner().invoke(app, ["nightly", "--date", "2026-01-01"]).exit_code == 0
-    write_history([replace(night, gfid=night.gfid / 10) for night in read_history()])
+    write_history([better(run) for run in read_history()])
     monkeypatch.setattr(sending, "FIRST_PAUSE", 0.0)
     with webhook() as hook:
         monkeypatch.setenv("HOOK", hook.url)

@@ -34,19 +34,19 @@ def test_promote_accepts_and_lists_what_was_accepted() -> None:
     passed()
     told = run("promote", "--why", "good enough", "--who", "a person", "--no-measure")
     [made] = promotions()
-    assert told == f"promotion 1: generator {made.generator} is in force, copied to {made.folder}\n"
+    assert told == f"promotion 1: generator {made.generator} is active, copied to {made.folder}\n"
     run("promote", "--again", "1", "--why", "to be sure", "--who", "somebody else")
     listed = run("promote", "--list")
-    for text in ("2 (in force)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
+    for text in ("2 (active)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
         assert text in listed
 
 
-def test_copies_that_are_not_in_force_are_pruned_and_their_records_stay() -> None:
+def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
     project.build()
     project.build_evaluation()
     passed()
     run("promote", "--why", "one", "--who", "a person", "--no-measure")
-    assert run("promote", "--prune") == "there is no copy but that in force\n"
+    assert run("promote", "--prune") == "there is no copy but the active one\n"
     weights_file("dit").write_bytes(weights_file("autoguidance").read_bytes())
     run("promote", "--why", "two", "--who", "a person", "--no-measure")
     first, second = promotions()

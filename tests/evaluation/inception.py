@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from rectok.evaluation.config import INCEPTION
+from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network_config import NetworkConfig
 

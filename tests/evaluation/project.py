@@ -16,7 +16,7 @@ from rectok.data.packing import Packed, write_shard
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
-from rectok.evaluation.records import Record, write_record
+from rectok.evaluation.records import record_of, write_record
 from rectok.files import write_text
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import save_weights
@@ -153,7 +153,7 @@ def train_split() -> ImageDataset:
 
 
 def build_evaluation() -> None:
-    """What reconstruction, probe and generation leave: figures that could be, and pictures."""
+    """What reconstruction, probe and generation leave: metrics that could be, and pictures."""
     plain = {
         "gfid": 8.25,
         "kid": 0.01,
@@ -164,7 +164,7 @@ def build_evaluation() -> None:
     }
     both = {f"{name}{suffix}": value for suffix in ("", "_guided") for name, value in plain.items()}
     accuracies = {"sample_accuracy": 0.96, "sample_accuracy_guided": 0.99}
-    figures: dict[str, dict[str, Any]] = {
+    metrics: dict[str, dict[str, Any]] = {
         "reconstruction": {
             "psnr": 27.5, "ssim": 0.9, "lpips": 0.1, "rfid": 1.5, "metric_network_accuracy": 0.97,
             "reconstruction_accuracy": 0.95,
@@ -173,8 +173,8 @@ def build_evaluation() -> None:
         "generation": both | accuracies | {"gfid_floor": 0.5},
     }  # fmt: skip
     protocol = {"split": "test", "guidance": "cfg, scale 1.5", "metric_network": "regnetx_002"}
-    for stage, found in figures.items():
-        write_record(stage, Record(found, dict.fromkeys(found, "regnetx_002 (a proxy)"), protocol))
+    for stage, measured in metrics.items():
+        write_record(stage, record_of(stage, measured, protocol, "regnetx_002 (a proxy)"))
     pixels = np.stack([picture(label, 0) for label in range(CLASSES)])
     for name in ("reconstruction/grid.png", "generation/unguided.png", "generation/guided.png"):
         write_png(artifacts.DATA / name, grid(pixels, 1))

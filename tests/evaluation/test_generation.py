@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rectok.evaluation.generation import balanced_labels, draw, looked_at, sample_seeds
+from rectok.evaluation.generation import balanced_labels, draw, sample_features, sample_seeds
 from rectok.evaluation.metric_network import load_metric_network
 from rectok.sampling.generator import load_generator
 from tests.evaluation import project
@@ -51,5 +51,5 @@ def test_guidance_that_changes_nothing_is_neither_sampled_nor_judged_again(
     samples = draw(generator, neutral, labels, sample_seeds(0, "generation", 3), seen.append)
     assert seen[-1] == 6
     assert samples.guided is samples.unguided
-    features = looked_at(samples, load_metric_network(Path("data/metric_network"), "cpu", 2))
-    assert features[""] is features["_guided"]
+    features = sample_features(samples, load_metric_network(Path("data/metric_network"), "cpu", 2))
+    assert features.unguided is features.guided

@@ -11,12 +11,13 @@ from rectok import artifacts
 from rectok.artifacts import read_json, write_json
 from rectok.checks.networks import network_checks
 from rectok.errors import UserError
-from rectok.evaluation.config import GenerationConfig
-from rectok.evaluation.fidelity import fidelity, frechet, seen, target
-from rectok.evaluation.generation import Samples, generation_figures, looked_at
-from rectok.evaluation.image_sets import Stack
+from rectok.evaluation.evaluation_config import GenerationConfig
+from rectok.evaluation.fidelity import extract_features, fidelity, frechet, reference_features
+from rectok.evaluation.generation import Samples, generation_metrics, sample_features
+from rectok.evaluation.image_sets import TensorImages
 from rectok.evaluation.inception import Inception, obtain_inception
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
+from rectok.evaluation.metrics import metric_sources
 from rectok.evaluation.reference import Reference, load_reference
 from rectok.params.schema import NetworkParams
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
@@ -52,13 +53,15 @@ def pictures(count: int, first: int = 0) -> torch.Tensor:
 def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwork, config: NetworkConfig) -> None:
     images, others = pictures(10), pictures(9, first=100)
     theirs = calculate_metrics(
-        input1=Stack(images), input2=Stack(others), fid=True, isc=True, prc=True, cuda=False, verbose=False,
+        input1=TensorImages(images), input2=TensorImages(others), fid=True, isc=True, prc=True, cuda=False, verbose=False,
         batch_size=8, cache=False, isc_splits=1, feature_extractor=config.name, save_cpu_ram=True,
         feature_extractor_weights_path=config.weights,
     )  # fmt: skip
-    ours = fidelity(seen(Stack(images), metric_network), target(Reference(Stack(others), None, ""), metric_network), 3)
-    assert ours.fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
-    assert ours.fid > 0.1
+    features = extract_features(TensorImages(images), metric_network)
+    reference = reference_features(Reference(TensorImages(others), None, ""), metric_network)
+    ours, fid = fidelity(features, reference, 3), frechet(features, reference)
+    assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
+    assert fid > 0.1
     assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
     assert (ours.precision, ours.recall) == (theirs["precision"], theirs["recall"])
 
@@ -67,7 +70,7 @@ def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwor
 def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(metric_network: MetricNetwork) -> None:
     project.build_shards()
     images, others = pictures(8), pictures(6, first=100)
-    features = metric_network.model.judged(others.float() / 255)[0].double().numpy()
+    features = metric_network.model.features_and_logits(others.float() / 255)[0].double().numpy()
     assert features.shape == (6, 2048)
     sigma = np.cov(features, rowvar=False)
     np.savez("adm.npz", mu=features.mean(0), sigma=sigma, arr_0=others.permute(0, 2, 3, 1).numpy(), mu_s=np.zeros(7))
@@ -75,14 +78,15 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(me
     assert reference.size == 6
     labels = torch.arange(8) % 2
     metric_network.require_classes(1000)
-    features = looked_at(Samples(labels, images, images), metric_network)
-    found = generation_figures(features, labels, generation_config(), target(reference, metric_network), metric_network)
-    by_images = frechet(seen(Stack(images), metric_network), target(Reference(Stack(others), None, ""), metric_network))
+    samples = sample_features(Samples(labels, images, images), metric_network)
+    published = reference_features(reference, metric_network)
+    found = generation_metrics(samples, samples.unguided, generation_config(), published, metric_network)
+    by_images = frechet(samples.unguided, reference_features(Reference(TensorImages(others), None, ""), metric_network))
     assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
     assert found["gfid_guided"] == found["gfid"]
     assert (found["sample_accuracy"], found["sample_accuracy_guided"]) == (None, None)
     assert all(value is None or math.isfinite(value) for value in found.values())
-    networks = metric_network.credits(found)
+    networks = metric_sources("generation", found, metric_network.title)
     assert networks["gfid"] == "inception-v3-compat"
     assert networks["sample_accuracy"].startswith("not measured: inception-v3-compat knows other classes")
 
@@ -118,7 +122,7 @@ def test_every_level_of_8_bits_reaches_the_network_as_it_is(metric_network: Metr
     images = torch.arange(256, dtype=torch.uint8).expand(1, 3, 256, 256).contiguous()
     assert isinstance(metric_network.model, Inception)
     pooled, logits = metric_network.model.trunk(images)
-    found = metric_network.model.judged(images.float() / 255)
+    found = metric_network.model.features_and_logits(images.float() / 255)
     assert torch.equal(found[0], pooled) and torch.equal(found[1], logits)
     assert logits.shape == (1, 1008)
 

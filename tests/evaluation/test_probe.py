@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rectok import artifacts
-from rectok.evaluation.probe import Few, Noising, linear_accuracy, pool
+from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
 from rectok.tokenizer.loading import load_tokenizer
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 from tests.evaluation import project
@@ -43,7 +43,7 @@ def test_few_images_are_the_first_of_every_class_by_key(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     project.build_shards()
     images = project.train_split()
-    few = Few(images, 2)
+    few = ClassSubset(images, 2)
     assert len(few) == 6
     assert sorted(few.labels) == [0, 0, 1, 1, 2, 2]
     for position, key in enumerate(few.keys):
@@ -53,7 +53,7 @@ def test_few_images_are_the_first_of_every_class_by_key(tmp_path: Path, monkeypa
     for label in range(3):
         of_class = sorted(key for key, found in zip(images.keys, images.labels, strict=True) if found == label)
         assert [key for key, found in zip(few.keys, few.labels, strict=True) if found == label] == of_class[:2]
-    assert len(Few(images, 100)) == len(images)
+    assert len(ClassSubset(images, 100)) == len(images)
 
 
 def test_pooled_features_do_not_depend_on_the_batch(tokenizer: Tokenizer) -> None:

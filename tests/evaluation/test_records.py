@@ -3,17 +3,22 @@ from pathlib import Path
 import pytest
 
 from rectok.artifacts import metrics_file, read_json
-from rectok.evaluation.records import Record, read_record, write_record
+from rectok.evaluation.records import Record, read_record, record_of, write_record
 
 
 def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    curve = [{"t": 0.0, "accuracy": 0.9}]
-    record = Record({"psnr": 20.0, "probe": curve}, {"psnr": "none", "probe": "none"}, {"images": 8})
+    metrics = {"semantic_accuracy": 0.5, "probe": [{"t": 0.0, "accuracy": 0.9}]}
+    record = record_of("probe", metrics, {"images": 8})
+    assert record.networks == dict.fromkeys(metrics, "no network: logistic regression")
     write_record("probe", record)
     assert read_record("probe") == record
     with pytest.raises(AssertionError):
         write_record("probe", Record({"psnr": 20.0}, {}, {}))
+    with pytest.raises(
+        ValueError, match=r"probe wrote metrics that METRICS lacks: \['psnr'\].*: \['probe', 'semantic_ac"
+    ):
+        record_of("probe", {"psnr": 20.0}, {})
     with pytest.raises(ValueError, match="nan"):
         write_record("probe", Record({"psnr": float("nan")}, {"psnr": "none"}, {}))
     assert read_record("probe") == record
@@ -21,6 +26,6 @@ def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_dvc_metrics_are_numbers_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    figures = {"gfid": 8.5, "sample_accuracy": None, "probe": [{"t": 0.25, "accuracy": 0.75}]}
-    write_record("probe", Record(figures, dict.fromkeys(figures, "a metric network"), {"sampler": "euler", "n": 8}))
+    metrics = {"gfid": 8.5, "sample_accuracy": None, "probe": [{"t": 0.25, "accuracy": 0.75}]}
+    write_record("probe", Record(metrics, dict.fromkeys(metrics, "a metric network"), {"sampler": "euler", "n": 8}))
     assert read_json(metrics_file("probe")) == {"gfid": 8.5, "probe@0.25": 0.75}

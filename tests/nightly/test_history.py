@@ -14,29 +14,33 @@ from rectok.nightly.history import (
     prune_pictures,
     read_history,
     retained,
+    run_of,
     write_history,
 )
 
-FIRST = NightlyRun("2026-01-01", "aaaa", "p", 500, 8.0, 4.0, 0.97, None, 0.5, 0.25, 0.01, None)
+METRICS = {"gfid": 8.0, "gfid_guided": 4.0, "sample_accuracy": 0.97, "sample_accuracy_guided": None}
+NOISE = {"gfid": 0.5, "gfid_guided": 0.25, "sample_accuracy": 0.01, "sample_accuracy_guided": None}
+FIRST = NightlyRun("2026-01-01", "aaaa", "p", 500, METRICS, NOISE)
 
 
-def night(day: int, **changes: float | str | bool) -> NightlyRun:
-    return replace(FIRST, date=f"2026-01-{day:02d}", **changes)  # type: ignore[arg-type]
+def nightly_run(day: int, **changes: float | str | bool) -> NightlyRun:
+    """A run of January whose columns are those of FIRST but for `changes`."""
+    return run_of(FIRST.row() | changes | {"date": f"2026-01-{day:02d}"})
 
 
 def test_history_survives_the_disk_and_a_repeated_date_replaces_itself(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     assert read_history(path) == []
-    write_history(joined(joined([], night(2)), night(1, regressed=True)), path)
-    write_history(joined(read_history(path), night(2, gfid=7.123456789)), path)
-    assert read_history(path) == [night(1, regressed=True), night(2, gfid=7.123456789)]
+    write_history(joined(joined([], nightly_run(2)), nightly_run(1, regressed=True)), path)
+    write_history(joined(read_history(path), nightly_run(2, gfid=7.123456789)), path)
+    assert read_history(path) == [nightly_run(1, regressed=True), nightly_run(2, gfid=7.123456789)]
 
 
 def test_a_history_from_before_noise_was_estimated_is_read(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     header = "date,generator,protocol,n,gfid,gfid_guided,sample_accuracy,sample_accuracy_guided"
     path.write_text(f"{header}\n2026-01-01,aaaa,p,500,8.0,4.0,0.97,\n")
-    assert read_history(path) == [NightlyRun("2026-01-01", "aaaa", "p", 500, 8.0, 4.0, 0.97, None)]
+    assert read_history(path) == [replace(FIRST, noise=dict.fromkeys(NOISE))]
 
 
 HEADER = "date,generator,protocol,n,gfid,gfid_guided,sample_accuracy,sample_accuracy_guided"
@@ -56,13 +60,13 @@ def test_a_damaged_history_is_named_with_what_to_do(tmp_path: Path, content: byt
     path = tmp_path / "history.csv"
     path.write_bytes(content)
     with pytest.raises(
-        UserError, match=f"^{re.escape(str(path))} is damaged in line {line} .*{why}.*; mend it, or delete"
+        UserError, match=f"^{re.escape(str(path))} is damaged in line {line} .*{why}.*; fix it, or delete"
     ):
         read_history(path)
 
 
 def test_the_newest_nights_and_the_baseline_stay() -> None:
-    history = [night(day) for day in range(1, 6)]
+    history = [nightly_run(day) for day in range(1, 6)]
     assert retained(history, 2, history[:1]) == [history[0], *history[3:]]
     assert retained(history, 9, []) == history
 

@@ -7,9 +7,10 @@ from statistics import stdev
 import pytest
 import torch
 
-from rectok.evaluation.fidelity import frechet, seen, target
-from rectok.evaluation.generation import Samples, looked_at
-from rectok.evaluation.image_sets import Sample, Stack
+from rectok.evaluation.fidelity import extract_features, frechet, reference_features
+from rectok.evaluation.generation import Samples, sample_features
+from rectok.evaluation.image_sets import Subsample, TensorImages
+from rectok.evaluation.metrics import nightly_metrics
 from rectok.evaluation.reference import Reference
 from rectok.nightly.noise import part_noise
 from tests.evaluation import project
@@ -23,14 +24,13 @@ def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(
     metric_network = project.build_metric_network()
     images = torch.stack([torch.from_numpy(project.picture(i % 3, 100 + i)) for i in range(12)])
     labels = torch.arange(12) % 3
-    features = looked_at(Samples(labels, images, images), metric_network)
-    reference = target(Reference(Sample(project.train_split(), 100), None, ""), metric_network)
-    found = part_noise(features, labels, 2, reference, metric_network)
-    halves = [frechet(seen(Stack(images[first::2]), metric_network), reference) for first in (0, 1)]
-    assert found["gfid"] == pytest.approx(stdev(halves) / sqrt(2), rel=1e-6)
-    assert found["gfid_guided"] == found["gfid"]
-    shares = [
-        metric_network.recognised(seen(Stack(images[first::2]), metric_network).logits, labels[first::2])
-        for first in (0, 1)
-    ]
-    assert found["sample_accuracy"] == stdev([share for share in shares if share is not None]) / sqrt(2)
+    features = sample_features(Samples(labels, images, images), metric_network)
+    reference = reference_features(Reference(Subsample(project.train_split(), 100), None, ""), metric_network)
+    noise = part_noise(features, 2, reference, metric_network)
+    assert noise.keys() == nightly_metrics().keys()
+    parts = [extract_features(TensorImages(images[first::2]), metric_network) for first in (0, 1)]
+    halves = [frechet(part, reference) for part in parts]
+    assert noise["gfid"] == pytest.approx(stdev(halves) / sqrt(2), rel=1e-6)
+    assert noise["gfid_guided"] == noise["gfid"]
+    shares = [metric_network.accuracy(part.logits, labels[first::2]) for first, part in enumerate(parts)]
+    assert noise["sample_accuracy"] == stdev([share for share in shares if share is not None]) / sqrt(2)

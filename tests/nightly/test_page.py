@@ -10,11 +10,11 @@ import pytest
 from rectok.nightly.history import NightlyRun, picture_file
 from rectok.nightly.page import render, trend_png
 from rectok.nightly.promotion import Promotion
-from rectok.nightly.regression import Limits, findings
+from rectok.nightly.regression import Limits, comparisons
 from rectok.reporting.images import write_png
-from tests.nightly.test_history import night
+from tests.nightly.test_history import nightly_run
 
-LIMITS = Limits(gfid=0.25, accuracy=0.03, runs=3, sigmas=3.0)
+LIMITS = Limits({"gfid_tolerance": 0.25, "accuracy_tolerance": 0.03}, runs=3, sigmas=3.0)
 PROMOTION = Promotion(
     number=2,
     generator="aaaa",
@@ -25,7 +25,7 @@ PROMOTION = Promotion(
     lock="",
     preset="digits",
     params="seed: 0\n",
-    figures={"gfid": 8.0, "probe": []},
+    metrics={"gfid": 8.0, "probe": []},
     measured=None,
     files={},
 )
@@ -59,12 +59,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rendered(history: list[NightlyRun], promotion: Promotion | None) -> str:
     last = history[-1]
-    return render(history, last, findings(last, history[:-1][:3], LIMITS), promotion)
+    return render(history, last, comparisons(last, history[:-1][:3], LIMITS), promotion)
 
 
 def test_the_page_fetches_nothing_and_fits_a_phone() -> None:
     write_png(picture_file("2026-01-03"), np.zeros((8, 8, 3), np.uint8))
-    page = rendered([night(1), night(2, protocol="q"), night(3)], PROMOTION)
+    page = rendered([nightly_run(1), nightly_run(2, protocol="q"), nightly_run(3)], PROMOTION)
     parsed = Page(page)
     assert not parsed.open
     assert all(address.startswith(("#", "data:")) for address in parsed.fetched)
@@ -76,18 +76,20 @@ def test_the_page_fetches_nothing_and_fits_a_phone() -> None:
 
 
 def test_the_page_says_what_got_worse_and_which_nights_do_not_compare() -> None:
-    page = rendered([night(1), night(2, protocol="q"), night(3, gfid=30.0, regressed=True)], PROMOTION)
-    assert "1 figure got worse" in page and "gfid is 30.000, above" in page
+    page = rendered(
+        [nightly_run(1), nightly_run(2, protocol="q"), nightly_run(3, gfid=30.0, regressed=True)], PROMOTION
+    )
+    assert "1 metric got worse" in page and "gfid is 30.000, above" in page
     assert page.count('<tr class="quiet">') == 1
     assert '<td class="ERROR">worse</td>' in page
 
 
 def test_without_a_baseline_or_an_accepted_generator_it_says_so() -> None:
-    page = rendered([night(1)], None)
+    page = rendered([nightly_run(1)], None)
     assert "Nothing to compare with yet" in page and "rectok promote" in page
 
 
 def test_trend_is_a_picture_of_comparable_nights() -> None:
-    history = [night(day, gfid=8.0 + day) for day in range(1, 4)]
+    history = [nightly_run(day, gfid=8.0 + day) for day in range(1, 4)]
     assert trend_png(history[:1]).startswith(b"\x89PNG")
-    assert trend_png([night(1, protocol="other"), *history[1:]]) == trend_png(history[1:]) != trend_png(history)
+    assert trend_png([nightly_run(1, protocol="other"), *history[1:]]) == trend_png(history[1:]) != trend_png(history)

@@ -9,8 +9,9 @@ from PIL import Image
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.files import write_bytes
+from rectok.nightly import measurement
 from rectok.nightly import run as nightly
-from rectok.nightly.accept import accept
+from rectok.nightly.generator_copy import content, identity
 from rectok.nightly.history import (
     FOLDER,
     HISTORY,
@@ -22,12 +23,12 @@ from rectok.nightly.history import (
     read_history,
     write_history,
 )
-from rectok.nightly.promotion import content, identity
+from rectok.nightly.promotion import accept
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.storage import below, list_files, read_bytes
 from tests.evaluation import project
-from tests.nightly.promoting import passed
+from tests.nightly.promoting import better, passed
 from tests.storage.server import BUCKET, running
 
 pytestmark = pytest.mark.slow  # whole evaluations, night after night
@@ -43,18 +44,18 @@ def test_nights_have_their_own_seeds_and_a_regression_is_told(params: Params) ->
     assert nightly.run(params, "2026-01-01") == []
     [first] = read_history()
     assert (first.date, first.n, first.regressed) == ("2026-01-01", 15, False)
-    assert first.gfid_noise and first.sample_accuracy_guided_noise is not None
+    assert first.noise["gfid"] and first.noise["sample_accuracy_guided"] is not None
 
     # As if the generator had been much better at first.
-    write_history([replace(first, gfid=first.gfid / 10)])
+    write_history([better(first)])
     found = nightly.run(params, "2026-01-02")
     assert found[0].startswith("gfid is ")
     latest = artifacts.read_json(LATEST)
     assert latest["regressions"] == found
     second = read_history()[-1]
-    assert (latest["date"], latest["gfid"], latest["promotion"]) == ("2026-01-02", second.gfid, None)
+    assert (latest["date"], latest["gfid"], latest["promotion"]) == ("2026-01-02", second.metrics["gfid"], None)
     assert (second.protocol, second.generator, second.regressed) == (first.protocol, first.generator, True)
-    assert second.gfid != first.gfid
+    assert second.metrics["gfid"] != first.metrics["gfid"]
     assert TREND.exists()
     assert found[0] in PAGE.read_text(encoding="utf-8")
 
@@ -85,13 +86,15 @@ def test_the_accepted_generator_is_evaluated_even_when_the_pipeline_has_made_ano
         assert picture.width <= nightly.PICTURE_SIDE
     latest = json.loads(LATEST.read_text(encoding="utf-8"))
     assert latest["promotion"] == 1
-    assert {finding["measurements"] for finding in latest["findings"]} == {1}
+    assert {comparison["measurements"] for comparison in latest["comparisons"]} == {1}
     assert "a person" in PAGE.read_text(encoding="utf-8")
 
 
 def test_what_moves_the_figures_is_another_protocol_and_other_weights_another_generator(params: Params) -> None:
     def protocol(**changes: object) -> str:
-        return nightly.protocol(changed(params, {f"generation.{name}": value for name, value in changes.items()}), data)
+        return measurement.protocol(
+            changed(params, {f"generation.{name}": value for name, value in changes.items()}), data
+        )
 
     data = artifacts.DATA
     before, generator = protocol(), identity(content(data))

@@ -1,6 +1,6 @@
 """The model card speaks for the network."""
 
-from rectok.reporting.display import Figure
+from rectok.reporting.display import MetricRow
 from rectok.reporting.model_card import Facts, Helper, render
 
 
@@ -12,7 +12,7 @@ def facts(**changes: object) -> Facts:
         "training": {"trained": True, "steps": 12, "images": 768, "final_loss": 0.123456},
         "source": {},
         "helpers": [Helper("metric network of this project", "proxy: resnet10t trained here", "trained here")],
-        "figures": [Figure("gFID", "2.270", "lower", "proxy: resnet10t")],
+        "metrics": [MetricRow("gFID", "2.270", "lower", "proxy: resnet10t")],
         "protocol": {"generation": {"images_per_class": 50}},
     }
     return Facts(**{**plain, **changes})  # type: ignore[arg-type]
@@ -30,7 +30,7 @@ def test_the_card_tells_protocol_figures_and_proxies() -> None:
 
 
 def test_the_card_says_what_is_not_known() -> None:
-    card = render(facts(training={}, figures=[], protocol={}, helpers=[]))
+    card = render(facts(training={}, metrics=[], protocol={}, helpers=[]))
     assert "Nothing is recorded about its training." in card and "It has not been evaluated here." in card
     card = render(facts(training={"trained": False, "source": "s3://w/dit"}))
     assert "the weights were taken from `s3://w/dit`" in card

@@ -4,7 +4,8 @@ import pytest
 
 from rectok import artifacts
 from rectok.errors import UserError
-from rectok.reporting.display import FIGURES, duration, written
+from rectok.evaluation.metrics import METRICS
+from rectok.reporting.display import duration
 from rectok.reporting.summary import read_summary
 from tests.evaluation import project
 
@@ -18,8 +19,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_figure_has_its_network_and_a_name_for_people() -> None:
     summary = read_summary()
-    assert summary.networks.keys() == summary.figures.keys()
-    assert FIGURES.keys() <= summary.figures.keys()
+    assert summary.networks.keys() == summary.metrics.keys() == METRICS.keys()
     assert summary.as_json()["gfid_guided"] == 8.25
     assert summary.as_json()["protocol"]["probe"]["split"] == "test"
 
@@ -36,9 +36,9 @@ def test_a_missing_evaluation_is_a_sentence() -> None:
         read_summary()
 
 
-def test_figures_are_written_for_people() -> None:
-    assert written("psnr", 27.456) == "27.46 dB"
-    assert written("sample_accuracy", 0.967) == "96.7%"
+def test_metrics_are_written_for_people() -> None:
+    assert METRICS["psnr"].text(27.456) == "27.46 dB"
+    assert METRICS["sample_accuracy"].text(0.967) == "96.7%"
 
 
 @pytest.mark.parametrize(

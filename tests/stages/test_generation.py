@@ -16,7 +16,7 @@ def test_figures_of_both_sets_with_protocol_and_grids(tmp_path: Path, monkeypatc
     generation.run(project.build())
     record = read_record("generation")
     assert (
-        record.figures.keys() == PLAIN | {f"{name}_guided" for name in PLAIN} | {"gfid_floor"} == record.networks.keys()
+        record.metrics.keys() == PLAIN | {f"{name}_guided" for name in PLAIN} | {"gfid_floor"} == record.networks.keys()
     )
     assert record.protocol["samples"].startswith("15, 5 of each of 3 classes")
     assert record.protocol["reference"] == "16 of 16 images of the train split"

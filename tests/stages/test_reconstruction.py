@@ -30,11 +30,11 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
     rebuilt = reconstruction.reconstructed(tokenizer, originals, params.reconstruction, "cpu")
     assert rebuilt.dtype == torch.uint8
-    assert record.figures["psnr"] == pytest.approx(float(psnr(rebuilt, originals).mean()))
+    assert record.metrics["psnr"] == pytest.approx(float(psnr(rebuilt, originals).mean()))
     assert record.protocol["images"] == 8
     assert record.networks["psnr"] == "no network: pixels"
     assert record.networks["rfid"] == "regnetx_002 (a proxy)"
-    assert record.figures["lpips"] is None
+    assert record.metrics["lpips"] is None
     assert record.networks["lpips"] == "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
     # Eight originals in a row above their eight reconstructions.
@@ -73,7 +73,7 @@ def test_lpips_is_measured_where_its_weights_are(tmp_path: Path, monkeypatch: py
     network = load_lpips(params.decoder.losses.perceptual)
     assert network is not None
     expected = float(network(rebuilt / 255, originals / 255).mean())
-    assert record.figures["lpips"] == pytest.approx(expected, rel=1e-4)
+    assert record.metrics["lpips"] == pytest.approx(expected, rel=1e-4)
     assert expected > 0
 
 

@@ -18,7 +18,7 @@ def test_shapes(of: NetworkConfig) -> None:
     assert net.tokens(IMAGES, 5).shape == (3, 25, net.width)
     assert net.tokens(IMAGES, 2).shape == (3, 4, net.width)
     assert net.logits(IMAGES).shape == (3, 10)
-    assert net.judged(IMAGES)[0].ndim == 2
+    assert net.features_and_logits(IMAGES)[0].ndim == 2
     assert all(layer.ndim == 4 and len(layer) == 3 for layer in net.layers(IMAGES))
 
 
@@ -26,7 +26,7 @@ def test_shapes(of: NetworkConfig) -> None:
 def test_logits_are_the_classifier_on_the_pooled_features(of: NetworkConfig) -> None:
     net = network(of)
     head = net.trunk.get_classifier()
-    pooled, logits = net.judged(IMAGES)
+    pooled, logits = net.features_and_logits(IMAGES)
     torch.testing.assert_close(head(pooled).flatten(1), net.logits(IMAGES))
     torch.testing.assert_close(logits, net.logits(IMAGES))
 

@@ -109,7 +109,7 @@ def test_an_unchanged_artefact_is_reported_with_its_stored_verdict_and_the_versi
     for name, pixels in (("samples.png", "![samples]"), ("loss", "![loss]")):
         assert shown[name].startswith(f"{pixels}(data:image/png;base64,iVBOR")
     [metric] = event.materialization.metadata["metrics"].records
-    assert metric.data == {"figure": "rfid", "value": "0.5", "computed with": "inception"}
+    assert metric.data == {"metric": "rFID", "value": "0.500", "better": "lower", "computed with": "inception"}
     rows = [record.data["step"] for record in event.materialization.metadata["log"].records]
     assert (rows[0], rows[-1], len(rows)) == ("1", "100", 12)
     [output] = event.materialization.metadata["outputs"].records

@@ -30,7 +30,6 @@ from tests.alerts.servers import Hook, Mailbox, mail_server, webhook
 from tests.orchestration.nightly.test_definitions import EVALUATION, defined
 
 FAILING = "import sys; sys.exit('rectok: data/dit/model.safetensors is missing; `dvc repro` makes it')"
-FIGURES = (500, 8.0, 4.0, 0.97, 0.99)
 
 
 @pytest.fixture
@@ -205,7 +204,7 @@ def test_a_night_with_figures_or_with_a_failure_that_was_told_is_not_missed(
 ) -> None:
     now = datetime(2026, 1, 31, 12, tzinfo=UTC)
     sensor = watcher(params, tmp_path, "missed", now)
-    write_history([NightlyRun("2026-01-31", "aaaa", "p", *FIGURES)], tmp_path / HISTORY)
+    write_history([NightlyRun("2026-01-31", "aaaa", "p", 500, {}, {})], tmp_path / HISTORY)
     assert said(looked(sensor, instance, "2026-01-30")) == "the night of 2026-01-31 is accounted for"
     (tmp_path / HISTORY).unlink()
     run = create_run_for_test(

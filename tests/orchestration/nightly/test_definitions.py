@@ -1,7 +1,6 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rectok.nightly.history import read_history, write_history
 from rectok.params import parse, preset_text
 from rectok.params.schema import NightlyParams
 from tests.evaluation import project
+from tests.nightly.promoting import better
 
 # Stands where `rectok nightly` stands: the same arguments, the same file, the same exit codes.
 EVALUATION = """
@@ -120,7 +120,7 @@ def test_the_real_evaluation_shows_its_nights_and_their_trend(
         result = run(parts, instance, date)
         assert result.success, [event.message for event in result.all_events if event.is_failure]  # type: ignore[attr-defined]
         # As if the generator had been much better at first.
-        write_history([replace(night, gfid=night.gfid / 10) for night in read_history()[:1]] + read_history()[1:])
+        write_history([better(read_history()[0]), *read_history()[1:]])
     [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
     shown = made.materialization.metadata
     assert shown["date"].value == "2026-01-02" and shown["gfid"].value > 0
@@ -128,4 +128,4 @@ def test_the_real_evaluation_shows_its_nights_and_their_trend(
     assert shown["trend.png"].value.startswith("![") and Path(shown["page"].value).exists()
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
     assert not check.passed and (check.description or "").startswith("gfid is ")
-    assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["figure"] == "gfid"] == [True]
+    assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["metric"] == "gfid"] == [True]

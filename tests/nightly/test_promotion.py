@@ -5,8 +5,8 @@ import pytest
 
 from rectok import artifacts
 from rectok.errors import UserError
-from rectok.nightly.accept import accept, accept_again
-from rectok.nightly.promotion import PROMOTED, content, in_force, promotions
+from rectok.nightly.generator_copy import PROMOTED, content
+from rectok.nightly.promotion import accept, accept_again, active_promotion, promotions
 from rectok.params import Params
 from tests.evaluation import project
 from tests.nightly.promoting import passed
@@ -35,13 +35,13 @@ def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path
     lock = LOCK.replace("NEWER", "2222")
     (tmp_path / "dvc.lock").write_text(lock)
     made = accept(params, "a person", "gFID fell", measured=False)
-    assert in_force() == made
+    assert active_promotion() == made
     assert (made.number, made.who, made.why, made.preset) == (1, "a person", "gFID fell", "digits")
     assert made.commit.startswith("not in a git repository")
     assert made.lock == hashlib.sha256(lock.encode()).hexdigest()
     assert (PROMOTED / "records" / f"{made.lock}.lock").read_text() == lock
     assert made.params == (tmp_path / "params.yaml").read_text()
-    assert made.figures["gfid"] == 8.25
+    assert made.metrics["gfid"] == 8.25
     assert made.time.endswith("+00:00")
     assert content(made.folder) == made.files == content(artifacts.DATA)
     assert not list(PROMOTED.rglob("*.tmp"))
@@ -54,13 +54,13 @@ def test_to_go_back_is_to_accept_an_earlier_one_again(params: Params) -> None:
     assert second.generator != first.generator
     third = accept_again(1, "c", "two draws badly")
     assert (third.number, third.generator, third.who, third.why) == (3, first.generator, "c", "two draws badly")
-    assert (third.figures, third.files, third.measured) == (first.figures, first.files, first.measured)
-    assert in_force() == third
+    assert (third.metrics, third.files, third.measured) == (first.metrics, first.files, first.measured)
+    assert active_promotion() == third
     assert promotions() == [first, second, third]
     assert len(list((PROMOTED / "generators").iterdir())) == 2
 
 
-def test_a_copy_that_is_damaged_is_not_put_in_force_but_renewed_from_the_pipeline(params: Params) -> None:
+def test_a_copy_that_is_damaged_is_not_accepted_again_but_renewed_from_the_pipeline(params: Params) -> None:
     made = accept(params, "a", "one", measured=False)
     (made.folder / "dit" / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(UserError, match=rf"{made.folder} is not what promotion 1 accepted"):

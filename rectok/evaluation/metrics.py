@@ -1,0 +1,155 @@
+"""The one table of metrics. No torch here.
+
+To add a metric, add an entry here and return its value where its stage computes it. Summary, report, gates, nightly runs,
+ablations, model cards and Dagster read this table. A stage that returns other metrics than its entries stops with an error.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, Literal
+
+GUIDED = "_guided"
+"""Ends the name of a metric of guided samples."""
+NONE = "—"
+"""Stands in place of a value that is None."""
+PIXELS = "no network: pixels"
+CLASSIFIER = "no network: logistic regression"
+LPIPS = "LPIPS-VGG16"
+NO_LABELS = "not measured: {network} knows other classes than the images have"
+NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
+
+
+ToleranceName = Literal["gfid_tolerance", "accuracy_tolerance"]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much worse than its baseline a metric may be: the parameter `nightly.<name>`, as a share of the baseline if
+    `relative`."""
+
+    name: ToleranceName
+    relative: bool
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    `stage` computes it. `format` writes a value for people, and `better` says which values are better. Values outside `bounds`
+    are impossible. `source` computes it; empty means the metric network. A metric that may be None says why in `absent`.
+
+    The report begins with `headline` metrics, and sweeps show them. `shown` is False for what only the record needs. Nightly runs
+    measure the metrics that have a `tolerance`. A `curve` is a list of {t, accuracy} over the flow time t, not a number.
+    """
+
+    title: str
+    format: str
+    better: Literal["higher", "lower"]
+    bounds: tuple[float, float]
+    stage: Literal["reconstruction", "probe", "generation"]
+    source: str = ""
+    absent: str = ""
+    headline: bool = False
+    shown: bool = True
+    tolerance: Tolerance | None = None
+    curve: bool = False
+
+    def text(self, value: float | None) -> str:
+        """`value` as people read it, or a dash for None."""
+        return NONE if value is None else self.format.format(value)
+
+    def at(self, time: str) -> "Metric":
+        """The point of a curve at the flow time `time`, as a metric of its own."""
+        return replace(self, title=f"{self.title} at t = {time}", curve=False)
+
+
+RELATIVE = Tolerance("gfid_tolerance", relative=True)
+ABSOLUTE = Tolerance("accuracy_tolerance", relative=False)
+SHARE, POSITIVE = (0, 1), (0, inf)
+
+
+def _guided(name: str, metric: Metric) -> dict[str, Metric]:
+    """A metric of the samples without guidance, and the same of those with guidance."""
+    return {name: metric, f"{name}{GUIDED}": replace(metric, title=f"{metric.title}, guided")}
+
+
+METRICS: dict[str, Metric] = {
+    "psnr": Metric("PSNR", "{:.2f} dB", "higher", (0, 100), "reconstruction", PIXELS, headline=True),
+    "ssim": Metric("SSIM", "{:.4f}", "higher", (-1, 1), "reconstruction", PIXELS),
+    "lpips": Metric("LPIPS", "{:.4f}", "lower", POSITIVE, "reconstruction", LPIPS, absent=NO_LPIPS),
+    "rfid": Metric("rFID", "{:.3f}", "lower", POSITIVE, "reconstruction", headline=True),
+    **_guided("gfid", Metric("gFID", "{:.3f}", "lower", POSITIVE, "generation", headline=True, tolerance=RELATIVE)),
+    "gfid_floor": Metric("gFID of real held-out images", "{:.3f}", "lower", POSITIVE, "generation"),
+    **_guided("kid", Metric("KID", "{:.5f}", "lower", (-1, inf), "generation")),
+    **_guided("inception_score", Metric("Inception Score", "{:.2f}", "higher", (1, inf), "generation")),
+    **_guided(
+        "inception_score_std",
+        Metric("Inception Score, std over parts", "{:.2f}", "lower", POSITIVE, "generation", shown=False),
+    ),
+    **_guided("precision", Metric("Precision", "{:.3f}", "higher", SHARE, "generation")),
+    **_guided("recall", Metric("Recall", "{:.3f}", "higher", SHARE, "generation")),
+    **_guided(
+        "sample_accuracy",
+        Metric(
+            "Sample accuracy", "{:.1%}", "higher", SHARE, "generation",
+            absent=NO_LABELS, headline=True, tolerance=ABSOLUTE,
+        ),
+    ),
+    "metric_network_accuracy": Metric(
+        "Accuracy on real images", "{:.1%}", "higher", SHARE, "reconstruction", absent=NO_LABELS
+    ),
+    "reconstruction_accuracy": Metric(
+        "Accuracy on reconstructions", "{:.1%}", "higher", SHARE, "reconstruction", absent=NO_LABELS
+    ),
+    "semantic_accuracy": Metric("Probe of the semantic decoder", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER),
+    "probe": Metric("Linear probe", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, curve=True),
+}  # fmt: skip
+PRINCIPAL = "gfid"
+"""The metric that stands for a generator where there is room for one."""
+
+
+def metrics_of(stage: str) -> dict[str, Metric]:
+    """The metrics that an evaluation stage must write."""
+    return {name: metric for name, metric in METRICS.items() if metric.stage == stage}
+
+
+def nightly_metrics() -> dict[str, Metric]:
+    """The metrics that nightly runs measure, in the order of their columns."""
+    return {name: metric for name, metric in METRICS.items() if metric.tolerance}
+
+
+def headline_names() -> list[str]:
+    """The metrics that the report begins with."""
+    return [name for name, metric in METRICS.items() if metric.headline]
+
+
+def column_metric(column: str) -> Metric | None:
+    """The metric that a column of an ablation names, `gfid` or `probe@0.5`; None where it names none."""
+    name, _, time = column.partition("@")
+    metric = METRICS.get(name)
+    return metric.at(time) if metric and time else metric
+
+
+def points(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """All `metrics` with every point of a curve under its own name: `probe@0.5` and so on."""
+    flat: dict[str, Any] = {}
+    for name, value in metrics.items():
+        curve = name in METRICS and METRICS[name].curve
+        flat |= {f"{name}@{point['t']:g}": point["accuracy"] for point in value} if curve else {name: value}
+    return flat
+
+
+def metric_sources(stage: str, metrics: Mapping[str, Any], metric_network: str) -> dict[str, str]:
+    """What computed each of the `metrics` of `stage`, or why its value is None; `metric_network` is that network's title.
+
+    Raises ValueError unless the metrics are exactly those that the table has for the stage.
+    """
+    table = metrics_of(stage)
+    if metrics.keys() != table.keys():
+        unknown, missing = sorted(metrics.keys() - table.keys()), sorted(table.keys() - metrics.keys())
+        raise ValueError(f"{stage} wrote metrics that METRICS lacks: {unknown}, and did not write: {missing}")
+    return {
+        name: metric.absent.format(network=metric_network) if metrics[name] is None else metric.source or metric_network
+        for name, metric in table.items()
+    }
