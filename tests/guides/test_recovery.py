@@ -26,6 +26,7 @@ TRIED = {
     # DVC and data
     "was deleted or changed": GUIDE,
     "another DVC process": "test_a_stage_that_another_dvc_makes_is_waited_for",
+    "a code version rose": "test_change_code",
     "the cache is lost": GUIDE,
     "an object of the bucket changed": "test_an_object_that_changes_between_two_reads_is_not_mixed",
     "credentials expired": "test_credentials_that_are_renewed_meanwhile_are_used",
