@@ -1,4 +1,4 @@
-"""What `dagster dev` loads: the definitions of the project in RECTOK_ROOT, or else in the current folder."""
+"""The definitions that `dagster dev` loads, for the project in RECTOK_ROOT or else in the current folder."""
 
 import os
 from pathlib import Path

@@ -24,18 +24,19 @@ from dagster import (
     op,
     run_status_sensor,
 )
-from dagster._core.definitions.metadata import RawMetadataValue
 from pydantic import Field
 
-from orchestration.assets.pictures import pictures
+from orchestration.assets.images import inline_images
+from orchestration.assets.metadata import Metadata
 from orchestration.assets.progress import Observer
 from orchestration.launcher import Launcher, failure
 from rectok.artifacts import DATA
 
 COMMAND = ("rectok", "ablate")
 ABLATION, CELL, PLANNED = "rectok/ablation", "rectok/run", "rectok/planned"
-"""Tags of a run: the ablation that it belongs to, its row and seed, and all that was planned, separated by blanks."""
+"""Tags of a run: its ablation, its row and seed, and the names of all planned runs, separated by blanks."""
 PREPARED = "prepared "
+"""Precedes the name of a run in the output of `rectok ablate --plan`."""
 KEY = "experiments"
 SWEEPS = DATA / "ablations"
 
@@ -51,14 +52,14 @@ class Sweep(Config):
 
 
 class Experiment(Config):
-    """One row with one seed of what the job `sweep` prepared."""
+    """One row with one seed of an ablation that the job `sweep` prepared."""
 
     ablation: str
     run: str
 
 
 def experiments(root: Path, command: Sequence[str] = COMMAND) -> Definitions:
-    """The job `sweep`, the job `experiment` and the sensor that asks for one run of it per row and seed."""
+    """The job `sweep`, the job `experiment`, and the sensor that requests one run of it per row and seed."""
     prepare, run = _sweep(command), _experiment(root, command)
     return Definitions(jobs=[prepare, run], sensors=[_fan_out(prepare, run)])
 
@@ -66,8 +67,8 @@ def experiments(root: Path, command: Sequence[str] = COMMAND) -> Definitions:
 def _sweep(command: Sequence[str]) -> JobDefinition:
     @op(
         out=Out(Nothing),
-        pool="accelerator",  # what all share may be a training
-        description="Check every row's parameters, make what all share, and prepare the workspaces",
+        pool="accelerator",  # the artefacts that all rows share may need a training
+        description="Check every row's parameters, make what all rows share, and prepare the workspaces",
     )
     def plan(context: OpExecutionContext, config: Sweep, launcher: Launcher) -> Iterator[Output[None]]:
         options = [word for setting in config.vary for word in ("--vary", setting)]
@@ -76,8 +77,8 @@ def _sweep(command: Sequence[str]) -> JobDefinition:
         if finished.code:
             raise failure(finished)
         ablation = (SWEEPS / f"{config.ablation}.yaml").as_posix() if config.vary else config.ablation
-        tags = {ABLATION: ablation, PLANNED: " ".join(_names(finished.lines))}
-        context.instance.add_run_tags(context.run_id, tags)
+        runs = [line.removeprefix(PREPARED) for line in finished.lines if line.startswith(PREPARED)]
+        context.instance.add_run_tags(context.run_id, {ABLATION: ablation, PLANNED: " ".join(runs)})
         yield Output(None)
 
     @job(name="sweep", description="Prepare an ablation or a sweep; every row and seed then gets a run of `experiment`")
@@ -85,11 +86,6 @@ def _sweep(command: Sequence[str]) -> JobDefinition:
         plan()
 
     return whole
-
-
-def _names(lines: Sequence[str]) -> list[str]:
-    """Names of runs, as `rectok ablate --plan` prints them."""
-    return [line.removeprefix(PREPARED) for line in lines if line.startswith(PREPARED)]
 
 
 def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
@@ -107,7 +103,7 @@ def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
         finished = launcher.run(context, (*command, config.ablation, "--only", config.run), told=observer)
         if finished.code:
             raise failure(finished)
-        yield AssetMaterialization(key, metadata=_shown(folder, config.run))
+        yield AssetMaterialization(key, metadata=_metadata(folder, config.run))
         yield Output(None)
 
     @job(name="experiment", description="One row with one seed of a prepared ablation or sweep")
@@ -117,28 +113,28 @@ def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
     return whole
 
 
-def _shown(folder: Path, run: str) -> dict[str, RawMetadataValue]:
-    """The table of all runs that are done, their plot if there are figures to plot, and where the page is."""
+def _metadata(folder: Path, run: str) -> Metadata:
+    """The table of all finished runs, their plot if there are metrics to plot, and the path of the page."""
     table = (folder / "table.md").read_text(encoding="utf-8")
     page = MetadataValue.path(str(folder / "index.html"))
-    return {"run": run, "table": MetadataValue.md(table), "page": page, **pictures(folder.glob("plot.png"))}
+    return {"run": run, "table": MetadataValue.md(table), "page": page, **inline_images(folder.glob("plot.png"))}
 
 
 def _fan_out(prepare: JobDefinition, run: JobDefinition) -> SensorDefinition:
     @run_status_sensor(
         run_status=DagsterRunStatus.SUCCESS,
         name="sweeps",
-        description="Asks for one run of `experiment` for every row and seed that a run of `sweep` prepared",
+        description="Requests one run of `experiment` for every row and seed that a run of `sweep` prepared",
         monitored_jobs=[prepare],
         request_job=run,
         default_status=DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=10,
     )
-    def ask(context: RunStatusSensorContext) -> Iterator[RunRequest]:
+    def request(context: RunStatusSensorContext) -> Iterator[RunRequest]:
         tags = context.dagster_run.tags
         for name in tags.get(PLANNED, "").split():
             config = RunConfig(ops={"run": Experiment(ablation=tags[ABLATION], run=name)})
             key = f"{context.dagster_run.run_id} {name}"
             yield RunRequest(run_key=key, run_config=config, tags={ABLATION: tags[ABLATION], CELL: name})
 
-    return ask
+    return request

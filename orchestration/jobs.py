@@ -1,4 +1,4 @@
-"""Jobs that are no selection of assets: the whole pipeline as one run, and the report of gates that ran outside."""
+"""Jobs that select no assets: the whole pipeline as one run, and the report of check results from outside."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,16 +24,16 @@ Event = AssetMaterialization | AssetCheckEvaluation
 
 
 def pipeline(graph: Graph, root: Path) -> JobDefinition:
-    """`dvc repro` as one run, which reports every artefact and gate that is new.
+    """`dvc repro` as one run that reports every new artefact and every new check result.
 
-    A run of assets holds one shard or none, so "Materialize all" is a backfill of several runs; this job is for those who
-    want one run, one log and one thing to cancel.
+    A run of assets holds at most one shard, so "Materialize all" becomes a backfill of several runs. This job is one run,
+    with one log and one thing to cancel.
     """
 
     @op(
         out=Out(Nothing),
-        pool="accelerator",  # it trains; what trains beside it would share its GPUs
-        description="dvc repro, then an event for every artefact and every gate's result that is new",
+        pool="accelerator",  # it trains, and another training would share its GPUs
+        description="dvc repro, then an event for every new artefact and every new check result",
     )
     def dvc_repro(context: OpExecutionContext, launcher: Launcher) -> Iterator[Event | Output[None]]:
         finished = launcher.repro(context, told=Observer(context, root))
@@ -44,26 +44,26 @@ def pipeline(graph: Graph, root: Path) -> JobDefinition:
         yield Output(None)
 
     @job(name=PIPELINE, description="The whole of dvc.yaml in one run, as `dvc repro` does it")
-    def whole() -> None:
+    def run_pipeline() -> None:
         dvc_repro()
 
-    return whole
+    return run_pipeline
 
 
-def verdicts(graph: Graph, root: Path) -> JobDefinition:
-    """Reports what gates found outside Dagster.
+def check_results(graph: Graph, root: Path) -> JobDefinition:
+    """Reports the results of gates that ran outside Dagster.
 
-    Outside a run the event log takes one result per check and shard, ever; so the sensor asks for a run.
+    Outside a run, the event log accepts only one result per check and shard. So the sensor requests a run.
     """
 
-    @op(out=Out(Nothing), description="An event for every gate's result that is new; it runs nothing")
-    def report_verdicts(context: OpExecutionContext) -> Iterator[Event | Output[None]]:
-        # The run that makes an artefact now reports its gate itself, and what was before it is no news any more.
+    @op(out=Out(Nothing), description="An event for every new check result; it runs no stage")
+    def report_check_results(context: OpExecutionContext) -> Iterator[Event | Output[None]]:
+        # A run that is making an artefact reports its gate itself. The older result is out of date by then.
         yield from evaluations(context.instance, graph, root, being_made(context.instance, graph))
         yield Output(None)
 
-    @job(name="verdicts", description="Report what gates found outside Dagster; the sensor `external` asks for it")
-    def whole() -> None:
-        report_verdicts()
+    @job(name="check_results", description="Report check results from outside Dagster, for the sensor `external`")
+    def report() -> None:
+        report_check_results()
 
-    return whole
+    return report

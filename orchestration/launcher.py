@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
+    BetaWarning,
     ConfigurableResource,
     Failure,
     MetadataValue,
@@ -18,13 +20,11 @@ from dagster import (
     PipesSession,
     PipesTempFileContextInjector,
     PipesTempFileMessageReader,
+    PreviewWarning,
 )
-from dagster._core.definitions.metadata import RawMetadataValue
-from dagster._core.pipes.context import build_external_execution_context_data
-from dagster._utils.interrupts import capture_interrupts
-from dagster_shared.utils.warnings import disable_dagster_warnings
 from pydantic import Field
 
+from orchestration.private import build_external_execution_context_data, capture_interrupts
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
 Context = AssetExecutionContext | OpExecutionContext
@@ -40,12 +40,15 @@ KEPT_LINES, LAST_LINES = 1000, 40
 def failure(finished: Finished) -> Failure:
     """What a run of Dagster says of a command that failed."""
     last = "\n".join(finished.lines[-LAST_LINES:])
-    shown: dict[str, RawMetadataValue] = {
-        "command": " ".join(finished.command),
-        "exit code": finished.code,
-        "last lines": MetadataValue.md(f"```\n{last}\n```"),
-    }
-    return Failure(finished.reason, metadata=shown, allow_retries=False)
+    return Failure(
+        finished.reason,
+        metadata={
+            "command": " ".join(finished.command),
+            "exit code": finished.code,
+            "last lines": MetadataValue.md(f"```\n{last}\n```"),
+        },
+        allow_retries=False,
+    )
 
 
 class Launcher(ConfigurableResource[Any]):
@@ -129,10 +132,19 @@ def _logged(context: Context, child: ChildProcess, echo: bool, news: _News) -> l
 
 
 @contextmanager
+def without_dagster_warnings() -> Iterator[None]:
+    """Silences the warnings about Dagster's beta and preview features: links to code, checks with partitions, pipes."""
+    with warnings.catch_warnings():
+        for category in (BetaWarning, PreviewWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+@contextmanager
 def _pipes(context: Context) -> Iterator[PipesSession]:
     """`dagster.open_pipes_session`, without its warning when a command reports nothing: most of ours have no reason to."""
     injector, reader = PipesTempFileContextInjector(), PipesTempFileMessageReader()
-    with disable_dagster_warnings():  # Dagster's, about itself
+    with without_dagster_warnings():
         data = build_external_execution_context_data(context, None)
         handler = PipesMessageHandler(context, reader)
     with injector.inject_context(data) as context_params, handler.handle_messages() as message_params:

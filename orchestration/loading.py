@@ -1,6 +1,7 @@
-"""Puts the definitions of one project together, and keeps what cannot be read from hiding the rest."""
+"""Builds the definitions of one project. A file that cannot be read does not hide the rest."""
 
 import logging
+import os
 from pathlib import Path
 
 from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions, in_process_executor
@@ -8,7 +9,7 @@ from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions, in_pr
 from orchestration.assets.stages import assets
 from orchestration.experiments import experiments
 from orchestration.graph.derive import load as load_graph
-from orchestration.jobs import pipeline, verdicts
+from orchestration.jobs import check_results, pipeline
 from orchestration.launcher import Launcher
 from orchestration.nightly.definitions import nightly
 from orchestration.pools import pools
@@ -17,20 +18,24 @@ from orchestration.sync.source import source
 from rectok.errors import UserError
 from rectok.params import load as load_params
 
+SENSOR_SECONDS = "RECTOK_SENSOR_SECONDS"
+"""Environment variable: seconds between two ticks of the sensors `external` and `pools`, 30 if it is not set."""
+
 
 def build(root: Path) -> Definitions:
-    """All definitions of the project at `root`. What cannot be read becomes an asset that says why."""
-    # A step is a command in a process group of its own: to give it a Dagster process too would only cost seconds.
+    """All definitions of the project at `root`. A file that cannot be read becomes an asset that says why."""
+    seconds = sensor_seconds()
+    # Each step is a command in a process group of its own. A Dagster process for it would only cost seconds.
     shared = Definitions(
-        resources={"launcher": Launcher(root=str(root))}, executor=in_process_executor, sensors=[pools()]
+        resources={"launcher": Launcher(root=str(root))}, executor=in_process_executor, sensors=[pools(seconds)]
     )
     parts = [shared, experiments(root)]
     parents: list[str] = []
     try:
         graph = load_graph(root)
         parents = [name for artefact in graph.artefacts if artefact.name == "generation" for name in artefact.parents]
-        report = verdicts(graph, root)
-        sensors = [external(graph, root, report)]
+        report = check_results(graph, root)
+        sensors = [external(graph, root, report, seconds)]
         parts.append(Definitions(assets=assets(graph, root), jobs=[pipeline(graph, root), report], sensors=sensors))
         parts.append(source(graph, root))
     except (UserError, DagsterInvalidDefinitionError) as error:
@@ -40,6 +45,14 @@ def build(root: Path) -> Definitions:
     except (UserError, DagsterInvalidDefinitionError) as error:
         parts.append(_broken("params_yaml_is_broken", error))
     return Definitions.merge(*parts)
+
+
+def sensor_seconds() -> int:
+    """The setting `SENSOR_SECONDS`. Raises UserError if it is no positive whole number."""
+    text = os.environ.get(SENSOR_SECONDS, "30")
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"{SENSOR_SECONDS} is {text!r}, but must be a positive whole number of seconds")
+    return int(text)
 
 
 def _broken(name: str, error: Exception) -> Definitions:

@@ -1,4 +1,4 @@
-"""Pools: a step that waits although a slot is free is let in."""
+"""Works around a race in Dagster: a queued step can miss a free slot of its pool."""
 
 from dagster import (
     DagsterInstance,
@@ -8,43 +8,40 @@ from dagster import (
     SkipReason,
     sensor,
 )
-from dagster._core.storage.event_log import SqlEventLogStorage
 
-SECONDS = 30
+from orchestration.private import SqlEventLogStorage
 
 
-def pools() -> SensorDefinition:
-    """A sensor that starts nothing; it lets in whoever waits before a free slot."""
+def pools(seconds: int) -> SensorDefinition:
+    """A sensor that starts no run. Every `seconds` it assigns free slots to steps that missed them."""
 
     @sensor(
         name="pools",
-        description="Lets a step into its pool that waits there although a slot is free; starts no run",
+        description="Assigns a free slot of a pool to a step that missed it; starts no run",
         default_status=DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS,
+        minimum_interval_seconds=seconds,
     )
-    def let(context: SensorEvaluationContext) -> SkipReason:
-        opened = let_in(context.instance)
+    def assign(context: SensorEvaluationContext) -> SkipReason:
+        keys = assign_free_slots(context.instance)
         return SkipReason(
-            f"a step waited before a free slot of {', '.join(opened)}; it may go on"
-            if opened
-            else "nobody waits before a free slot"
+            f"assigned a free slot of {', '.join(keys)} to a waiting step" if keys else "no step misses a free slot"
         )
 
-    return let
+    return assign
 
 
-def let_in(instance: DagsterInstance) -> list[str]:
-    """Let one waiting step into every pool that has a slot free; the names of those pools.
+def assign_free_slots(instance: DagsterInstance) -> list[str]:
+    """Assign one slot of every pool that has both a free slot and a waiting step. Returns the names of these pools.
 
-    Dagster hands a slot on when it is given back. A step that asked just before, and enters the queue just after, is seen by
-    nobody: without this it would wait until another step of its pool ends, which may be never.
+    Dagster passes a slot on when a step gives it back. A step that found the pool full just before and joins the queue just
+    after is missed: it would wait until another step of the pool ends, which may be never.
     """
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
-        return []  # no other keeps pools
+        return []  # only this storage has pools
     infos = [storage.get_concurrency_info(key) for key in sorted(storage.get_concurrency_keys())]
-    stuck = [
+    keys = [
         info.concurrency_key for info in infos if info.pending_step_count and info.assigned_step_count < info.slot_count
     ]
-    storage.assign_pending_steps(stuck)
-    return stuck
+    storage.assign_pending_steps(keys)
+    return keys

@@ -1,90 +1,93 @@
-"""What a gate found, as Dagster's check sees it."""
+"""The result of a gate as the result of Dagster's asset check."""
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dagster import AssetCheckSeverity, MetadataValue, TableMetadataValue
-from dagster._core.definitions.metadata import RawMetadataValue
 
-from orchestration.assets.metadata import table
-from orchestration.assets.pictures import pictures
+from orchestration.assets.images import inline_images
+from orchestration.assets.metadata import Metadata, table
 from orchestration.graph.model import Unit
 from rectok.artifacts import Check, docs_dir, read_report
 
 CHECK = "gate"
 FINGERPRINT = "fingerprint"
-"""Metadata entry that tells two results of a check apart."""
-PICTURES = 2
-"""How many of the artefact's pictures are shown beside its figures; all are on the artefact itself."""
+"""Metadata entry that identifies a result."""
+MAX_IMAGES = 2
+"""Images of the artefact that a check shows. The asset itself shows all."""
 COLUMNS = {
-    "check": "what was looked at",
+    "check": "what is checked",
     "passed": "whether it holds",
-    "severity": "ERROR stops what comes next, WARN stops nothing",
-    "value": "what was found",
-    "limit": "what was asked for",
+    "severity": "ERROR stops all later stages, WARN stops nothing",
+    "value": "what was measured",
+    "limit": "what is required",
     "message": "what is wrong, and what would be right",
 }
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The result of one gate. It passes only if the gate's report and its verdict both say so.
+class CheckResult:
+    """The result of one gate. It passes only if the gate left both a report without errors and its pass marker.
 
-    `fingerprint` tells it from results of other reports and of other artefacts.
+    `fingerprint` depends on the report and on the data version of the artefact.
     """
 
     passed: bool
     severity: AssetCheckSeverity
     description: str
-    figures: dict[str, RawMetadataValue]
+    details: Metadata
     fingerprint: str
 
     @property
-    def metadata(self) -> dict[str, RawMetadataValue]:
-        """What the check shows."""
-        return {**self.figures, FINGERPRINT: self.fingerprint}
+    def metadata(self) -> Metadata:
+        """All that the check shows."""
+        return {**self.details, FINGERPRINT: self.fingerprint}
 
 
-def read(root: Path, unit: Unit, data_version: str) -> Verdict:
-    """The stored result of the gate of `unit`; a gate that left no report or no verdict has not passed."""
-    assert unit.gate and unit.report and unit.verdict
-    path, told = root / unit.report, _fingerprint(root, unit, data_version)
-    kept: dict[str, RawMetadataValue] = {"command": f"dvc repro {unit.gate}"}
+def read_check_result(root: Path, unit: Unit, data_version: str) -> CheckResult:
+    """The stored result of the gate of `unit`. A gate that left no report or no pass marker has not passed."""
+    assert unit.gate and unit.report and unit.pass_marker
+    path, fingerprint = root / unit.report, _fingerprint(root, unit, data_version)
+    details: Metadata = {"command": f"dvc repro {unit.gate}"}
+
+    def result(passed: bool, severity: AssetCheckSeverity, description: str) -> CheckResult:
+        return CheckResult(passed, severity, description, details, fingerprint)
+
     if not path.exists():
-        return Verdict(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no report in {unit.report}", kept, told)
+        return result(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no report in {unit.report}")
     report = read_report(path)
-    kept |= {"report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
+    numbers = {check.name: check.value for check in report.checks if check.value is not None}
+    details = {**numbers, **details, "report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
     pages = docs_dir(report.gate) / "index.html"
     if (root / pages).exists():
-        kept["pages"] = MetadataValue.path(str(root / pages))
-    kept = {**{check.name: check.value for check in report.checks if check.value is not None}, **kept}
-    kept |= pictures([path for out in unit.outs for path in (root / out).glob("*.png")], PICTURES)
-    sentence = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
+        details["pages"] = MetadataValue.path(str(root / pages))
+    details |= inline_images([path for out in unit.outs for path in (root / out).glob("*.png")], MAX_IMAGES)
+    failures = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
     if report.errors:
-        return Verdict(False, AssetCheckSeverity.ERROR, sentence, kept, told)
-    if not (root / unit.verdict).exists():
-        return Verdict(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no verdict in {unit.verdict}", kept, told)
-    if sentence:
-        return Verdict(False, AssetCheckSeverity.WARN, sentence, kept, told)
-    return Verdict(True, AssetCheckSeverity.ERROR, f"all {len(report.checks)} checks passed", kept, told)
+        return result(False, AssetCheckSeverity.ERROR, failures)
+    if not (root / unit.pass_marker).exists():
+        return result(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no pass marker in {unit.pass_marker}")
+    if failures:
+        return result(False, AssetCheckSeverity.WARN, failures)
+    return result(True, AssetCheckSeverity.ERROR, f"all {len(report.checks)} checks passed")
 
 
-def not_run(verdict: Verdict, reason: str) -> Verdict:
-    """`verdict` is an old one: its gate should have run again and could not."""
-    return replace(verdict, passed=False, severity=AssetCheckSeverity.ERROR, description=reason, fingerprint="")
+def outdated(result: CheckResult, reason: str) -> CheckResult:
+    """A failed result in place of `result`, which is old: its gate should have run again and could not."""
+    return replace(result, passed=False, severity=AssetCheckSeverity.ERROR, description=reason, fingerprint="")
 
 
 def _fingerprint(root: Path, unit: Unit, data_version: str) -> str:
-    assert unit.report and unit.verdict
-    report, verdict = root / unit.report, root / unit.verdict
+    assert unit.report and unit.pass_marker
+    report, marker = root / unit.report, root / unit.pass_marker
     content = report.read_bytes() if report.exists() else b""
-    parts = (data_version.encode(), content, bytes([verdict.exists()]))
+    parts = (data_version.encode(), content, bytes([marker.exists()]))
     return hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
 
 
 def _table(checks: tuple[Check, ...]) -> TableMetadataValue:
-    # Values and limits are numbers for one check and words for the next.
+    # Some values and limits are numbers and others are texts, so all are shown as texts.
     records = [
         {**asdict(check), "check": check.name, "value": str(check.value), "limit": str(check.limit)} for check in checks
     ]

@@ -1,4 +1,4 @@
-"""Where the code of an artefact is: the files that make and check it, and the pages that show them."""
+"""Links from an asset to the files that make and check it."""
 
 import re
 import subprocess
@@ -11,41 +11,39 @@ from orchestration.graph.model import Artefact, Unit
 REMOTE = re.compile(r"(?:https?://(?:[^@/]*@)?|(?:ssh://)?git@)(?P<host>[^/:]+)[/:](?P<name>.+?)(?:\.git)?/?$")
 
 
-def files(artefact: Artefact, root: Path) -> list[str]:
-    """The stage's file and the gate's, as far as they exist in the project at `root`."""
-    wanted = [f"rectok/{folder}/{artefact.name}.py" for folder in ("stages", "gates")]
-    return [path for path in wanted if (root / path).exists()]
+def code_files(artefact: Artefact, root: Path) -> list[str]:
+    """The files of the stage and of its gate that exist in the project at `root`."""
+    paths = [f"rectok/{folder}/{artefact.name}.py" for folder in ("stages", "gates")]
+    return [path for path in paths if (root / path).exists()]
 
 
-def references(artefact: Artefact, root: Path) -> CodeReferencesMetadataValue | None:
-    """What "Open in editor" opens."""
-    found = files(artefact, root)
-    if not found:
-        return None
-    return CodeReferencesMetadataValue(
-        code_references=[
-            LocalFileCodeReference(file_path=str(root / path), line_number=1, label=path) for path in found
-        ]
-    )
+def code_references(artefact: Artefact, root: Path) -> dict[str, CodeReferencesMetadataValue]:
+    """Metadata with the files that "Open in editor" opens. Empty if there are none."""
+    references = [
+        LocalFileCodeReference(file_path=str(root / path), line_number=1, label=path)
+        for path in code_files(artefact, root)
+    ]
+    return {"dagster/code_references": CodeReferencesMetadataValue(code_references=references)} if references else {}
 
 
-def description(artefact: Artefact, root: Path, page: str | None) -> str:
-    """What the artefact is, what makes and judges it, and where to read that; Markdown with links where `page` is known."""
+def description(artefact: Artefact, root: Path, code_url: str | None) -> str:
+    """The description of the asset in Markdown: its commands and its files, linked if `code_url` is known."""
     first = artefact.units[0]
-    made = f"Made by `{_any(first.command, first)}`" + (" for every shard" if artefact.shards else "")
-    judged = f", judged by `dvc repro {_any(first.gate, first)}`" if first.gate else ""
-    links = [f"[{path}]({page}/{path})" if page else f"`{path}`" for path in files(artefact, root)]
+    stage = f"Made by `{_generic(first.command, first)}`" + (" for every shard" if artefact.shards else "")
+    gate = f", checked by `dvc repro {_generic(first.gate, first)}`" if first.gate else ""
+    links = [f"[{path}]({code_url}/{path})" if code_url else f"`{path}`" for path in code_files(artefact, root)]
     code = f" Code: {', '.join(links)}." if links else ""
-    return f"{artefact.description}\n\n{made}{judged}.{code}"
+    return f"{artefact.description}\n\n{stage}{gate}.{code}"
 
 
-def _any(text: str, unit: Unit) -> str:
-    """`text` about one shard, told of any."""
+def _generic(text: str, unit: Unit) -> str:
+    """`text` with SHARD in place of the name of the unit's shard."""
     return text.replace(unit.shard, "SHARD") if unit.shard else text
 
 
-def hosted(root: Path) -> str | None:
-    """Where a browser finds the files of the project at `root`; None without a remote `origin` on a server."""
-    told = subprocess.run(("git", "remote", "get-url", "origin"), cwd=root, capture_output=True, text=True, check=False)
-    match = REMOTE.match(told.stdout.strip())
+def browse_url(root: Path) -> str | None:
+    """Address of the project's files on the server of the git remote `origin`. None without such a remote."""
+    command = ("git", "remote", "get-url", "origin")
+    remote = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
+    match = REMOTE.match(remote)
     return f"https://{match['host']}/{match['name']}/blob/HEAD" if match else None

@@ -1,4 +1,4 @@
-"""What Dagster shows of an artefact: where it came from, its figures, its pictures."""
+"""Metadata of artefacts: how they were made, their metrics, their images."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,29 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
-from dagster._core.definitions.metadata import RawMetadataValue
 
-from orchestration.assets.pictures import curve, log_rows, pictures
-from orchestration.assets.row_counts import rows
+from orchestration.assets.images import inline_images, log_rows, loss_curve
+from orchestration.assets.row_counts import row_count
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import timing_file
 from rectok.pipeline.lock import Locked, Record
 from rectok.reporting.display import metric_rows
 
-METRICS = "record.json"
-FIGURES = ("summary.json", METRICS)
+Metadata = dict[str, MetadataValue[Any] | str | float | None]
+
+RECORD = "record.json"
+SUMMARIES = ("summary.json", RECORD)
 NETWORKS = "networks"
-"""Which network each figure of an evaluation rests on: a column of its table."""
+"""Key of an evaluation's record: the network that each metric was computed with."""
 LOG = "log.csv"
 LOG_ROWS = 12
 ROW_COUNT = "dagster/row_count"
-"""Dagster's own name: it shows the number in the asset's header and plots it."""
+"""Dagster's own name. It shows the number at the head of the asset's page and plots it."""
 
 
-def metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> dict[str, RawMetadataValue]:
-    """Everything worth seeing about what `unit` made, read from the project at `root`."""
+def asset_metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> Metadata:
+    """Everything that the asset's page shows of what `unit` made, read from the project at `root`."""
     paths = [root / out.path for out in record.outs]
-    found: dict[str, RawMetadataValue] = {
+    metadata: Metadata = {
         "command": f"dvc repro {unit.stage}",
         "runs": unit.command,
         "params": MetadataValue.json(dict(record.params)),
@@ -36,36 +37,33 @@ def metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> dict
         "outputs": _outputs(record.outs),
         "bytes": sum(out.size for out in record.outs),
     }
-    seconds, count = _seconds(root, artefact, unit), rows(paths)
-    if seconds is not None:
-        found["seconds"] = seconds
-    if count is not None:
-        found[ROW_COUNT] = count
+    optional = {"seconds": _seconds(root, artefact, unit), ROW_COUNT: row_count(paths)}
+    metadata |= {name: value for name, value in optional.items() if value is not None}
     for folder in paths:
         if folder.is_dir():
-            found |= _folder(folder)
-    return found
+            metadata |= _folder(folder)
+    return metadata
 
 
-def _folder(folder: Path) -> dict[str, RawMetadataValue]:
-    """What a folder of outputs holds for people: figures, a table of metrics, a log and its curve, pictures."""
-    found: dict[str, RawMetadataValue] = {}
-    for name in FIGURES:
-        found |= figures(folder / name)
+def _folder(folder: Path) -> Metadata:
+    """The summaries, the table of metrics, the log with its curve and the images of a folder of outputs."""
+    summaries: Metadata = {}
+    for name in SUMMARIES:
+        summaries |= json_metadata(folder / name)
     log = log_rows(folder / LOG)
-    return found | _metrics(folder / METRICS) | _log(log) | curve(log) | pictures(folder.glob("*.png"))
+    return summaries | _metrics(folder / RECORD) | _log(log) | loss_curve(log) | inline_images(folder.glob("*.png"))
 
 
 def table(
     columns: Mapping[str, str], records: Sequence[Mapping[str, str | int | float | bool | None]]
 ) -> TableMetadataValue:
-    """A table whose `columns` have a description each; numbers are told by the first record."""
+    """A table of `columns`, each with its description. The first record decides which columns are numbers."""
     first = records[0] if records else {}
-    schema = [TableColumn(name, _kind(first.get(name)), description=text) for name, text in columns.items()]
+    schema = [TableColumn(name, _type(first.get(name)), description=text) for name, text in columns.items()]
     return MetadataValue.table([TableRecord(dict(record)) for record in records], TableSchema(schema))
 
 
-def _kind(value: object) -> str:
+def _type(value: object) -> str:
     if isinstance(value, bool):
         return "bool"
     return {int: "int", float: "float"}.get(type(value), "string")
@@ -77,20 +75,22 @@ def _outputs(outs: Sequence[Locked]) -> TableMetadataValue:
 
 
 def _seconds(root: Path, artefact: Artefact, unit: Unit) -> float | None:
-    path = root / timing_file(artefact.name, unit.shard)
-    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.exists() else None
+    tree = _read_json(root / timing_file(artefact.name, unit.shard))
+    return float(tree["seconds"]) if tree else None
 
 
-def figures(path: Path) -> dict[str, RawMetadataValue]:
-    """The numbers and words of the JSON file at `path`, under dotted names; nothing where there is none."""
-    if not path.exists():
-        return {}
-    tree = json.loads(path.read_text(encoding="utf-8"))
+def json_metadata(path: Path) -> Metadata:
+    """The numbers and texts of the JSON file at `path`, under dotted names. Empty if there is no file."""
+    tree = _read_json(path)
     tree |= tree.pop("metrics", {})
     return dict(_leaves({name: value for name, value in tree.items() if name != NETWORKS}, ""))
 
 
-def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, RawMetadataValue]]:
+def _read_json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, MetadataValue[Any] | str | float]]:
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
@@ -100,11 +100,9 @@ def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, RawMetadataValue]]:
         yield prefix, tree
 
 
-def _metrics(path: Path) -> dict[str, RawMetadataValue]:
-    """The metrics of an evaluation, each with the network that it was computed with."""
-    if not path.exists():
-        return {}
-    tree = json.loads(path.read_text(encoding="utf-8"))
+def _metrics(path: Path) -> Metadata:
+    """The table of an evaluation's metrics, each with the network that it was computed with."""
+    tree = _read_json(path)
     columns = {
         "metric": "its title",
         "value": "as measured",
@@ -113,15 +111,15 @@ def _metrics(path: Path) -> dict[str, RawMetadataValue]:
     }
     records = [
         {"metric": row.title, "value": row.value, "better": row.better, "computed with": row.network}
-        for row in metric_rows(tree["metrics"], tree[NETWORKS])
+        for row in metric_rows(tree.get("metrics", {}), tree.get(NETWORKS, {}))
     ]
     return {"metrics": table(columns, records)} if records else {}
 
 
-def _log(rows: Sequence[Mapping[str, str]]) -> dict[str, RawMetadataValue]:
-    """A few evenly spaced rows of a training log, the last one among them."""
+def _log(rows: Sequence[Mapping[str, str]]) -> Metadata:
+    """Evenly spaced rows of a training log, with the first and the last."""
     if not rows:
         return {}
     last = len(rows) - 1
-    chosen = sorted({round(last * i / (LOG_ROWS - 1)) for i in range(LOG_ROWS)})
-    return {"log": MetadataValue.table([TableRecord(dict(rows[i])) for i in chosen])}
+    indices = sorted({round(last * i / (LOG_ROWS - 1)) for i in range(LOG_ROWS)})
+    return {"log": MetadataValue.table([TableRecord(dict(rows[i])) for i in indices])}

@@ -1,4 +1,4 @@
-"""What a running stage tells of itself, shown while it runs: its rate, losses, time left and newest picture."""
+"""Progress of a running stage as observations of its asset: speed, losses, time left and newest image."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, AssetObservation, MetadataValue, OpExecutionContext
-from dagster._core.definitions.metadata import RawMetadataValue
 
-from orchestration.assets.pictures import picture
+from orchestration.assets.images import inline_image
+from orchestration.assets.metadata import Metadata
 
 EVERY = 30.0
-"""Seconds between two observations. Each stays in the event log, where its numbers make a curve on the asset's page."""
+"""Seconds between two observations. The event log keeps each, and the asset's page plots their numbers."""
 
 Message = Mapping[str, Any]
 
 
 @dataclass
 class Observer:
-    """Turns the messages of stages (rectok.train.progress) that work in `root` into observations of an asset.
+    """Turns the messages of stages (rectok.train.progress) into observations of the asset `key`.
 
-    That is `key`, else the asset of the stage that speaks. The first comes at once, later ones every `EVERY` seconds, and
-    one more for every new picture.
+    Without a `key`, the asset is that of the stage that sends the message. `root` is the folder in which the stage works.
+    The first message is observed at once, later ones every `EVERY` seconds, and every new image at once.
     """
 
     context: AssetExecutionContext | OpExecutionContext
@@ -31,37 +31,37 @@ class Observer:
     key: AssetKey | None = None
     partition: str | None = None
     clock: Callable[[], float] = time.monotonic
-    last: Message = field(default_factory=dict)
-    _spoke: float | None = None
+    last_step: Message = field(default_factory=dict)
+    _observed_at: float | None = None
 
     def __call__(self, message: Message) -> None:
         """Take one message."""
         if "picture" in message:
             path = self.root / str(message["picture"])
-            self._observe(message, {"picture": picture(path)} if path.exists() else {})
+            self._observe(message, {"picture": inline_image(path)} if path.exists() else {})
         elif "step" in message:
-            self.last = message
-            if self._spoke is None or self.clock() - self._spoke >= EVERY:
+            self.last_step = message
+            if self._observed_at is None or self.clock() - self._observed_at >= EVERY:
                 self._observe(message, {})
 
-    def _observe(self, message: Message, shown: Mapping[str, RawMetadataValue]) -> None:
-        self._spoke = self.clock()
-        metadata = {"stage": str(message["stage"]), **progress(self.last), **shown}
+    def _observe(self, message: Message, image: Metadata) -> None:
+        self._observed_at = self.clock()
+        metadata = {"stage": str(message["stage"]), **progress_metadata(self.last_step), **image}
         key = self.key or AssetKey(str(message["stage"]))
         self.context.log_event(AssetObservation(key, metadata=metadata, partition=self.partition))
 
 
-def progress(message: Message) -> dict[str, RawMetadataValue]:
-    """A message about a step, as metadata: numbers as numbers, so that Dagster plots them."""
+def progress_metadata(message: Message) -> Metadata:
+    """A message about a step. Its numbers stay numbers, so that Dagster plots them."""
     if not message:
         return {}
     step, steps = int(message["step"]), int(message["steps"])
-    found: dict[str, RawMetadataValue] = {
+    metadata: Metadata = {
         "step": step,
         "steps": steps,
         "percent": round(100 * step / steps, 1),
         "images_per_second": float(message["images_per_second"]),
         "ETA": str(timedelta(seconds=round(float(message["seconds_left"])))),
     }
-    # JSON knows no NaN, and the event log is kept as JSON; a training that finds one stops by itself.
-    return found | {name: MetadataValue.float(value) for name, value in message["figures"].items() if value == value}
+    # The event log is stored as JSON, which has no NaN. A training stops by itself when its loss is NaN.
+    return metadata | {name: MetadataValue.float(value) for name, value in message["figures"].items() if value == value}

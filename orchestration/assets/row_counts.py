@@ -1,4 +1,4 @@
-"""How many rows an output holds, read from its head alone."""
+"""Row counts of outputs, read from the header of each file."""
 
 import json
 import struct
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROWS = "checksum"
-"""The entry of our safetensors files that has one value per row."""
+"""The tensor of our safetensors files that has one value per row."""
 
 
-def rows(paths: Iterable[Path]) -> int | None:
-    """Rows of the tables among `paths` and in their folders; None where there is no table. Damaged files count nothing."""
+def row_count(paths: Iterable[Path]) -> int | None:
+    """Rows of the tables among `paths` and in their folders. Damaged files are left out. None if there is no table."""
     files = [file for path in paths for file in ([path] if path.is_file() else path.glob("*.parquet"))]
     counts = [count for file in files if (count := _count(file)) is not None]
     return sum(counts) if counts else None
@@ -38,7 +38,7 @@ def _tensor_rows(path: Path) -> int | None:
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
-            head = json.loads(file.read(size))
-        return int(head[ROWS]["shape"][0])
+            header = json.loads(file.read(size))
+        return int(header[ROWS]["shape"][0])
     except (struct.error, ValueError, KeyError, OverflowError, MemoryError):
         return None

@@ -128,7 +128,7 @@ def _unit(stage: Stage, gate: Stage | None, gates: Collection[str]) -> Unit:
         outs=stage.outs,
         gate=gate.address if gate else None,
         report=check_file(stage.noun, stage.item).as_posix() if gate else None,
-        verdict=passed_file(stage.noun, stage.item).as_posix() if gate else None,
+        pass_marker=passed_file(stage.noun, stage.item).as_posix() if gate else None,
         waits_for=tuple(sorted(stage.needs & set(gates))),
     )
 

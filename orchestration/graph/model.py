@@ -1,14 +1,17 @@
-"""The pipeline as the orchestrator sees it: one artefact per stage noun, with its shards, its gates and what it waits for."""
+"""The pipeline as the orchestrator sees it: one artefact per stage noun, with its shards and gates."""
 
 from dataclasses import dataclass
+
+SOURCE = "source"
+"""Name of the asset that stands for all paths that stages read and no stage makes."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One DVC stage, with the gate that judges what it makes. `shard` is None where the stage runs once.
+    """One DVC stage and the gate that checks its outputs. `shard` is None if the stage runs once.
 
-    Paths are POSIX and relative to the project. `report` and `verdict` are the gate's two files; `waits_for` names the
-    gates whose verdicts the stage depends on.
+    Paths are POSIX and relative to the project. The gate writes `report` and, if it passes, `pass_marker`. `waits_for`
+    names the gates whose pass markers the stage depends on.
     """
 
     shard: str | None
@@ -17,7 +20,7 @@ class Unit:
     outs: tuple[str, ...]
     gate: str | None
     report: str | None
-    verdict: str | None
+    pass_marker: str | None
     waits_for: tuple[str, ...]
 
     @property
@@ -28,10 +31,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Artefact:
-    """What one noun of dvc.yaml makes: an asset, partitioned where the stage runs once per shard.
+    """What one noun of dvc.yaml makes. It becomes an asset, with partitions if the stage runs once per shard.
 
-    `version` changes with the commands and the parameters of the stage and of its gate, the same for all shards.
-    `sources` are paths that the stage reads and no stage makes.
+    `version` changes with the commands and the parameters of the stage and of its gate. It is the same for all shards.
+    `sources` are the paths that the stage reads and no stage makes.
     """
 
     name: str
@@ -47,12 +50,17 @@ class Artefact:
     units: tuple[Unit, ...]
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the assets that it is made from: its parents, and `SOURCE` if it reads a path from outside."""
+        return (*self.parents, SOURCE) if self.sources else self.parents
+
+    @property
     def shards(self) -> tuple[str, ...]:
-        """Names of its shards; empty where it is made whole."""
+        """Names of its shards. Empty if it has none."""
         return tuple(unit.shard for unit in self.units if unit.shard is not None)
 
     def unit(self, shard: str | None) -> Unit:
-        """The unit that makes `shard`. Raises KeyError where there is none."""
+        """The unit that makes `shard`. Raises KeyError if there is none."""
         for unit in self.units:
             if unit.shard == shard:
                 return unit
@@ -61,7 +69,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Graph:
-    """The whole of dvc.yaml, every artefact after its parents."""
+    """All artefacts of dvc.yaml. Each comes after its parents."""
 
     artefacts: tuple[Artefact, ...]
 

@@ -1,4 +1,4 @@
-"""Sensors that tell people about a night that failed, that did not come, or that found something worse."""
+"""Sensors that send an alert when a nightly run fails, does not start, or finds a regression."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,38 +23,38 @@ from dagster import (
     SensorResult,
     sensor,
 )
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from orchestration.nightly.clock import last_due
-from orchestration.nightly.delivery import PATIENCE, Memory, remembered, told
+from orchestration.nightly.delivery import GIVE_UP_AFTER, Pending, deliver_alerts, parse_cursor
+from orchestration.sync.events import IN_PROGRESS
 from rectok.alerts.alert_config import AlertConfig
 from rectok.alerts.sending import Alert, AlertKind
 from rectok.errors import UserError
 from rectok.nightly.history import HISTORY, read_history
 from rectok.params.schema import NightlyParams
 
-NIGHTLY_DATE = "rectok/night"
-"""Tag of a run: the date of its night."""
+NIGHTLY_DATE = "rectok/nightly_date"
+"""Tag of a nightly run: its date."""
 SECONDS = 60
-MOST = 50
-"""Newest runs that a sensor looks at and remembers."""
+MAX_RUNS = 50
+"""Newest runs that a sensor considers and remembers."""
 Clock = Callable[[], datetime]
 
 
-def watchers(
+def alert_sensors(
     params: NightlyParams, root: Path, evaluation: JobDefinition, clock: Clock = lambda: datetime.now(UTC)
 ) -> list[SensorDefinition]:
-    """The three of them. Without a webhook or a mail server in the parameters they only see what they would have sent.
+    """The three sensors. If the parameters name no channel, their ticks only say what they would have sent.
 
-    Dagster's own run status sensors go on to the next run when an alert could not be delivered, and would lose it.
+    Dagster's own run status sensors go on to the next run when an alert cannot be delivered, so they would lose it.
     """
-    ended = [_ended(each, params.alert, evaluation.name, clock) for each in (FAILED, WORSE)]
-    return [*ended, _missed(params, root, evaluation.name, clock)]
+    of_runs = [_run_sensor(each, params.alert, evaluation.name, clock) for each in (FAILED, WORSE)]
+    return [*of_runs, _missed_sensor(params, root, evaluation.name, clock)]
 
 
 @dataclass(frozen=True)
-class _Ending:
-    """How a run may end, and what is told of it: `text` gives nothing where all is well."""
+class _RunAlert:
+    """An alert about runs that ended with `status`. `text` returns an empty string if a run needs no alert."""
 
     sensor: str
     description: str
@@ -64,136 +64,147 @@ class _Ending:
     text: Callable[[DagsterInstance, DagsterRun], str]
 
 
-def _failure(instance: DagsterInstance, run: DagsterRun) -> str:
-    """The sentences that the commands ended with, and what Dagster says of it."""
+def _failure_text(instance: DagsterInstance, run: DagsterRun) -> str:
+    """The error messages of the commands, and Dagster's own messages."""
     steps = list(_events(instance, run, DagsterEventType.STEP_FAILURE))
     errors = [event.step_failure_data.error for event in steps]
     causes = [str(error.message).strip() for error in errors if error]
-    reasons = [event.message for event in steps or _events(instance, run, DagsterEventType.RUN_FAILURE)]
-    return "\n".join(part for part in (*causes, *reasons) if part) or "Dagster does not say why."
+    messages = [event.message for event in steps or _events(instance, run, DagsterEventType.RUN_FAILURE)]
+    return "\n".join(part for part in (*causes, *messages) if part) or "Dagster does not say why."
 
 
-def _regressions(instance: DagsterInstance, run: DagsterRun) -> str:
+def _regression_text(instance: DagsterInstance, run: DagsterRun) -> str:
     events = _events(instance, run, DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [event.event_specific_data for event in events]
-    checks = [check for check in found if isinstance(check, AssetCheckEvaluation) and not check.passed]
-    return "\n".join(check.description or check.check_name for check in checks)
+    evaluations = [event.event_specific_data for event in events]
+    failed = [each for each in evaluations if isinstance(each, AssetCheckEvaluation) and not each.passed]
+    return "\n".join(check.description or check.check_name for check in failed)
 
 
-def _events(instance: DagsterInstance, run: DagsterRun, kind: DagsterEventType) -> Iterator[DagsterEvent]:
-    for record in instance.get_records_for_run(run.run_id, of_type=kind).records:
+def _events(instance: DagsterInstance, run: DagsterRun, event_type: DagsterEventType) -> Iterator[DagsterEvent]:
+    for record in instance.get_records_for_run(run.run_id, of_type=event_type).records:
         if record.event_log_entry.dagster_event:
             yield record.event_log_entry.dagster_event
 
 
-FAILED = _Ending(
-    "nightly_failed", "Tells people that a night's run failed", DagsterRunStatus.FAILURE, "failed", "failed", _failure
+FAILED = _RunAlert(
+    "nightly_failed",
+    "Sends an alert when a nightly run fails",
+    DagsterRunStatus.FAILURE,
+    "failed",
+    "failed",
+    _failure_text,
 )
-WORSE = _Ending(
+WORSE = _RunAlert(
     "nightly_worse",
-    "Tells people what a night found worse than the accepted baseline",
+    "Sends an alert when a nightly run finds a metric worse than its baseline",
     DagsterRunStatus.SUCCESS,
     "regression",
     "found a regression",
-    _regressions,
+    _regression_text,
 )
 
 
-def _ended(ending: _Ending, config: AlertConfig, job: str, clock: Clock) -> SensorDefinition:
+def _run_sensor(alert: _RunAlert, config: AlertConfig, job: str, clock: Clock) -> SensorDefinition:
     @sensor(
-        name=ending.sensor,
-        description=ending.description,
+        name=alert.sensor,
+        description=alert.description,
         default_status=DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS,
     )
-    def look(context: SensorEvaluationContext) -> SensorResult:
+    def send(context: SensorEvaluationContext) -> SensorResult:
         now = clock()
-        # What was before the first look is no news.
-        memory = remembered(context.cursor) or Memory(now.isoformat())
-        after = max(now - PATIENCE, datetime.fromisoformat(memory.since))
-        runs = _newest(context, job, ending.status, after)
-        alerts = {run.run_id: partial(_of_run, ending, config, context.instance, run) for run in runs}
-        return told(config, memory, context.cursor, alerts, "there is nothing to tell")
+        # Runs that ended before the first tick get no alert.
+        pending = parse_cursor(context.cursor) or Pending(now.isoformat())
+        after = max(now - GIVE_UP_AFTER, datetime.fromisoformat(pending.since))
+        runs = _ended_runs(context, job, alert.status, after)
+        alerts = {run.run_id: partial(_about_run, alert, config, context.instance, run) for run in runs}
+        return deliver_alerts(config, pending, context.cursor, alerts, "there is nothing to report")
 
-    return look
+    return send
 
 
-def _newest(
+def _ended_runs(
     context: SensorEvaluationContext, job: str, status: DagsterRunStatus, after: datetime
 ) -> Sequence[DagsterRun]:
-    """This code location's runs that ended after a time, oldest first. A later change of its tags makes no run new."""
-    which = RunsFilter(job_name=job, statuses=[status], updated_after=after)
-    records = context.instance.get_run_records(which)
-    runs = [each.dagster_run for each in records if _end(each) > after.timestamp()]
-    ours = [run for run in runs if _ours(context, run)]
-    return ours[:MOST][::-1]
+    """This code location's runs that ended after `after`, oldest first. A run whose tags change later is not new."""
+    records = context.instance.get_run_records(RunsFilter(job_name=job, statuses=[status], updated_after=after))
+    runs = [record.dagster_run for record in records if _end(record) > after.timestamp()]
+    return [run for run in runs if _is_local(context, run)][:MAX_RUNS][::-1]
 
 
 def _end(record: RunRecord) -> float:
-    """Where Dagster's tables are old they have no time of the end."""
+    """Dagster's older tables have no end time."""
     return record.end_time or record.update_timestamp.timestamp()
 
 
-def _ours(context: SensorEvaluationContext, run: DagsterRun) -> bool:
-    """Another project on the same Dagster has a job of this name, too, and tells of it itself."""
+def _is_local(context: SensorEvaluationContext, run: DagsterRun) -> bool:
+    """Another project on the same Dagster has a job of this name, too, and sends its own alerts."""
     here, there = context.code_location_origin, run.remote_job_origin
     return not (here and there) or here.location_name == there.repository_origin.code_location_origin.location_name
 
 
-def _of_run(ending: _Ending, config: AlertConfig, instance: DagsterInstance, run: DagsterRun) -> Alert | None:
-    text = ending.text(instance, run)
-    # The op notes the date where the schedule did not.
+def _about_run(alert: _RunAlert, config: AlertConfig, instance: DagsterInstance, run: DagsterRun) -> Alert | None:
+    text = alert.text(instance, run)
+    # The op sets the tag if the schedule did not. A run that failed before its op has none.
     date = run.tags.get(NIGHTLY_DATE, "an unknown date")
-    return _alert(config, ending.kind, date, ending.verb, text, f"runs/{run.run_id}") if text else None
+    return _alert(config, alert.kind, date, alert.verb, text, f"runs/{run.run_id}") if text else None
 
 
 def _alert(config: AlertConfig, kind: AlertKind, date: str, verb: str, text: str, page: str) -> Alert:
     link = f"{config.ui.rstrip('/')}/{page}" if config.ui else ""
-    return Alert(kind, date, f"rectok: the night of {date} {verb}", text, link)
+    return Alert(kind, date, f"rectok: the nightly run of {date} {verb}", text, link)
 
 
-def _missed(params: NightlyParams, root: Path, job: str, clock: Clock) -> SensorDefinition:
+def _missed_sensor(params: NightlyParams, root: Path, job: str, clock: Clock) -> SensorDefinition:
     @sensor(
         name="nightly_missed",
-        description="Tells people that a night has no figures although it should be over",
+        description="Sends an alert when a nightly run has no metrics although it should have ended",
         default_status=DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=5 * SECONDS,
     )
-    def look(context: SensorEvaluationContext) -> SensorResult:
+    def send(context: SensorEvaluationContext) -> SensorResult:
         now = clock()
         due = last_due(params, now - timedelta(hours=params.late_hours))
         date = due.date().isoformat()
-        # The first look only says from when on nights count: a project that is new has missed none.
-        memory = remembered(context.cursor) or Memory(context.cursor or date)
-        keys = [key for key, left in memory.owed.items() if left and datetime.fromisoformat(key) > now - PATIENCE]
-        if date > memory.since and not _accounted(context, root, job, date):
+        # Only nightly runs after the first tick count. A new project has missed none.
+        pending = parse_cursor(context.cursor) or Pending(context.cursor or date)
+        keys = [
+            key for key, names in pending.owed.items() if names and datetime.fromisoformat(key) > now - GIVE_UP_AFTER
+        ]
+        if date > pending.since and not _accounted_for(context, root, job, date):
             keys.append(due.isoformat())
-        alerts = {key: partial(_absence, params, context, root, job, key) for key in keys}
-        seen = Memory(max(date, memory.since), memory.owed)
-        return told(params.alert, seen, context.cursor, alerts, f"the night of {date} is accounted for")
+        alerts = {key: partial(_about_missed_run, params, context, root, job, key) for key in keys}
+        pending = Pending(max(date, pending.since), pending.owed)
+        nothing = f"the nightly run of {date} is accounted for"
+        return deliver_alerts(params.alert, pending, context.cursor, alerts, nothing)
 
-    return look
+    return send
 
 
-def _accounted(context: SensorEvaluationContext, root: Path, job: str, date: str) -> bool:
-    """Whether a night has figures, or failed, which `nightly_failed` tells; a damaged history fails the next night."""
+def _accounted_for(context: SensorEvaluationContext, root: Path, job: str, date: str) -> bool:
+    """Whether a nightly run has metrics, or failed: then `nightly_failed` sends an alert.
+
+    A damaged history counts as no metrics here. It makes the next nightly run fail.
+    """
     with suppress(UserError):
-        if any(night.date == date for night in read_history(root / HISTORY)):
+        if any(run.date == date for run in read_history(root / HISTORY)):
             return True
     return _has_run(context, job, date, [DagsterRunStatus.FAILURE])
 
 
-def _absence(params: NightlyParams, context: SensorEvaluationContext, root: Path, job: str, due: str) -> Alert | None:
-    """Nothing where the night came after all before anybody could be told."""
+def _about_missed_run(
+    params: NightlyParams, context: SensorEvaluationContext, root: Path, job: str, due: str
+) -> Alert | None:
+    """None if the nightly run ended after all before the alert was delivered."""
     date = datetime.fromisoformat(due).date().isoformat()
-    if _accounted(context, root, job, date):
+    if _accounted_for(context, root, job, date):
         return None
-    running = _has_run(context, job, date, list(IN_PROGRESS_RUN_STATUSES))
-    state = "Its run has not ended yet." if running else "No run of it is going on."
-    text = f"It was due at {due} and has no figures {params.late_hours:g} hours later. {state}"
-    return _alert(params.alert, "missed", date, "did not come", text, "assets/nightly")
+    running = _has_run(context, job, date, IN_PROGRESS)
+    state = "Its run has not ended yet." if running else "It has no run."
+    text = f"It was due at {due} and has no metrics {params.late_hours:g} hours later. {state}"
+    return _alert(params.alert, "missed", date, "is missing", text, "assets/nightly")
 
 
 def _has_run(context: SensorEvaluationContext, job: str, date: str, statuses: list[DagsterRunStatus]) -> bool:
-    which = RunsFilter(job_name=job, tags={NIGHTLY_DATE: date}, statuses=statuses)
-    return any(_ours(context, run) for run in context.instance.get_runs(which, limit=MOST))
+    runs = RunsFilter(job_name=job, tags={NIGHTLY_DATE: date}, statuses=statuses)
+    return any(_is_local(context, run) for run in context.instance.get_runs(runs, limit=MAX_RUNS))

@@ -1,4 +1,4 @@
-"""What a sensor still owes to people: each alert goes every way once, and is tried at each tick until it went."""
+"""Delivery of alerts: every channel gets each alert once, and a sensor retries at every tick until a channel took it."""
 
 import json
 import time
@@ -14,111 +14,116 @@ from rectok.alerts.alert_config import AlertConfig
 from rectok.alerts.sending import Alert, channels, deliver
 from rectok.errors import UserError
 
-PATIENCE = timedelta(days=3)
-"""How long what cannot be delivered is tried."""
-LONGEST, ENOUGH = 20.0, 5.0
-"""Seconds that a delivery may take, and after which its way begins no other in this tick, which Dagster ends after 60."""
+GIVE_UP_AFTER = timedelta(days=3)
+TIMEOUT, CHANNEL_BUDGET = 20.0, 5.0
+"""Seconds that one delivery may take, and seconds after which a channel starts no other delivery in this tick.
 
+Dagster ends a tick after 60 seconds.
+"""
 
-_under_way: dict[tuple[str, Alert], "Future[None]"] = {}
-"""Deliveries, by way, that an earlier tick of this process did not wait for to the end."""
+_running: dict[tuple[str, Alert], "Future[None]"] = {}
+"""Deliveries of this process that had not ended when their tick did, by channel and alert."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """A sensor's cursor: from when on things count, and the ways that each alert still has to go, none once it is settled."""
+class Pending:
+    """A sensor's cursor: the time from which events count, and the channels that each alert still owes.
+
+    An alert that owes no channel is delivered.
+    """
 
     since: str
     owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
-    def written(self) -> str:
-        """As Dagster keeps it."""
+    def cursor(self) -> str:
+        """The text that Dagster stores."""
         return json.dumps(asdict(self))
 
 
-def remembered(cursor: str | None) -> Memory | None:
-    """None at a sensor's first tick, and where an older version wrote the cursor."""
+def parse_cursor(cursor: str | None) -> Pending | None:
+    """None at a sensor's first tick, and if an older version wrote the cursor."""
     try:
-        found = json.loads(cursor or "null")
+        tree = json.loads(cursor or "null")
     except ValueError:
         return None
-    return Memory(**found) if isinstance(found, dict) and found.keys() == {"since", "owed"} else None
+    return Pending(**tree) if isinstance(tree, dict) and tree.keys() == {"since", "owed"} else None
 
 
-def told(
+def deliver_alerts(
     config: AlertConfig,
-    memory: Memory,
+    pending: Pending,
     cursor: str | None,
     alerts: Mapping[str, Callable[[], Alert | None]],
-    quiet: str,
+    nothing: str,
 ) -> SensorResult:
-    """Try every way that each of `alerts` still has to go; they are made only where needed, and may turn out to be none.
+    """Try every channel that each of `alerts` still owes. An alert is made only if needed, and may turn out to be None.
 
-    An alert in `memory` that is not among `alerts` any more is given up. `quiet` is what the tick says when it did nothing.
-    Raises UserError where only failures are to be told, so that the tick is red; a tick that raises loses its cursor, so
-    one that has changed it says its failures where it may.
+    An alert of `pending` that is not among `alerts` is given up. `nothing` is the message of a tick that did nothing. Raises
+    UserError, which makes the tick red, if deliveries failed and the cursor is still the same. A tick that raises loses its
+    cursor, so a tick with a new cursor mentions its failures in its message.
     """
     tick = _Tick(config)
-    owed = {key: tick.left(memory.owed.get(key), make) for key, make in alerts.items()}
-    lost = [
-        f"gave up telling of {key} by {' and '.join(left)}"
-        for key, left in memory.owed.items()
-        if left and key not in owed
+    owed = {key: tick.deliver(pending.owed.get(key), make) for key, make in alerts.items()}
+    expired = [
+        f"gave up the alert for {key} by {' and '.join(names)}"
+        for key, names in pending.owed.items()
+        if names and key not in owed
     ]
-    sentence = "; ".join([*tick.failures, *lost, *tick.said]) or quiet
-    after = Memory(memory.since, owed).written
-    if tick.failures and after == cursor:
-        raise UserError(sentence)
-    return SensorResult(skip_reason=sentence, cursor=after)
+    message = "; ".join([*tick.failures, *expired, *tick.notes]) or nothing
+    new_cursor = Pending(pending.since, owed).cursor
+    if tick.failures and new_cursor == cursor:
+        raise UserError(message)
+    return SensorResult(skip_reason=message, cursor=new_cursor)
 
 
 @dataclass
 class _Tick:
-    """What one tick did."""
+    """The deliveries of one tick, and the seconds that each channel spent on them."""
 
     config: AlertConfig
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     spent: dict[str, float] = field(default_factory=dict)
 
-    def left(self, owed: Sequence[str] | None, make: Callable[[], Alert | None]) -> list[str]:
-        """The ways that an alert has to go after this tick; before it they were `owed`, None where it is new."""
+    def deliver(self, owed: Sequence[str] | None, make: Callable[[], Alert | None]) -> list[str]:
+        """Deliver an alert that owes the channels `owed`, or all if it is new. Returns the channels that it owes now."""
         alert = None if owed is not None and not owed else make()
         if alert is None:
             return []
-        asked = channels(self.config)
-        if not asked:
-            self.said.append(f"nightly.alert names no way to tell: {alert.text}")
-        return [way for way in asked if (owed is None or way in owed) and not self._went(alert, way)]
+        names = channels(self.config)
+        if not names:
+            self.notes.append(f"nightly.alert names no channel: {alert.text}")
+        return [name for name in names if (owed is None or name in owed) and not self._delivered(alert, name)]
 
-    def _went(self, alert: Alert, way: str) -> bool:
-        if self.spent.get(way, 0.0) > ENOUGH:
-            self.said.append(f"“{alert.title}” waits for the next tick")
+    def _delivered(self, alert: Alert, channel: str) -> bool:
+        if self.spent.get(channel, 0.0) > CHANNEL_BUDGET:
+            self.notes.append(f"“{alert.title}” waits for the next tick")
             return False
-        began = time.monotonic()
+        start = time.monotonic()
         try:
-            _bounded(way, alert, partial(deliver, self.config, alert, way))
-        except Exception as error:  # whatever it is, the other way is tried, and what went is remembered
-            self.failures.append(f"the alert “{alert.title}” was not delivered by {way}: {error}")
+            _bounded(channel, alert, partial(deliver, self.config, alert, channel))
+        except Exception as error:  # of any kind: the other channel must be tried, and its delivery stored
+            self.failures.append(f"the alert “{alert.title}” was not delivered by {channel}: {error}")
             return False
         finally:
-            self.spent[way] = self.spent.get(way, 0.0) + time.monotonic() - began
-        self.said.append(f"“{alert.title}” sent by {way}")
+            self.spent[channel] = self.spent.get(channel, 0.0) + time.monotonic() - start
+        self.notes.append(f"“{alert.title}” sent by {channel}")
         return True
 
 
-def _bounded(way: str, alert: Alert, go: Callable[[], None]) -> None:
-    """Wait for a delivery no longer than a tick may; the next tick asks the same one how it ended, and begins no second.
+def _bounded(channel: str, alert: Alert, send: Callable[[], None]) -> None:
+    """Wait at most `TIMEOUT` for a delivery. The next tick waits for the same delivery and starts no second one.
 
-    Servers have a timeout for every step, but there may be many; a tick that Dagster ends would forget what went.
+    Every step of a delivery has a timeout, but there may be many steps. A tick that Dagster ends would forget its
+    deliveries.
     """
-    going = _under_way.pop((way, alert), None)
-    if going is None:
+    delivery = _running.pop((channel, alert), None)
+    if delivery is None:
         pool = ThreadPoolExecutor(1)
-        going = pool.submit(go)
+        delivery = pool.submit(send)
         pool.shutdown(wait=False)
-    if wait([going], LONGEST).not_done:
-        _under_way[way, alert] = going
-        raise ConnectionError(f"no answer for {LONGEST:g} s; the next look asks how it ended")
-    going.result()
+    if wait([delivery], TIMEOUT).not_done:
+        _running[channel, alert] = delivery
+        raise ConnectionError(f"no answer for {TIMEOUT:g} s; the next tick waits for it again")
+    delivery.result()

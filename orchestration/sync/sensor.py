@@ -1,4 +1,4 @@
-"""Notices what `dvc repro` made outside Dagster."""
+"""The sensor that reports what `dvc repro` made outside Dagster."""
 
 import json
 import subprocess
@@ -20,69 +20,67 @@ from dagster import (
 from orchestration.graph.model import Graph
 from orchestration.sync.events import being_made, confirmations, evaluations, materializations
 from rectok.artifacts import DATA
-from rectok.pipeline import status as looking
+from rectok.pipeline import status
 from rectok.pipeline.process import run_to_end
 
-SECONDS = 30
-PATIENCE = 45.0
-"""Seconds that DVC may look inside a tick, which Dagster ends after a minute."""
+DVC_TIMEOUT = 45.0
+"""Seconds that DVC may take inside a tick. Dagster ends a tick after a minute."""
 
 
-def external(graph: Graph, root: Path, verdicts: JobDefinition) -> SensorDefinition:
-    """A sensor that reports artefacts which no run of Dagster has reported, and has `verdicts` report their gates."""
+def external(graph: Graph, root: Path, check_results: JobDefinition, seconds: int) -> SensorDefinition:
+    """A sensor that reports artefacts of `dvc repro` every `seconds`, and requests a run of `check_results` for their gates."""
 
     @sensor(
         name="external",
-        job=verdicts,
+        job=check_results,
         description="Reports what `dvc repro` made and what its gates found outside Dagster",
         default_status=DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS,
+        minimum_interval_seconds=seconds,
     )
-    def look(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-        now = state(root)
-        if context.cursor == now:
-            return SkipReason("dvc.lock, the parameters and the gates' reports are as they were")
+    def report(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        state = project_state(root)
+        if context.cursor == state:
+            return SkipReason("dvc.lock, the parameters and the gates' reports have not changed")
         instance = context.instance
         busy = being_made(instance, graph)
         for event in materializations(instance, graph, root, busy):
             instance.report_runless_asset_event(event)
-        sure = True
+        complete = not busy  # what a run is making now is reported once that run is over
         try:
             for unchanged in confirmations(instance, graph, root, lambda: _changed(root), busy):
                 instance.report_runless_asset_event(unchanged)
-        except _Unanswered as reason:
-            context.log.info(f"{reason}; asking again")
-            sure = False
-        judged = any(True for _ in evaluations(instance, graph, root, busy))
+        except _NoStatus as reason:
+            context.log.info(f"{reason}; trying again")
+            complete = False
+        new_results = any(True for _ in evaluations(instance, graph, root, busy))
         return SensorResult(
-            run_requests=[RunRequest(run_key=now)] if judged else [],
-            # What a run is about to report itself is looked at again once that run is over.
-            cursor=now if sure and not busy else context.cursor,
+            run_requests=[RunRequest(run_key=state)] if new_results else [],
+            cursor=state if complete else context.cursor,
         )
 
-    return look
+    return report
 
 
-class _Unanswered(Exception):
-    """DVC did not say what has changed."""
+class _NoStatus(Exception):
+    """DVC did not say which stages have changed."""
 
 
 def _changed(root: Path) -> Collection[str]:
-    """The stages that DVC finds changed; no lock is waited for or held. Raises _Unanswered."""
-    # -P: modules beside the program are not to be taken for those of the same name in the standard library.
-    command = (sys.executable, "-P", "-m", looking.__name__)
+    """The stages that DVC finds changed. Neither waits for DVC's locks nor holds them. Raises _NoStatus."""
+    # -P: the modules beside the program must not shadow those of the standard library.
+    command = (sys.executable, "-P", "-m", status.__name__)
     try:
-        answer = run_to_end(command, root, capture_output=True, timeout=PATIENCE)
+        answer = run_to_end(command, root, capture_output=True, timeout=DVC_TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise _Unanswered(f"DVC takes more than {PATIENCE:.0f} s to look") from None
+        raise _NoStatus(f"DVC takes more than {DVC_TIMEOUT:.0f} s for its status") from None
     if answer.returncode:
-        raise _Unanswered((answer.stderr.strip().splitlines() or [f"DVC ended with {answer.returncode}"])[-1])
+        raise _NoStatus((answer.stderr.strip().splitlines() or [f"DVC ended with {answer.returncode}"])[-1])
     stages: list[str] = json.loads(answer.stdout.splitlines()[-1])
     return stages
 
 
-def state(root: Path) -> str:
-    """Changes whenever dvc.lock, the pipeline, its parameters or any gate's report is replaced."""
+def project_state(root: Path) -> str:
+    """Changes when dvc.lock, the pipeline, its parameters or any gate's report is replaced."""
     checks = root / DATA / "checks"
     folders = [checks, *sorted(path for path in checks.glob("*") if path.is_dir())]
     files = [root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml", "versions.yaml")]

@@ -70,9 +70,9 @@ def _tell(config: AlertConfig, day: str, what: Exception | list[str]) -> None:
 
     if isinstance(what, Exception):
         text = str(what) if isinstance(what, UserError) else f"{type(what).__name__}: {what}"
-        alert = Alert("failed", day, f"rectok: the night of {day} failed", text)
+        alert = Alert("failed", day, f"rectok: the nightly run of {day} failed", text)
     else:
-        alert = Alert("regression", day, f"rectok: the night of {day} found a regression", "\n".join(what))
+        alert = Alert("regression", day, f"rectok: the nightly run of {day} found a regression", "\n".join(what))
     try:
         send(config, alert)
     except UserError as error:

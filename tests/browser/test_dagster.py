@@ -1,4 +1,4 @@
-"""What a person sees and clicks in `dagster dev`, on this repository's own pipeline."""
+"""The UI of `dagster dev` on this repository's own pipeline."""
 
 import re
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from rectok.artifacts import STAGES
-from tests.browser.watching import PATIENCE, picture, watched
+from tests.browser.recorded_page import TIMEOUT, recorded_page, screenshot
 from tests.orchestration.project import make_ours
-from tests.orchestration.server import Server, serving, waited
+from tests.orchestration.server import Server, serving, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASSETS = ["source", *STAGES, "nightly"]
 TOO_MANY = 180
-"""Images a class; four of the digits have fewer."""
+"""Images per class. Four of the digits have fewer."""
 RUN = 300_000
-"""Milliseconds for a run of two commands, on a machine that is busy."""
+"""Milliseconds for a run of two commands on a busy machine."""
 WALL = (1900, 1340)
 MARGIN = 16
 GROUPS = ("data", "teacher", "tokenizer", "generator", "evaluation")
@@ -36,10 +36,10 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A large page of the running server."""
-    with watched(browser, WALL, base_url=server.url.removesuffix("/graphql")) as seen:
-        seen.page.add_init_script(DOWNWARDS)
-        yield seen.page
-        assert seen.outside(server.url.removesuffix("graphql")) == []
+    with recorded_page(browser, WALL, base_url=server.url.removesuffix("/graphql")) as record:
+        record.page.add_init_script(DOWNWARDS)
+        yield record.page
+        assert record.outside(server.url.removesuffix("graphql")) == []
 
 
 def graph(page: Page) -> Locator:
@@ -47,11 +47,11 @@ def graph(page: Page) -> Locator:
     page.goto(f"/asset-groups?expanded={EVERY_GROUP}")
     page.get_by_text("Hide navigation").click()
     drawn = page.locator("foreignObject [class*=assetName]")
-    expect(drawn).to_have_count(len(ASSETS), timeout=PATIENCE)
+    expect(drawn).to_have_count(len(ASSETS), timeout=TIMEOUT)
     return drawn
 
 
-def test_a_click_materializes_an_asset_and_its_blocked_gate_is_red_with_its_figure(
+def test_a_click_materializes_an_asset_and_its_failed_gate_is_red_with_its_value(
     page: Page, server: Server, album: Path
 ) -> None:
     page.goto("/assets/index")
@@ -67,16 +67,16 @@ def test_a_click_materializes_an_asset_and_its_blocked_gate_is_red_with_its_figu
     expect(row).to_contain_text(re.compile(rf"false.*174.*{TOO_MANY}"))
     assert reddish(page.get_by_label("cancel").first, "--icon-color")
     assert (server.project.root / "data" / "index" / "00000.parquet").exists()
-    picture(page, album / "dagster-gate.png", (240, 110, 1660, 1000))
+    screenshot(page, album / "dagster-gate.png", (240, 110, 1660, 1000))
 
 
 def test_the_graph_has_every_stage_by_its_name_and_the_blocked_one_is_red(page: Page, album: Path) -> None:
     names = graph(page)
     assert sorted(names.all_inner_texts()) == sorted(ASSETS)
     index, shards = (names.get_by_text(name, exact=True).locator("..") for name in ("index", "shards"))
-    waited(lambda: reddish(index, "--minimal-border"))
+    wait_for(lambda: reddish(index, "--minimal-border"))
     assert not reddish(shards, "--minimal-border")
-    picture(page, album / "dagster-graph.png", around(page))
+    screenshot(page, album / "dagster-graph.png", around(page))
 
 
 def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
@@ -84,9 +84,9 @@ def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
     row = page.locator("a[href$='/schedules/nightly']").locator(
         "xpath=ancestor::*[count(.//input[@type='checkbox'])=2][1]"
     )
-    expect(row).to_contain_text("At 03:00 AM", timeout=PATIENCE)
+    expect(row).to_contain_text("At 03:00 AM", timeout=TIMEOUT)
     expect(row.locator("input[type=checkbox]").last).to_be_checked()
-    picture(page, album / "dagster-nightly.png", (240, 0, 1660, 300))
+    screenshot(page, album / "dagster-nightly.png", (240, 0, 1660, 300))
 
 
 def around(page: Page) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ from rectok.nightly.history import PAGE, read_history, write_history
 from rectok.reporting.images import write_png
 from rectok.stages import report
 from tests.ablation import project as ablation
-from tests.browser.watching import DESK, PHONE, picture, watched
+from tests.browser.recorded_page import DESK, PHONE, recorded_page, screenshot
 from tests.evaluation import project
 from tests.nightly.promoting import better
 
@@ -28,7 +28,7 @@ SMALLEST = 11.0
 
 
 def report_page() -> Path:
-    """The real report on records as the stages leave them."""
+    """The real report on records of the form that stages write."""
     params = project.build()
     project.build_evaluation()
     report.run(params)
@@ -36,7 +36,7 @@ def report_page() -> Path:
 
 
 def index_page() -> Path:
-    """The page of the index's gate, with a failed check whose words must not break it."""
+    """The page of the index's gate, with a failed check whose message must not break the page."""
     classes = {f"class {i}": {"train": 10 * i, "val": i, "test": 2} for i in range(12)}
     summary = {"images": 1000, "splits": {"train": 800, "val": 100, "test": 100}, "classes": classes}
     failure = Check("unique keys", False, "ERROR", 2, 0, f"key {'0123456789abcdef' * 4} <b>twice</b>")
@@ -45,7 +45,7 @@ def index_page() -> Path:
 
 
 def nightly_page() -> Path:
-    """The real nights of two days, on the second of which nearly everything was worse."""
+    """Two real nightly runs. In the second, most metrics are worse."""
     params = project.build()
     nightly.run(params, "2026-01-01")
     write_history([better(run) for run in read_history()])
@@ -54,7 +54,7 @@ def nightly_page() -> Path:
 
 
 def ablation_page() -> Path:
-    """The page of two rows, of which one has a run with pictures and the other none yet."""
+    """A page of two rows. Only one has a run with images."""
     ablation.build()
     workspaces = [prepare("decoders", ablation.SPEC, cell) for cell in cells(ablation.SPEC)]
     ablation.finish(workspaces[0], 27.5)
@@ -69,7 +69,7 @@ PAGES: Mapping[str, Callable[[], Path]] = {
     "nightly": nightly_page,
     "ablation": ablation_page,
 }
-"""How to write each page in the current folder, and where it lies."""
+"""Writers of the pages. Each writes into the current folder and returns the path."""
 
 
 @pytest.fixture(scope="module", params=PAGES)
@@ -81,41 +81,41 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_is_whole_and_readable(
+def test_the_page_is_complete_and_readable(
     browser: Browser, written: tuple[str, Path], size: tuple[int, int], scheme: str, album: Path
 ) -> None:
     name, path = written
-    with watched(browser, size, color_scheme=scheme) as seen:
-        seen.page.goto(path.as_uri())
-        seen.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-        assert seen.page.locator("h1").count() == 1
-        assert seen.broken_pictures() == []
-        assert seen.errors == []
-        assert seen.outside(path.parent.as_uri()) == []
-        assert seen.overflow() == []
-        assert seen.smallest_text() >= SMALLEST
-        picture(seen.page, album / f"{name}-{'phone' if size == PHONE else 'desk'}-{scheme}.png", (0, 0, *size))
+    with recorded_page(browser, size, color_scheme=scheme) as record:
+        record.page.goto(path.as_uri())
+        record.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert record.page.locator("h1").count() == 1
+        assert record.broken_images() == []
+        assert record.errors == []
+        assert record.outside(path.parent.as_uri()) == []
+        assert record.overflow() == []
+        assert record.smallest_text() >= SMALLEST
+        screenshot(record.page, album / f"{name}-{'phone' if size == PHONE else 'desk'}-{scheme}.png", (0, 0, *size))
 
 
 @pytest.mark.parametrize(
-    "broken, found",
+    "broken, method",
     [
-        ("<img src='gone.png'>", "broken_pictures"),
+        ("<img src='gone.png'>", "broken_images"),
         ("<pre>" + "x" * 500 + "</pre>", "overflow"),
     ],
 )
-def test_a_page_that_is_not_whole_is_noticed(browser: Browser, broken: str, found: str, tmp_path: Path) -> None:
+def test_a_broken_page_is_detected(browser: Browser, broken: str, method: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(f"<meta name=viewport content='width=device-width'><p>{broken}", encoding="utf-8")
-    with watched(browser, PHONE) as seen:
-        seen.page.goto(page.as_uri())
-        assert getattr(seen, found)() != []
+    with recorded_page(browser, PHONE) as record:
+        record.page.goto(page.as_uri())
+        assert getattr(record, method)() != []
 
 
-def test_errors_and_outside_requests_are_noticed(browser: Browser, tmp_path: Path) -> None:
+def test_errors_and_outside_requests_are_detected(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<img src='http://127.0.0.1:9/a.png'><script>nothing()</script>", encoding="utf-8")
-    with watched(browser) as seen:
-        seen.page.goto(page.as_uri())
-        assert seen.outside(tmp_path.as_uri()) == ["http://127.0.0.1:9/a.png"]
-        assert any("nothing is not defined" in error for error in seen.errors)
+    with recorded_page(browser) as record:
+        record.page.goto(page.as_uri())
+        assert record.outside(tmp_path.as_uri()) == ["http://127.0.0.1:9/a.png"]
+        assert any("nothing is not defined" in error for error in record.errors)

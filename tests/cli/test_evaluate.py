@@ -100,7 +100,7 @@ def test_nightly_that_finds_a_regression_exits_with_2_and_tells_where_it_is_aske
     assert CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"]).exit_code == 2
     [record] = hook.received
     assert (record["kind"], record["date"]) == ("regression", "2026-01-02")
-    assert record["text"].startswith("rectok: the night of 2026-01-02 found a regression\ngfid is ")
+    assert record["text"].startswith("rectok: the nightly run of 2026-01-02 found a regression\ngfid is ")
     hook.answers = [404]
     undelivered = CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"])
     assert undelivered.exit_code == 2 and "not delivered by webhook: the server answered 404" in undelivered.stderr

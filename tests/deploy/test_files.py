@@ -10,8 +10,9 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from dagster._core.instance.config import dagster_instance_config
 from ruamel.yaml import YAML
+
+from tests.orchestration.daemon import dagster_instance_config
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"

@@ -1,9 +1,11 @@
 """Throw-away projects: one fresh, one that `dvc repro` has already walked."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance
 
 from tests.orchestration.project import Project, make, make_ours
 
@@ -38,6 +40,13 @@ def ours_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def ours(ours_once: Project, tmp_path: Path) -> Project:
     """This repository's own pipeline with its default parameters, and nothing made."""
     return copied(ours_once, tmp_path)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    (tmp_path / "instance").mkdir()
+    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        yield instance
 
 
 def copied(project: Project, folder: Path) -> Project:

@@ -1,4 +1,4 @@
-"""A throw-away DVC project of the same shape as ours: cheap stages, gates that can be made to fail, a slow training."""
+"""A temporary DVC project of the same shape as ours: cheap stages, gates that can fail, a slow training."""
 
 import os
 import shutil
@@ -69,7 +69,7 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-asked = []
+signals = []
 
 
 def index():
@@ -89,7 +89,7 @@ def tokenizer():
 
     progress.PLAIN_EVERY = 0.0
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: asked.append(number))
+        signal.signal(number, lambda number, frame: signals.append(number))
     state = Path("data/state/tokenizer")
     write_text(Path("data/state/pid"), str(os.getpid()))
     step = int(state.read_text()) if state.exists() else 0
@@ -102,7 +102,7 @@ def tokenizer():
             if step == 2:
                 write_bytes(newest_picture("tokenizer"), PNG)
                 reporter.show(newest_picture("tokenizer"))
-            if asked:
+            if signals:
                 time.sleep(1)
                 write_text(state, str(step))
                 sys.exit(f"rectok: tokenizer stopped at step {step} after its checkpoint")
@@ -123,16 +123,16 @@ def report():
 
 def gate():
     gate = shard
-    checks = [Check("kept", True, "WARN", 1, 1, "")]
+    checks = [Check("tautology", True, "WARN", 1, 1, "")]
     if gate == "shards":
         bad = [row for row in (DATA / "shards" / f"{item}.txt").read_text().split() if row.startswith("bad")]
         message = f"shard {item}: row {bad[0]} does not decode" if bad else ""
         checks.append(Check("rows", not bad, "ERROR", len(bad), 0, message))
         checks.append(Check("tidy", Path("tidy").exists(), "WARN", 0, 1, "the desk is not tidy"))
-    verdict = GateReport(gate, item, tuple(checks))
-    write_report(verdict)
-    if verdict.errors:
-        sys.exit(f"rectok: gate {gate} failed: {verdict.errors[0].message}")
+    report = GateReport(gate, item, tuple(checks))
+    write_report(report)
+    if report.errors:
+        sys.exit(f"rectok: gate {gate} failed: {report.errors[0].message}")
 
 
 def run(*arguments):
@@ -184,23 +184,23 @@ class Project:
         return self.run("dvc", "repro", *arguments)
 
     def walk(self) -> None:
-        """Leave what `dvc repro` would, without a process for every stage."""
+        """Make what `dvc repro` makes, without a process for every stage."""
         for command in ((sys.executable, "work.py", "everything"), ("dvc", "commit", "--quiet", "--force")):
             finished = self.run(*command)
             assert finished.returncode == 0, finished.stderr
 
     def rows(self, *rows: str) -> None:
-        """Give the pipeline its input; a row that begins with "bad" does not pass the gate of its shard."""
+        """Write the pipeline's input. A row that begins with "bad" fails the gate of its shard."""
         (self.root / "rows.txt").write_text("\n".join(rows), encoding="utf-8")
 
     def shards(self, count: int) -> None:
-        """Part the rows into that many shards; the next `dvc repro` of the index does it."""
+        """Change the number of shards. The next `dvc repro` of the index splits the rows."""
         names = [f"{number:05d}" for number in range(count)]
         (self.root / "shards").write_text(" ".join(names), encoding="utf-8")
         self.change("index.shards", names)
 
     def change(self, key: str, value: object) -> None:
-        """Give the parameter with the dotted name `key`, which exists, another value."""
+        """Change the parameter with the dotted name `key`, which must exist."""
         path, yaml = self.root / "params.yaml", YAML()
         tree = yaml.load(path.read_text(encoding="utf-8"))
         *sections, name = key.split(".")
@@ -212,12 +212,12 @@ class Project:
             yaml.dump(tree, file)
 
     def steps(self, steps: int) -> None:
-        """Give the training its length, in steps of a fifth of a second."""
+        """Set the length of the training, in steps of a fifth of a second."""
         (self.root / "steps").write_text(str(steps), encoding="utf-8")
 
 
 def make(root: Path, shards: int = 2) -> Project:
-    """Write the project, with our own default parameters."""
+    """Write the project with our default parameters."""
     root.mkdir(exist_ok=True)
     project = Project(root)
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
@@ -225,7 +225,7 @@ def make(root: Path, shards: int = 2) -> Project:
     (root / ".dvc" / "config").write_text(CONFIG, encoding="utf-8")
     (root / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
-    project.change("nightly.cron", "0 0 1 1 *")  # no night comes while a test runs
+    project.change("nightly.cron", "0 0 1 1 *")  # no nightly run starts during a test
     project.shards(shards)
     (root / "work.py").write_text(WORK, encoding="utf-8")
     (root / ".gitignore").write_text("/data/\n/.dagster/\n", encoding="utf-8")
@@ -236,15 +236,15 @@ def make(root: Path, shards: int = 2) -> Project:
 
 
 def make_ours(root: Path) -> Project:
-    """Write this repository's own pipeline with its default parameters, of which nothing is made yet."""
+    """Write this repository's pipeline with its default parameters. No stage has run."""
     root.mkdir()
     for name in ("dvc.yaml", "versions.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, root)
     for folder in ("stages", "gates"):
         shutil.copytree(REPOSITORY / "rectok" / folder, root / "rectok" / folder)
     (root / "params.yaml").write_text(preset_text("digits"), encoding="utf-8")
-    for watched in ("raw", "baseline"):
-        shutil.copytree(REPOSITORY / "data" / watched, root / "data" / watched, ignore=shutil.ignore_patterns("[!R]*"))
+    for name in ("raw", "baseline"):
+        shutil.copytree(REPOSITORY / "data" / name, root / "data" / name, ignore=shutil.ignore_patterns("[!R]*"))
     project = Project(root)
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
         assert project.run(*command).returncode == 0

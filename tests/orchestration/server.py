@@ -1,8 +1,7 @@
-"""`dagster dev` on a project, spoken to as its web page speaks to it."""
+"""`dagster dev` on a project, and the GraphQL queries of its web page."""
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from orchestration.loading import SENSOR_SECONDS
 from tests.orchestration.project import REPOSITORY, Project
 
-PATIENCE = 400.0
+TIMEOUT = 400.0
 LOCATION = "orchestration.definitions"
+COORDINATOR = "class: QueuedRunCoordinator"
+AT_ONCE = "\n  config: {dequeue_interval_seconds: 1}"
 
 T = TypeVar("T")
 
@@ -29,35 +31,35 @@ class Server:
     project: Project
     url: str
 
-    def ask(self, query: str, **variables: Any) -> Any:
+    def query(self, text: str, **variables: Any) -> Any:
         """Send one GraphQL query."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
+        body = json.dumps({"query": text, "variables": variables}).encode()
         request = urllib.request.Request(self.url, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found = json.loads(answer.read())
-        assert "errors" not in found, found
-        return found["data"]
+        with urllib.request.urlopen(request, timeout=60) as response:
+            result = json.loads(response.read())
+        assert "errors" not in result, result
+        return result["data"]
 
     def materialize_all(self, *names: str) -> str:
-        """What the button does where some assets are partitioned: a backfill over all of them; its id."""
+        """Press "Materialize all", which starts a backfill if some assets have partitions. Its id."""
         parameters = {"assetSelection": [{"path": [name]} for name in names], "allPartitions": True}
         query = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
             __typename ... on LaunchBackfillSuccess { backfillId } } }"""
-        return str(self.ask(query, p=parameters)["launchPartitionBackfill"]["backfillId"])
+        return str(self.query(query, p=parameters)["launchPartitionBackfill"]["backfillId"])
 
     def backfill_status(self, backfill: str) -> str:
         """REQUESTED while it runs."""
         query = """query($b: String!) { partitionBackfillOrError(backfillId: $b) {
             ... on PartitionBackfill { status } } }"""
-        return str(self.ask(query, b=backfill)["partitionBackfillOrError"]["status"])
+        return str(self.query(query, b=backfill)["partitionBackfillOrError"]["status"])
 
     def materialize(self, *names: str, shard: str | None = None) -> str:
-        """Launch one run of these assets; its id."""
+        """Launch one run of these assets. Its id."""
         tags = [{"key": "dagster/partition", "value": shard}] if shard else []
         return self._launch("__ASSET_JOB", tags, [{"path": [name]} for name in names], {})
 
     def launch(self, job: str, config: dict[str, Any] | None = None) -> str:
-        """Launch a job; the id of its run."""
+        """Launch a job. The id of its run."""
         return self._launch(job, [], None, config or {})
 
     def _launch(
@@ -72,122 +74,128 @@ class Server:
         query = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
         parameters = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": tags}}
-        return str(self.ask(query, p=parameters)["launchRun"]["run"]["runId"])
+        return str(self.query(query, p=parameters)["launchRun"]["run"]["runId"])
 
     def retry(self, run: str) -> str:
-        """Press "Re-execute from failure"; the id of the new run."""
+        """Press "Re-execute from failure". The id of the new run."""
         query = """mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
         parameters = {"parentRunId": run, "strategy": "FROM_FAILURE"}
-        return str(self.ask(query, p=parameters)["launchRunReexecution"]["run"]["runId"])
+        return str(self.query(query, p=parameters)["launchRunReexecution"]["run"]["runId"])
 
     def reload(self) -> None:
         """Press "Reload definitions"."""
         query = """mutation($n: String!) { reloadRepositoryLocation(repositoryLocationName: $n) {
             ... on WorkspaceLocationEntry { loadStatus locationOrLoadError { __typename } } } }"""
-        entry = self.ask(query, n=LOCATION)["reloadRepositoryLocation"]
+        entry = self.query(query, n=LOCATION)["reloadRepositoryLocation"]
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
 
     def descriptions(self) -> dict[str, str]:
         """Every asset with its description."""
-        nodes = self.ask("{ assetNodes { assetKey { path } description } }")["assetNodes"]
+        nodes = self.query("{ assetNodes { assetKey { path } description } }")["assetNodes"]
         return {node["assetKey"]["path"][0]: node["description"] or "" for node in nodes}
 
     def stale(self) -> set[str]:
         """Assets and shards that the UI calls stale."""
-        nodes = self.ask("{ assetNodes { assetKey { path } isPartitioned staleStatus } }")["assetNodes"]
-        found = {node["assetKey"]["path"][0] for node in nodes if node["staleStatus"] == "STALE"}
+        nodes = self.query("{ assetNodes { assetKey { path } isPartitioned staleStatus } }")["assetNodes"]
+        names = {node["assetKey"]["path"][0] for node in nodes if node["staleStatus"] == "STALE"}
         query = """query($k: [AssetKeyInput!]) { assetNodes(assetKeys: $k) {
             assetKey { path } partitionKeys staleStatusByPartition } }"""
-        parted = [{"path": node["assetKey"]["path"]} for node in nodes if node["isPartitioned"]]
-        for node in self.ask(query, k=parted)["assetNodes"]:
+        partitioned = [{"path": node["assetKey"]["path"]} for node in nodes if node["isPartitioned"]]
+        for node in self.query(query, k=partitioned)["assetNodes"]:
             states = zip(node["partitionKeys"], node["staleStatusByPartition"], strict=True)
-            found |= {f"{node['assetKey']['path'][0]}@{shard}" for shard, state in states if state == "STALE"}
-        return found
+            names |= {f"{node['assetKey']['path'][0]}@{shard}" for shard, state in states if state == "STALE"}
+        return names
 
     def gate(self, name: str, shard: str | None = None) -> str:
-        """How the asset's gate fared last: SUCCEEDED, FAILED, ..."""
+        """Status of the asset's last check result: SUCCEEDED, FAILED, ..."""
         query = """query($k: AssetKeyInput!, $s: String) {
             assetCheckExecutions(assetKey: $k, checkName: "gate", limit: 1, partition: $s) { status } }"""
-        found = self.ask(query, k={"path": [name]}, s=shard or "")["assetCheckExecutions"]
-        return str(found[0]["status"]) if found else "none"
+        executions = self.query(query, k={"path": [name]}, s=shard or "")["assetCheckExecutions"]
+        return str(executions[0]["status"]) if executions else "none"
 
     def runs(self, job: str) -> list[dict[str, str]]:
-        """Tags of the job's runs, and each one's id."""
+        """The id and the tags of each of the job's runs."""
         query = "query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results { runId tags { key value } } } } }"
-        found = self.ask(query, f={"pipelineName": job})["runsOrError"]["results"]
-        return [{"id": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}} for run in found]
+        runs = self.query(query, f={"pipelineName": job})["runsOrError"]["results"]
+        return [{"id": run["runId"], **{tag["key"]: tag["value"] for tag in run["tags"]}} for run in runs]
 
     def materialized(self, name: str) -> list[dict[str, Any]]:
-        """What the asset's page shows of its materializations, the newest first."""
-        return self._shown(name, "assetMaterializations")
+        """Metadata of the asset's materializations, newest first."""
+        return self._metadata(name, "assetMaterializations")
 
     def observed(self, name: str) -> list[dict[str, Any]]:
-        """What observations of the asset show, the newest first."""
-        return self._shown(name, "assetObservations")
+        """Metadata of the asset's observations, newest first."""
+        return self._metadata(name, "assetObservations")
 
-    def _shown(self, name: str, events: str) -> list[dict[str, Any]]:
+    def _metadata(self, name: str, events: str) -> list[dict[str, Any]]:
         query = f"""query($k: AssetKeyInput!) {{ assetNodeOrError(assetKey: $k) {{ ... on AssetNode {{
             {events}(limit: 9) {{ metadataEntries {{ label
                 ... on FloatMetadataEntry {{ floatValue }} ... on IntMetadataEntry {{ intValue }}
                 ... on TextMetadataEntry {{ text }} ... on MarkdownMetadataEntry {{ mdStr }} }} }} }} }} }}"""
-        found = self.ask(query, k={"path": [name]})["assetNodeOrError"][events]
+        nodes = self.query(query, k={"path": [name]})["assetNodeOrError"][events]
         return [
-            {entry.pop("label"): next(iter(entry.values()), None) for entry in event["metadataEntries"]}
-            for event in found
+            {entry.pop("label"): next(iter(entry.values()), None) for entry in node["metadataEntries"]}
+            for node in nodes
         ]
 
     def steps(self, backfill: str) -> list[tuple[float, float]]:
-        """When each step of a backfill's runs began and ended, in seconds."""
+        """Start and end of each step `shards` of a backfill's runs, in seconds."""
         query = """query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results {
             stepStats { stepKey startTime endTime } } } } }"""
-        runs = self.ask(query, f={"tags": [{"key": "dagster/backfill", "value": backfill}]})["runsOrError"]["results"]
+        runs = self.query(query, f={"tags": [{"key": "dagster/backfill", "value": backfill}]})["runsOrError"]["results"]
         return [(s["startTime"], s["endTime"]) for run in runs for s in run["stepStats"] if s["stepKey"] == "shards"]
 
     def cancel(self, run: str) -> None:
         """Press "Terminate"."""
         query = """mutation($r: String!) { terminateRun(runId: $r) {
             __typename ... on TerminateRunFailure { message } } }"""
-        assert self.ask(query, r=run)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        assert self.query(query, r=run)["terminateRun"]["__typename"] == "TerminateRunSuccess"
 
     def run_status(self, run: str) -> str:
         """QUEUED, STARTED, CANCELING, CANCELED, ..."""
         query = "query($r: ID!) { runOrError(runId: $r) { ... on Run { status } } }"
-        return str(self.ask(query, r=run)["runOrError"]["status"])
+        return str(self.query(query, r=run)["runOrError"]["status"])
 
     def messages(self, run: str) -> str:
         """The run's event log."""
         query = """query($r: ID!) { logsForRun(runId: $r, limit: 1000) {
             ... on EventConnection { events {
                 ... on MessageEvent { message } ... on ErrorEvent { error { message } } } } } }"""
-        events = self.ask(query, r=run)["logsForRun"]["events"]
+        events = self.query(query, r=run)["logsForRun"]["events"]
         return "\n".join(
             f"{event.get('message', '')} {(event.get('error') or {}).get('message', '')}" for event in events
         )
 
     def data_versions(self) -> dict[str, list[str]]:
-        """The last data version of every asset; several where there are shards."""
+        """The last data version of every asset, or of each of its shards."""
         query = """{ assetNodes { assetKey { path } assetMaterializations(limit: 200) {
             partition tags { key value } } } }"""
-        found: dict[str, dict[str | None, str]] = {}
-        for node in self.ask(query)["assetNodes"]:
-            latest = found.setdefault(node["assetKey"]["path"][0], {})
+        versions: dict[str, dict[str | None, str]] = {}
+        for node in self.query(query)["assetNodes"]:
+            latest = versions.setdefault(node["assetKey"]["path"][0], {})
             for event in node["assetMaterializations"]:
                 tags = {tag["key"]: tag["value"] for tag in event["tags"]}
                 latest.setdefault(event["partition"], tags.get("dagster/data_version", ""))
-        return {name: list(latest.values()) for name, latest in found.items()}
+        return {name: list(latest.values()) for name, latest in versions.items()}
 
 
 @contextmanager
 def serving(project: Project) -> Iterator[Server]:
-    """`dagster dev` with our dagster.yaml, until the end of the block."""
+    """`dagster dev` with our dagster.yaml and shorter intervals, until the end of the block."""
     home = project.root / ".dagster"
     home.mkdir()
-    shutil.copy(REPOSITORY / ".dagster" / "dagster.yaml", home)
+    settings = (REPOSITORY / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(settings.replace(COORDINATOR, COORDINATOR + AT_ONCE), encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**project.environment(), "DAGSTER_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+    environment = {
+        **project.environment(),
+        "DAGSTER_HOME": str(home),
+        "PYTHONPATH": str(REPOSITORY),
+        SENSOR_SECONDS: "3",
+    }
     command = ("dagster", "dev", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port))
     with (project.root / "dev.log").open("w") as log:
         process = subprocess.Popen(
@@ -195,7 +203,7 @@ def serving(project: Project) -> Iterator[Server]:
         )
         try:
             server = Server(project, f"http://127.0.0.1:{port}/graphql")
-            waited(lambda: process.poll() is None and answers(server))
+            wait_for(lambda: process.poll() is None and is_up(server))
             yield server
         finally:
             process.send_signal(signal.SIGINT)
@@ -206,18 +214,18 @@ def serving(project: Project) -> Iterator[Server]:
             process.wait()
 
 
-def answers(server: Server) -> bool:
+def is_up(server: Server) -> bool:
     """Whether the web server is up."""
     try:
-        return bool(server.ask("{ version }"))
+        return bool(server.query("{ version }"))
     except (urllib.error.URLError, ConnectionError):
         return False
 
 
-def waited(look: Callable[[], T], seconds: float = PATIENCE) -> T:
-    """Look again and again until there is something to see."""
+def wait_for(poll: Callable[[], T], seconds: float = TIMEOUT) -> T:
+    """Call `poll` every half second until its result is true. The result."""
     end = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(1)
-    return seen
+    while not (result := poll()):
+        assert time.monotonic() < end, "the result is not true in time"
+        time.sleep(0.5)
+    return result

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,13 @@ from tests.orchestration.project import Project
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    (tmp_path / "instance").mkdir()
-    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
-
-
 def run(project: Project, instance: DagsterInstance) -> ExecuteInProcessResult:
     job = pipeline(load(project.root), project.root)
     resources = {"launcher": Launcher(root=str(project.root))}
     return job.execute_in_process(instance=instance, resources=resources, raise_on_error=False)
 
 
-def test_what_trains_holds_the_accelerators_pool(tmp_path: Path) -> None:
+def test_jobs_that_train_use_the_accelerator_pool(tmp_path: Path) -> None:
     jobs = [pipeline(Graph(()), tmp_path), *(experiments(tmp_path).jobs or ())]
     pools = {job.name: [node.definition.pool for node in job.nodes] for job in jobs if isinstance(job, JobDefinition)}  # type: ignore[attr-defined]
     assert pools == {"pipeline": ["accelerator"], "sweep": ["accelerator"], "experiment": ["accelerator"]}
@@ -40,26 +32,30 @@ def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
         events = [event.materialization for event in result.get_asset_materialization_events()]
         return [(event.asset_key.to_user_string(), event.partition) for event in events]
 
-    def judged(result: ExecuteInProcessResult) -> dict[str, bool]:
-        found = result.get_asset_check_evaluations()
-        return {e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else ""): e.passed for e in found}
+    def checked(result: ExecuteInProcessResult) -> dict[str, bool]:
+        evaluations = result.get_asset_check_evaluations()
+        return {
+            e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else ""): e.passed for e in evaluations
+        }
 
-    def told(result: ExecuteInProcessResult) -> list[tuple[str, float]]:
-        seen = [event.asset_observation_data.asset_observation for event in result.get_asset_observation_events()]
-        return [(each.asset_key.to_user_string(), float(str(each.metadata["step"].value))) for each in seen]
+    def observed(result: ExecuteInProcessResult) -> list[tuple[str, float]]:
+        observations = [
+            event.asset_observation_data.asset_observation for event in result.get_asset_observation_events()
+        ]
+        return [(each.asset_key.to_user_string(), float(str(each.metadata["step"].value))) for each in observations]
 
     everything = run(project, instance)
-    assert everything.success and len(made(everything)) == 6 and all(judged(everything).values())
+    assert everything.success and len(made(everything)) == 6 and all(checked(everything).values())
     assert made(run(project, instance)) == []
 
     project.rows("a", "bad1", "c", "d")
     broken = run(project, instance)
     assert not broken.success
     assert made(broken) == [("source", None), ("index", None), ("shards", "00001")]
-    assert judged(broken) == {"index": True, "shards@00001": False}
+    assert checked(broken) == {"index": True, "shards@00001": False}
 
     project.rows("a", "b2", "c", "d")
-    mended = run(project, instance)
-    assert mended.success and judged(mended)["shards@00001"]
-    assert told(mended) == [("tokenizer", 1.0), ("tokenizer", 2.0)]  # at once, and with the picture of step 2
+    fixed = run(project, instance)
+    assert fixed.success and checked(fixed)["shards@00001"]
+    assert observed(fixed) == [("tokenizer", 1.0), ("tokenizer", 2.0)]  # at once, and with the picture of step 2
     assert "Data and pipelines are up to date." in project.repro().stdout

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from dagster import AssetSpec, Definitions
 
-from orchestration.loading import build
+from orchestration.loading import SENSOR_SECONDS, build, sensor_seconds
+from rectok.errors import UserError
 from tests.orchestration.project import Project
 
 pytestmark = pytest.mark.slow  # the whole project is loaded as Dagster loads it
@@ -125,6 +126,13 @@ def test_parameters_that_even_dvc_cannot_read_are_named(ours: Project) -> None:
     found = shown(build(ours.root))
     assert found.keys() == {"dvc_yaml_is_broken", "params_yaml_is_broken"}
     assert all("params.yaml" in (spec.description or "") for spec in found.values())
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "1.5"])
+def test_an_interval_that_is_no_number_of_seconds_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(SENSOR_SECONDS, text)
+    with pytest.raises(UserError, match=f"{SENSOR_SECONDS} is '{text}'"):
+        sensor_seconds()
 
 
 def shown(definitions: Definitions) -> dict[str, AssetSpec]:

@@ -1,4 +1,4 @@
-"""Our own stages under `dagster dev`, small and real: a training that is cancelled and goes on, and a sweep of it.
+"""Our own stages under `dagster dev`, with tiny parameters: a cancelled training that resumes, and a sweep.
 
 One server serves all tests, in this order.
 """
@@ -11,7 +11,7 @@ import pytest
 
 from tests import forked
 from tests.orchestration.project import Project, make_ours
-from tests.orchestration.server import Server, serving, waited
+from tests.orchestration.server import Server, serving, wait_for
 from tests.orchestration.test_server import ended
 from tests.project import TINY, write_params
 
@@ -24,10 +24,10 @@ SWEEP = {"ablation": "lengths", "vary": ["tokenizer.training.epochs=1,2"], "targ
 
 @dataclass(frozen=True)
 class Ours(Project):
-    """A project whose stages start at once."""
+    """A project whose stages start fast."""
 
     def environment(self) -> dict[str, str]:
-        """As everywhere, with the `rectok` that is imported already."""
+        """With a `rectok` whose imports are done."""
         return {**super().environment(), "PATH": forked.path(), "OMP_NUM_THREADS": "1"}
 
 
@@ -35,23 +35,23 @@ class Ours(Project):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     project = Ours(make_ours(tmp_path_factory.mktemp("trained") / "project").root)
     write_params(project.root, LONG)
-    project.change("nightly.cron", "0 0 1 1 *")  # no night comes while a test runs
+    project.change("nightly.cron", "0 0 1 1 *")  # no nightly run starts during a test
     made = project.repro("gate-shards", "gate-features", "gate@teacher")
     assert made.returncode == 0, made.stdout + made.stderr
     with serving(project) as server:
         yield server
 
 
-def test_a_real_training_is_cancelled_after_its_checkpoint_and_a_retry_ends_it(server: Server) -> None:
+def test_a_cancelled_training_stops_after_its_checkpoint_and_a_retry_finishes_it(server: Server) -> None:
     data = server.project.root / "data"
     run = server.materialize("tokenizer")
-    waited(lambda: re.search(r"tokenizer step \d+/\d+", server.messages(run)))
+    wait_for(lambda: re.search(r"tokenizer step \d+/\d+", server.messages(run)))
     server.cancel(run)
     assert ended(server, run) == "CANCELED"
-    told = re.search(r"tokenizer stopped at step (\d+) of \d+ after its checkpoint", server.messages(run))
-    assert told and (step := int(told[1])) > 0
-    [kept] = (data / "state" / "tokenizer").glob("*/step-*")
-    assert int(kept.name.removeprefix("step-")) == step
+    stopped = re.search(r"tokenizer stopped at step (\d+) of \d+ after its checkpoint", server.messages(run))
+    assert stopped and (step := int(stopped[1])) > 0
+    [checkpoint] = (data / "state" / "tokenizer").glob("*/step-*")
+    assert int(checkpoint.name.removeprefix("step-")) == step
     assert not (data / "tokenizer" / "model.safetensors").exists()
 
     assert ended(server, again := server.retry(run)) == "SUCCESS", server.messages(again)
@@ -65,14 +65,14 @@ def test_a_real_training_is_cancelled_after_its_checkpoint_and_a_retry_ends_it(s
 
 
 def test_shards_made_outside_show_their_rows(server: Server) -> None:
-    shown = waited(lambda: len(found := server.materialized("shards")) == 2 and found)
+    shown = wait_for(lambda: len(found := server.materialized("shards")) == 2 and found)
     assert sum(shard["dagster/row_count"] for shard in shown) == TINY["index.limit"]
 
 
 def test_a_sweep_gets_a_run_of_each_of_its_rows_from_the_daemon(server: Server) -> None:
     run = server.launch("sweep", {"ops": {"plan": {"config": SWEEP}}})
     assert ended(server, run) == "SUCCESS", server.messages(run)
-    rows = waited(lambda: len(found := server.runs("experiment")) == 2 and found)
+    rows = wait_for(lambda: len(found := server.runs("experiment")) == 2 and found)
     assert {row["rectok/run"] for row in rows} == {"1-epochs1-s0", "2-epochs2-s0"}
     for row in rows:
         assert ended(server, row["id"]) == "SUCCESS", server.messages(row["id"])

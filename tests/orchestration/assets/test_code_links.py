@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.assets.code_links import description, hosted
+from orchestration.assets.code_links import browse_url, description
 from orchestration.graph.model import Artefact, Unit
 
 
@@ -21,7 +21,7 @@ def test_a_description_names_the_commands_and_links_the_files_that_do_the_work(
 ) -> None:
     text = description(artefact, tmp_path, "https://example.com/team/project/blob/HEAD")
     assert text.startswith("What the teacher sees\n\n")
-    assert "Made by `rectok features SHARD` for every shard, judged by `dvc repro gate-features@SHARD`." in text
+    assert "Made by `rectok features SHARD` for every shard, checked by `dvc repro gate-features@SHARD`." in text
     assert "[rectok/gates/features.py](https://example.com/team/project/blob/HEAD/rectok/gates/features.py)" in text
     assert "`rectok/stages/features.py`" in description(artefact, tmp_path, None)
 
@@ -40,4 +40,4 @@ def test_files_are_linked_where_the_remote_has_pages(tmp_path: Path, remote: str
     subprocess.run(("git", "init", "-q"), cwd=tmp_path, check=True)
     if remote:
         subprocess.run(("git", "remote", "add", "origin", remote), cwd=tmp_path, check=True)
-    assert hosted(tmp_path) == page
+    assert browse_url(tmp_path) == page

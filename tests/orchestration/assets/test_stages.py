@@ -1,7 +1,6 @@
 """Runs of Dagster over real DVC stages, in one process and with one event log."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,10 +18,8 @@ Make = Callable[..., ExecuteInProcessResult]
 
 
 @pytest.fixture
-def make(project: Project, tmp_path: Path) -> Iterator[Make]:
+def make(project: Project, instance: DagsterInstance) -> Make:
     definitions: list[AssetsDefinition] = assets(load(project.root), project.root)
-    (tmp_path / "instance").mkdir()
-    instance = DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance"))
 
     def run(*names: str, shard: str | None = None) -> ExecuteInProcessResult:
         return materialize(
@@ -34,8 +31,7 @@ def make(project: Project, tmp_path: Path) -> Iterator[Make]:
             raise_on_error=False,
         )
 
-    with instance:
-        yield run
+    return run
 
 
 def check(result: ExecuteInProcessResult) -> Any:
@@ -53,7 +49,7 @@ def versions(result: ExecuteInProcessResult) -> dict[str, str]:
     return {event.asset_key.to_user_string(): (event.tags or {})["dagster/data_version"] for event in events}
 
 
-def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_mended(project: Project, make: Make) -> None:
+def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_fixed(project: Project, make: Make) -> None:
     project.rows("a", "bad1", "c", "d")
     assert make("index").success
 
@@ -63,7 +59,7 @@ def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_mended(project: 
     assert not check(blocked).passed and check(blocked).description == "rows: shard 00001: row bad1 does not decode"
     assert versions(blocked).keys() == {"shards"}
 
-    # A run that would have nothing to do but skip does not launder the failed gate, nor does a run of what comes next.
+    # A run that only skips leaves the failed gate failed, and so does a run of the next stage.
     again = make("shards", shard="00001")
     assert not again.success and not check(again).passed
     alone = make("tokenizer")
@@ -75,26 +71,26 @@ def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_mended(project: 
     assert stopped.returncode == 255 and "failed to reproduce 'gate-shards@00001'" in stopped.stderr
     assert "Running stage 'tokenizer'" not in stopped.stdout
 
-    # Mended, the run goes on, and DVC finds nothing left to do.
+    # After the fix the run goes on, and DVC finds everything up to date.
     project.rows("a", "b2", "c", "d")
     for names, shard in ((("index",), None), (("shards",), "00001"), (("tokenizer", "report"), None)):
         assert make(*names, shard=shard).success
     assert "Data and pipelines are up to date." in project.repro().stdout
 
 
-def test_a_skip_does_not_launder_a_verdict_that_is_gone_or_about_something_else(project: Project, make: Make) -> None:
-    verdict = project.root / passed_file("shards", "00000")
-    verdict.unlink()
+def test_a_skip_does_not_replace_a_pass_marker_that_is_missing_or_out_of_date(project: Project, make: Make) -> None:
+    marker = project.root / passed_file("shards", "00000")
+    marker.unlink()
     assert "tokenizer waits for gate-shards@00000" in failure(make("tokenizer"), "tokenizer")
     project.rows("bad9", "b", "c", "d")
     assert project.repro("index", "gate@index").returncode == 0
     assert project.repro("--single-item", "shards@00000").returncode == 0
-    verdict.write_text("passed\n", encoding="utf-8")
+    marker.write_text("passed\n", encoding="utf-8")
     result = make("tokenizer")
     assert "tokenizer waits for gate-shards@00000" in failure(result, "tokenizer")
 
 
-def test_an_unchanged_artefact_is_reported_with_its_stored_verdict_and_the_version_of_dvc_lock(
+def test_an_unchanged_artefact_is_reported_with_its_stored_check_result_and_the_version_of_dvc_lock(
     project: Project, make: Make
 ) -> None:
     result = make("tokenizer")
@@ -147,7 +143,7 @@ def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: 
     assert not check(result).passed and check(result).severity.value == "WARN"
     assert check(result).description == "tidy: the desk is not tidy"
     table = {record.data["check"]: record.data["passed"] for record in check(result).metadata["checks"].records}
-    assert table == {"kept": True, "rows": True, "tidy": False}
+    assert table == {"tautology": True, "rows": True, "tidy": False}
 
 
 def test_a_failed_stage_says_why_in_its_own_words(project: Project, make: Make) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.graph import derive as reading
+from orchestration.graph import derive
 from orchestration.graph.derive import KEPT, load
 from rectok.errors import UserError
 from tests.orchestration.project import Project
@@ -16,7 +16,7 @@ def test_units_know_their_gate_their_outputs_and_the_gates_that_they_wait_for(pr
     shard = found["shards"].unit("00001")
     assert shard.stage == "shards@00001" and shard.gate == "gate-shards@00001"
     assert shard.outs == ("data/shards/00001.txt", "data/shards/00001.count")
-    assert shard.report == "data/checks/shards/00001.json" and shard.verdict == "data/passed/shards/00001"
+    assert shard.report == "data/checks/shards/00001.json" and shard.pass_marker == "data/passed/shards/00001"
     assert shard.waits_for == ("gate@index",)
     tokenizer = found["tokenizer"]
     assert tokenizer.unit(None).waits_for == ("gate-shards@00000", "gate-shards@00001")
@@ -30,12 +30,10 @@ def test_units_know_their_gate_their_outputs_and_the_gates_that_they_wait_for(pr
     assert found["report"].unit(None).gate is None
 
 
-def test_a_second_reading_uses_the_cache_and_a_changed_file_does_not(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_graph_comes_from_the_cache_until_a_file_changes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = load(project.root)
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_stages", lambda root: pytest.fail("DVC was asked again"))
+        patch.setattr(derive, "read_stages", lambda root: pytest.fail("DVC was started again"))
         assert load(project.root) == graph
     path = project.root / "params.yaml"
     text = path.read_text(encoding="utf-8")
@@ -43,7 +41,7 @@ def test_a_second_reading_uses_the_cache_and_a_changed_file_does_not(
     assert load(project.root).artefacts[1].shards == ("00000", "00002")
 
 
-def test_a_damaged_cache_is_made_anew(project: Project) -> None:
+def test_a_damaged_cache_is_replaced(project: Project) -> None:
     graph = load(project.root)
     kept = project.root / KEPT
     kept.write_bytes(kept.read_bytes()[:-20])

@@ -1,6 +1,5 @@
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,14 +7,14 @@ import pytest
 from dagster import DagsterInstance, DefaultScheduleStatus, Definitions, build_schedule_context
 
 from orchestration.launcher import Launcher
-from orchestration.nightly.definitions import LATEST, nightly, read_finding
+from orchestration.nightly.definitions import LATEST, nightly, read_regression_result
 from rectok.nightly.history import read_history, write_history
 from rectok.params import parse, preset_text
 from rectok.params.schema import NightlyParams
 from tests.evaluation import project
 from tests.nightly.promoting import better
 
-# Stands where `rectok nightly` stands: the same arguments, the same file, the same exit codes.
+# Replaces `rectok nightly`, with the same arguments, file and exit codes.
 EVALUATION = """
 import json, pathlib, sys
 folder = pathlib.Path("data/nightly")
@@ -35,13 +34,6 @@ def params() -> NightlyParams:
     return parse(preset_text("digits"), "preset digits").nightly
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    (tmp_path / "instance").mkdir()
-    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
-
-
 def defined(root: Path, params: NightlyParams, program: str = EVALUATION) -> Definitions:
     parts = nightly(params, root, [], (sys.executable, "-c", program))
     return Definitions.merge(parts, Definitions(resources={"launcher": Launcher(root=str(root))}))
@@ -53,9 +45,7 @@ def run(definitions: Definitions, instance: DagsterInstance, date: str) -> objec
     return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
 
 
-def test_the_schedule_runs_by_itself_and_gives_the_date_that_it_stands_for(
-    tmp_path: Path, params: NightlyParams
-) -> None:
+def test_the_schedule_is_on_and_passes_its_date(tmp_path: Path, params: NightlyParams) -> None:
     schedule = defined(tmp_path, params).resolve_schedule_def("nightly")
     assert schedule.default_status is DefaultScheduleStatus.RUNNING
     assert (schedule.cron_schedule, schedule.execution_timezone) == (params.cron, params.timezone)
@@ -65,7 +55,7 @@ def test_the_schedule_runs_by_itself_and_gives_the_date_that_it_stands_for(
 
 
 @pytest.mark.parametrize("date, passed", [("2026-01-01", True), ("2026-01-02", False)])
-def test_a_night_reports_its_figures_and_fails_its_check_when_something_got_worse(
+def test_a_nightly_run_reports_its_metrics_and_fails_its_check_on_a_regression(
     tmp_path: Path, params: NightlyParams, instance: DagsterInstance, date: str, passed: bool
 ) -> None:
     result = run(defined(tmp_path, params), instance, date)
@@ -88,7 +78,7 @@ def test_an_evaluation_that_cannot_run_fails_with_its_own_sentence(
     assert not result.get_asset_materialization_events()  # type: ignore[attr-defined]
 
 
-def test_a_command_line_that_cannot_be_parsed_is_no_regression_although_its_code_is_the_same(
+def test_a_command_line_that_cannot_be_parsed_is_no_regression_although_its_exit_code_is_the_same(
     tmp_path: Path, params: NightlyParams, instance: DagsterInstance
 ) -> None:
     run(defined(tmp_path, params), instance, "2026-01-02")
@@ -99,16 +89,16 @@ def test_a_command_line_that_cannot_be_parsed_is_no_regression_although_its_code
     assert not result.get_asset_check_evaluations()  # type: ignore[attr-defined]
 
 
-def test_without_a_night_there_is_nothing_to_be_content_with(tmp_path: Path) -> None:
-    assert not read_finding(tmp_path).passed
+def test_without_a_nightly_run_the_check_fails(tmp_path: Path) -> None:
+    assert not read_regression_result(tmp_path).passed
     path = tmp_path / LATEST
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"date": "2026-01-01", "regressions": []}), encoding="utf-8")
-    assert read_finding(tmp_path).description == "nothing got worse on 2026-01-01"
+    assert read_regression_result(tmp_path).description == "nothing got worse on 2026-01-01"
 
 
 @pytest.mark.slow
-def test_the_real_evaluation_shows_its_nights_and_their_trend(
+def test_the_real_evaluation_shows_its_runs_and_their_trend(
     tmp_path: Path, params: NightlyParams, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "project"
@@ -124,7 +114,7 @@ def test_the_real_evaluation_shows_its_nights_and_their_trend(
     [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
     shown = made.materialization.metadata
     assert shown["date"].value == "2026-01-02" and shown["gfid"].value > 0
-    assert [row.data["date"] for row in shown["nights"].records] == ["2026-01-02", "2026-01-01"]
+    assert [row.data["date"] for row in shown["nightly_runs"].records] == ["2026-01-02", "2026-01-01"]
     assert shown["trend.png"].value.startswith("![") and Path(shown["page"].value).exists()
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
     assert not check.passed and (check.description or "").startswith("gfid is ")

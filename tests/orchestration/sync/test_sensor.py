@@ -1,8 +1,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from dagster import (
@@ -17,14 +15,13 @@ from dagster import (
     SensorResult,
     build_sensor_context,
 )
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.test_utils import create_run_for_test
 
 from orchestration.graph.derive import load
 from orchestration.graph.model import Graph
-from orchestration.jobs import verdicts
+from orchestration.jobs import check_results
 from orchestration.sync.sensor import _changed, external
 from orchestration.sync.staleness import Staleness
+from tests.orchestration.daemon import AssetCheckEvaluationPlanned, create_run_for_test
 from tests.orchestration.project import Project
 
 pytestmark = pytest.mark.slow
@@ -32,15 +29,8 @@ pytestmark = pytest.mark.slow
 SHARDS = {"shards@00000", "shards@00001"}
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    (tmp_path / "instance").mkdir()
-    with DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
-        yield instance
-
-
 class Ticks:
-    """The sensor, ticking as the daemon ticks it: what it reports is kept, and so is its cursor."""
+    """Ticks the sensor as the daemon does, with its cursor."""
 
     def __init__(self, project: Project, instance: DagsterInstance) -> None:
         self.graph: Graph = load(project.root)
@@ -49,9 +39,9 @@ class Ticks:
 
     def tick(self) -> tuple[dict[str, str], dict[str, tuple[bool, str | None]]]:
         """Data versions and gate results that were reported, by asset and shard."""
-        job = verdicts(self.graph, self.root)
+        job = check_results(self.graph, self.root)
         before = self.instance.event_log_storage.get_maximum_record_id() or 0
-        result = external(self.graph, self.root, job)(build_sensor_context(self.instance, cursor=self.cursor))
+        result = external(self.graph, self.root, job, 30)(build_sensor_context(self.instance, cursor=self.cursor))
         if not isinstance(result, SensorResult):
             return {}, {}
         self.cursor = result.cursor
@@ -70,11 +60,11 @@ class Ticks:
             AssetRecordsFilter(asset_key=AssetKey(artefact.name), after_storage_id=cursor)
             for artefact in self.graph.artefacts
         ]
-        records = [record for wanted in filters for record in self.instance.fetch_materializations(wanted, 99).records]
+        records = [record for each in filters for record in self.instance.fetch_materializations(each, 99).records]
         return [record.asset_materialization for record in records if record.asset_materialization]
 
     def stale(self) -> set[str]:
-        """What Dagster takes for stale with the definitions as they are now."""
+        """Units that are stale by Dagster with the current definitions."""
         self.graph = load(self.root)
         staleness = Staleness(self.instance, self.graph)
         units = [(artefact, unit) for artefact in self.graph.artefacts for unit in artefact.units]
@@ -94,11 +84,11 @@ def test_what_dvc_made_outside_is_reported_once_with_the_versions_of_dvc_lock(
     assert f"md5: {versions['tokenizer']}" in (project.root / "dvc.lock").read_text(encoding="utf-8")
     assert judged.keys() == {"index", *SHARDS, "tokenizer"} and all(passed for passed, _ in judged.values())
     assert ticks.tick() == ({}, {})
-    ticks.cursor = None  # a sensor that was reset still reports nothing twice
+    ticks.cursor = None  # even after a reset the sensor reports nothing twice
     assert ticks.tick() == ({}, {})
 
 
-def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_mended(
+def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_passed(
     project: Project, instance: DagsterInstance
 ) -> None:
     ticks = Ticks(project, instance)
@@ -109,7 +99,7 @@ def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_m
     assert versions.keys() == {"index", *SHARDS}  # the other shard is confirmed
     assert judged["shards@00001"] == (False, "rows: shard 00001: row bad1 does not decode")
 
-    # A looser threshold would change the gate and not the data; here the gate itself is mended.
+    # A looser threshold would change the gate and not the data. Here the code of the gate is fixed.
     work = project.root / "work.py"
     work.write_text(
         work.read_text(encoding="utf-8").replace('startswith("bad")', 'startswith("worse")'), encoding="utf-8"
@@ -120,9 +110,7 @@ def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_m
     assert judged["shards@00001"] == (True, "all 3 checks passed")
 
 
-def test_what_a_run_of_dagster_is_making_is_left_to_it_until_it_is_over(
-    project: Project, instance: DagsterInstance
-) -> None:
+def test_artefacts_that_a_run_is_making_are_reported_after_the_run(project: Project, instance: DagsterInstance) -> None:
     ticks = Ticks(project, instance)
     run = create_run_for_test(instance, job_name="pipeline", status=DagsterRunStatus.STARTED)
     assert ticks.tick() == ({}, {})
@@ -131,17 +119,17 @@ def test_what_a_run_of_dagster_is_making_is_left_to_it_until_it_is_over(
     assert "tokenizer" in versions
 
 
-def test_an_old_verdict_is_never_told_again_over_a_run_that_was_planned_or_is_making_the_artefact(
+def test_an_old_check_result_is_not_reported_again_after_a_planned_run_or_during_a_run(
     project: Project, instance: DagsterInstance
 ) -> None:
     ticks = Ticks(project, instance)
     ticks.tick()
 
-    def told() -> set[str]:
-        result = verdicts(ticks.graph, project.root).execute_in_process(instance=instance)
+    def reported() -> set[str]:
+        result = check_results(ticks.graph, project.root).execute_in_process(instance=instance)
         return {named(event) for event in result.get_asset_check_evaluations()}
 
-    # What Dagster writes when it launches a run: that the check will be evaluated.
+    # Dagster writes this event when it launches a run.
     key = AssetKey("tokenizer")
     run = create_run_for_test(
         instance, "__ASSET_JOB", asset_selection=frozenset([key]), status=DagsterRunStatus.STARTED
@@ -153,25 +141,23 @@ def test_an_old_verdict_is_never_told_again_over_a_run_that_was_planned_or_is_ma
     )
     instance.report_dagster_event(plan, run.run_id)
     report = project.root / "data" / "checks" / "tokenizer.json"
-    kept = report.read_text(encoding="utf-8")
-    report.write_text(kept + "\n", encoding="utf-8")
-    assert told() == set()
+    content = report.read_text(encoding="utf-8")
+    report.write_text(content + "\n", encoding="utf-8")
+    assert reported() == set()
     instance.report_run_failed(run)
-    assert told() == {"tokenizer"}
+    assert reported() == {"tokenizer"}
     instance.report_dagster_event(plan, create_run_for_test(instance).run_id)
-    assert told() == set()
+    assert reported() == set()
 
 
-def test_what_dvc_finds_unchanged_is_not_left_stale_and_what_it_finds_changed_is(
-    project: Project, instance: DagsterInstance
-) -> None:
+def test_units_are_stale_only_if_dvc_finds_them_changed(project: Project, instance: DagsterInstance) -> None:
     ticks = Ticks(project, instance)
     ticks.tick()
     assert ticks.stale() == set()
     project.change("tokenizer.training.epochs", 99)
     project.rows("a", "b2", "c", "d")
     assert project.repro("index", "gate@index").returncode == 0
-    # Dagster knows that the index changed, and takes both shards for stale; DVC looks at the table of each.
+    # To Dagster both shards are stale, since the index changed. DVC compares the table of each shard.
     versions, _ = ticks.tick()
     assert versions.keys() == {"index", "shards@00000"}
     assert ticks.stale() == {"shards@00001", "tokenizer"}
@@ -192,7 +178,7 @@ def test_a_tick_neither_waits_for_the_locks_of_dvc_nor_holds_them(project: Proje
     assert versions.keys() == {"index", "shards@00000"}
 
 
-def test_a_look_finds_what_dvc_status_lists(project: Project) -> None:
+def test_the_sensor_finds_the_stages_that_dvc_status_lists(project: Project) -> None:
     project.change("tokenizer.training.epochs", 99)
     project.rows("a", "b2", "c", "d")
     (project.root / "data" / "shards" / "00001.txt").unlink()

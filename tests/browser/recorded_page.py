@@ -1,4 +1,4 @@
-"""A page of the browser that remembers what went wrong on it."""
+"""A page of the browser that records its errors and requests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,33 +8,33 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-PATIENCE = 60_000
-"""Milliseconds: a shared machine is slow at times."""
-LARGEST = 300_000
+TIMEOUT = 60_000
+"""Milliseconds."""
+MAX_BYTES = 300_000
 """Bytes of a screenshot that the README may show."""
 PHONE = (390, 844)
 DESK = (1440, 900)
 
 
 @dataclass
-class Watched:
-    """A page, the errors on its console, and the addresses it asked for."""
+class RecordedPage:
+    """A page, the errors on its console, and the addresses of its requests."""
 
     page: Page
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def outside(self, *inside: str) -> list[str]:
-        """Addresses asked for that begin with none of `inside`."""
+        """Addresses of requests that start with none of `inside`."""
         return [url for url in self.requests if not url.startswith((*inside, "data:", "blob:"))]
 
-    def broken_pictures(self) -> list[str]:
-        """Pictures of the page that did not load."""
+    def broken_images(self) -> list[str]:
+        """Images that did not load."""
         script = "[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src.slice(0, 200))"
         return list(self.page.evaluate(script))
 
     def overflow(self) -> list[str]:
-        """Nothing where the page is no wider than its window, else how wide, and what reaches beyond."""
+        """The page's width and its elements beyond the window. Empty if the page fits."""
         return list(self.page.evaluate(_OVERFLOW))
 
     def smallest_text(self) -> float:
@@ -55,23 +55,23 @@ _SMALLEST = """() => Math.min(...[...document.body.querySelectorAll('*')]
 
 
 @contextmanager
-def watched(browser: Browser, size: tuple[int, int] = DESK, **options: object) -> Iterator[Watched]:
+def recorded_page(browser: Browser, size: tuple[int, int] = DESK, **options: object) -> Iterator[RecordedPage]:
     """A new page in a context of its own, `size` CSS pixels wide and high."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    found = Watched(page)
-    page.on("console", lambda message: found.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: found.errors.append(str(error)))
-    page.on("request", lambda request: found.requests.append(request.url))
-    page.on("requestfailed", lambda request: found.errors.append(f"{request.url} failed"))
-    yield found
+    record = RecordedPage(page)
+    page.on("console", lambda message: record.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: record.errors.append(str(error)))
+    page.on("request", lambda request: record.requests.append(request.url))
+    page.on("requestfailed", lambda request: record.errors.append(f"{request.url} failed"))
+    yield record
     context.close()
 
 
-def picture(page: Page, path: Path, clip: tuple[int, int, int, int]) -> None:
-    """Keep `clip` (left, top, width, height) of the window as a PNG small enough for the README."""
+def screenshot(page: Page, path: Path, clip: tuple[int, int, int, int]) -> None:
+    """Save `clip` (left, top, width, height) of the window as a PNG that is small enough for the README."""
     left, top, width, height = clip
     page.screenshot(path=path, clip={"x": left, "y": top, "width": width, "height": height})
     Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
-    assert path.stat().st_size < LARGEST
+    assert path.stat().st_size < MAX_BYTES

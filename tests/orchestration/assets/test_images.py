@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestration.assets.pictures import BYTES, SIDE, curve, log_rows, picture, pictures
+from orchestration.assets.images import MAX_BYTES, MAX_SIDE, inline_image, inline_images, log_rows, loss_curve
 
 
 def opened(markdown: str) -> Image.Image:
@@ -16,7 +16,7 @@ def opened(markdown: str) -> Image.Image:
 def test_a_small_picture_is_shown_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "preview.png"
     Image.new("RGBA", (30, 20), (255, 0, 0, 255)).save(path)
-    shown = picture(path).md_str
+    shown = inline_image(path).md_str
     assert shown.startswith("![preview](data:image/png;base64,") and opened(shown).size == (30, 20)
 
 
@@ -25,16 +25,16 @@ def test_a_large_grid_is_shrunk_to_fit_the_event_log_on_white(tmp_path: Path) ->
     noise[:, :1200, 3] = 0  # the gaps of a grid are clear
     path = tmp_path / "preview.png"
     Image.fromarray(noise).save(path)
-    assert path.stat().st_size > BYTES
-    shown = opened(picture(path).md_str)
-    assert shown.format == "JPEG" and shown.size == (SIDE, 500)
+    assert path.stat().st_size > MAX_BYTES
+    shown = opened(inline_image(path).md_str)
+    assert shown.format == "JPEG" and shown.size == (MAX_SIDE, 500)
     assert min(shown.getpixel((100, 100))) > 240  # type: ignore[arg-type]
 
 
 def test_only_the_first_few_are_shown(tmp_path: Path) -> None:
     for name in "cab":
         Image.new("L", (1, 1)).save(tmp_path / f"{name}.png")
-    assert list(pictures(tmp_path.glob("*.png"), most=2)) == ["a.png", "b.png"]
+    assert list(inline_images(tmp_path.glob("*.png"), limit=2)) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_only_the_first_few_are_shown(tmp_path: Path) -> None:
 )
 def test_a_log_of_two_rows_or_more_has_a_curve(tmp_path: Path, text: str, drawn: bool) -> None:
     (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-    found = curve(log_rows(tmp_path / "log.csv"))
-    assert bool(found) is drawn
+    plots = loss_curve(log_rows(tmp_path / "log.csv"))
+    assert bool(plots) is drawn
     if drawn:
-        assert opened(found["loss"].md_str).width > 500
+        assert opened(plots["loss"].md_str).width > 500

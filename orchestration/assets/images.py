@@ -1,0 +1,70 @@
+"""Images for the event log, where they must be few and small: PNG files, shrunk if they are large, and loss curves."""
+
+import base64
+import csv
+import io
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from dagster import MarkdownMetadataValue, MetadataValue
+
+MAX_BYTES, MAX_SIDE = 200_000, 1200
+"""A PNG file of more bytes is shrunk to this many pixels and stored as JPEG."""
+MAX_IMAGES = 6
+NO_LOSSES = ("step", "images", "lr")
+"""Columns of a training log that are not losses."""
+
+
+def inline_images(paths: Iterable[Path], limit: int = MAX_IMAGES) -> dict[str, MarkdownMetadataValue]:
+    """The first `limit` PNG files of `paths` by name, as metadata that shows them."""
+    return {path.name: inline_image(path) for path in sorted(paths)[:limit]}
+
+
+def inline_image(path: Path) -> MarkdownMetadataValue:
+    """The PNG file at `path`, as metadata that shows it."""
+    content = path.read_bytes()
+    if len(content) <= MAX_BYTES:
+        return _markdown(path.stem, "png", content)
+    return _markdown(path.stem, "jpeg", _shrunk(content))
+
+
+def _markdown(name: str, kind: str, content: bytes) -> MarkdownMetadataValue:
+    return MetadataValue.md(f"![{name}](data:image/{kind};base64,{base64.b64encode(content).decode()})")
+
+
+def _shrunk(content: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        image.thumbnail((MAX_SIDE, MAX_SIDE))
+        transparent = image.convert("RGBA")
+    flat = Image.new("RGB", transparent.size, "white")
+    flat.paste(transparent, mask=transparent)
+    buffer = io.BytesIO()
+    flat.save(buffer, "jpeg", quality=80)
+    return buffer.getvalue()
+
+
+def log_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of the training log at `path`. Empty if there is no log."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def loss_curve(rows: list[dict[str, str]]) -> dict[str, MarkdownMetadataValue]:
+    """A plot of the first loss of a training log over its steps. Empty if fewer than two rows hold a finite loss."""
+    losses = [name for name in (rows[0] if rows else ()) if name not in NO_LOSSES]
+    if not losses:
+        return {}
+    points = [(float(row["step"]), float(row[losses[0]])) for row in rows if row[losses[0]]]
+    points = [point for point in points if math.isfinite(point[1])]
+    if len(points) < 2:
+        return {}
+    # matplotlib takes a second to import, and most artefacts have no curve.
+    from rectok.reporting.charts import Line, line_png
+
+    steps, values = zip(*points, strict=True)
+    return {"loss": _markdown("loss", "png", line_png(Line(steps, values), x="step", y=losses[0]))}
