@@ -100,7 +100,7 @@ def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
         name = Path(config.ablation).stem
         key, folder = AssetKey([KEY, name]), root / SWEEPS / name
         observer = Observer(context, folder / config.run, key)
-        finished = launcher.run(context, (*command, config.ablation, "--only", config.run), told=observer)
+        finished = launcher.run(context, (*command, config.ablation, "--only", config.run), on_message=observer)
         if finished.code:
             raise failure(finished)
         yield AssetMaterialization(key, metadata=_metadata(folder, config.run))

@@ -36,7 +36,7 @@ def pipeline(graph: Graph, root: Path) -> JobDefinition:
         description="dvc repro, then an event for every new artefact and every new check result",
     )
     def dvc_repro(context: OpExecutionContext, launcher: Launcher) -> Iterator[Event | Output[None]]:
-        finished = launcher.repro(context, told=Observer(context, root))
+        finished = launcher.repro(context, on_message=Observer(context, root))
         yield from materializations(context.instance, graph, root)
         yield from evaluations(context.instance, graph, root)
         if finished.code:

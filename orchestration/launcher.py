@@ -1,4 +1,4 @@
-"""Runs commands for Dagster: their lines reach the event log as they come, and cancelling the run stops the work itself."""
+"""Runs commands for Dagster. Their lines go to the event log as they come. Cancelling the run stops the command."""
 
 import json
 import time
@@ -28,18 +28,18 @@ from orchestration.private import build_external_execution_context_data, capture
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
 Context = AssetExecutionContext | OpExecutionContext
-Told = Callable[[Mapping[str, Any]], None]
-"""Takes what a command reports through the pipes, while it runs."""
+OnMessage = Callable[[Mapping[str, Any]], None]
+"""Takes one message that a running command sent through Dagster's pipes."""
 
-MANY = 12
-"""Stages that DVC is asked for by name; each takes it as long as a tenth of the whole pipeline."""
-KEPT_LINES, LAST_LINES = 1000, 40
-"""How many of a command's last lines are kept in memory, and how many of them a failure shows."""
+MAX_NAMED_STAGES = 12
+"""Up to this many stages go to `dvc status` by name. Each costs a tenth of the time for the whole pipeline."""
+KEPT_LINES, FAILURE_LINES = 1000, 40
+"""How many of a command's last lines stay in memory, and how many of them a failure shows."""
 
 
 def failure(finished: Finished) -> Failure:
-    """What a run of Dagster says of a command that failed."""
-    last = "\n".join(finished.lines[-LAST_LINES:])
+    """The failure of a run whose command failed."""
+    last = "\n".join(finished.lines[-FAILURE_LINES:])
     return Failure(
         finished.reason,
         metadata={
@@ -59,22 +59,24 @@ class Launcher(ConfigurableResource[Any]):
         default=120.0, gt=0, description="how long a cancelled command may take to write its checkpoint"
     )
 
-    def repro(self, context: Context, *stages: str, told: Told | None = None) -> Finished:
-        """Bring exactly these stages up to date, in this order; all of them, with what they need, where none is named."""
+    def repro(self, context: Context, *stages: str, on_message: OnMessage | None = None) -> Finished:
+        """Run `dvc repro` for exactly these stages, in this order. Without `stages`, run the whole pipeline."""
         single = ("--single-item", *stages) if stages else ()
-        return self.run(context, (*DVC, "repro", *single), told=told)
+        return self.run(context, (*DVC, "repro", *single), on_message=on_message)
 
     def changed(self, context: Context, *stages: str) -> Mapping[str, Any]:
-        """What `dvc status` says of these stages: an empty mapping where all of them are up to date."""
-        named = stages if len(stages) <= MANY else ()
-        finished = self.run(context, (*DVC, "status", "--json", *named), echo=False)
+        """The entries of `dvc status` for these stages. Empty if all are up to date."""
+        names = stages if len(stages) <= MAX_NAMED_STAGES else ()
+        finished = self.run(context, (*DVC, "status", "--json", *names), echo=False)
         if finished.code:
             raise failure(finished)
         status: Mapping[str, Any] = json.loads(next(line for line in finished.lines if line.startswith("{")))
-        return {stage: why for stage, why in status.items() if stage in stages}
+        return {stage: reasons for stage, reasons in status.items() if stage in stages}
 
-    def run(self, context: Context, command: Sequence[str], echo: bool = True, told: Told | None = None) -> Finished:
-        """Run `command` to its end; once more, and again, as long as another DVC process holds one of its files."""
+    def run(
+        self, context: Context, command: Sequence[str], echo: bool = True, on_message: OnMessage | None = None
+    ) -> Finished:
+        """Run `command` to its end, again and again while another DVC process holds one of its files."""
         command_line = " ".join(command)
 
         def wait(pause: float) -> bool:
@@ -84,14 +86,14 @@ class Launcher(ConfigurableResource[Any]):
             time.sleep(pause)
             return True
 
-        return until_free(lambda: self._once(context, command, echo, told), wait)
+        return until_free(lambda: self._once(context, command, echo, on_message), wait)
 
-    def _once(self, context: Context, command: Sequence[str], echo: bool, told: Told | None) -> Finished:
+    def _once(self, context: Context, command: Sequence[str], echo: bool, on_message: OnMessage | None) -> Finished:
         with _pipes(context) as session:
             child = ChildProcess(command, Path(self.root), session.get_bootstrap_env_vars())
-            news = _News(session, told)
+            messages = _Messages(session, on_message)
             try:
-                lines = _logged(context, child, echo, news)
+                lines = _log_lines(context, child, echo, messages)
             except BaseException:
                 context.log.warning(
                     f"stopping {' '.join(command)}: it has {self.grace_seconds:.0f} s to write its checkpoint"
@@ -104,26 +106,26 @@ class Launcher(ConfigurableResource[Any]):
         return Finished(command, child.code, lines)
 
 
-class _News:
-    """Hands on what has come through the pipes since the last look."""
+class _Messages:
+    """Passes on the messages that came through the pipes."""
 
-    def __init__(self, session: PipesSession, told: Told | None) -> None:
-        self.session, self.told, self.seen = session, told, 0
+    def __init__(self, session: PipesSession, on_message: OnMessage | None) -> None:
+        self.session, self.on_message, self.count = session, on_message, 0
 
-    def look(self) -> None:
-        """Hand on what is new."""
-        if self.told:
+    def pass_on(self) -> None:
+        """Pass on all messages since the last call."""
+        if self.on_message:
             messages = self.session.get_custom_messages()
-            for message in messages[self.seen :]:
-                self.told(message)
-            self.seen = len(messages)
+            for message in messages[self.count :]:
+                self.on_message(message)
+            self.count = len(messages)
 
 
-def _logged(context: Context, child: ChildProcess, echo: bool, news: _News) -> list[str]:
+def _log_lines(context: Context, child: ChildProcess, echo: bool, messages: _Messages) -> list[str]:
     lines: deque[str] = deque(maxlen=KEPT_LINES)
     for line in child.lines():
         lines.append(line)
-        news.look()
+        messages.pass_on()
         if echo and line.startswith(("ERROR", "rectok: ")):
             context.log.error(line)
         elif echo:
@@ -133,16 +135,16 @@ def _logged(context: Context, child: ChildProcess, echo: bool, news: _News) -> l
 
 @contextmanager
 def without_dagster_warnings() -> Iterator[None]:
-    """Silences the warnings about Dagster's beta and preview features: links to code, checks with partitions, pipes."""
+    """Silences warnings about Dagster's beta and preview features and about what its own functions deprecate."""
     with warnings.catch_warnings():
-        for category in (BetaWarning, PreviewWarning):
+        for category in (BetaWarning, PreviewWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
         yield
 
 
 @contextmanager
 def _pipes(context: Context) -> Iterator[PipesSession]:
-    """`dagster.open_pipes_session`, without its warning when a command reports nothing: most of ours have no reason to."""
+    """`dagster.open_pipes_session` without its warning that a command reported nothing. Most commands do not report."""
     injector, reader = PipesTempFileContextInjector(), PipesTempFileMessageReader()
     with without_dagster_warnings():
         data = build_external_execution_context_data(context, None)

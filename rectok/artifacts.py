@@ -135,7 +135,7 @@ def timing_file(stage: str, shard: str | None) -> Path:
 
 
 def check_file(gate: str, shard: str | None = None) -> Path:
-    """The gate's report, with its figures."""
+    """The gate's report."""
     return DATA / "checks" / gate / f"{shard}.json" if shard else DATA / "checks" / f"{gate}.json"
 
 
@@ -145,7 +145,7 @@ def docs_dir(gate: str) -> Path:
 
 
 def passed_file(gate: str, shard: str | None = None) -> Path:
-    """The gate's verdict, present only when it passed; later stages depend on it and not on the figures."""
+    """The gate's pass marker. It exists only if the gate passed, and later stages depend on it alone."""
     return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate
 
 
@@ -161,7 +161,7 @@ def missing(path: Path | str) -> str:
 
 
 Severity = Literal["ERROR", "WARN"]
-Figure = float | int | str | None
+CheckValue = float | int | str | None
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ class Check:
     name: str
     passed: bool
     severity: Severity
-    value: Figure
-    limit: Figure
+    value: CheckValue
+    limit: CheckValue
     message: str
 
 
@@ -196,12 +196,12 @@ class GateReport:
 
 
 def write_report(report: GateReport) -> None:
-    """Keep the report; write the verdict only if it passed."""
+    """Write the report, and the pass marker only if it passed."""
     write_json(check_file(report.gate, report.shard), {"passed": report.passed, **asdict(report)})
-    verdict = passed_file(report.gate, report.shard)
-    verdict.unlink(missing_ok=True)
+    marker = passed_file(report.gate, report.shard)
+    marker.unlink(missing_ok=True)
     if report.passed:
-        write_text(verdict, "passed\n")
+        write_text(marker, "passed\n")
 
 
 def read_report(path: Path) -> GateReport:

@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 from orchestration.experiments import experiments
 from orchestration.launcher import Launcher
 from rectok.params import preset_text
-from tests.orchestration.server import waited
+from tests.orchestration.server import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def test_an_experiment_and_a_queue_of_them_and_what_dvc_says_of_them(project: Pr
     project.run("git", "checkout", "-q", "params.yaml", "dvc.lock")
     project.run("dvc", "exp", "run", "-q", "--queue", "-S", "dit.training.epochs=10,20")
     project.run("dvc", "queue", "start")
-    waited(lambda: project.run("dvc", "queue", "status").count("Success") == 2)
+    wait_for(lambda: project.run("dvc", "queue", "status").count("Success") == 2)
     shown = project.run("dvc", "exp", "show", "--csv", "--drop", ".*", "--keep", "gfid$|dit.training.epochs")
     found = {(row["dit.training.epochs"], row["gfid"]) for row in csv.DictReader(io.StringIO(shown))}
     assert found >= {("60", "1.0"), ("30", "2.0"), ("10", "6.0"), ("20", "3.0")}

@@ -97,7 +97,7 @@ def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: U
         return Update()
     partition = context.partition_key if context.has_partition_key else None
     observer = Observer(context, Path(launcher.root), context.asset_key, partition)
-    finished = launcher.repro(context, *unit.stages, told=observer)
+    finished = launcher.repro(context, *unit.stages, on_message=observer)
     if finished.code and (unit.gate is None or finished.failed_at != unit.gate):
         raise failure(finished)
     return Update(finished, observer.last_step)

@@ -22,7 +22,7 @@ KEPT = Path(".dvc/tmp/orchestration/graph.json")
 SOURCES = ("dvc.yaml", "params.yaml")
 
 _ADAPTER = TypeAdapter(Graph)
-_Judged = tuple[str, str | None]
+_GateTarget = tuple[str, str | None]
 """An artefact, and its shard."""
 
 
@@ -56,8 +56,8 @@ def _key(root: Path) -> bytes:
     return f"{digest.hexdigest()}\n".encode()
 
 
-def _judged(stage: Stage) -> _Judged | None:
-    """The artefact and shard that `stage` is the gate of, known by the verdict that it leaves."""
+def _gate_target(stage: Stage) -> _GateTarget | None:
+    """The artefact and shard that `stage` is the gate of, known by the pass marker that it leaves."""
     for out in stage.outs:
         parts = PurePosixPath(out).parts
         if parts == passed_file(parts[-1]).parts:
@@ -68,19 +68,19 @@ def _judged(stage: Stage) -> _Judged | None:
 
 
 def derive(stages: Collection[Stage]) -> Graph:
-    """One artefact per noun that is no gate. Raises UserError where a gate judges nothing that a stage makes."""
-    judged = {stage.address: target for stage in stages if (target := _judged(stage))}
-    gates = {judged[stage.address]: stage for stage in stages if stage.address in judged}
+    """One artefact per noun that is no gate. Raises UserError where a gate checks nothing that a stage makes."""
+    targets = {stage.address: target for stage in stages if (target := _gate_target(stage))}
+    gates = {targets[stage.address]: stage for stage in stages if stage.address in targets}
     makers: dict[str, list[Stage]] = defaultdict(list)
     for stage in stages:
-        if stage.address not in judged:
+        if stage.address not in targets:
             makers[stage.noun].append(stage)
     for (name, shard), gate in gates.items():
         if shard not in [maker.item for maker in makers.get(name, [])]:
             raise UserError(
                 f"stage {gate.address} of dvc.yaml is the gate of {name}, but no stage of that name makes it"
             )
-    nouns = {stage.address: judged.get(stage.address, (stage.noun, None))[0] for stage in stages}
+    nouns = {stage.address: targets.get(stage.address, (stage.noun, None))[0] for stage in stages}
     artefacts = {asset_name(noun): _artefact(noun, group, gates, nouns) for noun, group in makers.items()}
     try:
         order = list(TopologicalSorter({name: found.parents for name, found in artefacts.items()}).static_order())
@@ -89,8 +89,8 @@ def derive(stages: Collection[Stage]) -> Graph:
     return Graph(tuple(artefacts[name] for name in order))
 
 
-def _artefact(noun: str, group: list[Stage], gates: Mapping[_Judged, Stage], nouns: Mapping[str, str]) -> Artefact:
-    """`nouns` gives for every stage the artefact that it makes or judges."""
+def _artefact(noun: str, group: list[Stage], gates: Mapping[_GateTarget, Stage], nouns: Mapping[str, str]) -> Artefact:
+    """`nouns` gives for every stage the artefact that it makes or checks."""
     first, gate = group[0], gates.get((noun, group[0].item))
     upstream = {nouns[needed] for stage in group for needed in stage.needs if needed in nouns}
     waits_for = {gate.address for gate in gates.values()}

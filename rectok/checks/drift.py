@@ -38,17 +38,25 @@ def summary(params: Params) -> tuple[ImageStatistics, list[MeasuredImage]]:
 
 def checks(params: Params) -> Iterator[Check]:
     """The drift of each figure from data/baseline/index.json, and its limit; all pass where nothing was accepted."""
-    asked = params.gates.index.drift
-    most = (asked.max_class_shift, asked.max_brightness, asked.max_size, asked.max_size, asked.max_duplicates)
+    bounds = params.gates.index.drift
+    most = (
+        bounds.max_class_shift,
+        bounds.max_brightness,
+        bounds.max_size,
+        bounds.max_size,
+        bounds.max_duplicates,
+    )
     limits = dict(zip(NAMES, most, strict=True))
     if not artifacts.baseline_file().exists():
-        yield from (Check(name, True, asked.severity, NOTHING_ACCEPTED, limit, "") for name, limit in limits.items())
+        yield from (Check(name, True, bounds.severity, NOTHING_ACCEPTED, limit, "") for name, limit in limits.items())
         return
     before = artifacts.read_config(artifacts.baseline_file(), ImageStatistics)
     now, sample = summary(params)
     for name, drift in _drifts(before, now, sample).items():
         passed = drift.amount <= limits[name]
-        yield Check(name, passed, asked.severity, round(drift.amount, 4), limits[name], "" if passed else drift.message)
+        yield Check(
+            name, passed, bounds.severity, round(drift.amount, 4), limits[name], "" if passed else drift.message
+        )
 
 
 @dataclass(frozen=True)

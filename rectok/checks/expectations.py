@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from rectok.artifacts import Check, Figure, Severity
+from rectok.artifacts import Check, CheckValue, Severity
 
 # Before the import, which reads it: nothing is sent anywhere.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -32,8 +32,8 @@ class Expected:
 
     name: str
     expectation: Any
-    value: Figure
-    limit: Figure
+    value: CheckValue
+    limit: CheckValue
     blame: Callable[[Mapping[Any, Any]], str]
     severity: Severity = "ERROR"
 

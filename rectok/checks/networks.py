@@ -25,9 +25,9 @@ def network_checks(stage: str, min_accuracy: float) -> Iterator[Check]:
 
 
 def _accuracies(stage: str, summary: dict[str, float | None], minimum: float) -> Iterator[Check]:
-    found = {split: summary[f"{split}_accuracy"] for split in ("val", "test")}
-    held_out = any(value is not None for value in found.values())
+    accuracies = {split: summary[f"{split}_accuracy"] for split in ("val", "test")}
+    held_out = any(value is not None for value in accuracies.values())
     yield holds("held-out images", held_out, "no split is held out; index.split.val or test must be above 0")
-    for split, value in found.items():
+    for split, value in accuracies.items():
         if value is not None:
             yield at_least(f"{split} accuracy", value, minimum, f"accuracy of the {stage} on the {split} split")

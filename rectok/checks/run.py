@@ -17,8 +17,8 @@ def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
     for check in report.checks:
         print(f"{'pass' if check.passed else check.severity:5} {check.name}: {check.value} (limit {check.limit})")
     if report.errors:
-        found = "; ".join(f"{c.name}: {c.message}" for c in report.errors)
-        raise UserError(f"gate {gate} failed ({check_file(gate, shard)}): {found}")
+        messages = "; ".join(f"{c.name}: {c.message}" for c in report.errors)
+        raise UserError(f"gate {gate} failed ({check_file(gate, shard)}): {messages}")
     return report
 
 

@@ -44,16 +44,16 @@ def nightly(
         raise UserError("--alert has no way to take: set nightly.alert.webhook or nightly.alert.mail.host")
     day = (_day(on) if on else datetime.now(ZoneInfo(settings.timezone)).date()).isoformat()
     try:
-        found = _evaluated(day)
+        regressions = _evaluated(day)
     except Exception as error:
         if alert:
             _tell(settings.alert, day, error)
         raise
-    for sentence in found:
+    for sentence in regressions:
         typer.echo(f"{REGRESSION}{sentence}", err=True)
-    if found and alert:
-        _tell(settings.alert, day, found)
-    if found:
+    if regressions and alert:
+        _tell(settings.alert, day, regressions)
+    if regressions:
         raise typer.Exit(REGRESSED)
 
 

@@ -38,8 +38,8 @@ def within_memory(stage: str, params: Params) -> Iterator[None]:
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch.OutOfMemoryError; most stages do without torch
             raise
-        wanted = str(error).partition(" GPU ")[0].removeprefix("CUDA out of memory. ").rstrip(".")
-        raise UserError(f"{stage} ran out of GPU memory ({wanted}); halve {_batch_of(stage, params)}") from None
+        request = str(error).partition(" GPU ")[0].removeprefix("CUDA out of memory. ").rstrip(".")
+        raise UserError(f"{stage} ran out of GPU memory ({request}); halve {_batch_of(stage, params)}") from None
 
 
 def _batch_of(stage: str, params: Params) -> str:

@@ -38,12 +38,12 @@ class ClassSubset:
 
     def __init__(self, images: Images, per_class: int) -> None:
         order = sorted(range(len(images)), key=lambda position: images.keys[position])
-        seen: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         self.positions = []
         for position in order:
             label = int(images.labels[position])
-            seen[label] += 1
-            if seen[label] <= per_class:
+            counts[label] += 1
+            if counts[label] <= per_class:
                 self.positions.append(position)
         self.images = images
         self.keys = [images.keys[position] for position in self.positions]

@@ -49,22 +49,22 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
     described = f"{len(images)} of {len(train)} images of the train split"
     if not path:
         return Reference(images, None, described)
-    found = _read(path)
-    statistics = Statistics(path, found["mu"].astype(np.float64), found["sigma"].astype(np.float64))
+    arrays = _read(path)
+    statistics = Statistics(path, arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64))
     name = f"mu and sigma of {Path(path).name}"
-    if "arr_0" not in found:
+    if "arr_0" not in arrays:
         return Reference(images, statistics, f"{name}; precision, recall and KID: {described}")
-    kept = torch.from_numpy(found["arr_0"]).permute(0, 3, 1, 2)
+    kept = torch.from_numpy(arrays["arr_0"]).permute(0, 3, 1, 2)
     return Reference(TensorImages(kept), statistics, f"{name}; precision, recall and KID: its {len(kept)} images")
 
 
 def _read(path: str) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in ("mu", "sigma", "arr_0") if name in archive}
+            arrays = {name: archive[name] for name in ("mu", "sigma", "arr_0") if name in archive}
     except (OSError, ValueError) as error:
         raise UserError(f"generation.reference {path} cannot be read as an npz file: {error}") from None
-    missing = [name for name in ("mu", "sigma") if name not in found]
+    missing = [name for name in ("mu", "sigma") if name not in arrays]
     if missing:
         raise UserError(f"generation.reference {path} has no array {' or '.join(missing)}; it must hold mu and sigma")
-    return found
+    return arrays

@@ -36,13 +36,13 @@ def check(params: Params, shard: str) -> Iterator[Check]:
 
 def keys_check(file: FeaturesFile, reader: ShardReader) -> Check:
     """Row by row, the file's image keys must be the shard's."""
-    found, expected = file.keys, reader.keys
-    row = next((i for i, pair in enumerate(zip(found, expected, strict=False)) if pair[0] != pair[1]), None)
+    keys, expected = file.keys, reader.keys
+    row = next((i for i, pair in enumerate(zip(keys, expected, strict=False)) if pair[0] != pair[1]), None)
     if row is not None:
-        message = f"shard {reader.shard} row {row} has key {found[row]}, but the shard's image is {expected[row]}"
+        message = f"shard {reader.shard} row {row} has key {keys[row]}, but the shard's image is {expected[row]}"
     else:
-        message = f"shard {reader.shard} has features of {len(found)} images, but holds {len(expected)}"
-    return holds("keys", found == expected, message)
+        message = f"shard {reader.shard} has features of {len(keys)} images, but holds {len(expected)}"
+    return holds("keys", keys == expected, message)
 
 
 def _provenance(file: FeaturesFile, shard: str, storage: str) -> Iterator[Check]:
@@ -57,13 +57,13 @@ def _provenance(file: FeaturesFile, shard: str, storage: str) -> Iterator[Check]
 def _values(params: Params, file: FeaturesFile, reader: ShardReader) -> Iterator[Check]:
     shard = reader.shard
     grid, orientations = params.image.size // params.tokenizer.sizes.patch, 1 + params.image.flip
-    found = (file.orientations, file.read(0, False).shape[0])
+    shape = (file.orientations, file.read(0, False).shape[0])
     message = (
-        f"shard {shard} has {found[0]} orientations of {found[1]} tokens, but {orientations} of {grid**2} are needed"
+        f"shard {shard} has {shape[0]} orientations of {shape[1]} tokens, but {orientations} of {grid**2} are needed"
     )
-    yield holds("shape", found == (orientations, grid**2), message)
+    yield holds("shape", shape == (orientations, grid**2), message)
     yield _rows_check("intact", shard, file.damaged_rows(), "other bytes than were written")
-    if found == (orientations, grid**2):
+    if shape == (orientations, grid**2):
         yield from _norm_checks(shard, _norms(file, orientations))
         yield _recomputed_check(params, file, reader, grid)
 
@@ -101,11 +101,11 @@ def _recomputed_check(params: Params, file: FeaturesFile, reader: ShardReader, g
     rows = np.unique(np.linspace(0, len(file) - 1, limits.recomputed).round().astype(int)).tolist()
     network = load_network(artifacts.stage_dir("teacher")).on(device_of(params.machine))
     fresh = oriented_tokens(network, torch.stack([reader.image(row) for row in rows]), grid, flip).double()
-    kept = torch.stack(
+    stored = torch.stack(
         [torch.stack([torch.from_numpy(file.read(row, bool(o))) for o in range(1 + flip)]) for row in rows]
     ).double()
-    errors = 1 - torch.nn.functional.cosine_similarity(fresh, kept, dim=-1)  # [rows, o, N]
-    errors[(fresh == kept).all(-1)] = 0  # equal zeros have no angle
+    errors = 1 - torch.nn.functional.cosine_similarity(fresh, stored, dim=-1)  # [rows, o, N]
+    errors[(fresh == stored).all(-1)] = 0  # equal zeros have no angle
     worst = int(errors.mean((1, 2)).argmax())
     what = f"shard {reader.shard} row {rows[worst]}: 1 − cosine of stored and recomputed features"
     return at_most("cosine error", float(errors.mean((1, 2))[worst]), limits.max_cosine_error, what)

@@ -22,11 +22,11 @@ from rectok.params.gates import IndexGateParams
 
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/index: every table alone, then the whole set. Keeps pages about them in data/docs/index."""
-    found = []
+    checks = []
     for each in _checks(params):
-        found.append(each)
+        checks.append(each)
         yield each
-    write_page("index", found, artifacts.read_json(artifacts.summary_file("index")))
+    write_page("index", checks, artifacts.read_json(artifacts.summary_file("index")))
 
 
 def _checks(params: Params) -> Iterator[Check]:
@@ -52,8 +52,8 @@ def _checks(params: Params) -> Iterator[Check]:
 
 
 def _schemas(tables: Mapping[str, pd.DataFrame]) -> Check:
-    found = {shard: fits("schema", table, INDEX) for shard, table in tables.items()}
-    broken = [f"shard {shard}: {result.message}" for shard, result in found.items() if not result.passed]
+    results = {shard: fits("schema", table, INDEX) for shard, table in tables.items()}
+    broken = [f"shard {shard}: {result.message}" for shard, result in results.items() if not result.passed]
     return holds("schema", bool(tables) and not broken, "; ".join(broken) or "data/index holds no table")
 
 

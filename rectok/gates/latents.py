@@ -18,11 +18,11 @@ from rectok.params import Params
 def check(params: Params, shard: str) -> Iterator[Check]:
     """Checks of one shard's latents against the table of its images; messages name the shard and the row."""
     latents = LatentsFile(artifacts.latents_file(shard))
-    told = list(zip(latents.keys, latents.labels.tolist(), (SPLITS[code] for code in latents.splits), strict=True))
+    rows = list(zip(latents.keys, latents.labels.tolist(), (SPLITS[code] for code in latents.splits), strict=True))
     table = read_table(artifacts.shard_table(shard))
     images = list(zip(*(table[name].to_pylist() for name in ("key", "label", "split")), strict=True))
-    message = f"{len(told)} rows for {len(images)} images, or another key, label or split"
-    yield holds("images", told == images, f"latents of shard {shard} belong to other images: {message}")
+    message = f"{len(rows)} rows for {len(images)} images, or another key, label or split"
+    yield holds("images", rows == images, f"latents of shard {shard} belong to other images: {message}")
     yield _rows("intact", latents, latents.damaged_rows(), "is not what was written")
     largest = _largest_means(latents)
     yield _rows("finite", latents, np.flatnonzero(~np.isfinite(largest)).tolist(), "holds a value that is not finite")

@@ -44,8 +44,8 @@ def check(params: Params, shard: str) -> Iterator[Check]:
 
 def _rows(packed: PackedShard, config: ImageConfig) -> Check:
     """Stored bytes are those that were written, and decode to RGB of the right size."""
-    found = read_all(partial(_fault, packed, side=config.size), range(len(packed)), packed.threads)
-    faults = [fault for fault in found if fault]
+    results = read_all(partial(_fault, packed, side=config.size), range(len(packed)), packed.threads)
+    faults = [fault for fault in results if fault]
     message = f"shard {packed.shard}: {len(faults)} of {len(packed)} rows are damaged: {listed(faults)}"
     return Check("rows", not faults, "ERROR", len(packed) - len(faults), len(packed), message if faults else "")
 
@@ -70,11 +70,12 @@ def _layout(packed: PackedShard) -> Check:
     ]
     try:
         with open_binary(packed.uri) as file, tarfile.open(fileobj=file) as tar:
-            found = [(m.name, _label(tar, m)) for m in tar]
+            members = [(m.name, _label(tar, m)) for m in tar]
     except tarfile.TarError as error:
         return holds("layout", False, f"{packed.path} is no whole tar file: {error}")
-    same = len(found) == len(expected) and all(
-        name == wanted and label in (None, text) for (name, label), (wanted, text) in zip(found, expected, strict=True)
+    same = len(members) == len(expected) and all(
+        name == member and label in (None, text)
+        for (name, label), (member, text) in zip(members, expected, strict=True)
     )
     return holds("layout", same, f"the members of {packed.path} are not those of its table")
 
@@ -89,12 +90,12 @@ def _accounted(packed: PackedShard, index: list[IndexRow], quarantined: list[dic
     """Packed and quarantined images together are those of the index, in its order, with its labels and splits."""
     bad = {record["key"] for record in quarantined}
     expected = [(row.key, row.label, row.split) for row in index if row.key not in bad]
-    found = list(zip(packed.keys, packed.labels.tolist(), packed.splits, strict=True))
-    strangers = [*sorted(bad - {row.key for row in index}), *sorted(row[0] for row in set(found) - set(expected))]
-    missing = sorted(row[0] for row in set(expected) - set(found))
+    packed_rows = list(zip(packed.keys, packed.labels.tolist(), packed.splits, strict=True))
+    strangers = [*sorted(bad - {row.key for row in index}), *sorted(row[0] for row in set(packed_rows) - set(expected))]
+    missing = sorted(row[0] for row in set(expected) - set(packed_rows))
     message = f"shard {packed.shard} is not its index: missing {listed(missing)}; unexpected {listed(strangers)}"
-    same = found == expected and not strangers
-    return Check("accounted", same, "ERROR", len(found) + len(bad), len(index), "" if same else message)
+    same = packed_rows == expected and not strangers
+    return Check("accounted", same, "ERROR", len(packed_rows) + len(bad), len(index), "" if same else message)
 
 
 def _reasons(quarantined: list[dict[str, Any]]) -> str:

@@ -27,23 +27,23 @@ def check(params: Params) -> Iterator[Check]:
     message = f"the latents of shards {', '.join(strangers)} were made with another tokenizer"
     yield holds("latents' tokenizer", not strangers, message)
     yield at_least("smallest std", float(std.min()), limits.min_std, "the smallest std of a latent channel")
-    found = latent_moments(params.index.shards)
-    yield holds("training images", found is not None, "data/latents holds no training image")
-    if found is None:
+    latent = latent_moments(params.index.shards)
+    yield holds("training images", latent is not None, "data/latents holds no training image")
+    if latent is None:
         return
-    yield _collapsed(found, params)
-    given = bool(params.statistics.file.path)  # those of other data need not normalise ours exactly
-    offset = float(np.abs((found.mean - mean) / std).max())
-    measured = found.std_means if params.statistics.std == "means" else found.std_sampled
+    yield _collapsed(latent, params)
+    from_file = bool(params.statistics.file.path)  # those of other data need not normalise ours exactly
+    offset = float(np.abs((latent.mean - mean) / std).max())
+    measured = latent.std_means if params.statistics.std == "means" else latent.std_sampled
     spread = float(np.abs(measured / std - 1).max())
-    severity: Severity = "WARN" if given else "ERROR"
+    severity: Severity = "WARN" if from_file else "ERROR"
     yield at_most("normalised mean", offset, limits.max_mean, "the largest |mean| of a channel", severity)
     yield at_most("normalised std", spread, limits.max_std_error, "the largest |std − 1| of a channel", severity)
 
 
-def _collapsed(found: LatentMoments, params: Params) -> Check:
+def _collapsed(latent: LatentMoments, params: Params) -> Check:
     """Dividing such a channel by the std of its means would blow its noise up; by that of its samples it would not."""
-    dead = found.std_means < COLLAPSED * found.std_sampled
+    dead = latent.std_means < COLLAPSED * latent.std_sampled
     harmless = params.statistics.std == "sampled"
     what = f"the share of collapsed channels ({int(dead.sum())} of {len(dead)})"
     if not harmless:

@@ -109,11 +109,11 @@ def tables(config: ModelConfig) -> dict[str, Tensor]:
     if isinstance(config, TokenizerConfig):
         return {}
     encoder, head = config.sizes.encoder, config.sizes.head
-    found = {"pos_embed": sincos_positions(encoder.width, config.grid)}
+    tensors = {"pos_embed": sincos_positions(encoder.width, config.grid)}
     for name, part in (("enc", encoder), ("dec", head)):
         angles = dit_angles(part.head_width, config.grid)
-        found |= {f"{name}_feat_rope.freqs_cos": angles.cos(), f"{name}_feat_rope.freqs_sin": angles.sin()}
-    return found
+        tensors |= {f"{name}_feat_rope.freqs_cos": angles.cos(), f"{name}_feat_rope.freqs_sin": angles.sin()}
+    return tensors
 
 
 def to_ours(config: ModelConfig, published: Mapping[str, Tensor], teacher: str, name: str) -> dict[str, Tensor]:
@@ -152,15 +152,15 @@ def load_published(model: Tokenizer | DiTDH, published: Mapping[str, Tensor], te
     assign_weights(model, to_ours(model.config, published, teacher, name), name)
 
 
-def _check_shape(key: str, found: Tensor | None, expected: torch.Size, name: str) -> None:
-    if found is None:
+def _check_shape(key: str, tensor: Tensor | None, expected: torch.Size, name: str) -> None:
+    if tensor is None:
         raise UserError(f"{name} lacks the tensor {key}, which this model needs")
-    if found.shape != expected:
+    if tensor.shape != expected:
         raise UserError(
-            f"{name}: tensor {key} has shape {list(found.shape)}, but {list(expected)} goes with the others"
+            f"{name}: tensor {key} has shape {list(tensor.shape)}, but {list(expected)} goes with the others"
         )
-    if not found.is_floating_point():
-        raise UserError(f"{name}: tensor {key} is of {found.dtype}, but weights are floating-point numbers")
+    if not tensor.is_floating_point():
+        raise UserError(f"{name}: tensor {key} is of {tensor.dtype}, but weights are floating-point numbers")
 
 
 def _check_table(key: str, theirs: Tensor, ours: Tensor, name: str) -> None:

@@ -97,23 +97,23 @@ def _is_state(tree: Any) -> bool:
 
 
 def _check_kind(path: Path, kind: Kind, tensors: Mapping[str, Tensor]) -> None:
-    asked = "tokenizer" if kind == "tokenizer" else "dit"
-    if SIGN[asked] in tensors:
+    part = "tokenizer" if kind == "tokenizer" else "dit"
+    if SIGN[part] in tensors:
         return
     for other, sign in SIGN.items():
         if sign in tensors:
             raise UserError(f"{path} is a {other}, but --kind is {kind}; use --kind {other}")
-    raise UserError(f"{path} is no published {kind}: it lacks the tensor {SIGN[asked]}")
+    raise UserError(f"{path} is no published {kind}: it lacks the tensor {SIGN[part]}")
 
 
 def _teacher(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    found = sorted({key.split(".")[1] for key in tensors if key.startswith(SEMANTIC)})
-    if len(found) != 1:
+    names = sorted({key.split(".")[1] for key in tensors if key.startswith(SEMANTIC)})
+    if len(names) != 1:
         raise UserError(
-            f"{path} holds semantic decoders of {len(found)} teachers{_listed(found)}, but a tokenizer here has exactly one"
+            f"{path} holds semantic decoders of {len(names)} teachers{_listed(names)}, but a tokenizer here has exactly one"
         )
-    return found[0]
+    return names[0]
 
 
-def _listed(found: list[str]) -> str:
-    return f" ({', '.join(found)})" if found else ""
+def _listed(names: list[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""

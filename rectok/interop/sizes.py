@@ -56,8 +56,8 @@ class Shapes:
 
     def depth(self, prefix: str) -> int:
         """How many blocks stand below `prefix`."""
-        found = (re.match(rf"{re.escape(prefix)}(\d+)\.", key) for key in self.tensors)
-        numbers = {int(match[1]) for match in found if match}
+        matches = (re.match(rf"{re.escape(prefix)}(\d+)\.", key) for key in self.tensors)
+        numbers = {int(match[1]) for match in matches if match}
         if numbers != set(range(len(numbers))) or not numbers:
             raise UserError(f"{self.name} does not hold the blocks {prefix}0, {prefix}1 … without a gap")
         return len(numbers)

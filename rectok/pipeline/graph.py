@@ -92,7 +92,7 @@ def _read(stage: Any, producers: "_Producers", values: "_ParameterValues") -> St
     # To DVC parameters are dependencies too.
     deps = paths(dep for dep in stage.deps if dep not in stage.params)
     makers = {dep: producers.of(dep) for dep in deps}
-    needed = {address(maker) for found in makers.values() for maker in found} - {address(stage)}
+    needed = {address(maker) for group in makers.values() for maker in group} - {address(stage)}
     meta = stage.meta if isinstance(stage.meta, Mapping) else {}
     return Stage(
         address(stage),
@@ -180,14 +180,14 @@ def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str,
 
     Raises UserError for a target that is no stage.
     """
-    wanted = [address for target in targets for address in _named(stages, target)] or list(stages)
-    found: set[str] = set()
-    while wanted:
-        address = wanted.pop()
-        if address not in found:
-            found.add(address)
-            wanted.extend(stages[address].needs)
-    return {address: stage for address, stage in stages.items() if address in found}
+    queue = [address for target in targets for address in _named(stages, target)] or list(stages)
+    chosen: set[str] = set()
+    while queue:
+        address = queue.pop()
+        if address not in chosen:
+            chosen.add(address)
+            queue.extend(stages[address].needs)
+    return {address: stage for address, stage in stages.items() if address in chosen}
 
 
 def _named(stages: Mapping[str, Stage], target: str) -> list[str]:
@@ -229,8 +229,8 @@ def _chain_lengths(edges: Mapping[str, Collection[str]]) -> dict[str, int]:
 
 def all_needs(stages: Mapping[str, Stage]) -> dict[str, frozenset[str]]:
     """For every stage all that it waits for, directly or through others; `stages` hold all that they need."""
-    found: dict[str, frozenset[str]] = {}
+    all_of: dict[str, frozenset[str]] = {}
     for address in TopologicalSorter({stage.address: stage.needs for stage in stages.values()}).static_order():
         needs = stages[address].needs
-        found[address] = needs.union(*(found[needed] for needed in needs))
-    return found
+        all_of[address] = needs.union(*(all_of[needed] for needed in needs))
+    return all_of

@@ -102,14 +102,14 @@ class SourceCode:
         """The packaged files that `modules` name in a text, and those that such files name."""
         folders = {self._modules[name].parent for name in modules}
         texts = [self._modules[name].read_text(encoding="utf-8") for name in modules]
-        found: set[Path] = set()
+        templates: set[Path] = set()
         while texts:
             text = texts.pop()
             for name, paths in self._packaged.items():
-                new = {path for path in paths if path.parent in folders and name in text} - found
-                found |= new
+                new = {path for path in paths if path.parent in folders and name in text} - templates
+                templates |= new
                 texts.extend(path.read_text(encoding="utf-8") for path in new)
-        return found
+        return templates
 
     def _fingerprint(self, path: Path) -> str:
         if path not in self._fingerprints:

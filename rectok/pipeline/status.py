@@ -103,8 +103,8 @@ def _warnings(root: Path, stages: Mapping[str, Stage]) -> Iterator[str]:
 
 def main() -> None:
     """Print the stages with reasons of their own, as JSON on the last line."""
-    found = status(Path())
-    changed = [name for name, reasons in found.stages.items() if reasons[0].kind != "upstream"]
+    report = status(Path())
+    changed = [name for name, reasons in report.stages.items() if reasons[0].kind != "upstream"]
     sys.stdout.write(f"{json.dumps(changed)}\n")
 
 

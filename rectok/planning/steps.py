@@ -12,7 +12,7 @@ TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps of one GPU of `gpus`, each on its share of a micro-batch."""
+    """Steps of one GPU of `gpus`, each on its part of a micro-batch."""
 
     params: Params
     costs: Costs
@@ -24,7 +24,7 @@ class Steps:
         return self.params.features.storage == "online"
 
     @property
-    def judged(self) -> bool:
+    def has_adversary(self) -> bool:
         """Whether the tokenizer has an adversary."""
         return self.params.tokenizer.losses.adversary.weight > 0
 
@@ -34,25 +34,27 @@ class Steps:
         config: TrainingConfig = section.training
         return config
 
-    def share(self, name: str) -> int:
+    def samples(self, name: str) -> int:
         """Images of a micro-batch on each GPU."""
         return max(1, self.config(name).micro_batch // self.gpus)
 
     def cost(self, name: str) -> Cost:
-        """A step on that share, with the adversary active where there is one."""
-        share = self.share(name)
+        """A step on that part, with the adversary active where there is one."""
+        samples = self.samples(name)
         if name == "tokenizer":
-            return self.costs.tokenizer_step(share, self.online, self.judged)
+            return self.costs.tokenizer_step(samples, self.online, self.has_adversary)
         if name == "decoder":
-            return self.costs.decoder_step(share)
-        return self.costs.generator_step(self.params.dit if name == "dit" else self.params.autoguidance, share)
+            return self.costs.decoder_step(samples)
+        return self.costs.generator_step(self.params.dit if name == "dit" else self.params.autoguidance, samples)
 
     def flops(self, name: str) -> float:
         """FLOPs of an image, forward and backward."""
-        return self.cost(name).flops / self.share(name)
+        return self.cost(name).flops / self.samples(name)
 
     def tokenizer_flops(self) -> float:
         """The same, averaged over a training whose adversary starts late."""
-        plain = self.costs.tokenizer_step(self.share("tokenizer"), self.online, False).flops / self.share("tokenizer")
+        plain = self.costs.tokenizer_step(self.samples("tokenizer"), self.online, False).flops / self.samples(
+            "tokenizer"
+        )
         start = self.params.tokenizer.losses.adversary.start
         return start * plain + (1 - start) * self.flops("tokenizer")

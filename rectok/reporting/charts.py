@@ -93,10 +93,10 @@ def panels_figure(panels: Sequence[Panel]) -> Figure:
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     marker = {"marker": "_", "markersize": 24, "linestyle": ""} if panel.names else {"linewidth": 1.2}
     for series, colour in zip(panel.series, cycle(PANEL_LINES)):
-        means = [sum(found) / len(found) for found in series.values]
+        means = [sum(values) / len(values) for values in series.values]
         axes.plot(series.x, means, color=colour, alpha=0.6, label=series.label or None, **marker)
-        for place, found in zip(series.x, series.values, strict=True):
-            axes.plot([place] * len(found), found, "o", color=colour, markersize=4)
+        for place, values in zip(series.x, series.values, strict=True):
+            axes.plot([place] * len(values), values, "o", color=colour, markersize=4)
     axes.set_title(panel.title, fontsize=9, color=INK)
     if panel.names:
         axes.set_xticks(panel.series[0].x, panel.names, rotation=20, ha="right")

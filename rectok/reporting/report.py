@@ -118,10 +118,10 @@ def loss_charts(path: Path) -> list[Chart]:
 
 
 def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
-    kept = [(float(row["step"]), float(row[name])) for row in rows if row[name]]
-    if not kept:
+    points = [(float(row["step"]), float(row[name])) for row in rows if row[name]]
+    if not points:
         return None
-    steps, values = zip(*kept, strict=True)
+    steps, values = zip(*points, strict=True)
     logarithmic = min(values) > 0 and max(values) > WIDE_RANGE * min(values)
     svg = line_svg(Line(steps, values), x="step", y="", logarithmic=logarithmic)
     note = f"{values[0]:.4g} → {values[-1]:.4g}" + (", logarithmic" if logarithmic else "")
@@ -135,15 +135,15 @@ def _probe_chart(points: list[dict[str, float]]) -> Markup:
 
 def networks() -> list[Network]:
     """Metric network, teacher and perceptual network of this run, proxies named as such."""
-    found = []
+    networks = []
     for role in ("metric_network", "teacher"):
         summary = read_json(summary_file(role))
-        found.append(Network(role.replace("_", " "), summary["proxy"] or summary["network"], bool(summary["proxy"])))
+        networks.append(Network(role.replace("_", " "), summary["proxy"] or summary["network"], bool(summary["proxy"])))
     for role in ("tokenizer", "decoder"):
         perceptual = read_json(summary_file(role)).get("perceptual")
         if perceptual:
-            found.append(Network(f"perceptual loss, {role}", perceptual, "proxy" in perceptual))
-    return found
+            networks.append(Network(f"perceptual loss, {role}", perceptual, "proxy" in perceptual))
+    return networks
 
 
 def gate_name(report: GateReport) -> str:

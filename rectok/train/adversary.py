@@ -16,7 +16,7 @@ from rectok.train.world import World
 
 
 class Adversary:
-    """Learns to tell reconstructions from images, from the share `config.start` of training on."""
+    """Learns to tell reconstructions from images, from the progress `config.start` of training on."""
 
     engine: Any
 
@@ -35,9 +35,9 @@ class Adversary:
         self.engine = engines.build(self.network, optimizer, training, active, world, min(training.zero_stage, 1))
         return self.engine
 
-    def active(self, share: float) -> bool:
-        """Whether it takes part once `share` of training is done."""
-        return share >= self.config.start
+    def active(self, progress: float) -> bool:
+        """Whether it takes part once `progress` of training is done."""
+        return progress >= self.config.start
 
     def generator_loss_of(self, fake: Tensor) -> Tensor:
         """The generator's loss on reconstructions [B, 3, H, H] in [−1, 1], without a gradient to the adversary's weights."""
@@ -46,9 +46,9 @@ class Adversary:
         self.network.requires_grad_(True)
         return loss
 
-    def learn(self, images: Tensor, fake: Tensor, share: float) -> dict[str, Tensor]:
+    def learn(self, images: Tensor, fake: Tensor, progress: float) -> dict[str, Tensor]:
         """One micro-step on real uint8 images and detached reconstructions; its loss, or nothing before it is active."""
-        if not self.active(share):
+        if not self.active(progress):
             return {}
         both = self.engine(torch.cat([from_bytes(images), fake.float()]))
         loss = adversary_loss(*both.chunk(2))

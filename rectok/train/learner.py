@@ -34,14 +34,14 @@ class Learner:
 
     def step(self, number: int, batches: Iterator[Batch], meter: Meter) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""
-        share = number / self.steps
+        progress = number / self.steps
         for micro in range(self.config.batch // self.config.micro_batch):
             batch = next(batches).to(self.world.device)
             draws = self.draws(number, micro, len(batch.label))
-            loss, parts, fake = self.engine(batch, draws, share)
+            loss, parts, fake = self.engine(batch, draws, progress)
             self.engine.backward(loss)
             self.engine.step()
             if self.adversary and fake is not None and isinstance(batch, ImageBatch):
-                parts |= self.adversary.learn(batch.image, fake.detach(), share)
+                parts |= self.adversary.learn(batch.image, fake.detach(), progress)
             meter.add(number + 1, loss, parts)
         self.ema.update(number)

@@ -36,7 +36,7 @@ class FrozenNetworks:
 
 
 class Objective(nn.Module):
-    """What a network minimises: `objective(batch, draws, share)` → (loss, its parts, reconstructions or None)."""
+    """What a network minimises: `objective(batch, draws, progress)` → (loss, its parts, reconstructions or None)."""
 
     @property
     def network(self) -> Network:
@@ -60,7 +60,7 @@ class ImageLosses:
         self.adversary = adversary
         self.frozen = frozen
 
-    def __call__(self, fake: Tensor, real: Tensor, share: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, fake: Tensor, real: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """fake and real [B, 3, H, H] in [−1, 1] → the weighted sum and its parts."""
         fake01, real01 = fake / 2 + 0.5, real / 2 + 0.5
         parts = {"pixel": F.mse_loss(fake01, real01)}
@@ -68,7 +68,7 @@ class ImageLosses:
         if self.frozen.perceptual is not None:
             parts["perceptual"] = self.frozen.perceptual(fake01, real01)
             total = total + self.perceptual.weight * parts["perceptual"]
-        if self.frozen.adversary is not None and self.frozen.adversary.active(share):
+        if self.frozen.adversary is not None and self.frozen.adversary.active(progress):
             parts["adversarial"] = self.frozen.adversary.generator_loss_of(fake)
             total = total + self.adversary.weight * parts["adversarial"]
         return total, parts
@@ -111,7 +111,7 @@ class TokenizerObjective(ImageObjective):
         if losses.semantic.weight == 0:
             tokenizer.semantic.requires_grad_(False)
 
-    def forward(self, batch: ImageBatch, draws: StepRandom, share: float) -> LossOutput:
+    def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:
         """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""
         images = from_bytes(batch.image)
         channels = self.tokenizer.config.sizes.channels
@@ -123,7 +123,7 @@ class TokenizerObjective(ImageObjective):
         noised = flow.interpolate(z, draws.normal(tokens, channels), t, self.noising.noise_scale)
 
         fake = self.tokenizer.decode(noised, mask)
-        total, parts = self.image_losses(fake, images, share)
+        total, parts = self.image_losses(fake, images, progress)
         parts["kl"] = kl_divergence(moments).mean()
         total = total + self.losses.kl * parts["kl"]
         if self.losses.semantic.weight:
@@ -150,14 +150,14 @@ class DecoderObjective(ImageObjective):
         tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
         self.image_losses = ImageLosses(losses.pixel, losses.perceptual, losses.adversary, frozen)
 
-    def forward(self, batch: ImageBatch, draws: StepRandom, share: float) -> LossOutput:
+    def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:
         """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""
         images = from_bytes(batch.image)
         with torch.no_grad():
             moments = self.tokenizer.encode(images).float()
         z = sample_posterior(moments, draws.normal(self.tokenizer.config.tokens, self.tokenizer.config.sizes.channels))
         fake = self.tokenizer.decode(z)
-        total, parts = self.image_losses(fake, images, share)
+        total, parts = self.image_losses(fake, images, progress)
         return total, parts, fake
 
 
@@ -176,7 +176,7 @@ class DiTObjective(Objective):
         """The generator."""
         return self.dit
 
-    def forward(self, batch: LatentBatch, draws: StepRandom, share: float) -> LossOutput:
+    def forward(self, batch: LatentBatch, draws: StepRandom, progress: float) -> LossOutput:
         """Loss and its part."""
         config = self.dit.config
         shape = (config.grid**2, config.channels)

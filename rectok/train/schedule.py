@@ -7,12 +7,12 @@ from rectok.train.training_config import ScheduleConfig
 
 def factor(step: int, steps: int, config: ScheduleConfig) -> float:
     """Share of the peak learning rate at `step` of `steps`: linear warm-up, flat, then cosine or linear decay."""
-    share = step / steps
-    if share < config.warmup:
+    progress = step / steps
+    if progress < config.warmup:
         return (step + 1) / max(1.0, config.warmup * steps)
     hold = max(config.warmup, config.hold)
-    if share < hold or hold == 1:
+    if progress < hold or hold == 1:
         return 1.0
-    done = min(1.0, (share - hold) / (1 - hold))
+    done = min(1.0, (progress - hold) / (1 - hold))
     remaining = (1 + math.cos(math.pi * done)) / 2 if config.decay == "cosine" else 1 - done
     return config.final + (1 - config.final) * remaining

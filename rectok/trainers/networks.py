@@ -74,13 +74,13 @@ def _held_out(network: VisionNetwork, params: Params, split: Split, device: torc
     dataset = ImageDataset(params.index.shards, split)
     if not len(dataset):
         return None
-    share = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
-    print(f"{split} accuracy {share:.4f} on {len(dataset)} images")
-    return share
+    result = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
+    print(f"{split} accuracy {result:.4f} on {len(dataset)} images")
+    return result
 
 
 def stream(seed: int, stage: str) -> int:
-    """A seed for `stage`, independent of those of other stages."""
+    """A seed for `stage`, independent of those of other stages. A renamed stage keeps its old seed, and so its weights."""
     return int(
         np.random.SeedSequence((seed, *{"metric_network": "judge"}.get(stage, stage).encode())).generate_state(1)[0]
     )

@@ -42,6 +42,7 @@ class TrainingStage:
         self.summary: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
+        # A renamed stage keeps its old seed, and so its weights.
         torch.manual_seed(self.params.seed + sum(map(ord, {"autoguidance": "guide"}.get(self.name, self.name))))
         return self
 

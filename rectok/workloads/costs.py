@@ -50,7 +50,7 @@ class Costs:
 
     @lru_cache  # noqa: B019 (there is one of these a command)
     def tokenizer_step(self, batch: int, online: bool, adversary: bool) -> Cost:
-        """A training step of the tokenizer on `batch` images; the teacher looks at them, and the adversary judges, if so."""
+        """A training step of the tokenizer on `batch` images; with the teacher and the adversary where they are asked for."""
         section = self.params.tokenizer
         if adversary:
             step = self.tokenizer_step(batch, online, False)
@@ -141,18 +141,18 @@ class Costs:
         return None if perceptual is None else self.shapes.moved(perceptual)
 
     def _adversary(self, config: AdversaryConfig, batch: int, precision: str) -> Cost:
-        """What judging the reconstructions and learning from them cost."""
+        """The cost of the generator's adversarial loss and of a step of the adversary."""
         network = self.shapes.build(lambda: PatchGAN(config.filters, config.layers))
 
-        def judged() -> Tensor:
+        def generator_part() -> Tensor:
             network.requires_grad_(False)
             return generator_loss(network(torch.empty(batch, 3, *self._sides, requires_grad=True)))
 
-        def learnt() -> Tensor:
+        def adversary_part() -> Tensor:
             network.requires_grad_(True)
             return adversary_loss(*network(torch.empty(2 * batch, 3, *self._sides)).chunk(2))
 
-        both = [self.shapes.training(loss, [network], precision) for loss in (judged, learnt)]
+        both = [self.shapes.training(loss, [network], precision) for loss in (generator_part, adversary_part)]
         return Cost(sum(cost.flops for cost in both), both[0].saved)
 
     def _image_step(

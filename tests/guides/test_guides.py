@@ -130,7 +130,7 @@ def test_recover_from_failures(here: Clone) -> None:
     assert "gate shards failed" in printed and "the gate has stopped it" in printed
     back, _, further = printed.partition("pushed")[2].partition("it says what is wrong")
     assert back.count("data/shards/00000.tar") == 2 and "fetched" in back and "Running stage" not in back
-    assert "rectok: './dvc.yaml' validation failed" in back
+    assert "rectok: DVC cannot read the pipeline: './dvc.yaml' validation failed" in back
     assert "4 stages are up to date" in further
     _, drifted, accepted = further.partition("the index has drifted")
     assert drifted and "accepted 290 images" in accepted and "pass  class drift: 0.0" in accepted
