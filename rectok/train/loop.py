@@ -60,11 +60,11 @@ class Trained:
 
 
 class Stopped(UserError):
-    """The run was request to stop and has written its checkpoint."""
+    """The run was asked to stop and has written its checkpoint."""
 
 
 def train(job: Job) -> Trained:
-    """Train to the end, continuing from the newest checkpoint. Raises Stopped when request to stop, UserError on NaN."""
+    """Train to the end, continuing from the newest checkpoint. Raises Stopped when asked to stop, UserError on NaN."""
     config, world, steps = job.config, job.world, job.steps
 
     # Engines and everything that can be resumed.

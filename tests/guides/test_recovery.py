@@ -11,7 +11,7 @@ NIGHTLY = "test_read_the_nightly_page"
 REPORTED = "test_the_sensor_reports_what_dvc_made_before"
 TRIED = {
     # Training
-    "Ctrl-C": "test_a_real_training_is_cancelled_after_its_checkpoint_and_a_retry_ends_it",
+    "Ctrl-C": "test_a_cancelled_training_stops_after_its_checkpoint_and_a_retry_finishes_it",
     "was written by 8 processes": "test_another_number_of_processes_is_refused",
     "ran out of GPU memory": "test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve",
     "not a finite number": GUIDE,
@@ -19,7 +19,7 @@ TRIED = {
     "the disk is full": "test_a_full_disk_keeps_the_checkpoint_before",
     # Gates
     "a gate failed": "test_a_new_threshold_reruns_the_gate_and_no_training",
-    "waits for gate-shards": "test_a_failed_gate_blocks_and_is_not_laundered_until_dvc_has_mended_it_outside",
+    "waits for gate-shards": "test_a_failed_gate_blocks_until_dvc_repro_outside_passes_it",
     "the index drifted": GUIDE,
     "features or shards are damaged": GUIDE,
     "images are quarantined": "test_bring_your_own_images",
@@ -34,13 +34,13 @@ TRIED = {
     # The nightly evaluation
     "is red: a metric": NIGHTLY,
     "a worse generator was promoted": NIGHTLY,
-    "a nightly run is missing": "test_after_a_week_without_the_daemon_one_night_is_caught_up",
+    "a nightly run is missing": "test_after_a_week_without_the_daemon_one_nightly_run_is_caught_up",
     "history.csv is damaged": "test_a_damaged_history_is_told_before_the_long_work",
     "no alert arrived": "test_a_trial_alert_goes_where_alerts_go",
     # Dagster
     "does not show what": REPORTED,
     "everything is stale": "test_staleness_is_what_dvc_status_says",
-    "runs stay queued": "test_a_step_that_was_queued_as_the_slot_came_back_is_let_in",
+    "runs stay queued": "test_a_step_that_was_queued_as_the_slot_came_back_gets_it",
     "`.dagster/` is lost": REPORTED,  # its server starts with no state
 }
 

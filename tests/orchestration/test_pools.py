@@ -28,7 +28,7 @@ def claimed(storage: SqlEventLogStorage, run: str) -> bool:
     return storage.claim_concurrency_slot(POOL, run, "shards").is_claimed
 
 
-def test_a_step_that_was_queued_as_the_slot_came_back_is_assign_free_slots(
+def test_a_step_that_was_queued_as_the_slot_came_back_gets_it(
     instance: DagsterInstance, storage: SqlEventLogStorage
 ) -> None:
     assert claimed(storage, "first")
