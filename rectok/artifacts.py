@@ -94,6 +94,10 @@ def log_file(stage: str) -> Path:
     return stage_dir(stage) / "log.csv"
 
 
+LOG_COUNTERS = ("step", "images", "lr")
+"""Columns of a training log that are no losses."""
+
+
 def summary_file(stage: str) -> Path:
     """Figures of a training stage that its gate reads."""
     return stage_dir(stage) / "summary.json"

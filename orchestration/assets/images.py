@@ -9,11 +9,11 @@ from pathlib import Path
 
 from dagster import MarkdownMetadataValue, MetadataValue
 
+from rectok.artifacts import LOG_COUNTERS
+
 MAX_BYTES, MAX_SIDE = 200_000, 1200
 """A PNG file of more bytes is shrunk to this many pixels and stored as JPEG."""
 MAX_IMAGES = 6
-NO_LOSSES = ("step", "images", "lr")
-"""Columns of a training log that are not losses."""
 
 
 def inline_images(paths: Iterable[Path], limit: int = MAX_IMAGES) -> dict[str, MarkdownMetadataValue]:
@@ -56,7 +56,7 @@ def log_rows(path: Path) -> list[dict[str, str]]:
 
 def loss_curve(rows: list[dict[str, str]]) -> dict[str, MarkdownMetadataValue]:
     """A plot of the first loss of a training log over its steps. Empty if fewer than two rows hold a finite loss."""
-    losses = [name for name in (rows[0] if rows else ()) if name not in NO_LOSSES]
+    losses = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
     if not losses:
         return {}
     points = [(float(row["step"]), float(row[losses[0]])) for row in rows if row[losses[0]]]

@@ -110,7 +110,7 @@ def _artefact(noun: str, group: list[Stage], gates: Mapping[_GateTarget, Stage],
 
 
 def _version(*stages: Stage) -> str:
-    """The code versions of `stages`, and a hash of their commands and parameters; the shard's name stands for no change.
+    """The code versions of `stages`, and a hash of their commands and parameters, without the shard's name.
 
     It changes when `dvc status` finds a command or a parameter of `stages` changed.
     """

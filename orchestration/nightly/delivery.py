@@ -27,9 +27,9 @@ _running: dict[tuple[str, Alert], "Future[None]"] = {}
 
 @dataclass(frozen=True)
 class Pending:
-    """A sensor's cursor: the time from which events count, and the channels that each alert still owes.
+    """A sensor's cursor: the time from which events count, and the channels that have not taken each alert yet.
 
-    An alert that owes no channel is delivered.
+    An alert without such a channel is delivered.
     """
 
     since: str
@@ -87,7 +87,7 @@ class _Tick:
     spent: dict[str, float] = field(default_factory=dict)
 
     def deliver(self, owed: Sequence[str] | None, make: Callable[[], Alert | None]) -> list[str]:
-        """Deliver an alert that owes the channels `owed`, or all if it is new. Returns the channels that it owes now."""
+        """Deliver an alert to the channels `owed`, or to all if it is new. Returns those that have not taken it."""
         alert = None if owed is not None and not owed else make()
         if alert is None:
             return []

@@ -20,18 +20,17 @@ def status(
     """Say why stages would run again: a parameter, data, code, or a stage before them."""
     from rectok.pipeline.status import status as read_status
 
-    found = read_status(Path(), targets or ())
+    report = read_status(Path(), targets or ())
+    warnings = list(report.warnings())
     if as_json:
-        stages = {name: [asdict(reason) for reason in reasons] for name, reasons in found.stages.items()}
-        typer.echo(
-            json.dumps({"stages": stages, "warnings": list(found.warnings)}, indent=1, ensure_ascii=False, default=str)
-        )
+        stages = {name: [asdict(reason) for reason in reasons] for name, reasons in report.stages.items()}
+        typer.echo(json.dumps({"stages": stages, "warnings": warnings}, indent=1, ensure_ascii=False, default=str))
     else:
-        for line in [*_lines(found.stages), *(f"warning: {sentence}" for sentence in found.warnings)]:
+        for line in [*_lines(report.stages), *(f"warning: {sentence}" for sentence in warnings)]:
             typer.echo(line)
-        if not found.stages:
+        if not report.stages:
             typer.echo("all stages are up to date")
-    if check and found.stages:
+    if check and report.stages:
         raise typer.Exit(1)
 
 

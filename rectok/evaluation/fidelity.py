@@ -43,7 +43,7 @@ class ReferenceFeatures:
 
     @classmethod
     def of(cls, features: Features) -> "ReferenceFeatures":
-        """The reference that images with these features are for others."""
+        """A reference made from images with these features."""
         return cls(features.pooled, _statistics(features.pooled))
 
 

@@ -47,7 +47,7 @@ class SourceCode:
     def _reached(self, roots: Iterable[str]) -> set[str]:
         """All modules that `roots` import, also inside functions.
 
-        Of a package that is only passed on the way to one of its modules, the functions do not count: nobody calls them.
+        Python also runs the `__init__` of each package around a module. The functions there do not count.
         """
         todo, reached = [(root, True) for root in roots], set[tuple[str, bool]]()
         while todo:

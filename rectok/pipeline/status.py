@@ -34,10 +34,20 @@ class Reason:
 
 @dataclass(frozen=True)
 class Status:
-    """The reasons of every stage that would run again, in the pipeline's order, and what is wrong with code versions."""
+    """The reasons of every stage that would run again, in the pipeline's order."""
 
+    root: Path
+    chosen: Mapping[str, Stage]
     stages: Mapping[str, Sequence[Reason]]
-    warnings: Sequence[str]
+
+    def warnings(self) -> Iterator[str]:
+        """What is wrong with code versions. It reads the code of the package, which takes about a second."""
+        if sentence := mismatch(self.root):
+            yield sentence
+        names = {name for stage in self.chosen.values() for name in stage.params.get(str(VERSIONS_FILE), {})}
+        for change in CodeVersions().changes():
+            if names & set(map(parameter, change.names)):
+                yield change.sentence
 
 
 def status(root: Path, targets: Sequence[str] = ()) -> Status:
@@ -51,7 +61,7 @@ def status(root: Path, targets: Sequence[str] = ()) -> Status:
         before = sorted({chosen[needed].noun for needed in chosen[name].needs if reasons[needed]})
         if before and not reasons[name]:
             reasons[name] = [Reason("upstream", f"runs if {', '.join(before)} makes something new")]
-    return Status({name: reasons[name] for name in chosen if reasons[name]}, list(_warnings(root, chosen)))
+    return Status(root, chosen, {name: reasons[name] for name in chosen if reasons[name]})
 
 
 def _reasons(entry: Any, stage: Stage, record: Record | None) -> Iterator[Reason]:
@@ -59,7 +69,7 @@ def _reasons(entry: Any, stage: Stage, record: Record | None) -> Iterator[Reason
     if stage.command and record is None:
         yield Reason("new", "has not run to its end yet")
         return
-    if entry.cmd_changed if hasattr(entry, "cmd_changed") else False:
+    if getattr(entry, "cmd_changed", False):
         yield Reason("command", f"its command is now `{stage.command}`")
     if not entry.frozen:
         for dep in entry.params:
@@ -90,15 +100,6 @@ def _states(entries: Any) -> Iterator[tuple[str, str]]:
         for state in entry.workspace_status().values():
             [path] = paths([entry]) or (str(entry),)
             yield path, STATES.get(state, state)
-
-
-def _warnings(root: Path, stages: Mapping[str, Stage]) -> Iterator[str]:
-    if sentence := mismatch(root):
-        yield sentence
-    names = {name for stage in stages.values() for name in stage.params.get(str(VERSIONS_FILE), {})}
-    for change in CodeVersions().changes():
-        if names & set(map(parameter, change.names)):
-            yield change.sentence
 
 
 def main() -> None:

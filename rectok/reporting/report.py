@@ -7,7 +7,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rectok.artifacts import STAGES, GateReport, classes_file, log_file, read_json, stage_dir, summary_file
+from rectok.artifacts import (
+    LOG_COUNTERS,
+    STAGES,
+    GateReport,
+    classes_file,
+    log_file,
+    read_json,
+    stage_dir,
+    summary_file,
+)
 from rectok.evaluation.metrics import NONE, headline_names
 from rectok.pages import data_uri, filled
 from rectok.reporting.charts import Line, line_svg
@@ -21,7 +30,6 @@ TRAINED = {
     "dit": "Generator",
     "autoguidance": "Autoguidance model",
 }
-NOT_LOSSES = ("step", "images", "lr")
 WIDE_RANGE = 20.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
 
@@ -113,7 +121,7 @@ def loss_charts(path: Path) -> list[Chart]:
     """One chart for each loss in a training log (columns step, images, lr, then losses; a cell may be empty)."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name not in NOT_LOSSES]
+    names = [name for name in rows[0] if name not in LOG_COUNTERS]
     return [chart for name in names if (chart := _loss_chart(name, rows)) is not None]
 
 

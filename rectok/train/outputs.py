@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from rectok.artifacts import LOG_COUNTERS
 from rectok.files import write_text
 from rectok.train.loop import Trained
 
 Row = dict[str, float]
-ALWAYS = ("step", "images", "lr", "total")
+ALWAYS = (*LOG_COUNTERS, "total")
 """Columns that every log has."""
 
 
