@@ -30,7 +30,7 @@ def tokenizer(path: Path, **changes: Tensor | None) -> Path:
 
 
 def generator(path: Path, name: str = "dit", **changes: Tensor | None) -> Path:
-    """The referee's DiT^DH, or its autoguidance model."""
+    """The referee's DiT^DH, or its autoguidance model, which it names "guide"."""
     return checkpoint(path, changed(tensors(f"{name}.weights"), changes))
 
 

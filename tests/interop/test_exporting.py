@@ -42,7 +42,7 @@ def own_tokenizer(folder: Path, kind: str = "transformer") -> Tokenizer:
 
 
 @needs_reference
-@pytest.mark.parametrize("kind,name", [("tokenizer", "tokenizer"), ("dit", "dit"), ("autoguidance", "autoguidance")])
+@pytest.mark.parametrize("kind,name", [("tokenizer", "tokenizer"), ("dit", "dit"), ("autoguidance", "guide")])
 def test_import_then_export_is_equal_in_every_tensor(kind: Kind, name: str, tmp_path: Path) -> None:
     weights = tensors(f"{name}.weights")
     path = files.checkpoint(tmp_path / "x.pth", weights)

@@ -48,9 +48,7 @@ def test_the_tokenizer_computes_what_it_did(tmp_path: Path) -> None:
     assert source["sha256"] == sha256_file(tmp_path / "t.pth")
 
 
-@pytest.mark.parametrize(
-    "kind,name,output", [("dit", "dit", "velocity"), ("autoguidance", "autoguidance", "guide_velocity")]
-)
+@pytest.mark.parametrize("kind,name,output", [("dit", "dit", "velocity"), ("autoguidance", "guide", "guide_velocity")])
 def test_generators_compute_what_they_did(kind: Kind, name: str, output: str, tmp_path: Path) -> None:
     io = tensors("dit.io")
     model = load_dit(imported(files.generator(tmp_path / "g.pth", name), kind))
@@ -222,7 +220,7 @@ def test_what_is_no_file_of_ours(tmp_path: Path) -> None:
 
 
 def test_an_import_that_fails_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = files.generator(tmp_path / "g.pth", "autoguidance")
+    path = files.generator(tmp_path / "g.pth", "guide")
     folder = imported(path, "autoguidance")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     converted = convert(path, "autoguidance", "ema", None)

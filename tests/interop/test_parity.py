@@ -100,7 +100,7 @@ def dit(name: str, part: str) -> DiTDH:
 
 def test_dit() -> None:
     io, c = Used(tensors("dit.io")), record("parity/dit.config.json")
-    model, autoguidance = dit("dit", ""), dit("autoguidance", "guide_")
+    model, autoguidance = dit("dit", ""), dit("guide", "guide_")
     s = c["time_shift"]
     assert math.isclose(s, flow.time_shift(c["grid"] ** 2, c["latent_channels"]))
     assert_parity(model(io["z"], io["t"], io["y"]), io["velocity"])
