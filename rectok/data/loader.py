@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.errors import UserError
+from rectok.seeds import seed_of
 
 Batch = ImageBatch | LatentBatch
 
@@ -49,7 +50,7 @@ class Order:
         return position, self.flip and bool(mirrored[position])
 
     def _sample_epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        random = np.random.default_rng([self.seed, epoch])
+        random = np.random.default_rng(seed_of(self.seed, "order", epoch))
         return random.permutation(self.n), random.random(self.n) < 0.5
 
 

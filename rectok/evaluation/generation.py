@@ -1,6 +1,5 @@
 """Samples of every class, unguided and guided from the same seeds, and their metrics."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
@@ -63,15 +62,6 @@ class SampleFeatures:
 def balanced_labels(classes: int, per_class: int) -> Tensor:
     """Every label `per_class` times, int64 [classes·per_class]."""
     return torch.arange(classes).repeat_interleave(per_class)
-
-
-def sample_seeds(seed: int, purpose: str, count: int) -> Tensor:
-    """One seed per sample index, int64 [count]: consecutive from a start that (seed, purpose) gives.
-
-    Torch's generator keeps 32 bits of a seed. Consecutive seeds never collide within a set; hashed ones would.
-    """
-    start = int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest(), "little")
-    return (start + torch.arange(count)) % 2**32
 
 
 def draw(

@@ -1,6 +1,5 @@
 """How well one linear layer tells labels apart: on x_t along the flow, and inside the semantic decoder."""
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from rectok.flow import interpolate
 from rectok.nn.precision import bfloat16_on_gpu
+from rectok.seeds import seed_of
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 
 Features = NDArray[np.float32]
@@ -113,9 +113,7 @@ def _noised(moments: Tensor, keys: list[str], view: int, time: float, noising: N
 
 
 def _normal(seed: int, key: str, view: int, time: float, shape: tuple[int, ...]) -> Features:
-    digest = hashlib.blake2b(f"{seed}/{key}/{view}/{time}".encode(), digest_size=16).digest()
-    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
-    return generator.standard_normal(shape, dtype=np.float32)
+    return np.random.default_rng(seed_of(seed, key, view, str(time))).standard_normal(shape, dtype=np.float32)
 
 
 def linear_accuracy(

@@ -17,7 +17,6 @@ from rectok.evaluation.generation import (
     generation_metrics,
     protocol,
     sample_features,
-    sample_seeds,
 )
 from rectok.evaluation.image_sets import Subsample
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
@@ -27,6 +26,7 @@ from rectok.nn.blocks import compile_blocks
 from rectok.params import Params
 from rectok.reporting.images import by_class, enlarged, grid, write_png
 from rectok.sampling.generator import Generator, Places, load_generator
+from rectok.seeds import sample_seeds
 from rectok.train.progress import reporting
 from rectok.train.world import device_of
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from rectok.seeds import seed_of
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class StepRandom:
     @classmethod
     def of(cls, key: tuple[int, ...], local: int, rank: int, world: int, device: torch.device) -> "StepRandom":
         """The draws of rank `rank` of `world`, which holds `local` samples of the global micro-batch."""
-        state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        generator = torch.Generator(device).manual_seed(state)
+        generator = torch.Generator(device).manual_seed(seed_of(*key))
         return cls(generator, local * world, slice(rank * local, (rank + 1) * local))
 
     def normal(self, *shape: int) -> Tensor:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rectok import artifacts
@@ -12,6 +11,7 @@ from rectok.data.data_config import Split
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
+from rectok.seeds import seed_of
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import Described, save_config, save_network
 from rectok.teacher.network import VisionNetwork
@@ -53,7 +53,7 @@ def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> N
 def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:
     classes = artifacts.read_json(artifacts.classes_file())
     device = torch.device(device_of(params.machine))
-    seed = stream(section.seed, stage)
+    seed = seed_of(section.seed, stage)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = VisionNetwork(section.network, len(classes)).on(device)
@@ -77,10 +77,3 @@ def _held_out(network: VisionNetwork, params: Params, split: Split, device: torc
     result = accuracy(network, LabelledImages.of(dataset).to(device), EVALUATION_BATCH)
     print(f"{split} accuracy {result:.4f} on {len(dataset)} images")
     return result
-
-
-def stream(seed: int, stage: str) -> int:
-    """A seed for `stage`, independent of those of other stages. A renamed stage keeps its old seed, and so its weights."""
-    return int(
-        np.random.SeedSequence((seed, *{"metric_network": "judge"}.get(stage, stage).encode())).generate_state(1)[0]
-    )

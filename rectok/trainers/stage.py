@@ -15,6 +15,7 @@ from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.params.schema import DecoderParams, DiTParams, TokenizerParams
+from rectok.seeds import seed_of
 from rectok.storage import below, remove_below
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import verified
@@ -42,8 +43,7 @@ class TrainingStage:
         self.summary: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        # A renamed stage keeps its old seed, and so its weights.
-        torch.manual_seed(self.params.seed + sum(map(ord, {"autoguidance": "guide"}.get(self.name, self.name))))
+        torch.manual_seed(seed_of(self.params.seed, self.name))
         return self
 
     def __exit__(

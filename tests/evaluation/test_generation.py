@@ -3,23 +3,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from rectok.evaluation.generation import balanced_labels, draw, sample_features, sample_seeds
+from rectok.evaluation.generation import balanced_labels, draw, sample_features
 from rectok.evaluation.metric_network import load_metric_network
 from rectok.sampling.generator import load_generator
+from rectok.seeds import sample_seeds
 from tests.evaluation import project
 
 
 def test_labels_are_balanced() -> None:
     assert balanced_labels(3, 4).bincount().tolist() == [4, 4, 4]
-
-
-def test_seeds_never_repeat_within_a_set_and_differ_between_purposes() -> None:
-    seeds = sample_seeds(0, "generation", 50_000)
-    assert len(seeds.unique()) == 50_000
-    assert int(seeds.min()) >= 0
-    assert int(seeds.max()) < 2**32
-    assert not torch.isin(sample_seeds(0, "nightly/2026-01-01", 50_000), seeds).any()
-    assert torch.equal(sample_seeds(0, "generation", 10), seeds[:10])
 
 
 def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(
