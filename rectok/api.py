@@ -21,6 +21,7 @@ from rectok.sampling import generator
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.tokenizer import model
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
+from rectok.train.world import device_named
 
 Images = Image.Image | Sequence[Image.Image] | NDArray[np.uint8] | Tensor
 MAX_PIXELS = 200_000_000
@@ -43,7 +44,7 @@ class Tokenizer:
         A file does not say how many attention heads its encoder, pixel decoder and semantic decoder have: `heads` does,
         where they are not 64, 64 and 48 wide. `device` is auto, cpu or cuda. Raises UserError for anything that does not fit.
         """
-        return cls(open_tokenizer(Path(path), Heads(*heads) if heads else None), device_named(device))
+        return cls(open_tokenizer(Path(path), Heads(*heads) if heads else None), torch.device(device_named(device)))
 
     @property
     def config(self) -> TokenizerConfig:
@@ -100,13 +101,14 @@ class Generator:
             Path(tokenizer or below.tokenizer),
             Path(statistics or below.statistics),
         )
-        return cls.at(places, device_named(device), Heads(*heads) if heads else None)
+        return cls.at(places, device, Heads(*heads) if heads else None)
 
     @classmethod
-    def at(cls, places: generator.Places, device: torch.device, heads: Heads | None = None) -> Self:
-        """The generator whose parts lie at `places`."""
+    def at(cls, places: generator.Places, device: str, heads: Heads | None = None) -> Self:
+        """The generator whose parts lie at `places`; `device` is auto, cpu or cuda."""
         require_file(places.statistics)
-        return cls(generator.load_generator(device, places, open_dit, lambda path: open_tokenizer(path, heads)))
+        on = torch.device(device_named(device))
+        return cls(generator.load_generator(on, places, open_dit, lambda path: open_tokenizer(path, heads)))
 
     def sample(
         self,
@@ -130,14 +132,6 @@ class Generator:
         low, high = interval
         guided = GuidanceConfig(kind=kind, scale=guidance, low=low, high=high)
         return self.parts.sample(torch.full((count,), label), torch.arange(seed, seed + count), sampler, guided)
-
-
-def device_named(name: str) -> torch.device:
-    """The device that `name` means: auto is a GPU where there is one."""
-    gpu = torch.cuda.is_available()
-    if name.startswith("cuda") and not gpu:
-        raise UserError(f"device is {name}, but no GPU is visible here; use auto or cpu")
-    return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
 
 
 def _as_tensor(images: Images, side: int) -> Tensor:

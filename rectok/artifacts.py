@@ -1,6 +1,8 @@
 """Where everything on disk lies, and the small JSON records beside it. No torch here: the orchestrator reads this too."""
 
+import csv
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -29,9 +31,45 @@ def stage_dir(stage: str) -> Path:
     return DATA / stage
 
 
-def index_file(shard: str) -> Path:
-    """Table of one shard's images: see rectok.data.table_schemas.INDEX."""
-    return stage_dir("index") / f"{shard}.parquet"
+def _of_shard(stage: str, suffix: str) -> Callable[[str], Path]:
+    return lambda shard: stage_dir(stage) / f"{shard}{suffix}"
+
+
+def _of_stage(name: str) -> Callable[[str], Path]:
+    return lambda stage: stage_dir(stage) / name
+
+
+index_file = _of_shard("index", ".parquet")
+"""Table of one shard's images: see rectok.data.table_schemas.INDEX."""
+shard_tar = _of_shard("shards", ".tar")
+"""WebDataset tar: `<key>.png`, `<key>.cls` per image."""
+shard_table = _of_shard("shards", ".parquet")
+"""Offsets into the tar: see rectok.data.table_schemas.SHARD."""
+quarantine_file = _of_shard("shards", ".quarantine.json")
+"""Images that could not be taken, each with its reason: see rectok.data.table_schemas.QUARANTINE."""
+features_file = _of_shard("features", ".safetensors")
+"""Teacher features of one shard."""
+latents_file = _of_shard("latents", ".safetensors")
+"""Posterior moments of one shard."""
+
+weights_file = _of_stage("model.safetensors")
+"""The weights that later stages use: the EMA where there is one."""
+raw_file = _of_stage("raw.safetensors")
+"""The weights of the last step, beside their EMA; absent where nothing was trained."""
+config_file = _of_stage("config.json")
+"""How to build the network whose weights lie beside it."""
+params_file = _of_stage("params.json")
+"""The parameters a training stage really ran with (DVC records them as they were when it ended)."""
+log_file = _of_stage("log.csv")
+"""Training log: one CSV row per `log_every` steps."""
+LOG_COUNTERS = ("step", "images", "lr")
+"""Columns of a training log that are no losses."""
+summary_file = _of_stage("summary.json")
+"""Metrics of a training stage that its gate reads."""
+record_file = _of_stage("record.json")
+"""Metrics of an evaluation stage: reconstruction, probe or generation."""
+metrics_file = _of_stage("metrics.json")
+"""The numbers among them and nothing else, as `dvc metrics` compares them."""
 
 
 def classes_file() -> Path:
@@ -39,78 +77,9 @@ def classes_file() -> Path:
     return stage_dir("index") / "classes.json"
 
 
-def shard_tar(shard: str) -> Path:
-    """WebDataset tar: `<key>.png`, `<key>.cls` per image."""
-    return stage_dir("shards") / f"{shard}.tar"
-
-
-def shard_table(shard: str) -> Path:
-    """Offsets into the tar: see rectok.data.table_schemas.SHARD."""
-    return stage_dir("shards") / f"{shard}.parquet"
-
-
-def quarantine_file(shard: str) -> Path:
-    """Images that could not be taken, each with its reason: see rectok.data.table_schemas.QUARANTINE."""
-    return stage_dir("shards") / f"{shard}.quarantine.json"
-
-
-def features_file(shard: str) -> Path:
-    """Teacher features of one shard."""
-    return stage_dir("features") / f"{shard}.safetensors"
-
-
-def latents_file(shard: str) -> Path:
-    """Posterior moments of one shard."""
-    return stage_dir("latents") / f"{shard}.safetensors"
-
-
 def statistics_file() -> Path:
     """What normalises the latent: mean and std of every channel."""
     return stage_dir("statistics") / "statistics.json"
-
-
-def weights_file(stage: str) -> Path:
-    """The weights that later stages use: the EMA where there is one."""
-    return stage_dir(stage) / "model.safetensors"
-
-
-def raw_file(stage: str) -> Path:
-    """The weights of the last step, beside their EMA; absent where nothing was trained."""
-    return stage_dir(stage) / "raw.safetensors"
-
-
-def config_file(stage: str) -> Path:
-    """How to build the network whose weights lie beside it."""
-    return stage_dir(stage) / "config.json"
-
-
-def params_file(stage: str) -> Path:
-    """The parameters a training stage really ran with (DVC records them as they were when it ended)."""
-    return stage_dir(stage) / "params.json"
-
-
-def log_file(stage: str) -> Path:
-    """Training log: one CSV row per `log_every` steps."""
-    return stage_dir(stage) / "log.csv"
-
-
-LOG_COUNTERS = ("step", "images", "lr")
-"""Columns of a training log that are no losses."""
-
-
-def summary_file(stage: str) -> Path:
-    """Figures of a training stage that its gate reads."""
-    return stage_dir(stage) / "summary.json"
-
-
-def record_file(stage: str) -> Path:
-    """Figures of an evaluation stage: reconstruction, probe or generation."""
-    return stage_dir(stage) / "record.json"
-
-
-def metrics_file(stage: str) -> Path:
-    """The numbers among them and nothing else, as `dvc metrics` compares them."""
-    return stage_dir(stage) / "metrics.json"
 
 
 def imported_dir(kind: str) -> Path:
@@ -225,6 +194,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except ValueError as error:
         raise UserError(f"{path} is damaged, for it is not JSON: {error}") from None
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """The rows of a training log, by column; a cell may be empty."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def read_config(path: Path, kind: type[C]) -> C:

@@ -36,7 +36,7 @@ WORK = """
 import base64, sys
 from rectok.artifacts import DATA, log_file
 from rectok.evaluation.metrics import metrics_of
-from rectok.evaluation.records import record_of, write_record
+from rectok.evaluation.metrics import record_of, write_record
 from rectok.files import write_bytes, write_text
 from ruamel.yaml import YAML
 

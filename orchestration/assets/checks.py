@@ -1,10 +1,10 @@
 """The result of a gate as the result of Dagster's asset check."""
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from dagster import AssetCheckSeverity, MetadataValue, TableMetadataValue
+from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, TableMetadataValue
 
 from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, table
@@ -26,56 +26,48 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """The result of one gate. It passes only if the gate left both a report without errors and its pass marker.
+def read_check_result(root: Path, unit: Unit, data_version: str) -> AssetCheckResult:
+    """The stored result of the gate of `unit`, which passes only if it left both a report without errors and its pass marker.
 
-    `fingerprint` depends on the report and on the data version of the artefact.
+    The fingerprint in its metadata depends on the report and on the data version of the artefact.
     """
-
-    passed: bool
-    severity: AssetCheckSeverity
-    description: str
-    details: Metadata
-    fingerprint: str
-
-    @property
-    def metadata(self) -> Metadata:
-        """All that the check shows."""
-        return {**self.details, FINGERPRINT: self.fingerprint}
-
-
-def read_check_result(root: Path, unit: Unit, data_version: str) -> CheckResult:
-    """The stored result of the gate of `unit`. A gate that left no report or no pass marker has not passed."""
     assert unit.gate and unit.report and unit.pass_marker
-    path, fingerprint = root / unit.report, _fingerprint(root, unit, data_version)
     details: Metadata = {"command": f"dvc repro {unit.gate}"}
-
-    def result(passed: bool, severity: AssetCheckSeverity, description: str) -> CheckResult:
-        return CheckResult(passed, severity, description, details, fingerprint)
-
-    if not path.exists():
-        return result(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no report in {unit.report}")
-    report = read_report(path)
+    fingerprint = {FINGERPRINT: _fingerprint(root, unit, data_version)}
+    if not (root / unit.report).exists():
+        return _result(f"{unit.gate} left no report in {unit.report}", {**details, **fingerprint})
+    report = read_report(root / unit.report)
     numbers = {check.name: check.value for check in report.checks if check.value is not None}
     details = {**numbers, **details, "report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
     pages = docs_dir(report.gate) / "index.html"
     if (root / pages).exists():
         details["pages"] = MetadataValue.path(str(root / pages))
     details |= inline_images([path for out in unit.outs for path in (root / out).glob("*.png")], MAX_IMAGES)
+    details |= fingerprint
     failures = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
     if report.errors:
-        return result(False, AssetCheckSeverity.ERROR, failures)
+        return _result(failures, details)
     if not (root / unit.pass_marker).exists():
-        return result(False, AssetCheckSeverity.ERROR, f"{unit.gate} left no pass marker in {unit.pass_marker}")
+        return _result(f"{unit.gate} left no pass marker in {unit.pass_marker}", details)
     if failures:
-        return result(False, AssetCheckSeverity.WARN, failures)
-    return result(True, AssetCheckSeverity.ERROR, f"all {len(report.checks)} checks passed")
+        return _result(failures, details, severity=AssetCheckSeverity.WARN)
+    return _result(f"all {len(report.checks)} checks passed", details, passed=True)
 
 
-def outdated(result: CheckResult, reason: str) -> CheckResult:
+def outdated(result: AssetCheckResult, reason: str) -> AssetCheckResult:
     """A failed result in place of `result`, which is old: its gate should have run again and could not."""
-    return replace(result, passed=False, severity=AssetCheckSeverity.ERROR, description=reason, fingerprint="")
+    return _result(reason, {**result.metadata, FINGERPRINT: ""})
+
+
+def _result(
+    description: str,
+    details: Metadata,
+    passed: bool = False,
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+) -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name=CHECK, passed=passed, severity=severity, description=description, metadata=details
+    )
 
 
 def _fingerprint(root: Path, unit: Unit, data_version: str) -> str:

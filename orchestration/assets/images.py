@@ -1,7 +1,6 @@
 """Images for the event log, where they must be few and small: PNG files, shrunk if they are large, and loss curves."""
 
 import base64
-import csv
 import io
 import math
 from collections.abc import Iterable
@@ -44,14 +43,6 @@ def _shrunk(content: bytes) -> bytes:
     buffer = io.BytesIO()
     flat.save(buffer, "jpeg", quality=80)
     return buffer.getvalue()
-
-
-def log_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of the training log at `path`. Empty if there is no log."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def loss_curve(rows: list[dict[str, str]]) -> dict[str, MarkdownMetadataValue]:

@@ -1,18 +1,18 @@
 """Metadata of artefacts: how they were made, their metrics, their images."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
 
-from orchestration.assets.images import inline_images, log_rows, loss_curve
-from orchestration.assets.row_counts import row_count
+from orchestration.assets.images import inline_images, loss_curve
 from orchestration.graph.model import Artefact, Unit
-from rectok.artifacts import timing_file
+from rectok.artifacts import read_log, timing_file
 from rectok.pipeline.lock import Locked, Record
-from rectok.reporting.display import metric_rows
+from rectok.reporting.summary import metric_rows
 
 Metadata = dict[str, MetadataValue[Any] | str | float | None]
 
@@ -24,6 +24,8 @@ LOG = "log.csv"
 LOG_ROWS = 12
 ROW_COUNT = "dagster/row_count"
 """Dagster's own name. It shows the number at the head of the asset's page and plots it."""
+ROWS = "checksum"
+"""The tensor of our safetensors files that has one value per row."""
 
 
 def asset_metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> Metadata:
@@ -50,7 +52,7 @@ def _folder(folder: Path) -> Metadata:
     summaries: Metadata = {}
     for name in SUMMARIES:
         summaries |= json_metadata(folder / name)
-    log = log_rows(folder / LOG)
+    log = read_log(folder / LOG) if (folder / LOG).exists() else []
     return summaries | _metrics(folder / RECORD) | _log(log) | loss_curve(log) | inline_images(folder.glob("*.png"))
 
 
@@ -123,3 +125,38 @@ def _log(rows: Sequence[Mapping[str, str]]) -> Metadata:
     last = len(rows) - 1
     indices = sorted({round(last * i / (LOG_ROWS - 1)) for i in range(LOG_ROWS)})
     return {"log": MetadataValue.table([TableRecord(dict(rows[i])) for i in indices])}
+
+
+def row_count(paths: Iterable[Path]) -> int | None:
+    """Rows of the tables among `paths` and in their folders. Damaged files are left out. None if there is no table."""
+    files = [file for path in paths for file in ([path] if path.is_file() else path.glob("*.parquet"))]
+    counts = [count for file in files if (count := _count(file)) is not None]
+    return sum(counts) if counts else None
+
+
+def _count(path: Path) -> int | None:
+    if path.suffix == ".parquet":
+        return _parquet_rows(path)
+    if path.suffix == ".safetensors":
+        return _tensor_rows(path)
+    return None
+
+
+def _parquet_rows(path: Path) -> int | None:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_metadata
+
+    try:
+        return int(read_metadata(path).num_rows)
+    except ArrowException:
+        return None
+
+
+def _tensor_rows(path: Path) -> int | None:
+    try:
+        with path.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size))
+        return int(header[ROWS]["shape"][0])
+    except (struct.error, ValueError, KeyError, OverflowError, MemoryError):
+        return None

@@ -1,5 +1,7 @@
 """Turns the graph of dvc.yaml into Dagster's assets and checks."""
 
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +11,10 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetsDefinition,
+    CodeReferencesMetadataValue,
     DataVersion,
     Failure,
+    LocalFileCodeReference,
     MaterializeResult,
     MetadataValue,
     StaticPartitionsDefinition,
@@ -18,13 +22,14 @@ from dagster import (
 )
 
 from orchestration.assets.checks import CHECK, outdated, read_check_result
-from orchestration.assets.code_links import browse_url, code_references, description
 from orchestration.assets.metadata import asset_metadata
 from orchestration.assets.progress import Message, Observer
 from orchestration.graph.model import Artefact, Graph, Unit
 from orchestration.launcher import Launcher, failure, without_dagster_warnings
 from rectok.pipeline import lock
 from rectok.pipeline.process import Finished
+
+REMOTE = re.compile(r"(?:https?://(?:[^@/]*@)?|(?:ssh://)?git@)(?P<host>[^/:]+)[/:](?P<name>.+?)(?:\.git)?/?$")
 
 
 def assets(graph: Graph, root: Path) -> list[AssetsDefinition]:
@@ -119,10 +124,42 @@ def _check_result(root: Path, unit: Unit, record: lock.Record, update: Update) -
     result = read_check_result(root, unit, record.data_version)
     if result.passed and update.finished and update.finished.code:  # the gate ended before it replaced its old report
         result = outdated(result, f"{unit.gate} did not run: {update.finished.reason}")
-    return AssetCheckResult(
-        check_name=CHECK,
-        passed=result.passed,
-        severity=result.severity,
-        description=result.description,
-        metadata=result.metadata,
-    )
+    return result
+
+
+def code_files(artefact: Artefact, root: Path) -> list[str]:
+    """The files of the stage and of its gate that exist in the project at `root`."""
+    paths = [f"rectok/{folder}/{artefact.name}.py" for folder in ("stages", "gates")]
+    return [path for path in paths if (root / path).exists()]
+
+
+def code_references(artefact: Artefact, root: Path) -> dict[str, CodeReferencesMetadataValue]:
+    """Metadata with the files that "Open in editor" opens. Empty if there are none."""
+    references = [
+        LocalFileCodeReference(file_path=str(root / path), line_number=1, label=path)
+        for path in code_files(artefact, root)
+    ]
+    return {"dagster/code_references": CodeReferencesMetadataValue(code_references=references)} if references else {}
+
+
+def description(artefact: Artefact, root: Path, code_url: str | None) -> str:
+    """The description of the asset in Markdown: its commands and its files, linked if `code_url` is known."""
+    first = artefact.units[0]
+    stage = f"Made by `{_generic(first.command, first)}`" + (" for every shard" if artefact.shards else "")
+    gate = f", checked by `dvc repro {_generic(first.gate, first)}`" if first.gate else ""
+    links = [f"[{path}]({code_url}/{path})" if code_url else f"`{path}`" for path in code_files(artefact, root)]
+    code = f" Code: {', '.join(links)}." if links else ""
+    return f"{artefact.description}\n\n{stage}{gate}.{code}"
+
+
+def _generic(text: str, unit: Unit) -> str:
+    """`text` with SHARD in place of the name of the unit's shard."""
+    return text.replace(unit.shard, "SHARD") if unit.shard else text
+
+
+def browse_url(root: Path) -> str | None:
+    """Address of the project's files on the server of the git remote `origin`. None without such a remote."""
+    command = ("git", "remote", "get-url", "origin")
+    remote = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
+    match = REMOTE.match(remote)
+    return f"https://{match['host']}/{match['name']}/blob/HEAD" if match else None

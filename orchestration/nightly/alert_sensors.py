@@ -24,8 +24,8 @@ from dagster import (
     sensor,
 )
 
-from orchestration.nightly.clock import last_due
 from orchestration.nightly.delivery import GIVE_UP_AFTER, Pending, deliver_alerts, parse_cursor
+from orchestration.private import reverse_cron_string_iterator
 from orchestration.sync.events import IN_PROGRESS
 from rectok.alerts.alert_config import AlertConfig
 from rectok.alerts.sending import Alert, AlertKind
@@ -164,7 +164,8 @@ def _missed_sensor(params: NightlyParams, root: Path, job: str, clock: Clock) ->
     )
     def send(context: SensorEvaluationContext) -> SensorResult:
         now = clock()
-        due = last_due(params, now - timedelta(hours=params.late_hours))
+        latest = (now - timedelta(hours=params.late_hours)).timestamp()
+        due = next(reverse_cron_string_iterator(latest, params.cron, params.timezone))
         date = due.date().isoformat()
         # Only nightly runs after the first tick count. A new project has missed none.
         pending = parse_cursor(context.cursor) or Pending(context.cursor or date)

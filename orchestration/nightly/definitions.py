@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,7 +38,7 @@ from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, json_metadata
 from orchestration.launcher import Launcher, failure
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE, alert_sensors
-from orchestration.nightly.clock import longest_gap
+from orchestration.private import cron_string_iterator
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.nightly import history
 from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history
@@ -48,6 +48,8 @@ from rectok.pipeline.process import Finished
 NAME = "nightly"
 CHECK = "no_regression"
 COMMAND = ("rectok", "nightly")
+COMING_RUNS = 32
+"""Nightly runs among which the longest time between two is looked for, about a month of them."""
 SHOWN_RUNS = 14
 """Newest nightly runs in the asset's table. The page and history.csv have more."""
 
@@ -58,15 +60,6 @@ class NightlyConfig(Config):
     date: str = ""
 
 
-@dataclass(frozen=True)
-class RegressionResult:
-    """The result of the check: a sentence for each metric that got worse, and a table of all limits."""
-
-    passed: bool
-    description: str
-    metadata: Metadata = field(default_factory=dict)
-
-
 def nightly(params: NightlyParams, root: Path, parents: Sequence[str], command: Sequence[str] = COMMAND) -> Definitions:
     """All definitions of the nightly run, which evaluates what `parents` made.
 
@@ -75,6 +68,8 @@ def nightly(params: NightlyParams, root: Path, parents: Sequence[str], command: 
     """
     evaluation = _job(root, params.timezone, command)
     schedule = _schedule(evaluation, params)  # raises if the cron line or the time zone is wrong
+    times = cron_string_iterator(datetime(2026, 1, 1).timestamp(), params.cron, params.timezone)
+    longest_gap = max(after - before for before, after in pairwise(islice(times, COMING_RUNS)))
     spec = AssetSpec(
         NAME,
         deps=list(parents),
@@ -82,14 +77,14 @@ def nightly(params: NightlyParams, root: Path, parents: Sequence[str], command: 
         group_name="evaluation",
         kinds={"torch", "torch-fidelity"},
         owners=["team:evaluation"],
-        freshness_policy=FreshnessPolicy.time_window(longest_gap(params) + timedelta(hours=params.late_hours)),
+        freshness_policy=FreshnessPolicy.time_window(longest_gap + timedelta(hours=params.late_hours)),
     )
 
     @asset_check(
         asset=spec.key, name=CHECK, description="No metric is worse than its baseline by more than tolerance and noise"
     )
     def no_regression() -> AssetCheckResult:
-        return AssetCheckResult(**vars(read_regression_result(root)))
+        return read_regression_result(root)
 
     return Definitions(
         assets=[spec],
@@ -111,7 +106,10 @@ def _job(root: Path, timezone: str, command: Sequence[str]) -> JobDefinition:
         if finished.code and not _regressed(finished):
             raise failure(finished)
         yield AssetMaterialization(NAME, metadata=_metadata(root))
-        yield AssetCheckEvaluation(AssetKey(NAME), CHECK, **vars(read_regression_result(root)))
+        result = read_regression_result(root)
+        yield AssetCheckEvaluation(
+            AssetKey(NAME), CHECK, result.passed, result.metadata, description=result.description
+        )
         yield Output(None)
 
     @job(name=NAME, description="Evaluate the active baseline with the seeds of a date")
@@ -164,12 +162,12 @@ def _row(run: history.NightlyRun) -> TableRecord:
     return TableRecord({"date": run.date, **metrics, "generator": run.generator, "result": result})
 
 
-def read_regression_result(root: Path) -> RegressionResult:
-    """The result of the last nightly run of the project at `root`."""
+def read_regression_result(root: Path) -> AssetCheckResult:
+    """The last nightly run's check: a sentence for each metric that got worse, and a table of all limits."""
     try:
         latest: dict[str, Any] = json.loads((root / LATEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return RegressionResult(False, f"{LATEST} is missing: no nightly run has ended yet")
+        return AssetCheckResult(passed=False, description=f"{LATEST} is missing: no nightly run has ended yet")
     regressions, comparisons = latest["regressions"], latest.get("comparisons")
     description = f"nothing got worse on {latest['date']}"
     if comparisons == []:  # runs of an older version have no such key
@@ -177,4 +175,5 @@ def read_regression_result(root: Path) -> RegressionResult:
     metadata: Metadata = {}
     if comparisons:
         metadata["limits"] = MetadataValue.table([TableRecord(each) for each in comparisons])
-    return RegressionResult(not regressions, "; ".join(regressions) or description, metadata)
+    sentences = "; ".join(regressions)
+    return AssetCheckResult(passed=not regressions, description=sentences or description, metadata=metadata)

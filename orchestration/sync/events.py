@@ -9,6 +9,7 @@ from pathlib import Path
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckKey,
+    AssetCheckResult,
     AssetKey,
     AssetMaterialization,
     DagsterEventType,
@@ -17,7 +18,7 @@ from dagster import (
     RunsFilter,
 )
 
-from orchestration.assets.checks import CHECK, FINGERPRINT, CheckResult, read_check_result
+from orchestration.assets.checks import CHECK, FINGERPRINT, read_check_result
 from orchestration.assets.metadata import asset_metadata
 from orchestration.graph.model import Artefact, Graph, Unit
 from orchestration.private import DATA_VERSION_TAG, AssetCheckExecutionRecordStatus, PartitionKeyFilter
@@ -105,11 +106,11 @@ def evaluations(
     for artefact, unit, record in _made(graph, records, busy):
         if unit.gate and _is_current(root, unit, records):
             result = read_check_result(root, unit, record.data_version)
-            if _known_fingerprint(instance, artefact, unit) != result.fingerprint:
+            if _known_fingerprint(instance, artefact, unit) != result.metadata[FINGERPRINT].value:
                 yield _evaluation(artefact, unit, result)
 
 
-def _evaluation(artefact: Artefact, unit: Unit, result: CheckResult) -> AssetCheckEvaluation:
+def _evaluation(artefact: Artefact, unit: Unit, result: AssetCheckResult) -> AssetCheckEvaluation:
     return AssetCheckEvaluation(
         AssetKey(artefact.name),
         CHECK,

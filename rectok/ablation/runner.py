@@ -1,4 +1,4 @@
-"""Runs the workspaces of an ablation, several at a time, and keeps the figures of each."""
+"""Runs the workspaces of an ablation, several at a time, and keeps the metrics of each."""
 
 import json
 import queue
@@ -16,8 +16,7 @@ from rectok.artifacts import stage_dir, write_json
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import read_versions
 from rectok.pipeline.process import DVC, ChildProcess, Finished, run_to_end
-from rectok.reporting.display import duration
-from rectok.reporting.summary import EVALUATIONS
+from rectok.reporting.summary import EVALUATIONS, duration
 
 Say = Callable[[str], None]
 REPRO = (*DVC, "repro")
@@ -77,8 +76,8 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, ec
     if finished.code:
         say(f"{workspace.cell.name} failed: {finished.reason}")
         return Failure(workspace, finished.reason)
-    figures, params = _figures(workspace), workspace.params.read_text(encoding="utf-8")
-    write_json(workspace.result, {"params": params, "versions": versions, "figures": figures})
+    metrics, params = _summary(workspace), workspace.params.read_text(encoding="utf-8")
+    write_json(workspace.result, {"params": params, "versions": versions, "metrics": metrics})
     say(f"{workspace.cell.name} done in {duration(time.monotonic() - began)}")
     return None
 
@@ -101,7 +100,7 @@ def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say |
         return Finished(command, code, [line.strip() for line in log if line.strip()])
 
 
-def _figures(workspace: Workspace) -> object:
+def _summary(workspace: Workspace) -> object:
     command = (sys.executable, "-m", "rectok.cli.main", "summary", "--partial")
     summary = run_to_end(command, workspace.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     summary.check_returncode()

@@ -1,4 +1,4 @@
-"""What an ablation compares: rows of changed parameters, the seeds of each, and the figures to show."""
+"""What an ablation compares: rows of changed parameters, the seeds of each, and the metrics to show."""
 
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -39,7 +39,7 @@ class Spec(Config):
 
     `claim` says what the paper says must hold. `shared` are DVC targets that no row changes: they are made once, in a
     workspace that has the changes of `set`. `targets` are made in every row. `set` changes parameters in all rows.
-    `columns` are figures of `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
+    `columns` are metrics of `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
 
     A file may say `like: method`, the name of an ablation that comes with the package: it is then that ablation but for the
     keys that it gives, and its `set` comes on top of the other's.
@@ -96,10 +96,10 @@ def cells(spec: Spec) -> list[Cell]:
     """
     seeds = {row.name: row.seeds or spec.seeds for row in spec.rows}
     turns = range(max(map(len, seeds.values())))
-    found = [
+    runs = [
         Cell(row=row, seed=seeds[row.name][turn]) for turn in turns for row in spec.rows if turn < len(seeds[row.name])
     ]
-    return sorted(found, key=lambda cell: bool(cell.row.after))
+    return sorted(runs, key=lambda cell: bool(cell.row.after))
 
 
 def spec_names() -> list[str]:

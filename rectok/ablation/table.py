@@ -13,7 +13,7 @@ from rectok.evaluation.metrics import NONE, column_metric, points
 
 @dataclass(frozen=True)
 class Entry:
-    """A figure over `seeds`; its value is None where the run has none."""
+    """A metric over `seeds`; its value is None where the run has none."""
 
     values: tuple[float | None, ...]
     seeds: tuple[int, ...]
@@ -39,22 +39,23 @@ Table = dict[str, dict[str, Entry]]
 
 
 def tabulate(spec: Spec, workspaces: Sequence[Workspace]) -> Table:
-    """Gather the figures of all finished runs."""
+    """Gather the metrics of all finished runs."""
     table: Table = {}
     for row in spec.rows:
         done = [workspace for workspace in workspaces if workspace.cell.row == row and workspace.done()]
         if done:
-            found = [read_json(workspace.result)["figures"] for workspace in done]
+            summaries = [read_json(workspace.result)["metrics"] for workspace in done]
             seeds = tuple(workspace.cell.seed for workspace in done)
             table[row.name] = {
-                column: Entry(tuple(figure(figures, column) for figures in found), seeds) for column in spec.columns
+                column: Entry(tuple(value_of(summary, column) for summary in summaries), seeds)
+                for column in spec.columns
             }
     return table
 
 
-def figure(figures: Mapping[str, Any], column: str) -> float | None:
-    """The figure that `column` names; None where the run has none of it."""
-    values = points(figures)
+def value_of(summary: Mapping[str, Any], column: str) -> float | None:
+    """The value of the metric that `column` names; None where the run has none of it."""
+    values = points(summary)
     name, mark, time = column.partition("@")
     return values.get(f"{name}@{float(time):g}" if mark else name)
 
@@ -66,7 +67,7 @@ def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
             "row": row.name,
             "title": row.title,
             "set": row.set,
-            "figures": {
+            "metrics": {
                 column: {**asdict(entry), "mean": entry.mean, "spread": entry.spread}
                 for column, entry in table[row.name].items()
             },
@@ -80,12 +81,12 @@ def markdown(spec: Spec, table: Table) -> str:
     """A table for people; an unfinished row says so."""
     header = ["", *headings(spec)]
     lines = [header, ["---"] + ["--:"] * (len(header) - 1)]
-    lines += [[row.title, *figures_of(spec, table.get(row.name))] for row in spec.rows]
+    lines += [[row.title, *metrics_of(spec, table.get(row.name))] for row in spec.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def figures_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
-    """The figures of a row in words, column by column, and the seeds whose runs are done; an unfinished row (None) says so."""
+def metrics_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
+    """The metrics of a row in words, column by column, and the seeds whose runs are done; an unfinished row (None) says so."""
     if entries is None:
         return ["not run"] * len(spec.columns) + [NONE]
     seeds = entries[spec.columns[0]].seeds
@@ -93,7 +94,7 @@ def figures_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
 
 
 def headings(spec: Spec) -> list[str]:
-    """The titles of the columns of `figures_of`."""
+    """The titles of the columns of `metrics_of`."""
     return [*(heading(column) for column in spec.columns), "Seeds"]
 
 
@@ -104,7 +105,7 @@ def heading(column: str) -> str:
 
 
 def written(column: str, entry: Entry) -> str:
-    """Mean ± spread, in the figure's own format; a dash where there is none."""
+    """Mean ± spread, in the metric's own format; a dash where there is none."""
     if entry.mean is None:
         return NONE
     metric = column_metric(column)

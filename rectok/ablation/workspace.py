@@ -47,7 +47,7 @@ class Workspace:
 
     @property
     def result(self) -> Path:
-        """The figures, once the run is whole."""
+        """The metrics, once the run is whole."""
         return self.folder / "result.json"
 
     @property
@@ -56,14 +56,14 @@ class Workspace:
         return self.folder / PARAMS_FILE
 
     def done(self) -> bool:
-        """Whether the figures there belong to the parameters there and the code here, and no target's are missing."""
+        """Whether the metrics there belong to the parameters there and the code here, and no target's are missing."""
         if not self.result.exists():
             return False
-        found, asked = read_json(self.result), {target.removeprefix("gate@") for target in self.targets}
-        gathered = set(found["figures"]["protocol"])
-        if found.get("versions", {}) != read_versions():
+        record, targets = read_json(self.result), {target.removeprefix("gate@") for target in self.targets}
+        if record.get("versions", {}) != read_versions() or "metrics" not in record:  # the latter by an older version
             return False
-        return found["params"] == self.params.read_text(encoding="utf-8") and asked & set(EVALUATIONS) <= gathered
+        measured = targets & set(EVALUATIONS) <= set(record["metrics"]["protocol"])
+        return measured and bool(record["params"] == self.params.read_text(encoding="utf-8"))
 
 
 def located(name: str, spec: Spec, cell: Cell) -> Workspace:
@@ -73,10 +73,10 @@ def located(name: str, spec: Spec, cell: Cell) -> Workspace:
 
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
     """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
-    found = located(name, spec, cell)
+    workspace = located(name, spec, cell)
     locks = (_shared(name) / DVC_LOCK, DVC_LOCK)
-    _prepare(found.folder, cell.changes(spec), locks, f"row {cell.name} of ablation {name}")
-    return found
+    _prepare(workspace.folder, cell.changes(spec), locks, f"row {cell.name} of ablation {name}")
+    return workspace
 
 
 def prepare_shared(name: str, spec: Spec) -> Path:

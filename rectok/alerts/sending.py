@@ -1,20 +1,30 @@
 """Delivery of an alert through every channel. A failure of one channel does not stop the others."""
 
+import http.client
+import json
 import os
+import smtplib
+import ssl
 import time
-from collections.abc import Callable
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
 from functools import partial
 from typing import Literal
 
-from rectok.alerts.alert_config import AlertConfig
-from rectok.alerts.mail import send_mail
-from rectok.alerts.webhook import send_webhook
+from rectok.alerts.alert_config import AlertConfig, MailConfig
 from rectok.errors import UserError
 
 AlertKind = Literal["failed", "missed", "regression", "trial"]
 ATTEMPTS, FIRST_PAUSE = 3, 1.0
 """Attempts of each channel, and the seconds between the first two. Every further pause doubles."""
+MAIL_TIMEOUT, WEB_TIMEOUT = 30.0, 15.0
+"""Seconds to wait for an answer."""
+TEMPORARY = (408, 429)
+"""Answers of an HTTP server after which a retry may help, besides 5xx."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +97,77 @@ def _retry(attempt_once: Callable[[], None]) -> None:
             if attempt == ATTEMPTS - 1:
                 raise
             time.sleep(FIRST_PAUSE * 2**attempt)
+
+
+def send_mail(config: MailConfig, subject: str, text: str, user: str, password: str) -> None:
+    """Send `text` to everyone in `config.to`, after a login if there is a `user`.
+
+    Raises OSError if a retry may help (no connection, 4xx), and UserError if the server refuses for good (5xx).
+    """
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = subject, config.sender, ", ".join(config.to)
+    message["Date"], message["Message-ID"] = formatdate(localtime=False), make_msgid(domain="rectok")
+    message.set_content(text)
+    try:
+        with _connect(config) as server:
+            if user:
+                server.login(user, password)
+            server.send_message(message)
+    except smtplib.SMTPNotSupportedError as error:
+        raise UserError(f"{config.host} does not offer what nightly.alert.mail needs: {error}") from None
+    except smtplib.SMTPRecipientsRefused as error:
+        answers = "; ".join(f"{address}: {_answer(*answer)}" for address, answer in error.recipients.items())
+        raise _refusal(max(code for code, _ in error.recipients.values()), answers) from None
+    except smtplib.SMTPResponseException as error:
+        raise _refusal(error.smtp_code, _answer(error.smtp_code, error.smtp_error)) from None
+
+
+def _connect(config: MailConfig) -> smtplib.SMTP:
+    context = ssl.create_default_context()
+    if config.security == "tls":
+        return smtplib.SMTP_SSL(config.host, config.port, timeout=MAIL_TIMEOUT, context=context)
+    server = smtplib.SMTP(config.host, config.port, timeout=MAIL_TIMEOUT)
+    if config.security == "starttls":
+        try:
+            server.starttls(context=context)
+        except BaseException:
+            server.close()
+            raise
+    return server
+
+
+def _answer(code: int, text: bytes | str) -> str:
+    return f"{code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
+
+
+def _refusal(code: int, answer: str) -> Exception:
+    """5xx is permanent (RFC 5321, 4.2.1)."""
+    return UserError(f"the server answered {answer}") if code >= 500 else ConnectionError(answer)
+
+
+def send_webhook(url: str, record: Mapping[str, str]) -> None:
+    """POST `record` as JSON to `url`. Chat services show its field `text`.
+
+    Raises OSError if a retry may help (no connection, 5xx), and UserError if it will not. The URL is a secret, so no
+    message contains it.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise UserError("its URL must begin with https:// or http://")
+    body = json.dumps(record, ensure_ascii=False).encode()
+    headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "rectok"}
+    request = urllib.request.Request(url, body, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=WEB_TIMEOUT):
+            return
+    except urllib.error.HTTPError as error:
+        answer = f"the server answered {error.code} {error.reason}"
+        error.close()
+        if error.code >= 500 or error.code in TEMPORARY:
+            raise ConnectionError(answer) from None
+        raise UserError(answer) from None
+    except urllib.error.URLError as error:
+        raise ConnectionError(f"the server cannot be reached: {error.reason}") from None
+    except (http.client.InvalidURL, UnicodeError):
+        raise UserError("its URL is not valid") from None
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"the server's answer is not HTTP ({type(error).__name__})") from None

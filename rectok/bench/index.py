@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from rectok import artifacts
-from rectok.bench.timer import Timer
-from rectok.bench.work import Prepared, Setting, Variant
+from rectok.bench.work import Prepared, Setting, Timer, Variant
 from rectok.errors import UserError
 from rectok.params.editing import changed
 from rectok.params.loading import PARAMS_FILE

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.bench.timer import Timer
-from rectok.bench.work import Prepared, Setting, Variant
+from rectok.bench.work import Prepared, Setting, Timer, Variant
 from rectok.data.dataset import ImageDataset, LatentDataset
 from rectok.data.image_decoding import encode_png
 from rectok.data.loader import BatchDataset, Order, TrainingLoader

@@ -6,18 +6,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rectok.bench.timer import Timer
-from rectok.bench.work import Prepared, Setting, Variant
+from rectok.bench.work import Prepared, Setting, Timer, Variant
 from rectok.nn.precision import bfloat16_on_gpu, precision_on
-from rectok.sampling.generator import Generator
-from rectok.sampling.normalisation import LatentStatistics
+from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.workloads.batches import image_batch
 from rectok.workloads.costs import evaluations
 from rectok.workloads.generators import generator
-from rectok.workloads.networks import perceptual_like, teacher_like
+from rectok.workloads.objectives import perceptual_like, teacher_like
 
 SHORT, LONG = 2, 4
 """Time points of the two samplings from whose times the whole sampling's follows."""

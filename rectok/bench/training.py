@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
-from rectok.bench.timer import Timer
-from rectok.bench.work import Prepared, Setting, Variant
+from rectok.bench.work import Prepared, Setting, Timer, Variant
 from rectok.data.loader import Batch
 from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import visible_tokens
@@ -17,8 +16,7 @@ from rectok.train.training_config import TrainingConfig
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
 from rectok.workloads.generators import generator_objective
-from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import adversary_of, tokenizer_objective
+from rectok.workloads.objectives import adversary_of, perceptual_like, teacher_like, tokenizer_objective
 from rectok.workloads.variants import TOKENIZER_VARIANTS, tokenizer_variant, with_batch
 
 STEPS = 10_000

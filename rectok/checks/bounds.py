@@ -1,8 +1,11 @@
-"""Builders for the checks that gates are made of."""
+"""Builders for the checks that gates are made of, and for their messages."""
 
 import math
+from collections.abc import Sequence
 
 from rectok.artifacts import Check, Severity
+
+SHOWN = 5
 
 
 def at_least(name: str, value: float, limit: float, what: str, severity: Severity = "ERROR") -> Check:
@@ -25,3 +28,9 @@ def _bound(name: str, value: float, limit: float, what: str, words: str, holds: 
     passed = finite and holds
     message = "" if passed else f"{what} is {value:.6g}, but must be {words} {limit:.6g}"
     return Check(name, passed, severity, value if finite else str(value), limit, message)
+
+
+def listed(findings: Sequence[str]) -> str:
+    """The first findings, and how many more there are; `none` when there are none."""
+    more = f" and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
+    return "; ".join(findings[:SHOWN]) + more if findings else "none"

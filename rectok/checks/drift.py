@@ -7,7 +7,7 @@ import pandas as pd
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.checks.listing import listed
+from rectok.checks.bounds import listed
 from rectok.data.image_statistics import (
     ImageStatistics,
     MeasuredImage,

@@ -19,7 +19,7 @@ from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
-from rectok.checks.listing import listed
+from rectok.checks.bounds import listed
 from rectok.files import write_text
 
 unique = expectations.ExpectColumnValuesToBeUnique

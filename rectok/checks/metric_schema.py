@@ -1,6 +1,6 @@
 """The record of an evaluation against the table of metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from math import isfinite
 
 import pandas as pd
@@ -9,14 +9,16 @@ import pandera.pandas as pa
 from rectok.artifacts import Check
 from rectok.checks.bounds import holds
 from rectok.checks.tables import fits
-from rectok.evaluation.metrics import Metric, metrics_of
-from rectok.evaluation.records import Record
+from rectok.evaluation.metrics import Metric, Record, metrics_of
 
 TIME = pa.Column(float, pa.Check.in_range(0, 1, include_max=False), unique=True)
 
 
-def record_checks(stage: str, record: Record) -> Iterator[Check]:
-    """All metrics of `stage` and no others, possible values, and the name of the network beside each."""
+def record_checks(stage: str, record: Record) -> Generator[Check, None, bool]:
+    """All metrics of `stage` and no others, possible values, and the name of the network beside each.
+
+    Returns whether thresholds can be compared: all metrics are there and possible.
+    """
     table = metrics_of(stage)
     curves = {name for name, metric in table.items() if metric.curve}
     numbers = {name: value for name, value in record.metrics.items() if name not in curves}
@@ -27,6 +29,7 @@ def record_checks(stage: str, record: Record) -> Iterator[Check]:
     broken = [check.message for check in results if not check.passed]
     yield holds("schema", not broken, "; ".join(broken))
     yield holds("networks", record.networks.keys() == record.metrics.keys(), "a metric lacks the name of its network")
+    return not broken
 
 
 def _schema(table: dict[str, Metric]) -> pa.DataFrameSchema:

@@ -1,20 +1,29 @@
-"""What must be true of the teacher and of the metric network; read from their summaries."""
+"""What must be true of every network; read from its summary, log and recorded params."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.checks.bounds import at_least, holds
+from rectok.checks.bounds import at_least, at_most, holds
+from rectok.config import Config
 from rectok.evaluation.evaluation_config import INCEPTION
+from rectok.params import Params
+from rectok.params.gates import DiTGateParams
 from rectok.storage.hashing import sha256_file
+
+MIN_EMA_DISTANCE = 1e-9
+MIN_ADVERSARY = 0.01
+"""Hinge loss below which an adversary tells all reconstructions from images; it may then teach patterns and not texture."""
 
 
 def network_checks(stage: str, min_accuracy: float) -> Iterator[Check]:
     """Whole weights; those that were asked for; and a network trained here must know images that it has not seen."""
-    summary = artifacts.read_json(artifacts.summary_file(stage))
+    summary = summary_of(stage)
     path = artifacts.weights_file(stage)
     digest = sha256_file(path)
-    yield holds("weights whole", digest == summary["sha256"], f"{path} is not the file that was written")
+    yield _whole(stage, digest)
     network = artifacts.read_json(artifacts.config_file(stage))["network"]
     expected = network["sha256"].lower()
     # Inception's file is converted; its sha256 was asked for when it was fetched.
@@ -31,3 +40,46 @@ def _accuracies(stage: str, summary: dict[str, float | None], minimum: float) ->
     for split, value in accuracies.items():
         if value is not None:
             yield at_least(f"{split} accuracy", value, minimum, f"accuracy of the {stage} on the {split} split")
+
+
+def training_checks(stage: str, params: Params, max_loss_ratio: float) -> Iterator[Check]:
+    """Whole weights and the params asked for; where it was trained, finite and falling losses, and an EMA of its own."""
+    summary = summary_of(stage)
+    if summary["trained"]:
+        yield from _learnt(stage, summary, max_loss_ratio)
+    yield _whole(stage, sha256_file(artifacts.weights_file(stage)))
+    section: Config = getattr(params, stage)
+    same = artifacts.read_json(artifacts.params_file(stage)) == section.model_dump(mode="json")
+    yield holds("params", same, f"params.yaml changed while {stage} ran; repeat it with `dvc repro -f {stage}`")
+
+
+def generator_checks(stage: str, params: Params) -> Iterator[Check]:
+    """Training went well, and samples of the generator or its autoguidance model differ from one another."""
+    limits: DiTGateParams = getattr(params.gates, stage)
+    yield from training_checks(stage, params, limits.max_loss_ratio)
+    spread = summary_of(stage)["sample_std"]
+    yield at_least("samples vary", spread, limits.min_sample_std, "the std across preview samples")
+
+
+def summary_of(stage: str) -> Any:
+    """The numbers that the stage left."""
+    return artifacts.read_json(artifacts.summary_file(stage))
+
+
+def _whole(stage: str, digest: str) -> Check:
+    message = f"{artifacts.weights_file(stage)} is not the file that was written"
+    return holds("weights whole", digest == summary_of(stage)["sha256"], message)
+
+
+def _learnt(stage: str, summary: Mapping[str, float], max_loss_ratio: float) -> Iterator[Check]:
+    rows = artifacts.read_log(artifacts.log_file(stage))
+    finite = all(math.isfinite(float(value)) for row in rows for value in row.values() if value)
+    yield holds("loss finite", finite, f"{artifacts.log_file(stage)} holds a value that is not finite")
+    yield at_most("loss falls", summary["loss_ratio"], max_loss_ratio, "the last tenth of the log over the first")
+    yield at_least("ema differs", summary["ema_distance"], MIN_EMA_DISTANCE, "the distance of EMA and raw weights")
+    adversary = [float(row["adversary"]) for row in rows[-max(1, len(rows) // 10) :] if row.get("adversary")]
+    if adversary:
+        what = (
+            f"the adversary's loss at the end (it has won; look for patterns, or lower {stage}.losses.adversary.weight)"
+        )
+        yield at_least("adversary", sum(adversary) / len(adversary), MIN_ADVERSARY, what, "WARN")

@@ -4,9 +4,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from rectok.artifacts import Check
-from rectok.checks.bounds import holds
-
-SHOWN = 5
+from rectok.checks.bounds import holds, listed
 
 
 def fits(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema) -> Check:
@@ -14,14 +12,8 @@ def fits(name: str, table: pd.DataFrame, schema: pa.DataFrameSchema) -> Check:
     try:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return holds(name, False, _sentence(error.failure_cases))
+        return holds(name, False, listed([_case(case) for case in error.failure_cases.itertuples()]))
     return holds(name, True, "")
-
-
-def _sentence(cases: pd.DataFrame) -> str:
-    sentences = [_case(case) for case in cases.head(SHOWN).itertuples()]
-    more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
-    return "; ".join(sentences) + more
 
 
 def _case(case: object) -> str:

@@ -19,7 +19,9 @@ def ablate(
     ablation: Annotated[
         str, typer.Argument(help="Name of an ablation that comes with rectok, a YAML file, or with --vary a new name")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for index.html, table.md, table.json, plot.png and params/")] = OUT,
+    out: Annotated[
+        Path, typer.Option(help="Folder for index.html, table.md, table.json, plot.png and samples.png")
+    ] = OUT,
     devices: Annotated[
         str, typer.Option(help="CUDA devices, a run on each at a time, e.g. 0,1,1; empty: one run")
     ] = "",

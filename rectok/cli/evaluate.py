@@ -16,8 +16,7 @@ from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.nightly.history import REGRESSED, REGRESSION
 from rectok.params import load
-from rectok.reporting.display import duration, metric_rows
-from rectok.reporting.summary import EVALUATIONS, Summary, made, read_summary
+from rectok.reporting.summary import EVALUATIONS, Summary, duration, made, metric_rows, read_summary
 
 
 def summary(

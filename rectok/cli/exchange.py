@@ -1,8 +1,7 @@
 """`rectok import` and `rectok export`: published checkpoints in, and our networks out."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,62 +13,44 @@ from rectok.params.editing import edited
 from rectok.params.loading import PARAMS_FILE
 
 if TYPE_CHECKING:
-    from rectok.interop.importing import Converted
+    from rectok.interop.loading import Converted
     from rectok.interop.sizes import Heads
 
 PIPELINE = {"tokenizer": "decoder", "dit": "dit", "autoguidance": "autoguidance"}
 """The stage whose output is exported; the decoder's holds the whole tokenizer."""
-
-
-class Kind(StrEnum):
-    """Networks that are published."""
-
-    tokenizer = "tokenizer"
-    dit = "dit"
-    autoguidance = "autoguidance"
-
-
-class Weights(StrEnum):
-    """Which weights of a checkpoint."""
-
-    ema = "ema"
-    plain = "plain"
-
-
-class Format(StrEnum):
-    """Layouts to export to."""
-
-    published = "published"
-    hub = "hub"
+Kind = Literal["tokenizer", "dit", "autoguidance"]
+"""Networks that are published."""
+Weights = Literal["ema", "plain"]
+Format = Literal["published", "hub"]
 
 
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="A .pth file as released, or safetensors with the same names")],
     kind: Annotated[Kind, typer.Option(help="What it is")],
-    weights: Annotated[Weights, typer.Option(help="The moving average, or the weights of the last step")] = Weights.ema,
+    weights: Annotated[Weights, typer.Option(help="The moving average, or the weights of the last step")] = "ema",
     heads: Annotated[
         str, typer.Option(help="Heads of a tokenizer, ENCODER,DECODER,SEMANTIC, where they are not 64, 64 and 48 wide")
     ] = "",
     params: Annotated[bool, typer.Option(help="Make params.yaml use it")] = True,
 ) -> None:
     """Take a published checkpoint into data/imported, and let the pipeline start from it without training."""
-    if heads and kind is not Kind.tokenizer:
+    if heads and kind != "tokenizer":
         raise UserError("--heads is for a tokenizer; a generator's heads are read from its rotary tables")
     counts = _heads(heads) if heads else None
     here = load() if params else None
-    from rectok.interop.importing import convert, keep
+    from rectok.interop.loading import convert, keep
 
-    converted = convert(file, kind.value, weights.value, counts)
+    converted = convert(file, kind, weights, counts)
     if here is not None:
         _require_fit(kind, converted, here)
-    folder = artifacts.imported_dir(kind.value)
+    folder = artifacts.imported_dir(kind)
     sha256 = keep(converted, folder)
     typer.echo(f"wrote {folder}: {converted.parameters / 1e6:.1f} M numbers{_dropped(converted)}")
     if here is None:
         typer.echo(f"next: {_usage(kind, folder)}")
         return
     _point_at(kind, converted, folder / "model.safetensors", sha256)
-    typer.echo(f"{PARAMS_FILE} takes it as {kind.value}.initial, untrained; next: dvc repro")
+    typer.echo(f"{PARAMS_FILE} takes it as {kind}.initial, untrained; next: dvc repro")
 
 
 def export(
@@ -77,7 +58,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The .pth file, or the folder for --format hub")],
     layout: Annotated[
         Format, typer.Option("--format", help="As released, or a Hugging Face style folder with a model card")
-    ] = Format.published,
+    ] = "published",
     source: Annotated[
         Path | None, typer.Option("--from", help="Folder of the network; that of the pipeline if empty")
     ] = None,
@@ -86,13 +67,12 @@ def export(
     """Write a network for others."""
     from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 
-    folder = source or artifacts.stage_dir(PIPELINE[kind.value])
-    network = read_network(folder, kind.value)
-    if layout is Format.hub:
-        from rectok.cli.facts import facts_of
-        from rectok.reporting.model_card import render
+    folder = source or artifacts.stage_dir(PIPELINE[kind])
+    network = read_network(folder, kind)
+    if layout == "hub":
+        from rectok.reporting.model_card import facts_of, render
 
-        write_hub(network, out, render(facts_of(kind.value, folder, network, of_pipeline=source is None)))
+        write_hub(network, out, render(facts_of(kind, folder, network, of_pipeline=source is None)))
     elif out.suffix != ".pth":
         raise UserError(f"--out is {out}, but the released layout is one file whose name ends in .pth")
     else:
@@ -112,7 +92,7 @@ def _heads(text: str) -> "Heads":
 def _require_fit(kind: Kind, converted: "Converted", params: Params) -> None:
     """The network must work on the images, or latents, that the parameters ask for."""
     config: Any = converted.config
-    if kind is Kind.tokenizer:
+    if kind == "tokenizer":
         if config.image_size != params.image.size:
             raise UserError(
                 f"{converted.source} is for images of {config.image_size} pixels, but image.size in {PARAMS_FILE} is "
@@ -131,11 +111,11 @@ def _require_fit(kind: Kind, converted: "Converted", params: Params) -> None:
 def _point_at(kind: Kind, converted: "Converted", weights: Path, sha256: str) -> None:
     """Let params.yaml name the weights and their sizes, and train nothing on them."""
     changes = {
-        f"{kind.value}.sizes": converted.config.sizes.model_dump(),
-        f"{kind.value}.initial": {"path": weights.as_posix(), "sha256": sha256},
-        f"{kind.value}.training.epochs": 0,
+        f"{kind}.sizes": converted.config.sizes.model_dump(),
+        f"{kind}.initial": {"path": weights.as_posix(), "sha256": sha256},
+        f"{kind}.training.epochs": 0,
     }
-    if kind is Kind.tokenizer:
+    if kind == "tokenizer":
         changes["decoder.training.epochs"] = 0  # its own decoder is a part of what was published
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
     parse(text, str(PARAMS_FILE))
@@ -148,6 +128,6 @@ def _dropped(converted: "Converted") -> str:
 
 
 def _usage(kind: Kind, folder: Path) -> str:
-    if kind is Kind.tokenizer:
+    if kind == "tokenizer":
         return f"rectok reconstruct FILES --tokenizer {folder} --out FOLDER"
-    return f"rectok sample --{kind.value} {folder} --label 0 --out FILE"
+    return f"rectok sample --{kind} {folder} --label 0 --out FILE"

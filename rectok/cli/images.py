@@ -1,9 +1,8 @@
 """`rectok sample` and `rectok reconstruct`: pictures on demand."""
 
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,19 +21,14 @@ Tokenizer = Annotated[
 ]
 
 
-class Guidance(StrEnum):
-    """Guidance that steers away from no label, or from the autoguidance model."""
-
-    cfg = "cfg"
-    autoguidance = "autoguidance"
-
-
 def sample(
     label: Annotated[int, typer.Option(help="Class number, a position in data/index/classes.json")],
     out: Annotated[Path, typer.Option(help="PNG file to write")],
     count: Annotated[int, typer.Option(min=1, help="How many images")] = 16,
     guidance: Annotated[float, typer.Option(min=0.0, help="Scale; 1 is without guidance")] = 1.0,
-    kind: Annotated[Guidance, typer.Option(help="cfg, or autoguidance with the autoguidance model")] = Guidance.cfg,
+    kind: Annotated[
+        Literal["cfg", "autoguidance"], typer.Option(help="Steer away from no label, or from the autoguidance model")
+    ] = "cfg",
     seed: Annotated[int, typer.Option(min=0, help="Image i uses seed + i")] = 0,
     dit: Annotated[Path, typer.Option(help="Folder or checkpoint file of the generator")] = DIT,
     autoguidance: Annotated[
@@ -45,18 +39,18 @@ def sample(
 ) -> None:
     """Draw images of one class into a grid."""
     params = project_params()
-    from rectok.api import SAMPLER, Generator, device_named
+    from rectok.api import SAMPLER, Generator
     from rectok.evaluation.image_quality import to_uint8
     from rectok.reporting.images import enlarged, grid, write_png
     from rectok.sampling.generator import Places
 
-    steered = guidance != 1 and kind is Guidance.autoguidance
+    steered = guidance != 1 and kind == "autoguidance"
     places = Places(dit, autoguidance if steered else None, tokenizer, statistics)
-    images = Generator.at(places, device_named(params.machine.device if params else "auto")).sample(
+    images = Generator.at(places, params.machine.device if params else "auto").sample(
         label,
         count,
         guidance=guidance,
-        kind=kind.value,
+        kind=kind,
         interval=(params.generation.guidance.low, params.generation.guidance.high) if params else (0.0, 1.0),
         seed=seed,
         sampler=params.generation.sampler if params else SAMPLER,

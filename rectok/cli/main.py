@@ -8,13 +8,24 @@ from typing import Annotated
 import typer
 
 from rectok import artifacts
-from rectok.cli import user_commands
+from rectok.cli.ablate import ablate
+from rectok.cli.baseline import baseline
+from rectok.cli.doctor import doctor
+from rectok.cli.evaluate import nightly, summary
+from rectok.cli.exchange import export, import_checkpoint
+from rectok.cli.images import reconstruct, sample
+from rectok.cli.measure import bench, plan
+from rectok.cli.parameters import init, migrate_params, shards_count
+from rectok.cli.promote import alert, promote
+from rectok.cli.repro import repro
 from rectok.cli.stage_run import stage_run
+from rectok.cli.status import status
 from rectok.errors import UserError
 from rectok.files import is_disk_full
 from rectok.params.renamed import renamed_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+USER_COMMANDS = "User commands"
 Shard = Annotated[str, typer.Argument(help="Shard name, as in index.shards, e.g. 00000")]
 
 
@@ -54,7 +65,12 @@ def gate(
         run(name, params, shard)
 
 
-user_commands.add_to(app)
+for _command in (
+    init, shards_count, migrate_params, doctor, repro, status, baseline, sample, reconstruct, export, summary, nightly,
+    promote, alert, ablate, bench, plan,
+):  # fmt: skip
+    app.command(rich_help_panel=USER_COMMANDS)(_command)
+app.command("import", rich_help_panel=USER_COMMANDS)(import_checkpoint)  # a keyword is no function's name
 
 
 def main() -> None:

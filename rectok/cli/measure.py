@@ -104,19 +104,10 @@ def _line(speed: "Speed") -> str:
 def _speed_table(speeds: "list[Speed]") -> Table:
     first = speeds[0]
     title = f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}"
-    columns = (
-        "work",
-        "variant",
-        "batch",
-        "images/s",
-        "min … max",
-        "precision",
-        "compiled",
-        "TFLOP/s",
-        "of peak",
-        "GiB",
-    )
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table("work", "variant", "batch", "images/s", "min … max", "precision", "compiled", title=title)
+    for heading in ("TFLOP/s", "of peak", "GiB"):
+        table.add_column(heading)
+    table.title_justify = "left"
     for speed in speeds:
         names = (speed.work, speed.variant, str(speed.batch))
         rate = speed.images_per_second

@@ -1,13 +1,19 @@
-"""`rectok init`, `rectok shards-count` and `rectok migrate-params`: what stands in params.yaml."""
+"""`rectok init`, `rectok shards-count` and `rectok migrate-params`: params.yaml and the other files of a project.
 
+A wheel holds those others in rectok/template. In a clone they are the clone's own, as its pyproject.toml lists them.
+"""
+
+import shutil
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rectok.cli import template
+import rectok
 from rectok.errors import UserError
-from rectok.files import write_text
+from rectok.files import write_bytes, write_text
 from rectok.params import load, parse, preset_names, preset_text
 from rectok.params.editing import edited, read, shard_names
 from rectok.params.loading import PARAMS_FILE, read_file
@@ -15,6 +21,11 @@ from rectok.params.renamed import migrated, old_folders
 
 MOST_SHARDS = 100_000
 """Names have five digits."""
+PACKAGE = Path(rectok.__file__).parent
+PIPELINE = ("dvc.yaml", "versions.yaml")
+"""What follows the version of this package; all else belongs to the project."""
+LOCAL = Path(".dvc/config.local")
+WITHOUT_GIT = "[core]\n    no_scm = true\n"
 
 
 def init(
@@ -34,7 +45,7 @@ def init(
     parse(text, f"preset {preset}")
     if PARAMS_FILE.exists() and PARAMS_FILE.read_text(encoding="utf-8") != text and not force:
         raise UserError(f"{PARAMS_FILE} exists and differs from preset {preset}; add --force to replace it")
-    for sentence in template.write_missing():
+    for sentence in write_missing():
         typer.echo(sentence)
     write_text(PARAMS_FILE, text)
     typer.echo(f"wrote {PARAMS_FILE} from preset {preset} (presets: {', '.join(preset_names())}); next: dvc repro")
@@ -43,7 +54,7 @@ def init(
 def _upgrade(preset: str) -> None:
     if preset:
         raise UserError("--upgrade takes no preset, for it leaves params.yaml alone")
-    sentences = [*template.upgrade(), *template.write_missing(), *old_folders()]
+    sentences = [*upgrade_pipeline(), *write_missing(), *old_folders()]
     for sentence in sentences or ["everything is that of this version"]:
         typer.echo(sentence)
     load()
@@ -74,3 +85,47 @@ def migrate_params(
     for advice in old_folders():
         typer.echo(advice)
     parse(new, str(file))
+
+
+def template() -> dict[Path, bytes]:
+    """The content of every file, by its path in a project."""
+    folder = PACKAGE / "template"
+    if folder.exists():
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    clone = PACKAGE.parent
+    hatch = tomllib.loads((clone / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    return {Path(name): (clone / name).read_bytes() for name in hatch["wheel"]["force-include"]}
+
+
+def write_missing() -> Iterator[str]:
+    """Write the files that this folder lacks, and say which. One that is there stays, and where it differs that is said."""
+    written = []
+    for path, content in sorted(template().items()):
+        if not path.exists():
+            write_bytes(path, content)
+            written.append(str(path))
+        elif path.read_bytes() != content:
+            hint = "; `rectok init --upgrade` replaces it" if str(path) in PIPELINE else ""
+            yield f"kept {path}, which is not that of this version{hint}"
+    if written:
+        yield f"wrote {', '.join(written)}"
+    if not _in_git() and not LOCAL.exists():
+        write_text(LOCAL, WITHOUT_GIT)
+        yield f"wrote {LOCAL}: DVC works without git here; for a history, remove it and run `git init`"
+
+
+def upgrade_pipeline() -> Iterator[str]:
+    """Replace what follows the version of this package, keep a copy of what was there, and say so."""
+    for path, content in sorted(template().items()):
+        if str(path) not in PIPELINE or (path.exists() and path.read_bytes() == content):
+            continue
+        copy = path.with_name(f"{path.name}.bak")
+        if path.exists():
+            shutil.copyfile(path, copy)
+        write_bytes(path, content)
+        yield f"replaced {path}{f', whose old text is in {copy}' if copy.exists() else ''}"
+
+
+def _in_git() -> bool:
+    here = Path.cwd()
+    return any((folder / ".git").exists() for folder in (here, *here.parents))

@@ -27,7 +27,7 @@ def repro(
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
     from rectok.pipeline.graph import longest_chain, read_stages, with_needs
     from rectok.pipeline.parallel import Limits, Repro, reproduce
-    from rectok.reporting.display import duration
+    from rectok.reporting.summary import duration
 
     for number in STOPPING:
         signal.signal(number, _as_ctrl_c)

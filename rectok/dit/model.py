@@ -3,14 +3,56 @@
 Shapes: B samples, C latent channels, G grid side, N = G² tokens, W encoder width, V head width.
 """
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rectok.artifacts import read_config
 from rectok.dit.dit_config import DiTConfig
-from rectok.dit.embeddings import LabelEmbedding, TimeEmbedding, sincos_positions
 from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
 from rectok.nn.rotary import Rotary, dit_angles
+from rectok.nn.weights import load_weights
+
+
+class TimeEmbedding(nn.Module):
+    """Fixed Gaussian Fourier features of τ, then a two-layer MLP."""
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, count: int = 256) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(count))
+        self.hidden = nn.Linear(2 * count, width)
+        self.out = nn.Linear(width, width)
+        nn.init.normal_(self.hidden.weight, std=0.02)
+        nn.init.normal_(self.out.weight, std=0.02)
+
+    def forward(self, time: Tensor) -> Tensor:
+        """time [B] in [0, 1] → [B, W]."""
+        angles = 2 * torch.pi * time.float()[:, None] * self.frequencies.float()
+        features = torch.cat([angles.sin(), angles.cos()], dim=-1).to(self.hidden.weight.dtype)
+        return self.out(F.silu(self.hidden(features)))  # type: ignore[no-any-return]
+
+
+class LabelEmbedding(nn.Embedding):
+    """One row per class and a last one that means "no label"."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__(classes + 1, width)
+        nn.init.normal_(self.weight, std=0.02)
+
+
+def sincos_positions(width: int, grid: int) -> Tensor:
+    """Fixed 2-D sin-cos embedding [1, grid², width]: columns in the first half of the channels, rows in the second."""
+    quarter = width // 4
+    frequencies = 10000.0 ** (-torch.arange(quarter, dtype=torch.float64) / quarter)
+    angles = torch.arange(grid, dtype=torch.float64)[:, None] * frequencies
+    line = torch.cat([angles.sin(), angles.cos()], dim=-1)  # [grid, width/2]
+    columns = line[None].expand(grid, grid, -1)
+    rows = line[:, None].expand(grid, grid, -1)
+    return torch.cat([columns, rows], dim=-1).reshape(1, grid * grid, width).float()
 
 
 class FinalLayer(nn.Module):
@@ -99,3 +141,10 @@ def to_tokens(latent: Tensor) -> Tensor:
 def drop_labels(labels: Tensor, uniform: Tensor, probability: float, no_label: int) -> Tensor:
     """Replace labels [B] by `no_label` where uniform [B] ~ U(0, 1) falls below `probability`."""
     return torch.where(uniform < probability, no_label, labels)
+
+
+def load_dit(folder: Path) -> DiTDH:
+    """The generator kept in `folder`, frozen and in eval mode."""
+    model = DiTDH(read_config(folder / "config.json", DiTConfig))
+    load_weights(model, folder / "model.safetensors")
+    return model.eval().requires_grad_(False)

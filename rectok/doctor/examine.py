@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from rectok.doctor.bytecode import bytecode
 from rectok.doctor.diagnosis import Diagnosis, fail, ok
 from rectok.doctor.disk import free_space, links
 from rectok.doctor.hardware import deepspeed, devices
-from rectok.doctor.local_paths import folders, labels
+from rectok.doctor.local_paths import folders, labels, weights
 from rectok.doctor.object_stores import credentials
-from rectok.doctor.versions import versions
-from rectok.doctor.weight_files import weights
+from rectok.doctor.versions import bytecode, versions
 from rectok.errors import UserError
 from rectok.params import load
 

@@ -47,17 +47,6 @@ class ReferenceFeatures:
         return cls(features.pooled, _statistics(features.pooled))
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """Metrics of a generated set beside a reference, by their names in the table of metrics."""
-
-    kid: float
-    inception_score: float
-    inception_score_std: float
-    precision: float
-    recall: float
-
-
 def extract_features(images: Dataset[Tensor], metric_network: MetricNetwork) -> Features:
     """The features of uint8 [3, H, W] images."""
     cuda = metric_network.device == "cuda"
@@ -89,12 +78,12 @@ def frechet(features: Features, reference: ReferenceFeatures) -> float:
     return max(0.0, float(fid_statistics_to_metric(ours, theirs, False)["frechet_inception_distance"]))
 
 
-def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) -> Fidelity:
-    """KID (arXiv 1801.01401), precision and recall (arXiv 1904.06991) with k = `neighbours`, and the Inception Score.
+def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) -> dict[str, float]:
+    """Metrics by their names: KID (arXiv 1801.01401), precision, recall (arXiv 1904.06991), Inception Score (arXiv 1606.03498).
 
-    KID, precision and recall are computed on at most PAIRED images of each set. Precision is the share of generated images in the
-    manifold of the real ones. The Inception Score (arXiv 1606.03498) is computed on the metric network's logits. Raises UserError
-    where there are too few images for k neighbours.
+    KID, precision and recall are computed on at most PAIRED images of each set, the latter two with k = `neighbours`. Precision
+    is the share of generated images in the manifold of the real ones. The Inception Score is computed on the metric network's
+    logits. Raises UserError where there are too few images for k neighbours.
     """
     ours, theirs = _spaced(features.pooled), _spaced(reference.pooled)
     smallest = min(len(ours), len(theirs))
@@ -107,13 +96,13 @@ def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) 
     )
     manifolds = prc_features_to_metric(ours, theirs, prc_neighborhood=neighbours, save_cpu_ram=True, verbose=False)
     score = isc_features_to_metric(features.logits, inception_splits(len(features.logits)))
-    return Fidelity(
-        kid=kid["kernel_inception_distance_mean"],
-        inception_score=score["inception_score_mean"],
-        inception_score_std=score["inception_score_std"],
-        precision=manifolds["precision"],
-        recall=manifolds["recall"],
-    )
+    return {
+        "kid": kid["kernel_inception_distance_mean"],
+        "inception_score": score["inception_score_mean"],
+        "inception_score_std": score["inception_score_std"],
+        "precision": manifolds["precision"],
+        "recall": manifolds["recall"],
+    }
 
 
 def inception_splits(samples: int) -> int:

@@ -1,7 +1,7 @@
 """Samples of every class, unguided and guided from the same seeds, and their metrics."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -114,8 +114,8 @@ def generation_metrics(
     """All metrics of the stage `generation`; `held_out` are features of real images, whose gFID is the floor."""
 
     def measure(features: Features, labels: Tensor) -> Metrics:
-        rest = asdict(fidelity(features, reference, config.neighbours))
-        return {**measure_nightly(features, labels, reference, metric_network), **rest}
+        nightly = measure_nightly(features, labels, reference, metric_network)
+        return {**nightly, **fidelity(features, reference, config.neighbours)}
 
     return {**samples.measured(measure), "gfid_floor": frechet(held_out, reference)}
 

@@ -1,13 +1,15 @@
-"""The one table of metrics. No torch here.
+"""The one table of metrics, and the record that an evaluation leaves. No torch here.
 
 To add a metric, add an entry here and return its value where its stage computes it. Summary, report, gates, nightly runs,
 ablations, model cards and Dagster read this table. A stage that returns other metrics than its entries stops with an error.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Literal
+
+from rectok.artifacts import metrics_file, read_json, record_file, write_json
 
 GUIDED = "_guided"
 """Ends the name of a metric of guided samples."""
@@ -21,6 +23,9 @@ NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
 
 ToleranceName = Literal["gfid_tolerance", "accuracy_tolerance"]
+SHARE, POSITIVE = (0, 1), (0, inf)
+PRINCIPAL = "gfid"
+"""The metric that stands for a generator where there is room for one."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,6 @@ class Metric:
 
 RELATIVE = Tolerance("gfid_tolerance", relative=True)
 ABSOLUTE = Tolerance("accuracy_tolerance", relative=False)
-SHARE, POSITIVE = (0, 1), (0, inf)
 
 
 def _guided(name: str, metric: Metric) -> dict[str, Metric]:
@@ -105,8 +109,6 @@ METRICS: dict[str, Metric] = {
     "semantic_accuracy": Metric("Probe of the semantic decoder", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER),
     "probe": Metric("Linear probe", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, curve=True),
 }  # fmt: skip
-PRINCIPAL = "gfid"
-"""The metric that stands for a generator where there is room for one."""
 
 
 def metrics_of(stage: str) -> dict[str, Metric]:
@@ -153,3 +155,39 @@ def metric_sources(stage: str, metrics: Mapping[str, Any], metric_network: str) 
         name: metric.absent.format(network=metric_network) if metrics[name] is None else metric.source or metric_network
         for name, metric in table.items()
     }
+
+
+@dataclass(frozen=True)
+class Record:
+    """`networks` has the keys of `metrics` and names what computed each; `protocol` says in words and numbers how."""
+
+    metrics: Mapping[str, Any]
+    networks: Mapping[str, str]
+    protocol: Mapping[str, str | int | float]
+
+
+def record_of(
+    stage: str, metrics: Mapping[str, Any], protocol: Mapping[str, str | int | float], metric_network: str = ""
+) -> Record:
+    """The record of what `stage` measured with the metric network of that title.
+
+    Raises ValueError unless `metrics` are exactly those that the table of metrics has for the stage.
+    """
+    return Record(metrics, metric_sources(stage, metrics, metric_network), protocol)
+
+
+def write_record(stage: str, record: Record) -> None:
+    """Write record.json, and metrics.json with the numbers alone for `dvc metrics`."""
+    assert record.metrics.keys() == record.networks.keys()
+    write_json(metrics_file(stage), numbers(record.metrics))
+    write_json(record_file(stage), asdict(record))
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that have a value; the points of the probe's curve are `probe@0.5` and so on."""
+    return {name: value for name, value in points(metrics).items() if value is not None}
+
+
+def read_record(stage: str) -> Record:
+    """The record that `write_record` wrote."""
+    return Record(**read_json(record_file(stage)))

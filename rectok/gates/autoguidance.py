@@ -1,12 +1,7 @@
 """Gate of the autoguidance model."""
 
-from collections.abc import Iterator
+from functools import partial
 
-from rectok.artifacts import Check
-from rectok.checks.generator import generator_checks
-from rectok.params import Params
+from rectok.checks.networks import generator_checks
 
-
-def check(params: Params) -> Iterator[Check]:
-    """Checks of data/autoguidance."""
-    yield from generator_checks("autoguidance", params.autoguidance, params.gates.autoguidance)
+check = partial(generator_checks, "autoguidance")

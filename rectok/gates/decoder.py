@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_least
-from rectok.checks.training import summary_of, training_checks
+from rectok.checks.networks import summary_of, training_checks
 from rectok.params import Params
 
 MAX_LOSS_RATIO = 2.0
@@ -14,6 +14,6 @@ MAX_LOSS_RATIO = 2.0
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/decoder."""
     summary = summary_of("decoder")
-    yield from training_checks("decoder", params.decoder, MAX_LOSS_RATIO)
+    yield from training_checks("decoder", params, MAX_LOSS_RATIO)
     gain = summary["psnr"] - summary["psnr_before"]
     yield at_least("psnr gain", gain, -params.gates.decoder.max_psnr_loss, "PSNR after minus before finetuning (dB)")

@@ -1,12 +1,7 @@
 """Gate of the generator."""
 
-from collections.abc import Iterator
+from functools import partial
 
-from rectok.artifacts import Check
-from rectok.checks.generator import generator_checks
-from rectok.params import Params
+from rectok.checks.networks import generator_checks
 
-
-def check(params: Params) -> Iterator[Check]:
-    """Checks of data/dit."""
-    yield from generator_checks("dit", params.dit, params.gates.dit)
+check = partial(generator_checks, "dit")

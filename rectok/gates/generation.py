@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_least, at_most
 from rectok.checks.metric_schema import record_checks
-from rectok.evaluation.metrics import GUIDED
-from rectok.evaluation.records import read_record
+from rectok.evaluation.metrics import GUIDED, read_record
 from rectok.params import Params
 
 
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/generation."""
     limits, record = params.gates.generation, read_record("generation")
-    complete, *rest = record_checks("generation", record)
-    yield from (complete, *rest)
-    if not complete.passed:
+    if not (yield from record_checks("generation", record)):
         return
     what = "the share of samples whose label the metric network predicts"
     for ending, minimum in (("", limits.min_accuracy), (GUIDED, limits.min_accuracy_guided)):

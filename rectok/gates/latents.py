@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.checks.bounds import at_most, holds
-from rectok.checks.listing import listed
+from rectok.checks.bounds import at_most, holds, listed
 from rectok.data.data_config import SPLITS
 from rectok.data.tables import read_table
 from rectok.data.tensors import LatentsFile

@@ -6,16 +6,14 @@ from rectok.artifacts import Check
 from rectok.checks.bounds import at_least
 from rectok.checks.metric_schema import record_checks
 from rectok.errors import UserError
-from rectok.evaluation.records import read_record
+from rectok.evaluation.metrics import read_record
 from rectok.params import Params
 
 
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/probe."""
     limits, record = params.gates.probe, read_record("probe")
-    complete, *rest = record_checks("probe", record)
-    yield from (complete, *rest)
-    if not complete.passed:
+    if not (yield from record_checks("probe", record)):
         return
     accuracies = {point["t"]: point["accuracy"] for point in record.metrics["probe"]}
     if limits.at not in accuracies:

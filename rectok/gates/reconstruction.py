@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_least, at_most
 from rectok.checks.metric_schema import record_checks
-from rectok.evaluation.records import read_record
+from rectok.evaluation.metrics import read_record
 from rectok.params import Params
 
 
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/reconstruction."""
     limits, record = params.gates.reconstruction, read_record("reconstruction")
-    complete, *rest = record_checks("reconstruction", record)
-    yield from (complete, *rest)
-    if complete.passed:
+    if (yield from record_checks("reconstruction", record)):
         yield at_least("psnr", record.metrics["psnr"], limits.min_psnr, "PSNR of held-out images (dB)")
         yield at_most("rfid", record.metrics["rfid"], limits.max_rfid, "rFID of held-out images")

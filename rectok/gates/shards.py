@@ -10,8 +10,7 @@ import pandas as pd
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.checks.bounds import at_most, holds
-from rectok.checks.listing import listed
+from rectok.checks.bounds import at_most, holds, listed
 from rectok.checks.tables import fits
 from rectok.data.data_config import ImageConfig
 from rectok.data.packing import PackedShard

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_least
-from rectok.checks.training import summary_of, training_checks
+from rectok.checks.networks import summary_of, training_checks
 from rectok.params import Params
 
 MAX_LOSS_RATIO = 1.0
@@ -13,7 +13,7 @@ MAX_LOSS_RATIO = 1.0
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/tokenizer."""
     limits, summary = params.gates.tokenizer, summary_of("tokenizer")
-    yield from training_checks("tokenizer", params.tokenizer, MAX_LOSS_RATIO)
+    yield from training_checks("tokenizer", params, MAX_LOSS_RATIO)
     yield at_least("psnr", summary["psnr"], limits.min_psnr, "PSNR on the validation split (dB)")
     yield at_least(
         "latent std", summary["latent_std_min"], limits.min_latent_std, "the smallest std of a latent channel"

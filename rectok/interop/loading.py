@@ -1,20 +1,61 @@
-"""A network ready for use, from a folder of ours or from a checkpoint file."""
+"""A published checkpoint as an artefact of ours, and a network ready for use from a folder or a checkpoint file."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.artifacts import DATA, missing
+from torch import Tensor
+
+from rectok.artifacts import DATA, missing, write_json
 from rectok.dit.dit_config import DiTConfig
-from rectok.dit.loading import load_dit
-from rectok.dit.model import DiTDH
+from rectok.dit.model import DiTDH, load_dit
 from rectok.errors import UserError
-from rectok.interop.importing import convert
-from rectok.interop.sizes import Heads
-from rectok.nn.weights import assign_weights
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer
+from rectok.files import replacing_folder
+from rectok.interop.published import ModelConfig, to_ours
+from rectok.interop.reading import Kind, Published, Which, read_published, source_record
+from rectok.interop.sizes import Heads, dit_config, tokenizer_config
+from rectok.nn.weights import assign_weights, save_weights
+from rectok.storage.hashing import sha256_file
+from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 FILES = ("model.safetensors", "config.json")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A published network in our names: `weights` are still mapped from the file `source`."""
+
+    source: Path
+    published: Published
+    config: ModelConfig
+    weights: Mapping[str, Tensor]
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all tensors."""
+        return sum(tensor.numel() for tensor in self.weights.values())
+
+
+def convert(source: Path, kind: Kind, which: Which, heads: Heads | None) -> Converted:
+    """Read, measure and rename the checkpoint `source`. Raises UserError for anything that does not fit."""
+    published = read_published(source, kind, which)
+    config: ModelConfig
+    if kind == "tokenizer":
+        config = tokenizer_config(published.tensors, published.teacher, heads, str(source))
+    else:
+        config = dit_config(published.tensors, str(source))
+    weights = to_ours(config, published.tensors, published.teacher, str(source))
+    return Converted(source, published, config, weights)
+
+
+def keep(converted: Converted, folder: Path) -> str:
+    """Write `folder`, whole or not at all; the sha256 of its weights."""
+    with replacing_folder(folder) as temporary:
+        save_weights(temporary / "model.safetensors", converted.weights)
+        write_json(temporary / "config.json", converted.config.model_dump())
+        write_json(temporary / "source.json", source_record(converted.source, converted.published))
+    return sha256_file(folder / "model.safetensors")
 
 
 def open_tokenizer(path: Path, heads: Heads | None = None) -> Tokenizer:

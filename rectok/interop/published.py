@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from rectok.dit.dit_config import DiTConfig
-from rectok.dit.embeddings import sincos_positions
-from rectok.dit.model import DiTDH
+from rectok.dit.model import DiTDH, sincos_positions
 from rectok.errors import UserError
 from rectok.nn.rotary import dit_angles
 from rectok.nn.weights import assign_weights

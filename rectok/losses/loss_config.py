@@ -12,7 +12,7 @@ TORCHVISION, TORCHMETRICS, TIMM = "torchvision", "torchmetrics", "timm"
 
 
 class PerceptualFile(WeightsFile):
-    """A file, or the library that has its weights (rectok/losses/libraries.py)."""
+    """A file, or the library that has its weights (rectok/losses/perceptual.py)."""
 
     libraries = (TORCHVISION, TORCHMETRICS, TIMM)
 

@@ -8,27 +8,68 @@ Or the name of the library that has them: `torchvision`, `torchmetrics`, `timm`,
 """
 
 from collections.abc import Callable, Sequence
+from importlib import resources
+from urllib.error import URLError
 
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.errors import UserError
-from rectok.losses.libraries import LIBRARIES, library_weights
-from rectok.losses.loss_config import PerceptualConfig
+from rectok.losses.loss_config import TIMM, TORCHMETRICS, TORCHVISION, PerceptualConfig
 from rectok.nn.weights import assign_weights, read_weights
 from rectok.storage.objects import verified
 from rectok.storage.storage_config import WeightsFile
 
+CONVNEXT = "convnext_small.fb_in1k"
+Weights = dict[str, Tensor]
 Layers = Callable[[Tensor], Sequence[Tensor]]
-
 LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # for images in [−1, 1]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # for images in [0, 1]
 CONVNEXT_SIDE = 224
 VGG_TAPS = (3, 8, 15, 22, 29)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
+
+
+def _vgg16() -> Weights:
+    weights: Weights = torch.hub.load_state_dict_from_url(
+        VGG16_Weights.IMAGENET1K_V1.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+    )
+    return weights
+
+
+def _lpips_heads() -> Weights:
+    """They lie in the package: no download."""
+    with (resources.files("torchmetrics.functional.image") / "lpips_models" / "vgg.pth").open("rb") as file:
+        weights: Weights = torch.load(file, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _convnext() -> Weights:
+    weights: Weights = timm.create_model(CONVNEXT, pretrained=True).state_dict()
+    return weights
+
+
+LIBRARIES: dict[str, tuple[Callable[[], Weights], str]] = {
+    TORCHVISION: (_vgg16, f"VGG16 ({VGG16_Weights.IMAGENET1K_V1.url}, BSD-3-Clause)"),
+    TORCHMETRICS: (_lpips_heads, "the heads of LPIPS (in the package torchmetrics, BSD-2-Clause)"),
+    TIMM: (_convnext, f"ConvNeXt-S (https://huggingface.co/timm/{CONVNEXT}, Apache-2.0)"),
+}
+
+
+def library_weights(library: str) -> Weights:
+    """The perceptual weights that `library` has. Raises UserError, with where they are, when it cannot download them."""
+    load, described = LIBRARIES[library]
+    try:
+        return load()
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"{library} could not provide {described}: {' '.join(str(error).split())}; "
+            "name a safetensors copy of it, with its sha256, in losses.perceptual instead"
+        ) from None
 
 
 class PerceptualLoss(nn.Module):

@@ -1,14 +1,19 @@
-"""Measure a generator with fresh seeds."""
+"""Measure a generator with fresh seeds, and how much its metrics would move with others."""
 
 import hashlib
+from math import sqrt
 from pathlib import Path
+from statistics import stdev
+
+from torch import Tensor
 
 from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file
-from rectok.evaluation.generation import Samples
+from rectok.evaluation.fidelity import Features, ReferenceFeatures
+from rectok.evaluation.generation import Metrics, SampleFeatures, Samples, measure_nightly
+from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.nightly.generator_copy import content, identity
 from rectok.nightly.history import NightlyRun
-from rectok.nightly.noise import part_noise
 from rectok.params import Params
 from rectok.stages.generation import evaluate
 from rectok.storage.hashing import fingerprint
@@ -38,3 +43,25 @@ def protocol(params: Params, source: Path) -> str:
     generation = params.generation.model_dump_json(exclude={"batch", "per_class"})
     text = f"{metric_network} {generation} {params.nightly.per_class} {classes} {images} {params.seed}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def part_noise(
+    samples: SampleFeatures, parts: int, reference: ReferenceFeatures, metric_network: MetricNetwork
+) -> Metrics:
+    """Standard deviations of the nightly metrics of `samples`, by name; None where the metric has no value.
+
+    Every `parts`-th sample makes a part, so each part holds all classes and seeds of its own. The sample standard deviation over
+    the parts, divided by √parts, is that of the whole, as for a mean. A Fréchet distance of fewer samples is biased, which the
+    spread does not contain.
+    """
+
+    def measure(features: Features, labels: Tensor) -> Metrics:
+        return measure_nightly(features, labels, reference, metric_network)
+
+    measured = [samples.part(first, parts).measured(measure) for first in range(parts)]
+    return {name: _of_the_whole([part[name] for part in measured]) for name in measured[0]}
+
+
+def _of_the_whole(values: list[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return stdev(numbers) / sqrt(len(values)) if numbers else None

@@ -12,7 +12,7 @@ from rectok.nightly.promotion import Promotion
 from rectok.nightly.regression import Comparison
 from rectok.pages import data_uri, filled
 from rectok.reporting.charts import Line, line_png, line_svg
-from rectok.reporting.display import metric_rows
+from rectok.reporting.summary import metric_rows
 
 LISTED, PICTURED = 60, 7
 """Runs in the page's table, and runs whose pictures are on it."""

@@ -5,13 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rectok.params import Params
-from rectok.planning.disk import disk
 from rectok.planning.downloads import Download, downloads
 from rectok.planning.images import images_of
 from rectok.planning.schedule import Estimate, estimates, total_hours
-from rectok.planning.sizes import MEMORY_FORMULA, Memory, memory, part_sizes
-from rectok.planning.steps import TRAININGS, Steps
-from rectok.planning.workloads import samplings, workloads
+from rectok.planning.sizes import MEMORY_FORMULA, Memory, disk, memory, part_sizes
+from rectok.planning.workloads import TRAININGS, Steps, samplings, workloads
 from rectok.workloads.costs import Costs
 from rectok.workloads.speed import Speed
 

@@ -2,15 +2,17 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.ticker import MaxNLocator
 
 LINES = ("#2f6fdb", "#c2621b")
@@ -79,15 +81,31 @@ def panels_png(panels: Sequence[Panel]) -> bytes:
 
 def panels_figure(panels: Sequence[Panel]) -> Figure:
     """The same as a figure."""
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4 * columns, 3 * rows), dpi=150, layout="constrained")
-    for place, panel in enumerate(panels, 1):
-        _draw_panel(figure.add_subplot(rows, columns, place), panel)
+    figure, places = _places(len(panels))
+    for panel, axes in zip(panels, places, strict=True):
+        _draw_panel(axes, panel)
     named = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
     if named:
         figure.legend(handles=named, loc="outside lower center", ncols=len(named), labelcolor=INK, frameon=False)
     return figure
+
+
+def pictures_png(pictures: Mapping[str, Path]) -> bytes:
+    """Pictures side by side, up to three in a row, each below its title, as a PNG on white."""
+    figure, places = _places(len(pictures))
+    for (title, path), axes in zip(pictures.items(), places, strict=True):
+        axes.imshow(imread(path))
+        axes.set_title(title, fontsize=9, color=INK)
+        axes.axis("off")
+    return _png(figure)
+
+
+def _places(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` places, up to three in a row."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(4 * columns, 3 * rows), dpi=150, layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, place) for place in range(1, count + 1)]
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:

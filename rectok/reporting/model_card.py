@@ -1,13 +1,18 @@
 """The model card of an exported network: what it is, how it came about, how good it is and by whose measure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from rectok.artifacts import read_json, summary_file
+from rectok.dit.dit_config import DiTConfig
+from rectok.interop.exporting import Network
+from rectok.interop.published import ModelConfig
 from rectok.interop.reading import Kind
-from rectok.reporting.display import MetricRow
+from rectok.reporting.summary import MetricRow, made, metric_rows, read_summary
 
 TITLES = {
     "tokenizer": "RecTok tokenizer",
@@ -20,35 +25,10 @@ TAGS = {
     "autoguidance": ("autoguidance", "flow-matching", "diffusion-transformer"),
 }
 LOADERS = {
-    "tokenizer": "rectok.tokenizer.loading import load_tokenizer",
-    "dit": "rectok.dit.loading import load_dit",
-    "autoguidance": "rectok.dit.loading import load_dit",
+    "tokenizer": "rectok.tokenizer.model import load_tokenizer",
+    "dit": "rectok.dit.model import load_dit",
+    "autoguidance": "rectok.dit.model import load_dit",
 }
-
-
-@dataclass(frozen=True)
-class Helper:
-    """Another network that this one leans on: its role, what it is (a proxy says so), and its licence if known."""
-
-    role: str
-    described: str
-    licence: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a network. `training` and `source` are the stage's records, empty where there are none."""
-
-    kind: Kind
-    sizes: str
-    parameters: int
-    training: Mapping[str, Any]
-    source: Mapping[str, Any]
-    helpers: Sequence[Helper]
-    metrics: Sequence[MetricRow]
-    protocol: Mapping[str, Mapping[str, Any]]
-
-
 CARD = """\
 ---
 library_name: rectok
@@ -112,6 +92,34 @@ It has not been evaluated here.
 
 Whoever passes these weights on answers for the terms of the images and of the networks above that they were learnt from.
 """
+EVALUATIONS: dict[Kind, tuple[str, ...]] = {
+    "tokenizer": ("reconstruction", "probe"),
+    "dit": ("generation",),
+    "autoguidance": (),
+}
+
+
+@dataclass(frozen=True)
+class Helper:
+    """Another network that this one leans on: its role, what it is (a proxy says so), and its licence if known."""
+
+    role: str
+    described: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network. `training` and `source` are the stage's records, empty where there are none."""
+
+    kind: Kind
+    sizes: str
+    parameters: int
+    training: Mapping[str, Any]
+    source: Mapping[str, Any]
+    helpers: Sequence[Helper]
+    metrics: Sequence[MetricRow]
+    protocol: Mapping[str, Mapping[str, Any]]
 
 
 def render(facts: Facts) -> str:
@@ -121,3 +129,46 @@ def render(facts: Facts) -> str:
     )
     template = environment.from_string(CARD)
     return template.render(facts=facts, title=TITLES[facts.kind], tags=TAGS[facts.kind], loader=LOADERS[facts.kind])
+
+
+def facts_of(kind: Kind, folder: Path, network: Network, of_pipeline: bool) -> Facts:
+    """The facts of the network in `folder`. Metrics and helpers are those of the pipeline only where it made the network."""
+    training = _record(folder / "summary.json")
+    source = _record(folder / "source.json")
+    evaluated = made(EVALUATIONS[kind]) if of_pipeline else []
+    summary = read_summary(evaluated)
+    return Facts(
+        kind=kind,
+        sizes=_sizes(network.config),
+        parameters=sum(tensor.numel() for tensor in network.weights.values()),
+        training=training,
+        source=source,
+        helpers=list(_helpers(training, source, bool(evaluated), of_pipeline)),
+        metrics=metric_rows(summary.metrics, summary.networks),
+        protocol=summary.protocol,
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
+
+
+def _sizes(config: ModelConfig) -> str:
+    if isinstance(config, DiTConfig):
+        return f"Latents of {config.channels} channels on {config.grid}×{config.grid} tokens, {config.classes} classes"
+    side, channels = config.image_size, config.sizes.channels
+    return f"Images of {side}×{side} pixels, {config.grid}×{config.grid} tokens of {channels} channels"
+
+
+def _helpers(training: dict[str, Any], source: dict[str, Any], evaluated: bool, of_pipeline: bool) -> Iterator[Helper]:
+    """Teacher, metric network and perceptual network, proxies in words."""
+    if source.get("teacher"):
+        yield Helper("distilled teacher", f"{source['teacher']}, as the checkpoint names it", "")
+    for role, shown in (("teacher", of_pipeline), ("metric_network", evaluated)):
+        if shown and summary_file(role).exists():
+            record = read_json(summary_file(role))
+            yield Helper(
+                f"{role.replace('_', ' ')} of this project", record["proxy"] or record["network"], record["licence"]
+            )
+    if training.get("perceptual"):
+        yield Helper("perceptual loss", training["perceptual"], "")

@@ -1,6 +1,5 @@
 """The report: everything a person wants to know about a run, as one HTML page without outside references."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from rectok.artifacts import (
     classes_file,
     log_file,
     read_json,
+    read_log,
     stage_dir,
     summary_file,
 )
 from rectok.evaluation.metrics import NONE, headline_names
 from rectok.pages import data_uri, filled
 from rectok.reporting.charts import Line, line_svg
-from rectok.reporting.display import duration, metric_rows
 from rectok.reporting.provenance import data_versions, gate_reports, git_commit
-from rectok.reporting.summary import read_summary, stage_seconds
+from rectok.reporting.summary import duration, metric_rows, read_summary, stage_seconds
 
 TRAINED = {
     "tokenizer": "Tokenizer",
@@ -119,8 +118,7 @@ def _training(stage: str, title: str) -> Training:
 
 def loss_charts(path: Path) -> list[Chart]:
     """One chart for each loss in a training log (columns step, images, lr, then losses; a cell may be empty)."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_log(path)
     names = [name for name in rows[0] if name not in LOG_COUNTERS]
     return [chart for name in names if (chart := _loss_chart(name, rows)) is not None]
 

@@ -8,17 +8,45 @@ import torch
 from torch import Tensor
 
 from rectok import flow
-from rectok.artifacts import DATA, stage_dir, statistics_file
+from rectok.artifacts import DATA, read_json, stage_dir, statistics_file
 from rectok.dit.dit_config import DiTConfig
-from rectok.dit.loading import load_dit
-from rectok.dit.model import DiTDH, to_tokens
+from rectok.dit.model import DiTDH, load_dit, to_tokens
 from rectok.errors import UserError
 from rectok.nn.precision import bfloat16_on_gpu
-from rectok.sampling.normalisation import LatentStatistics
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer, to_unit
+from rectok.tokenizer.model import Tokenizer, load_tokenizer, to_unit
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """`mean` and `std` of every latent channel, float64 [C]."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "LatentStatistics":
+        """Read `path`, or data/statistics. Raises UserError when it is damaged."""
+        path = path or statistics_file()
+        record = read_json(path)
+        try:
+            mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))
+            return cls(mean, std)
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged: it lacks {error}") from None
+
+    def to(self, device: torch.device) -> "LatentStatistics":
+        """The same on `device`, so that no step waits for a copy from the host."""
+        return LatentStatistics(self.mean.to(device), self.std.to(device))
+
+    def normalise(self, z: Tensor) -> Tensor:
+        """(z − mean) / std for tokens [..., C]."""
+        return (z - self.mean.to(z)) / self.std.to(z)
+
+    def restore(self, z: Tensor) -> Tensor:
+        """z·std + mean for tokens [..., C]."""
+        return z * self.std.to(z) + self.mean.to(z)
 
 
 @dataclass(frozen=True)

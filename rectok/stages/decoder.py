@@ -5,8 +5,7 @@ from typing import Any
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.train.launch import launched
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.trainers.images import load_teacher, perceptual_loss, reconstruction_preview, validated

@@ -1,9 +1,7 @@
 """Train the generator."""
 
-from rectok.params import Params
+from functools import partial
+
 from rectok.trainers.generator import train_generator
 
-
-def run(params: Params) -> None:
-    """Write data/dit."""
-    train_generator("dit", params, params.dit)
+run = partial(train_generator, "dit")

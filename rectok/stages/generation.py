@@ -20,7 +20,7 @@ from rectok.evaluation.generation import (
 )
 from rectok.evaluation.image_sets import Subsample
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
-from rectok.evaluation.records import Record, record_of, write_record
+from rectok.evaluation.metrics import Record, record_of, write_record
 from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.nn.blocks import compile_blocks
 from rectok.params import Params

@@ -8,8 +8,7 @@ from rectok.data.tensors import write_latents
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import from_bytes
+from rectok.tokenizer.model import from_bytes, load_tokenizer
 from rectok.train.world import device_of
 
 

@@ -11,4 +11,4 @@ def run(params: Params) -> None:
     if params.metric_network.network.name == INCEPTION:
         take("metric_network", params.metric_network, obtain_inception)
     else:
-        make("metric_network", params.metric_network, params)
+        make("metric_network", params)

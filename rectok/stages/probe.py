@@ -2,12 +2,12 @@
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
+from rectok.evaluation.metrics import record_of, write_record
 from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
-from rectok.evaluation.records import record_of, write_record
 from rectok.files import write_bytes
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
-from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import load_tokenizer
 from rectok.train.world import device_of
 
 

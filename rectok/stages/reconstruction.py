@@ -15,13 +15,12 @@ from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, frec
 from rectok.evaluation.image_quality import lpips, psnr, ssim, to_uint8
 from rectok.evaluation.image_sets import TensorImages, collected, stacked
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
-from rectok.evaluation.records import record_of, write_record
+from rectok.evaluation.metrics import record_of, write_record
 from rectok.losses.perceptual import load_lpips
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
 from rectok.reporting.images import enlarged, grid, side_by_side, write_png
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
+from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
 from rectok.train.world import device_of
 
 SHOWN, COLUMNS = 40, 10

@@ -3,13 +3,16 @@
 Shapes: B images, H side, p patch, G = H/p, N = G² tokens, C latent channels, W width, D teacher width.
 """
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
+from rectok.artifacts import read_config
 from rectok.nn.blocks import Block, MlpBlock, Norm
-from rectok.nn.init import init_linear
 from rectok.nn.rotary import Rotary, tokenizer_angles
 from rectok.nn.transformer_config import TransformerConfig
+from rectok.nn.weights import load_weights
 from rectok.tokenizer.masking import Mask
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig
 
@@ -148,3 +151,19 @@ def to_unit(images: Tensor) -> Tensor:
 def from_bytes(images: Tensor) -> Tensor:
     """uint8 [B, 3, H, W] → float [−1, 1]."""
     return images.float() / 127.5 - 1
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer kept in `folder`, frozen and in eval mode."""
+    config = read_config(folder / "config.json", TokenizerConfig)
+    tokenizer = Tokenizer(config)
+    load_weights(tokenizer, folder / "model.safetensors")
+    return tokenizer.eval().requires_grad_(False)
+
+
+def init_linear(module: nn.Module) -> None:
+    """Truncated normal (std 0.02) weights and zero biases, for Linear and convolution layers; use with Module.apply."""
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,4 +1,4 @@
-"""Exponential moving average of weights, in float32, also where ZeRO 3 has split them over processes."""
+"""Weights and their exponential moving average in float32, also where ZeRO 3 has split them over processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,3 +55,18 @@ class EMA:
 def held(parameter: nn.Parameter) -> Tensor:
     """What this process holds of a parameter: DeepSpeed keeps a ZeRO-3 partition in `ds_tensor`."""
     return getattr(parameter, "ds_tensor", parameter.data)
+
+
+def full_weights(module: nn.Module) -> dict[str, Tensor]:
+    """The state dict of `module` on the CPU, gathered from all processes where ZeRO 3 has split it."""
+    parameters = list(module.parameters())
+    if not any(hasattr(p, "ds_tensor") for p in parameters):
+        return _copied(module)
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(parameters):
+        return _copied(module)
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 
 from rectok.data.loader import TrainingLoader
 from rectok.errors import UserError
 from rectok.train.checkpoint import Checkpoints, State
-from rectok.train.ema import EMA
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
 from rectok.train.objectives import Objective
@@ -50,21 +47,12 @@ class Job:
         return self.config.steps(len(self.loader.dataset))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What remains of a training: its engine, the average of its weights, and its log."""
-
-    engine: Any
-    ema: EMA
-    rows: list[dict[str, float]]
-
-
 class Stopped(UserError):
     """The run was asked to stop and has written its checkpoint."""
 
 
-def train(job: Job) -> Trained:
-    """Train to the end, continuing from the newest checkpoint. Raises Stopped when asked to stop, UserError on NaN."""
+def train(job: Job) -> State:
+    """Train to the end, from the newest checkpoint on; the last state. Raises Stopped when asked to stop, UserError on NaN."""
     config, world, steps = job.config, job.world, job.steps
 
     # Engines and everything that can be resumed.
@@ -74,7 +62,7 @@ def train(job: Job) -> Trained:
 
     learner.engine.train()
     with (
-        _stop_on_signals(job.stop_file) as request,
+        _stop_on_signals(job.stop_file) as stop_requested,
         closing(job.loader.iterate(state.step, steps)) as batches,  # workers start before the display has a thread
         reporting(job.name, state.step, steps, world.first) as reporter,
     ):
@@ -86,7 +74,7 @@ def train(job: Job) -> Trained:
             # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
             last = state.step == steps
             checkpoint_due = state.step % config.checkpoint_every == 0
-            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(request.made())
+            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(stop_requested())
             if state.step % config.log_every == 0 or last:
                 _log(job, state, state.meter.read(), clock.rate(state.step), reporter)
             if checkpoint_due or stop or last:
@@ -100,7 +88,7 @@ def train(job: Job) -> Trained:
                 )
             if checkpoint_due and not last and reporter:
                 previews.show(learner, reporter)
-    return Trained(learner.engine, state.ema, state.rows)
+    return state
 
 
 def _log(job: Job, state: State, figures: dict[str, float], rate: float, reporter: Reporter | None) -> None:
@@ -144,26 +132,14 @@ class _Clock:
         return rate
 
 
-class _StopRequest:
-    def __init__(self, file: Path | None) -> None:
-        self.file = file
-        self.signal = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-
-    def made(self) -> bool:
-        """By a signal, or by the file."""
-        return self.signal != 0 or (self.file is not None and self.file.exists())
-
-
 @contextmanager
-def _stop_on_signals(file: Path | None) -> Iterator[_StopRequest]:
-    """Turn SIGINT and SIGTERM into a request that the loop reads between two steps."""
-    request = _StopRequest(file)
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+def _stop_on_signals(file: Path | None) -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT and SIGTERM into a request that the loop reads between two steps; `file` is one too once it exists."""
+    received: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in signals}
     try:
-        yield request
+        yield lambda: bool(received) or (file is not None and file.exists())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

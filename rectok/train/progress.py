@@ -3,26 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
-
-
-class Reporter(Protocol):
-    """Takes the state of a run now and then."""
-
-    def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
-        """Show `figures` after `step`."""
-
-    def show(self, picture: Path) -> None:
-        """Say that there is a new `picture` of what the network makes now."""
 
 
 class Bar:
@@ -43,66 +32,36 @@ class Bar:
 
 
 class Lines:
-    """Plain lines for a log, at most one every few seconds."""
+    """Plain lines for a log, at most one every few seconds. `send` takes each as a structured message too."""
 
-    def __init__(self, name: str, start: int, steps: int) -> None:
-        self.name, self.start, self.steps = name, start, steps
+    def __init__(
+        self, name: str, start: int, steps: int, send: Callable[[dict[str, object]], None] = lambda message: None
+    ) -> None:
+        self.name, self.start, self.steps, self.send = name, start, steps, send
         self.began = time.monotonic()
         self.spoke = -PLAIN_EVERY
 
     def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
-        """Print a line if one is due."""
-        if self.due(step):
-            self.spoke = time.monotonic()
-            eta = timedelta(seconds=round(self.left(step)))
-            print(
-                f"{self.name} step {step}/{self.steps}  {images_per_second:.0f} images/s  ETA {eta}  {_text(figures)}",
-                flush=True,
-            )
+        """Print a line if the last is old enough, or the run over."""
+        now = time.monotonic()
+        if now - self.spoke < PLAIN_EVERY and step < self.steps:
+            return
+        self.spoke, speed = now, images_per_second
+        left = (now - self.began) / max(1, step - self.start) * (self.steps - step)  # at the speed so far
+        numbers = {"step": step, "steps": self.steps, "images_per_second": speed, "seconds_left": left}
+        self.send({"stage": self.name, **numbers, "figures": figures})
+        eta = timedelta(seconds=round(left))
+        place = f"{self.name} step {step}/{self.steps}"
+        print(f"{place}  {speed:.0f} images/s  ETA {eta}  {_text(figures)}", flush=True)
 
     def show(self, picture: Path) -> None:
         """Name the picture."""
+        self.send({"stage": self.name, "picture": picture.as_posix()})
         print(f"{self.name}: newest picture in {picture}", flush=True)
 
-    def due(self, step: int) -> bool:
-        """Whether the last line is old enough, or the run over."""
-        return time.monotonic() - self.spoke >= PLAIN_EVERY or step >= self.steps
 
-    def left(self, step: int) -> float:
-        """Seconds until the end, at the speed so far."""
-        return (time.monotonic() - self.began) / max(1, step - self.start) * (self.steps - step)
-
-
-class Piped:
-    """Lines, and the same figures as a structured message to Dagster through its pipes."""
-
-    def __init__(self, lines: Lines) -> None:
-        self.lines = lines
-
-    def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
-        """Print, and tell the orchestrator."""
-        if self.lines.due(step):
-            self.tell(
-                {
-                    "step": step,
-                    "steps": self.lines.steps,
-                    "images_per_second": images_per_second,
-                    "seconds_left": self.lines.left(step),
-                    "figures": figures,
-                }
-            )
-            self.lines.report(step, figures, images_per_second)
-
-    def show(self, picture: Path) -> None:
-        """Print, and tell the orchestrator where the picture is."""
-        self.tell({"picture": picture.as_posix()})
-        self.lines.show(picture)
-
-    def tell(self, message: dict[str, object]) -> None:
-        """Send a message, which says what stage it is about. The orchestrator reads messages when it reads a line."""
-        from dagster_pipes import PipesContext
-
-        PipesContext.get().report_custom_message({"stage": self.lines.name, **message})
+Reporter = Bar | Lines
+"""Takes the state of a run now and then, and the path of a new picture of what the network makes now."""
 
 
 @contextmanager
@@ -115,8 +74,8 @@ def reporting(name: str, start: int, steps: int, first: bool) -> Iterator[Report
     elif "DAGSTER_PIPES_CONTEXT" in os.environ:
         from dagster_pipes import open_dagster_pipes
 
-        with open_dagster_pipes():
-            yield Piped(Lines(name, start, steps))
+        with open_dagster_pipes() as pipes:  # Dagster reads messages when it reads a line
+            yield Lines(name, start, steps, pipes.report_custom_message)
     elif sys.stdout.isatty():
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, TextColumn("{task.fields[figures]}")) as progress:

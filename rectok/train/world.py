@@ -50,11 +50,15 @@ class World:
 
 def device_of(machine: MachineConfig) -> str:
     """`cpu` or `cuda`. Raises UserError when a GPU is asked for and there is none."""
-    if machine.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if machine.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("machine.device is cuda, but no GPU is visible here; use auto or cpu")
-    return machine.device
+    return device_named(machine.device, "machine.device")
+
+
+def device_named(name: str, key: str = "device") -> str:
+    """The device that `name` means, the value of `key`: auto is a GPU where there is one. Raises UserError."""
+    gpu = torch.cuda.is_available()
+    if name.startswith("cuda") and not gpu:
+        raise UserError(f"{key} is {name}, but no GPU is visible here; use auto or cpu")
+    return ("cuda" if gpu else "cpu") if name == "auto" else name
 
 
 def join(machine: MachineConfig) -> World:

@@ -9,17 +9,15 @@ from torch import Tensor
 
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
-from rectok.dit.loading import load_dit
+from rectok.dit.model import load_dit
 from rectok.evaluation.image_quality import to_uint8
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
 from rectok.reporting.images import enlarged, grid, write_png
-from rectok.sampling.generator import Generator
-from rectok.sampling.normalisation import LatentStatistics
+from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.train.launch import launched
 from rectok.trainers.stage import TrainingStage, initial_weights
 from rectok.workloads.generators import generator_objective
@@ -29,10 +27,11 @@ PREVIEW_POINTS, QUICK_POINTS = 25, 10
 """Time points of the samples beside the weights, and of those that a running training shows."""
 
 
-def train_generator(name: str, params: Params, section: DiTParams) -> None:
+def train_generator(name: str, params: Params) -> None:
     """Write data/<name>: EMA and raw weights, log, summary and a preview of samples."""
     if launched(params.machine, name):
         return
+    section: DiTParams = getattr(params, name)
     with TrainingStage(name, params) as stage:
         tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
         classes = len(artifacts.read_json(artifacts.classes_file()))

@@ -23,8 +23,9 @@ from rectok.train.world import device_of
 EVALUATION_BATCH = 256
 
 
-def make(stage: str, section: NetworkParams, params: Params) -> None:
-    """Write model.safetensors, config.json and summary.json of the network that `section` asks for."""
+def make(stage: str, params: Params) -> None:
+    """Write model.safetensors, config.json and summary.json of the network that the section `stage` asks for."""
+    section: NetworkParams = getattr(params, stage)
     if section.network.weights:
         take(stage, section, obtain)
     else:

@@ -1,5 +1,7 @@
 """What every training stage shares: its processes, its seed, its resumable state, and the files that it leaves."""
 
+import csv
+import io
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +12,9 @@ import torch
 from torch import Tensor
 
 from rectok import artifacts
+from rectok.artifacts import LOG_COUNTERS
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
+from rectok.files import write_text
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
@@ -21,10 +25,14 @@ from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import verified
 from rectok.storage.storage_config import WeightsFile
 from rectok.train.checkpoint import Checkpoints
+from rectok.train.ema import full_weights
 from rectok.train.loop import Job, train
 from rectok.train.objectives import Network, Objective
-from rectok.train.outputs import Row, averaged_weights, full_weights, loss_ratio, relative_distance, write_log
 from rectok.train.world import join
+
+Row = dict[str, float]
+ALWAYS = (*LOG_COUNTERS, "total")
+"""Columns that every log has."""
 
 
 class TrainingStage:
@@ -70,20 +78,23 @@ class TrainingStage:
             Job(self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, shown, stop)
         )
         network = objective.network
-        ema, raw = averaged_weights(trained, network), full_weights(network)
+        raw = full_weights(network)
+        with trained.ema.swapped():
+            ema = full_weights(network)
         if not self.world.first:
             return
         save_weights(artifacts.raw_file(self.name), raw)
         self._save(network, ema, trained.rows)
-        trainable = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+        trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        averaged, last = ({name: weights[name] for name in trainable} for weights in (ema, raw))
         self.summary |= {
             "trained": True,
             "steps": int(trained.rows[-1]["step"]),
             "images": int(trained.rows[-1]["images"]),
-            "parameters": sum(tensor.numel() for name, tensor in raw.items() if name in trainable),
+            "parameters": sum(tensor.numel() for tensor in last.values()),
             "final_loss": trained.rows[-1]["total"],
             "loss_ratio": loss_ratio(trained.rows),
-            "ema_distance": relative_distance(_only(ema, trainable), _only(raw, trainable)),
+            "ema_distance": relative_distance(averaged, last),
         }
 
     def take(self, network: Network, source: str) -> None:
@@ -135,5 +146,26 @@ def remove_state(stage: str, params: Params) -> None:
     artifacts.newest_picture(stage).unlink(missing_ok=True)
 
 
-def _only(weights: Mapping[str, Tensor], names: set[str]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in weights.items() if name in names}
+def relative_distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
+    """‖a − b‖ / ‖b‖ over all tensors, in float64."""
+    difference = sum((a[name].double() - b[name].double()).square().sum() for name in a)
+    size = sum(b[name].double().square().sum() for name in b)
+    return float(torch.as_tensor(difference / size).sqrt())
+
+
+def write_log(path: Path, rows: Sequence[Row]) -> None:
+    """One CSV row per logged step; a figure that began later is empty before. Without rows only the header is left."""
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(ALWAYS)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.8g}" for name, value in row.items()} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def loss_ratio(rows: Sequence[Row], name: str = "total") -> float:
+    """Mean of the last tenth of the log over the mean of the first tenth."""
+    tenth = max(1, len(rows) // 10)
+    first = sum(row[name] for row in rows[:tenth]) / tenth
+    last = sum(row[name] for row in rows[-tenth:]) / tenth
+    return last / first

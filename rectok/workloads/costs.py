@@ -20,8 +20,7 @@ from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.generators import generator, generator_objective
-from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import tokenizer_objective
+from rectok.workloads.objectives import perceptual_like, teacher_like, tokenizer_objective
 
 CPU = torch.device("cpu")
 PAIR = 2

@@ -1,17 +1,32 @@
-"""The tokenizer's objective as parameters ask for it; the stage trains it and the bench times it."""
+"""The tokenizer's objective as parameters ask for it; the stage trains it and the bench times it.
+
+The bench's frozen networks have random weights: neither speed nor size depends on what they know.
+"""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from rectok.losses.loss_config import AdversaryConfig
+from rectok.losses.loss_config import AdversaryConfig, PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.objectives import FrozenNetworks, TokenizerObjective
+
+RANDOM = "random weights"
+
+
+def teacher_like(params: Params) -> VisionNetwork:
+    """The teacher's network, frozen."""
+    return VisionNetwork(params.teacher.network, None).frozen()
+
+
+def perceptual_like(config: PerceptualConfig, teacher: VisionNetwork) -> PerceptualLoss | None:
+    """The perceptual loss, or None where its weight is 0."""
+    return PerceptualLoss(config, teacher.layers, read=False) if config.weight else None
 
 
 def adversary_of(config: AdversaryConfig) -> Adversary | None:

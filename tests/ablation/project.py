@@ -37,5 +37,5 @@ def finish(workspace: Workspace, psnr: float) -> None:
     """Leave the figures of a run, all of which follow from `psnr`."""
     figures: dict[str, Any] = {"psnr": psnr, "gfid": 2 * psnr, "probe": [{"t": 0.5, "accuracy": 0.25}]}
     figures["protocol"] = {"generation": {}}
-    record = {"params": workspace.params.read_text(), "versions": read_versions(), "figures": figures}
+    record = {"params": workspace.params.read_text(), "versions": read_versions(), "metrics": figures}
     artifacts.write_json(workspace.result, record)

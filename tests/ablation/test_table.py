@@ -3,17 +3,19 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rectok import artifacts
 from rectok.ablation import report
 from rectok.ablation.report import write_report
 from rectok.ablation.spec import cells
-from rectok.ablation.table import figure, markdown, tabulate
+from rectok.ablation.table import markdown, tabulate, value_of
 from rectok.ablation.workspace import prepare
 from rectok.errors import UserError
-from rectok.files import write_bytes
 from rectok.reporting.charts import Panel
+from rectok.reporting.images import write_png
 from tests.ablation.project import SPEC, build, finish
 from tests.project import write_params
 
@@ -43,38 +45,45 @@ def test_an_unfinished_row_says_so_and_one_seed_has_no_spread(project: Path) -> 
     assert "| long | not run | not run | not run | — |" in text
 
 
-def test_the_report_holds_table_records_plot_and_parameters(project: Path) -> None:
+def test_the_report_holds_table_records_and_plot(project: Path) -> None:
     workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
     finish(workspaces[0], 20.0)
     write_report("decoders", SPEC, workspaces, project / "out")
     names = sorted(path.relative_to(project / "out").as_posix() for path in (project / "out").rglob("*.*"))
-    assert names == ["index.html", "params/short-s0.yaml", "plot.png", "table.json", "table.md"]
+    assert names == ["index.html", "plot.png", "table.json", "table.md"]
     record = artifacts.read_json(project / "out" / "table.json")["rows"]
     assert [row["row"] for row in record] == ["short"]
-    assert record[0]["figures"]["gfid"]["values"] == [40.0]
+    assert record[0]["metrics"]["gfid"]["values"] == [40.0]
 
 
-def test_guided_samples_are_shown_where_guidance_changes_them(project: Path) -> None:
-    workspace = prepare("decoders", SPEC, cells(SPEC)[0])
-    finish(workspace, 20.0)
-    drawn, shown = workspace.folder / artifacts.stage_dir("generation"), project / "out" / "pictures"
-    write_bytes(drawn / "unguided.png", b"a")
-    write_bytes(drawn / "guided.png", b"a")
-    write_report("decoders", SPEC, [workspace], project / "out")
-    assert [path.name for path in shown.iterdir()] == ["short-s0-samples.png"]
-    write_bytes(drawn / "guided.png", b"b")
-    write_report("decoders", SPEC, [workspace], project / "out")
-    assert (shown / "short-s0-guided.png").read_bytes() == b"b"
+def test_a_grid_shows_the_guided_samples_of_every_row_that_is_done(project: Path) -> None:
+    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+    grid = project / "out" / "samples.png"
+    for workspace in workspaces[:2]:
+        finish(workspace, 20.0)
+    write_report("decoders", SPEC, workspaces, project / "out")
+    assert not grid.exists()
+    drawn = [workspace.folder / artifacts.stage_dir("generation") for workspace in workspaces[:2]]
+    for folder, value in zip(drawn, (10, 20), strict=True):
+        write_png(folder / "unguided.png", np.full((8, 8, 3), value, np.uint8))
+    write_png(drawn[1] / "guided.png", np.full((8, 8, 3), 200, np.uint8))
+    write_report("decoders", SPEC, workspaces, project / "out")
+    with Image.open(grid) as picture:
+        values = np.unique(np.asarray(picture.convert("RGB")))
+    assert {10, 200} <= set(values.tolist()) and 20 not in values
+    assert sorted(path.name for path in (project / "out").iterdir()) == [
+        "index.html", "plot.png", "samples.png", "table.json", "table.md",
+    ]  # fmt: skip
 
 
 def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) -> None:
     workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
     for workspace, figures in zip(workspaces[:3], ({"psnr": 20.0}, {"psnr": 30.0, "gfid": None}, {}), strict=True):
-        found = {"params": workspace.params.read_text(), "figures": {**figures, "protocol": {"generation": {}}}}
+        found = {"params": workspace.params.read_text(), "metrics": {**figures, "protocol": {"generation": {}}}}
         artifacts.write_json(workspace.result, found)
     table = write_report("decoders", SPEC, workspaces, project / "out")
     assert "| short | 20.00 dB | — | — | 0, 1 |\n| long | 30.00 dB | — | — | 0 |" in markdown(SPEC, table)
-    record = artifacts.read_json(project / "out" / "table.json")["rows"][0]["figures"]
+    record = artifacts.read_json(project / "out" / "table.json")["rows"][0]["metrics"]
     assert record["psnr"] == {"values": [20.0, None], "seeds": [0, 1], "mean": 20.0, "spread": None}
     assert record["gfid"] == {"values": [None, None], "seeds": [0, 1], "mean": None, "spread": None}
     assert (project / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
@@ -105,7 +114,7 @@ def test_rows_of_a_line_are_a_series_of_the_plot(
 def test_without_any_figure_there_is_no_plot(project: Path) -> None:
     workspace = prepare("decoders", SPEC, cells(SPEC)[0])
     artifacts.write_json(
-        workspace.result, {"params": workspace.params.read_text(), "figures": {"protocol": {"generation": {}}}}
+        workspace.result, {"params": workspace.params.read_text(), "metrics": {"protocol": {"generation": {}}}}
     )
     write_report("decoders", SPEC, [workspace], project / "out")
     assert not (project / "out" / "plot.png").exists()
@@ -126,8 +135,8 @@ def test_a_target_that_is_asked_for_later_makes_a_run_undone(project: Path) -> N
 
 
 def test_a_probe_elsewhere_is_none() -> None:
-    assert figure({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.5") == 0.25
-    assert figure({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.9") is None
+    assert value_of({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.5") == 0.25
+    assert value_of({"probe": [{"t": 0.5, "accuracy": 0.25}]}, "probe@0.9") is None
 
 
 def test_changed_parameters_make_a_run_undone(project: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from rectok.bench.benchmark import WORKS, Target, read_targets
-from rectok.bench.timer import Timer, matrix_peak, rates
-from rectok.bench.work import Bench, Budget, Prepared, Setting, Variant
+from rectok.bench.work import Bench, Budget, Prepared, Setting, Timer, Variant, matrix_peak, rates
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from rectok.train.world import World

@@ -15,7 +15,7 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.nn.weights import save_weights
 from rectok.params import preset_text
-from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import load_tokenizer
 from tests.cli.project import contents, rectok, refused, sentence
 from tests.data.files import image_folder
 from tests.project import overridden, write_params

@@ -13,7 +13,7 @@ from torch import nn
 
 from rectok import artifacts
 from rectok.checks.run import run as run_gate
-from rectok.cli.exchange import Kind, export, import_checkpoint
+from rectok.cli.exchange import export, import_checkpoint
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
@@ -66,39 +66,39 @@ def said(command: Callable[..., None], *arguments: Any, **options: Any) -> str:
 @needs_reference
 def test_a_network_must_fit_the_parameters_that_are_to_use_it(project: Path) -> None:
     heads = "4,4,2"
-    assert said(import_checkpoint, files.tokenizer(Path("t.pth")), Kind.tokenizer, heads=heads) == (
+    assert said(import_checkpoint, files.tokenizer(Path("t.pth")), "tokenizer", heads=heads) == (
         "t.pth is for images of 128 pixels, but image.size in params.yaml is 16; change it, or leave params.yaml alone with "
         "--no-params"
     )
-    assert said(import_checkpoint, files.generator(Path("g.pth")), Kind.dit) == (
+    assert said(import_checkpoint, files.generator(Path("g.pth")), "dit") == (
         "g.pth makes latents of 128 channels on a side of 8 tokens, but the tokenizer in params.yaml has 4 channels on 4; "
         "import its tokenizer first, or add --no-params"
     )
     before = Path("params.yaml").read_bytes()
-    import_checkpoint(Path("t.pth"), Kind.tokenizer, heads=heads, params=False)
+    import_checkpoint(Path("t.pth"), "tokenizer", heads=heads, params=False)
     assert Path("params.yaml").read_bytes() == before
 
 
 def test_heads_are_three_numbers_and_a_tokenizers(project: Path) -> None:
     for heads in ("2,2", "2,2,x", "0,1,1"):
-        assert said(import_checkpoint, Path("t.pth"), Kind.tokenizer, heads=heads) == (
+        assert said(import_checkpoint, Path("t.pth"), "tokenizer", heads=heads) == (
             f"--heads is '{heads}', but must be three numbers of heads such as 12,12,4"
         )
-    assert said(import_checkpoint, Path("g.pth"), Kind.dit, heads="2,2,2").startswith("--heads is for a tokenizer")
+    assert said(import_checkpoint, Path("g.pth"), "dit", heads="2,2,2").startswith("--heads is for a tokenizer")
 
 
 def test_what_is_not_there_cannot_be_exported(project: Path) -> None:
-    assert said(export, Kind.dit, Path("x.pth")) == "data/dit/config.json is missing; `dvc repro` makes it"
+    assert said(export, "dit", Path("x.pth")) == "data/dit/config.json is missing; `dvc repro` makes it"
     folder = artifacts.imported_dir("dit")
-    assert said(export, Kind.dit, Path("x.pth"), source=folder) == (
+    assert said(export, "dit", Path("x.pth"), source=folder) == (
         "data/imported/dit/config.json is missing; `rectok import` makes it"
     )
 
 
 def test_the_released_layout_is_a_file_that_says_so(project: Path) -> None:
     published(project, load())
-    import_checkpoint(Path("dit.pth"), Kind.dit)
-    found = said(export, Kind.dit, Path("folder"), source=artifacts.imported_dir("dit"))
+    import_checkpoint(Path("dit.pth"), "dit")
+    found = said(export, "dit", Path("folder"), source=artifacts.imported_dir("dit"))
     assert found == "--out is folder, but the released layout is one file whose name ends in .pth"
 
 

@@ -15,7 +15,7 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.nn.weights import save_weights
-from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import load_tokenizer
 from tests.data.files import picture
 from tests.project import write_params
 from tests.train.project import make

@@ -3,8 +3,7 @@
 import torch
 
 from rectok.dit.dit_config import DiTConfig, DiTSizes
-from rectok.dit.embeddings import sincos_positions
-from rectok.dit.model import DiTDH, drop_labels, to_grid, to_tokens
+from rectok.dit.model import DiTDH, drop_labels, sincos_positions, to_grid, to_tokens
 from rectok.nn.transformer_config import TransformerConfig
 
 

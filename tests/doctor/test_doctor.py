@@ -10,12 +10,11 @@ from typer.testing import CliRunner
 
 from rectok import artifacts
 from rectok.cli.main import app
-from rectok.doctor.bytecode import bytecode
 from rectok.doctor.diagnosis import Diagnosis
 from rectok.doctor.disk import free_space, links
 from rectok.doctor.hardware import deepspeed, devices
-from rectok.doctor.versions import versions
-from rectok.doctor.weight_files import weights
+from rectok.doctor.local_paths import weights
+from rectok.doctor.versions import bytecode, versions
 from rectok.files import write_text
 from rectok.storage.hashing import sha256_file
 from tests.doctor.diagnoses import params, statuses

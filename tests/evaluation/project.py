@@ -16,7 +16,7 @@ from rectok.data.packing import Packed, write_shard
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
-from rectok.evaluation.records import record_of, write_record
+from rectok.evaluation.metrics import record_of, write_record
 from rectok.files import write_text
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import save_weights

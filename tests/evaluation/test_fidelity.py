@@ -89,12 +89,12 @@ def test_precision_and_recall_know_equal_and_distant_sets(metric_network: Metric
     features = features_of(images, metric_network)
     itself, inverted = as_reference(images, metric_network), as_reference(255 - images, metric_network)
     same, far = fidelity(features, itself, 2), fidelity(features, inverted, 2)
-    assert (same.precision, same.recall) == (1.0, 1.0)
+    assert (same["precision"], same["recall"]) == (1.0, 1.0)
     assert frechet(features, itself) == pytest.approx(0, abs=1e-4)
-    assert (far.precision, far.recall) == (0.0, 0.0)
+    assert (far["precision"], far["recall"]) == (0.0, 0.0)
     assert frechet(features, inverted) > 0
-    assert far.kid > same.kid
-    assert far.inception_score == same.inception_score >= 1.0
+    assert far["kid"] > same["kid"]
+    assert far["inception_score"] == same["inception_score"] >= 1.0
 
 
 def test_features_do_not_depend_on_the_batch(metric_network: MetricNetwork) -> None:
@@ -115,7 +115,11 @@ def test_of_large_sets_all_images_make_the_fid_and_evenly_spaced_ones_the_rest(
     expected, fid = fidelity(some, some_reference, 1), frechet(features, reference)
     monkeypatch.setattr("rectok.evaluation.fidelity.PAIRED", 5)
     spaced = fidelity(features, reference, 1)
-    assert (spaced.precision, spaced.recall, spaced.kid) == (expected.precision, expected.recall, expected.kid)
+    assert (spaced["precision"], spaced["recall"], spaced["kid"]) == (
+        expected["precision"],
+        expected["recall"],
+        expected["kid"],
+    )
     assert frechet(features, reference) == fid != frechet(some, some_reference)
 
 

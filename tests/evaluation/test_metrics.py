@@ -9,8 +9,7 @@ import pytest
 from rectok import artifacts
 from rectok.ablation.table import heading
 from rectok.artifacts import Check
-from rectok.evaluation.metrics import METRICS, Metric, Tolerance, headline_names, metrics_of, nightly_metrics
-from rectok.evaluation.records import record_of
+from rectok.evaluation.metrics import METRICS, Metric, Tolerance, headline_names, metrics_of, nightly_metrics, record_of
 from rectok.gates import generation
 from rectok.nightly.history import HISTORY, NightlyRun, read_history, write_history
 from rectok.nightly.page import render as nightly_page
@@ -18,9 +17,8 @@ from rectok.nightly.regression import baseline, comparisons, limits_of
 from rectok.nn import weights
 from rectok.params import Params
 from rectok.params.schema import NightlyParams
-from rectok.reporting.display import metric_rows
 from rectok.reporting.report import render as report
-from rectok.reporting.summary import read_summary
+from rectok.reporting.summary import metric_rows, read_summary
 from rectok.stages import generation as generation_stage
 from rectok.stages import reconstruction
 from tests.evaluation import project

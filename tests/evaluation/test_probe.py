@@ -6,8 +6,7 @@ import torch
 
 from rectok import artifacts
 from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
+from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, sample_posterior
 from tests.evaluation import project
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rectok.artifacts import metrics_file, read_json
-from rectok.evaluation.records import Record, read_record, record_of, write_record
+from rectok.evaluation.metrics import Record, read_record, record_of, write_record
 
 
 def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,14 @@ import torch
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.checks.training import MIN_ADVERSARY, training_checks
+from rectok.checks.networks import MIN_ADVERSARY, training_checks
 from rectok.nn.weights import save_weights
 from rectok.params import parse, preset_text
+from rectok.params.editing import changed
 from rectok.storage.hashing import sha256_file
-from rectok.train.outputs import Row, write_log
+from rectok.trainers.stage import Row, write_log
 
-SECTION = parse(preset_text("digits"), "digits").decoder
+PARAMS = parse(preset_text("digits"), "digits")
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +23,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def checked(rows: list[Row]) -> dict[str, Check]:
     """The checks of a decoder that left `rows` as its log."""
     save_weights(artifacts.weights_file("decoder"), {"w": torch.ones(2)})
-    artifacts.write_json(artifacts.params_file("decoder"), SECTION.model_dump())
+    artifacts.write_json(artifacts.params_file("decoder"), PARAMS.decoder.model_dump())
     write_log(artifacts.log_file("decoder"), rows)
     digest = sha256_file(artifacts.weights_file("decoder"))
     artifacts.write_json(
         artifacts.summary_file("decoder"), {"trained": True, "loss_ratio": 0.5, "ema_distance": 0.1, "sha256": digest}
     )
-    return {check.name: check for check in training_checks("decoder", SECTION, 1.0)}
+    return {check.name: check for check in training_checks("decoder", PARAMS, 1.0)}
 
 
 def log(adversary: list[float]) -> list[Row]:
@@ -65,7 +66,7 @@ def test_a_log_with_a_value_that_is_not_finite_is_an_error() -> None:
 
 def test_parameters_that_changed_while_it_trained_are_an_error_that_says_what_to_repeat() -> None:
     checked(log([1.0]))
-    other = SECTION.model_copy(update={"training": SECTION.training.model_copy(update={"epochs": 1})})
+    other = changed(PARAMS, {"decoder.training.epochs": 1})
     [found] = [check for check in training_checks("decoder", other, 1.0) if check.name == "params"]
     assert not found.passed and found.severity == "ERROR"
     assert found.message == "params.yaml changed while decoder ran; repeat it with `dvc repro -f decoder`"

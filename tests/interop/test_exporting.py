@@ -10,12 +10,11 @@ from torch import Tensor
 from rectok.artifacts import write_json
 from rectok.errors import UserError
 from rectok.interop.exporting import read_network, write_checkpoint, write_hub
-from rectok.interop.importing import convert, keep
+from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import save_weights
-from rectok.tokenizer.loading import load_tokenizer
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.interop import files
 from tests.reference import needs_reference, tensors

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from rectok.artifacts import read_json
-from rectok.dit.loading import load_dit
+from rectok.dit.model import load_dit
 from rectok.errors import UserError
-from rectok.interop.importing import convert, keep
+from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
 from rectok.interop.sizes import Heads
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import load_tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from tests.interop import files
 from tests.interop.files import HEADS, checkpoint

@@ -12,7 +12,7 @@ from rectok.evaluation.generation import Samples, sample_features
 from rectok.evaluation.image_sets import Subsample, TensorImages
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.evaluation.reference import Reference
-from rectok.nightly.noise import part_noise
+from rectok.nightly.measurement import part_noise
 from tests.evaluation import project
 
 

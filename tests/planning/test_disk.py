@@ -9,7 +9,7 @@ from rectok import artifacts
 from rectok.data.tensors import write_features, write_latents
 from rectok.params import parse
 from rectok.params.editing import changed
-from rectok.planning.disk import disk, per_image
+from rectok.planning.sizes import disk, per_image
 from tests.project import overridden
 
 IMAGES = 200

@@ -18,7 +18,7 @@ from rectok.train.world import join
 from rectok.workloads.batches import latent_batch
 from rectok.workloads.costs import Costs
 from rectok.workloads.generators import generator, generator_objective
-from rectok.workloads.networks import teacher_like
+from rectok.workloads.objectives import teacher_like
 from tests.project import overridden
 from tests.workloads.full_size import full_size
 

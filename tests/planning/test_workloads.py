@@ -8,8 +8,7 @@ import torch
 from rectok.params import Params, parse
 from rectok.params.editing import changed
 from rectok.planning.images import Images
-from rectok.planning.steps import Steps
-from rectok.planning.workloads import Workload, samplings, workloads
+from rectok.planning.workloads import Steps, Workload, samplings, workloads
 from rectok.teacher.network import VisionNetwork
 from rectok.workloads.costs import Costs
 from tests.project import overridden

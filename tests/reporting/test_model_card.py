@@ -1,7 +1,7 @@
 """The model card speaks for the network."""
 
-from rectok.reporting.display import MetricRow
 from rectok.reporting.model_card import Facts, Helper, render
+from rectok.reporting.summary import MetricRow
 
 
 def facts(**changes: object) -> Facts:

@@ -5,8 +5,7 @@ import pytest
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.evaluation.metrics import METRICS
-from rectok.reporting.display import duration
-from rectok.reporting.summary import read_summary
+from rectok.reporting.summary import duration, read_summary
 from tests.evaluation import project
 
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from rectok import artifacts
-from rectok.evaluation.records import read_record
+from rectok.evaluation.metrics import read_record
 from rectok.stages import generation
 from tests.evaluation import project
 

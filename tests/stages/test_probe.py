@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
-from rectok.evaluation.records import read_record
+from rectok.evaluation.metrics import read_record
 from rectok.stages import probe
 from tests.evaluation import project
 

@@ -10,13 +10,13 @@ from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.image_quality import psnr
 from rectok.evaluation.image_sets import stacked
-from rectok.evaluation.records import read_record
+from rectok.evaluation.metrics import read_record
 from rectok.losses.loss_config import PerceptualFile
 from rectok.losses.perceptual import LPIPS, VGG_WIDTHS, load_lpips
 from rectok.params import Params
 from rectok.stages import reconstruction
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.loading import load_tokenizer
+from rectok.tokenizer.model import load_tokenizer
 from tests.evaluation import project
 
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.train.ema import EMA
-from rectok.train.loop import Trained
-from rectok.train.outputs import averaged_weights, full_weights, loss_ratio, relative_distance, write_log
+from rectok.train.ema import EMA, full_weights
+from rectok.trainers.stage import loss_ratio, relative_distance, write_log
 
 
 def test_weights_are_copies() -> None:
@@ -21,10 +20,11 @@ def test_weights_are_copies() -> None:
 def test_averaged_weights_leave_the_own_ones() -> None:
     module = nn.Linear(2, 2)
     start = full_weights(module)
-    trained = Trained(None, EMA(module, 0.9), [])
+    average = EMA(module, 0.9)
     with torch.no_grad():
         module.weight.add_(1)
-    assert torch.equal(averaged_weights(trained, module)["weight"], start["weight"])
+    with average.swapped():
+        assert torch.equal(full_weights(module)["weight"], start["weight"])
     assert torch.equal(module.weight, start["weight"] + 1)
 
 

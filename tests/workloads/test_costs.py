@@ -17,8 +17,7 @@ from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import CPU, Costs, MiddleRandom, evaluations
 from rectok.workloads.generators import generator_objective
-from rectok.workloads.networks import perceptual_like, teacher_like
-from rectok.workloads.objectives import adversary_of, tokenizer_objective
+from rectok.workloads.objectives import adversary_of, perceptual_like, teacher_like, tokenizer_objective
 from tests.project import overridden
 from tests.workloads.full_size import full_size
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.assets.code_links import browse_url, description
+from orchestration.assets.stages import browse_url, description
 from orchestration.graph.model import Artefact, Unit
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestration.assets.images import MAX_BYTES, MAX_SIDE, inline_image, inline_images, log_rows, loss_curve
+from orchestration.assets.images import MAX_BYTES, MAX_SIDE, inline_image, inline_images, loss_curve
+from rectok.artifacts import read_log
 
 
 def opened(markdown: str) -> Image.Image:
@@ -47,7 +48,7 @@ def test_only_the_first_few_are_shown(tmp_path: Path) -> None:
 )
 def test_a_log_of_two_rows_or_more_has_a_curve(tmp_path: Path, text: str, drawn: bool) -> None:
     (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-    plots = loss_curve(log_rows(tmp_path / "log.csv"))
+    plots = loss_curve(read_log(tmp_path / "log.csv"))
     assert bool(plots) is drawn
     if drawn:
         assert opened(plots["loss"].md_str).width > 500

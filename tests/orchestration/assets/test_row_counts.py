@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration.assets.row_counts import row_count
+from orchestration.assets.metadata import row_count
 from rectok.data.tensors import write_features
 
 
