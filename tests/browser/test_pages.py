@@ -58,7 +58,7 @@ def ablation_page() -> Path:
     ablation.build()
     workspaces = [prepare("decoders", ablation.SPEC, cell) for cell in cells(ablation.SPEC)]
     ablation.finish(workspaces[0], 27.5)
-    write_png(workspaces[0].folder / PICTURES["samples"], np.zeros((64, 64, 3), np.uint8))
+    write_png(workspaces[0].folder / PICTURES[0], np.zeros((64, 64, 3), np.uint8))
     write_report("decoders", ablation.SPEC, workspaces, Path("out"))
     return Path("out") / "index.html"
 
