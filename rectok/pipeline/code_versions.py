@@ -33,6 +33,8 @@ HEADER = f"""# The code version of every stage and gate. dvc.yaml compares it, s
 # `{TOOL} bump` raises the versions of all stages whose code changed.
 # `{TOOL} record` keeps them, where the change alters no results.
 """
+SHOWN = 5
+"""Changed files that a sentence names."""
 GATE = "gate-"
 Versions = Mapping[str, int]
 """By name: `index` for the stage, `gate-index` for its gate."""
@@ -91,9 +93,10 @@ class Change:
     @property
     def sentence(self) -> str:
         """What happened, and the two ways on."""
-        several = len(self.names) > 1
+        several, more = len(self.names) > 1, len(self.files) - SHOWN
+        files = ", ".join(self.files[:SHOWN]) + (f" and {more} more" if more > 0 else "")
         return (
-            f"the code of {', '.join(self.names)} changed ({', '.join(self.files)}) and "
+            f"the code of {', '.join(self.names)} changed ({files}) and "
             f"{'their versions' if several else 'its version'} did not: `{TOOL} bump` raises "
             f"{'them' if several else 'it'}, or `{TOOL} record` says that results stay the same"
         )
@@ -134,6 +137,12 @@ class CodeVersions:
 
     def sentences(self) -> Iterator[str]:
         """All that is wrong between code, versions.yaml and the record."""
+        if not self.recorded and self.record_file.exists():
+            yield (
+                f"{self.record_file} cannot be read, as after a conflict in git; `{TOOL} record` writes it anew, and "
+                f"`{TOOL} bump NAME…` raises the versions of code that changed"
+            )
+            return
         yield from (change.sentence for change in self.changes())
         versions, recorded = read_versions(self.versions_file), self.recorded.get("versions", {})
         for name in sorted({*versions, *recorded, *self.files}):
