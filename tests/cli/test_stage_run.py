@@ -5,6 +5,7 @@ import torch
 
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
+from rectok.pipeline.code_versions import installed_versions
 from tests.project import write_params
 
 SAID = (
@@ -37,7 +38,7 @@ def test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve(stage: str, key:
 
 
 def test_a_stage_refuses_a_project_of_other_code_versions_and_a_nightly_run_does_not(tmp_path: Path) -> None:
-    Path("versions.yaml").write_text("stages: {index: 1}\n")
+    Path("versions.yaml").write_text(f"stages: {{index: {installed_versions()['index']}}}\n")
     for name in ("index", "gate-index"):
         with pytest.raises(UserError, match=r"lacks stages\..*; `rectok init --upgrade` writes"), stage_run(name):
             pytest.fail("it ran")

@@ -13,7 +13,7 @@ VALUES = {
     "columns": [],
     "rows": [],
     "plot": "",
-    "pictures": [],
+    "samples": "",
 }
 
 
