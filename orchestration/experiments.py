@@ -3,33 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dagster import (
-    AssetKey,
-    AssetMaterialization,
-    Config,
-    DagsterRunStatus,
-    DefaultSensorStatus,
-    Definitions,
-    JobDefinition,
-    MetadataValue,
-    Nothing,
-    OpExecutionContext,
-    Out,
-    Output,
-    RunConfig,
-    RunRequest,
-    RunStatusSensorContext,
-    SensorDefinition,
-    job,
-    op,
-    run_status_sensor,
-)
+import dagster as dg
 from pydantic import Field
 
 from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata
 from orchestration.assets.progress import Observer
-from orchestration.launcher import Launcher, failure
+from orchestration.launcher import Launcher, failure, single_op_job
 from rectok.artifacts import DATA
 
 COMMAND = ("rectok", "ablate")
@@ -41,7 +21,7 @@ KEY = "experiments"
 SWEEPS = DATA / "ablations"
 
 
-class Sweep(Config):
+class Sweep(dg.Config):
     """An ablation that comes with rectok, a YAML file, or, with `vary`, the name of a new sweep."""
 
     ablation: str = Field(description="e.g. channels, my/ablation.yaml, or with `vary` a name of your own")
@@ -51,26 +31,25 @@ class Sweep(Config):
     )
 
 
-class Experiment(Config):
+class Experiment(dg.Config):
     """One row with one seed of an ablation that the job `sweep` prepared."""
 
     ablation: str
     run: str
 
 
-def experiments(root: Path, command: Sequence[str] = COMMAND) -> Definitions:
+def experiments(root: Path, command: Sequence[str] = COMMAND) -> dg.Definitions:
     """The job `sweep`, the job `experiment`, and the sensor that requests one run of it per row and seed."""
     prepare, run = _sweep(command), _experiment(root, command)
-    return Definitions(jobs=[prepare, run], sensors=[_fan_out(prepare, run)])
+    return dg.Definitions(jobs=[prepare, run], sensors=[_fan_out(prepare, run)])
 
 
-def _sweep(command: Sequence[str]) -> JobDefinition:
-    @op(
-        out=Out(Nothing),
+def _sweep(command: Sequence[str]) -> dg.JobDefinition:
+    @dg.op(
         pool="accelerator",  # the artefacts that all rows share may need a training
         description="Check every row's parameters, make what all rows share, and prepare the workspaces",
     )
-    def plan(context: OpExecutionContext, config: Sweep, launcher: Launcher) -> Iterator[Output[None]]:
+    def plan(context: dg.OpExecutionContext, config: Sweep, launcher: Launcher) -> None:
         options = [word for setting in config.vary for word in ("--vary", setting)]
         options += [word for stage in config.target for word in ("--target", stage)]
         finished = launcher.run(context, (*command, config.ablation, *options, "--plan"))
@@ -79,62 +58,53 @@ def _sweep(command: Sequence[str]) -> JobDefinition:
         ablation = (SWEEPS / f"{config.ablation}.yaml").as_posix() if config.vary else config.ablation
         runs = [line.removeprefix(PREPARED) for line in finished.lines if line.startswith(PREPARED)]
         context.instance.add_run_tags(context.run_id, {ABLATION: ablation, PLANNED: " ".join(runs)})
-        yield Output(None)
 
-    @job(name="sweep", description="Prepare an ablation or a sweep; every row and seed then gets a run of `experiment`")
-    def whole() -> None:
-        plan()
-
-    return whole
+    description = "Prepare an ablation or a sweep; every row and seed then gets a run of `experiment`"
+    return single_op_job(plan, "sweep", description)
 
 
-def _experiment(root: Path, command: Sequence[str]) -> JobDefinition:
-    @op(
-        out=Out(Nothing),
+def _experiment(root: Path, command: Sequence[str]) -> dg.JobDefinition:
+    @dg.op(
+        out=dg.Out(dg.Nothing),
         pool="accelerator",
         description="`dvc repro` in the run's own workspace, then the table of all",
     )
     def run(
-        context: OpExecutionContext, config: Experiment, launcher: Launcher
-    ) -> Iterator[AssetMaterialization | Output[None]]:
+        context: dg.OpExecutionContext, config: Experiment, launcher: Launcher
+    ) -> Iterator[dg.AssetMaterialization]:
         name = Path(config.ablation).stem
-        key, folder = AssetKey([KEY, name]), root / SWEEPS / name
+        key, folder = dg.AssetKey([KEY, name]), root / SWEEPS / name
         observer = Observer(context, folder / config.run, key)
         finished = launcher.run(context, (*command, config.ablation, "--only", config.run), on_message=observer)
         if finished.code:
             raise failure(finished)
-        yield AssetMaterialization(key, metadata=_metadata(folder, config.run))
-        yield Output(None)
+        yield dg.AssetMaterialization(key, metadata=_metadata(folder, config.run))
 
-    @job(name="experiment", description="One row with one seed of a prepared ablation or sweep")
-    def whole() -> None:
-        run()
-
-    return whole
+    return single_op_job(run, "experiment", "One row with one seed of a prepared ablation or sweep")
 
 
 def _metadata(folder: Path, run: str) -> Metadata:
     """The table of all finished runs, their plot if there are metrics to plot, and the path of the page."""
     table = (folder / "table.md").read_text(encoding="utf-8")
-    page = MetadataValue.path(str(folder / "index.html"))
-    return {"run": run, "table": MetadataValue.md(table), "page": page, **inline_images(folder.glob("plot.png"))}
+    page = dg.MetadataValue.path(str(folder / "index.html"))
+    return {"run": run, "table": dg.MetadataValue.md(table), "page": page, **inline_images(folder.glob("plot.png"))}
 
 
-def _fan_out(prepare: JobDefinition, run: JobDefinition) -> SensorDefinition:
-    @run_status_sensor(
-        run_status=DagsterRunStatus.SUCCESS,
+def _fan_out(prepare: dg.JobDefinition, run: dg.JobDefinition) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
         name="sweeps",
         description="Requests one run of `experiment` for every row and seed that a run of `sweep` prepared",
         monitored_jobs=[prepare],
         request_job=run,
-        default_status=DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=10,
     )
-    def request(context: RunStatusSensorContext) -> Iterator[RunRequest]:
+    def request(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest]:
         tags = context.dagster_run.tags
         for name in tags.get(PLANNED, "").split():
-            config = RunConfig(ops={"run": Experiment(ablation=tags[ABLATION], run=name)})
+            config = dg.RunConfig(ops={"run": Experiment(ablation=tags[ABLATION], run=name)})
             key = f"{context.dagster_run.run_id} {name}"
-            yield RunRequest(run_key=key, run_config=config, tags={ABLATION: tags[ABLATION], CELL: name})
+            yield dg.RunRequest(run_key=key, run_config=config, tags={ABLATION: tags[ABLATION], CELL: name})
 
     return request

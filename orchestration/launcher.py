@@ -9,25 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dagster import (
-    AssetExecutionContext,
-    BetaWarning,
-    ConfigurableResource,
-    Failure,
-    MetadataValue,
-    OpExecutionContext,
-    PipesMessageHandler,
-    PipesSession,
-    PipesTempFileContextInjector,
-    PipesTempFileMessageReader,
-    PreviewWarning,
-)
+import dagster as dg
 from pydantic import Field
 
 from orchestration.private import build_external_execution_context_data, capture_interrupts
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
-Context = AssetExecutionContext | OpExecutionContext
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
 OnMessage = Callable[[Mapping[str, Any]], None]
 """Takes one message that a running command sent through Dagster's pipes."""
 
@@ -37,21 +25,21 @@ KEPT_LINES, FAILURE_LINES = 1000, 40
 """How many of a command's last lines stay in memory, and how many of them a failure shows."""
 
 
-def failure(finished: Finished) -> Failure:
+def failure(finished: Finished) -> dg.Failure:
     """The failure of a run whose command failed."""
     last = "\n".join(finished.lines[-FAILURE_LINES:])
-    return Failure(
+    return dg.Failure(
         finished.reason,
         metadata={
             "command": " ".join(finished.command),
             "exit code": finished.code,
-            "last lines": MetadataValue.md(f"```\n{last}\n```"),
+            "last lines": dg.MetadataValue.md(f"```\n{last}\n```"),
         },
         allow_retries=False,
     )
 
 
-class Launcher(ConfigurableResource[Any]):
+class Launcher(dg.ConfigurableResource[Any]):
     """Starts commands in the project, each in a process group of its own."""
 
     root: str = Field(description="the folder that holds dvc.yaml")
@@ -80,9 +68,8 @@ class Launcher(ConfigurableResource[Any]):
         command_line = " ".join(command)
 
         def wait(pause: float) -> bool:
-            context.log.info(
-                f"another DVC process holds a file that {command_line} needs; trying again in {pause:.0f} s"
-            )
+            reason = f"another DVC process holds a file that {command_line} needs"
+            context.log.info(f"{reason}; trying again in {pause:.0f} s")
             time.sleep(pause)
             return True
 
@@ -91,13 +78,11 @@ class Launcher(ConfigurableResource[Any]):
     def _once(self, context: Context, command: Sequence[str], echo: bool, on_message: OnMessage | None) -> Finished:
         with _pipes(context) as session:
             child = ChildProcess(command, Path(self.root), session.get_bootstrap_env_vars())
-            messages = _Messages(session, on_message)
             try:
-                lines = _log_lines(context, child, echo, messages)
+                lines = _log_lines(context, child, echo, session, on_message)
             except BaseException:
-                context.log.warning(
-                    f"stopping {' '.join(command)}: it has {self.grace_seconds:.0f} s to write its checkpoint"
-                )
+                grace = f"it has {self.grace_seconds:.0f} s to write its checkpoint"
+                context.log.warning(f"stopping {' '.join(command)}: {grace}")
                 with capture_interrupts():
                     last = child.stop(self.grace_seconds)
                 for line in last:
@@ -106,26 +91,19 @@ class Launcher(ConfigurableResource[Any]):
         return Finished(command, child.code, lines)
 
 
-class _Messages:
-    """Passes on the messages that came through the pipes."""
-
-    def __init__(self, session: PipesSession, on_message: OnMessage | None) -> None:
-        self.session, self.on_message, self.count = session, on_message, 0
-
-    def pass_on(self) -> None:
-        """Pass on all messages since the last call."""
-        if self.on_message:
-            messages = self.session.get_custom_messages()
-            for message in messages[self.count :]:
-                self.on_message(message)
-            self.count = len(messages)
-
-
-def _log_lines(context: Context, child: ChildProcess, echo: bool, messages: _Messages) -> list[str]:
+def _log_lines(
+    context: Context, child: ChildProcess, echo: bool, session: dg.PipesSession, on_message: OnMessage | None
+) -> list[str]:
+    """Log the command's lines as they come, and pass on the messages that came through the pipes meanwhile."""
     lines: deque[str] = deque(maxlen=KEPT_LINES)
+    passed_on = 0
     for line in child.lines():
         lines.append(line)
-        messages.pass_on()
+        if on_message:
+            messages = session.get_custom_messages()
+            for message in messages[passed_on:]:
+                on_message(message)
+            passed_on = len(messages)
         if echo and line.startswith(("ERROR", "rectok: ")):
             context.log.error(line)
         elif echo:
@@ -133,21 +111,26 @@ def _log_lines(context: Context, child: ChildProcess, echo: bool, messages: _Mes
     return list(lines)
 
 
+def single_op_job(operation: dg.OpDefinition, name: str, description: str) -> dg.JobDefinition:
+    """The job that runs this one operation."""
+    return dg.GraphDefinition(name, node_defs=[operation]).to_job(description=description)
+
+
 @contextmanager
 def without_dagster_warnings() -> Iterator[None]:
     """Silences warnings about Dagster's beta and preview features and about what its own functions deprecate."""
     with warnings.catch_warnings():
-        for category in (BetaWarning, PreviewWarning, DeprecationWarning):
+        for category in (dg.BetaWarning, dg.PreviewWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
         yield
 
 
 @contextmanager
-def _pipes(context: Context) -> Iterator[PipesSession]:
+def _pipes(context: Context) -> Iterator[dg.PipesSession]:
     """`dagster.open_pipes_session` without its warning that a command reported nothing. Most commands do not report."""
-    injector, reader = PipesTempFileContextInjector(), PipesTempFileMessageReader()
+    injector, reader = dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
     with without_dagster_warnings():
         data = build_external_execution_context_data(context, None)
-        handler = PipesMessageHandler(context, reader)
+        handler = dg.PipesMessageHandler(context, reader)
     with injector.inject_context(data) as context_params, handler.handle_messages() as message_params:
-        yield PipesSession(data, handler, context_params, message_params, context)
+        yield dg.PipesSession(data, handler, context_params, message_params, context)

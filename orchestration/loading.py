@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from dagster import AssetSpec, DagsterInvalidDefinitionError, Definitions, in_process_executor
+import dagster as dg
 
 from orchestration.assets.stages import assets
 from orchestration.experiments import experiments
@@ -22,13 +22,12 @@ SENSOR_SECONDS = "RECTOK_SENSOR_SECONDS"
 """Environment variable: seconds between two ticks of the sensors `external` and `pools`, 30 if it is not set."""
 
 
-def build(root: Path) -> Definitions:
+def build(root: Path) -> dg.Definitions:
     """All definitions of the project at `root`. A file that cannot be read becomes an asset that says why."""
     seconds = sensor_seconds()
     # Each step is a command in a process group of its own. A Dagster process for it would only cost seconds.
-    shared = Definitions(
-        resources={"launcher": Launcher(root=str(root))}, executor=in_process_executor, sensors=[pools(seconds)]
-    )
+    launcher = {"launcher": Launcher(root=str(root))}
+    shared = dg.Definitions(resources=launcher, executor=dg.in_process_executor, sensors=[pools(seconds)])
     parts = [shared, experiments(root)]
     parents: list[str] = []
     try:
@@ -36,15 +35,15 @@ def build(root: Path) -> Definitions:
         parents = [name for artefact in graph.artefacts if artefact.name == "generation" for name in artefact.parents]
         report = check_results(graph, root)
         sensors = [external(graph, root, report, seconds)]
-        parts.append(Definitions(assets=assets(graph, root), jobs=[pipeline(graph, root), report], sensors=sensors))
+        parts.append(dg.Definitions(assets=assets(graph, root), jobs=[pipeline(graph, root), report], sensors=sensors))
         parts.append(source(graph, root))
-    except (UserError, DagsterInvalidDefinitionError) as error:
+    except (UserError, dg.DagsterInvalidDefinitionError) as error:
         parts.append(_broken("dvc_yaml_is_broken", error))
     try:
         parts.append(nightly(load_params(root / "params.yaml").nightly, root, parents))
-    except (UserError, DagsterInvalidDefinitionError) as error:
+    except (UserError, dg.DagsterInvalidDefinitionError) as error:
         parts.append(_broken("params_yaml_is_broken", error))
-    return Definitions.merge(*parts)
+    return dg.Definitions.merge(*parts)
 
 
 def sensor_seconds() -> int:
@@ -55,6 +54,6 @@ def sensor_seconds() -> int:
     return int(text)
 
 
-def _broken(name: str, error: Exception) -> Definitions:
+def _broken(name: str, error: Exception) -> dg.Definitions:
     logging.getLogger("dagster").error("%s: %s", name.replace("_", " "), error)
-    return Definitions(assets=[AssetSpec(name, description=str(error), group_name="broken", kinds={"error"})])
+    return dg.Definitions(assets=[dg.AssetSpec(name, description=str(error), group_name="broken", kinds={"error"})])

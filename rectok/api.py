@@ -4,6 +4,7 @@ Shapes: B images, H side, N tokens, C latent channels.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -94,13 +95,9 @@ class Generator:
         A part may lie elsewhere, in a folder or a file as for `Tokenizer.load`; `statistics` is a JSON file with the mean
         and std of every latent channel. Raises UserError where a part is missing or does not fit the others.
         """
-        below = generator.Places.within(Path(folder))
-        places = generator.Places(
-            Path(dit or below.dit),
-            Path(autoguidance) if autoguidance else below.autoguidance,
-            Path(tokenizer or below.tokenizer),
-            Path(statistics or below.statistics),
-        )
+        parts = {"dit": dit, "autoguidance": autoguidance, "tokenizer": tokenizer, "statistics": statistics}
+        elsewhere = {name: Path(path) for name, path in parts.items() if path}
+        places = replace(generator.Places.within(Path(folder)), **elsewhere)
         return cls.at(places, device, Heads(*heads) if heads else None)
 
     @classmethod

@@ -31,25 +31,25 @@ def stage_dir(stage: str) -> Path:
     return DATA / stage
 
 
-def _of_shard(stage: str, suffix: str) -> Callable[[str], Path]:
-    return lambda shard: stage_dir(stage) / f"{shard}{suffix}"
+def _below(folder: Path, suffix: str = "") -> Callable[[str], Path]:
+    return lambda name: folder / f"{name}{suffix}"
 
 
 def _of_stage(name: str) -> Callable[[str], Path]:
     return lambda stage: stage_dir(stage) / name
 
 
-index_file = _of_shard("index", ".parquet")
+index_file = _below(stage_dir("index"), ".parquet")
 """Table of one shard's images: see rectok.data.table_schemas.INDEX."""
-shard_tar = _of_shard("shards", ".tar")
+shard_tar = _below(stage_dir("shards"), ".tar")
 """WebDataset tar: `<key>.png`, `<key>.cls` per image."""
-shard_table = _of_shard("shards", ".parquet")
+shard_table = _below(stage_dir("shards"), ".parquet")
 """Offsets into the tar: see rectok.data.table_schemas.SHARD."""
-quarantine_file = _of_shard("shards", ".quarantine.json")
+quarantine_file = _below(stage_dir("shards"), ".quarantine.json")
 """Images that could not be taken, each with its reason: see rectok.data.table_schemas.QUARANTINE."""
-features_file = _of_shard("features", ".safetensors")
+features_file = _below(stage_dir("features"), ".safetensors")
 """Teacher features of one shard."""
-latents_file = _of_shard("latents", ".safetensors")
+latents_file = _below(stage_dir("latents"), ".safetensors")
 """Posterior moments of one shard."""
 
 weights_file = _of_stage("model.safetensors")
@@ -82,24 +82,16 @@ def statistics_file() -> Path:
     return stage_dir("statistics") / "statistics.json"
 
 
-def imported_dir(kind: str) -> Path:
-    """A network from elsewhere, as `rectok import` keeps it; not an output of the pipeline."""
-    return IMPORTED / kind
-
-
-def state_dir(stage: str) -> Path:
-    """Resumable checkpoints of a running training; not an output, removed when it has finished."""
-    return DATA / "state" / stage
-
-
-def stop_file(stage: str) -> Path:
-    """Lies there while the processes of a training on several machines are asked to stop after a checkpoint."""
-    return DATA / "state" / "stops" / stage
-
-
-def newest_picture(stage: str) -> Path:
-    """What the network of a running training makes now, drawn now and then; removed when it has finished."""
-    return DATA / "state" / "pictures" / f"{stage}.png"
+imported_dir = _below(IMPORTED)
+"""A network from elsewhere, as `rectok import` keeps it; not an output of the pipeline."""
+state_dir = _below(DATA / "state")
+"""Resumable checkpoints of a running training; not an output, removed when it has finished."""
+stop_file = _below(DATA / "state" / "stops")
+"""Lies there while the processes of a training on several machines are asked to stop after a checkpoint."""
+newest_picture = _below(DATA / "state" / "pictures", ".png")
+"""What the network of a running training makes now, drawn now and then; removed when it has finished."""
+docs_dir = _below(DATA / "docs")
+"""Pages for people about a gate's last run; not versioned, since Great Expectations writes times into its own."""
 
 
 def timing_file(stage: str, shard: str | None) -> Path:
@@ -110,11 +102,6 @@ def timing_file(stage: str, shard: str | None) -> Path:
 def check_file(gate: str, shard: str | None = None) -> Path:
     """The gate's report."""
     return DATA / "checks" / gate / f"{shard}.json" if shard else DATA / "checks" / f"{gate}.json"
-
-
-def docs_dir(gate: str) -> Path:
-    """Pages for people about the gate's last run; not versioned, since Great Expectations writes times into its own."""
-    return DATA / "docs" / gate
 
 
 def passed_file(gate: str, shard: str | None = None) -> Path:

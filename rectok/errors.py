@@ -2,8 +2,7 @@
 
 
 class UserError(Exception):
-    """Something the user can fix.
+    """Something the user can fix. Its text is one sentence that names the key, file or value and says what would be right.
 
-    Its text is one sentence that names the key, file or value and says what would be right. The command line prints it
-    without a traceback and exits with a non-zero code.
+    The command line prints it without a traceback and exits with a non-zero code.
     """

@@ -14,10 +14,7 @@ from rectok.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path`. On success it is flushed and takes the place of `path`, else it is removed.
-
-    Raises UserError if the disk is full.
-    """
+    """A temporary file, flushed to take the place of `path` on success, else removed. Raises UserError if the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
@@ -32,10 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`. On success it takes the place of `path`, else it is removed.
-
-    Raises UserError if the disk is full.
-    """
+    """An empty folder, which takes the place of `path` on success, else is removed. Raises UserError if the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     old = temporary.with_suffix(".old")

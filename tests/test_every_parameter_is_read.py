@@ -45,7 +45,7 @@ def run_everything(params: Params) -> None:
             run(params, *([shard] if shard else []))
             run_gate(stage, params, shard)
         if stage == "index":
-            accept_and_compare(params)
+            promote_and_compare(params)
     importlib.import_module("rectok.nightly.run").run(params, "2026-01-01")
     nightly(params.nightly, Path.cwd(), ["generation"])
     tell_somebody(params)
@@ -65,7 +65,7 @@ def tell_somebody(params: Params) -> None:
         assert hook.received and box.received
 
 
-def accept_and_compare(params: Params) -> None:
+def promote_and_compare(params: Params) -> None:
     drift = importlib.import_module("rectok.checks.drift")
     artifacts.write_json(artifacts.baseline_file(), drift.summary(params)[0].model_dump())
     run_gate("index", params)

@@ -4,12 +4,12 @@ import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
-from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, TableMetadataValue
+import dagster as dg
 
 from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, table
 from orchestration.graph.model import Unit
-from rectok.artifacts import Check, docs_dir, read_report
+from rectok.artifacts import docs_dir, read_report
 
 CHECK = "gate"
 FINGERPRINT = "fingerprint"
@@ -26,22 +26,22 @@ COLUMNS = {
 }
 
 
-def read_check_result(root: Path, unit: Unit, data_version: str) -> AssetCheckResult:
-    """The stored result of the gate of `unit`, which passes only if it left both a report without errors and its pass marker.
-
-    The fingerprint in its metadata depends on the report and on the data version of the artefact.
-    """
+def read_check_result(root: Path, unit: Unit, data_version: str) -> dg.AssetCheckResult:
+    """The gate's stored result, passed only with its pass marker; the fingerprint depends on report and data version."""
     assert unit.gate and unit.report and unit.pass_marker
     details: Metadata = {"command": f"dvc repro {unit.gate}"}
     fingerprint = {FINGERPRINT: _fingerprint(root, unit, data_version)}
     if not (root / unit.report).exists():
         return _result(f"{unit.gate} left no report in {unit.report}", {**details, **fingerprint})
     report = read_report(root / unit.report)
+    # Some values and limits are numbers and others are texts, so all are shown as texts.
+    texts = [{**asdict(c), "check": c.name, "value": str(c.value), "limit": str(c.limit)} for c in report.checks]
+    rows = [{name: row[name] for name in COLUMNS} for row in texts]
     numbers = {check.name: check.value for check in report.checks if check.value is not None}
-    details = {**numbers, **details, "report": MetadataValue.path(unit.report), "checks": _table(report.checks)}
+    details = {**numbers, **details, "report": dg.MetadataValue.path(unit.report), "checks": table(COLUMNS, rows)}
     pages = docs_dir(report.gate) / "index.html"
     if (root / pages).exists():
-        details["pages"] = MetadataValue.path(str(root / pages))
+        details["pages"] = dg.MetadataValue.path(str(root / pages))
     details |= inline_images([path for out in unit.outs for path in (root / out).glob("*.png")], MAX_IMAGES)
     details |= fingerprint
     failures = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
@@ -50,11 +50,11 @@ def read_check_result(root: Path, unit: Unit, data_version: str) -> AssetCheckRe
     if not (root / unit.pass_marker).exists():
         return _result(f"{unit.gate} left no pass marker in {unit.pass_marker}", details)
     if failures:
-        return _result(failures, details, severity=AssetCheckSeverity.WARN)
+        return _result(failures, details, severity=dg.AssetCheckSeverity.WARN)
     return _result(f"all {len(report.checks)} checks passed", details, passed=True)
 
 
-def outdated(result: AssetCheckResult, reason: str) -> AssetCheckResult:
+def outdated(result: dg.AssetCheckResult, reason: str) -> dg.AssetCheckResult:
     """A failed result in place of `result`, which is old: its gate should have run again and could not."""
     return _result(reason, {**result.metadata, FINGERPRINT: ""})
 
@@ -63,9 +63,9 @@ def _result(
     description: str,
     details: Metadata,
     passed: bool = False,
-    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
-) -> AssetCheckResult:
-    return AssetCheckResult(
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
         check_name=CHECK, passed=passed, severity=severity, description=description, metadata=details
     )
 
@@ -76,11 +76,3 @@ def _fingerprint(root: Path, unit: Unit, data_version: str) -> str:
     content = report.read_bytes() if report.exists() else b""
     parts = (data_version.encode(), content, bytes([marker.exists()]))
     return hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
-
-
-def _table(checks: tuple[Check, ...]) -> TableMetadataValue:
-    # Some values and limits are numbers and others are texts, so all are shown as texts.
-    records = [
-        {**asdict(check), "check": check.name, "value": str(check.value), "limit": str(check.limit)} for check in checks
-    ]
-    return table(COLUMNS, [{name: record[name] for name in COLUMNS} for record in records])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from dagster import MarkdownMetadataValue, MetadataValue
+import dagster as dg
 
 from rectok.artifacts import LOG_COUNTERS
 
@@ -15,12 +15,12 @@ MAX_BYTES, MAX_SIDE = 200_000, 1200
 MAX_IMAGES = 6
 
 
-def inline_images(paths: Iterable[Path], limit: int = MAX_IMAGES) -> dict[str, MarkdownMetadataValue]:
+def inline_images(paths: Iterable[Path], limit: int = MAX_IMAGES) -> dict[str, dg.MarkdownMetadataValue]:
     """The first `limit` PNG files of `paths` by name, as metadata that shows them."""
     return {path.name: inline_image(path) for path in sorted(paths)[:limit]}
 
 
-def inline_image(path: Path) -> MarkdownMetadataValue:
+def inline_image(path: Path) -> dg.MarkdownMetadataValue:
     """The PNG file at `path`, as metadata that shows it."""
     content = path.read_bytes()
     if len(content) <= MAX_BYTES:
@@ -28,8 +28,8 @@ def inline_image(path: Path) -> MarkdownMetadataValue:
     return _markdown(path.stem, "jpeg", _shrunk(content))
 
 
-def _markdown(name: str, kind: str, content: bytes) -> MarkdownMetadataValue:
-    return MetadataValue.md(f"![{name}](data:image/{kind};base64,{base64.b64encode(content).decode()})")
+def _markdown(name: str, kind: str, content: bytes) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"![{name}](data:image/{kind};base64,{base64.b64encode(content).decode()})")
 
 
 def _shrunk(content: bytes) -> bytes:
@@ -45,7 +45,7 @@ def _shrunk(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def loss_curve(rows: list[dict[str, str]]) -> dict[str, MarkdownMetadataValue]:
+def loss_curve(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
     """A plot of the first loss of a training log over its steps. Empty if fewer than two rows hold a finite loss."""
     losses = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
     if not losses:

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster import MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
+import dagster as dg
 
 from orchestration.assets.images import inline_images, loss_curve
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import read_log, timing_file
-from rectok.pipeline.lock import Locked, Record
+from rectok.pipeline.lock import Record
 from rectok.reporting.summary import metric_rows
 
-Metadata = dict[str, MetadataValue[Any] | str | float | None]
+Metadata = dict[str, dg.MetadataValue[Any] | str | float | None]
 
 RECORD = "record.json"
 SUMMARIES = ("summary.json", RECORD)
@@ -31,15 +31,17 @@ ROWS = "checksum"
 def asset_metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> Metadata:
     """Everything that the asset's page shows of what `unit` made, read from the project at `root`."""
     paths = [root / out.path for out in record.outs]
+    columns = {"path": "in the project", "md5": "as in dvc.lock", "bytes": "size on disk"}
+    timing = _read_json(root / timing_file(artefact.name, unit.shard))
     metadata: Metadata = {
         "command": f"dvc repro {unit.stage}",
         "runs": unit.command,
-        "params": MetadataValue.json(dict(record.params)),
+        "params": dg.MetadataValue.json(dict(record.params)),
         **({"code version": record.code_version} if record.code_version else {}),
-        "outputs": _outputs(record.outs),
+        "outputs": table(columns, [{"path": out.path, "md5": out.md5, "bytes": out.size} for out in record.outs]),
         "bytes": sum(out.size for out in record.outs),
     }
-    optional = {"seconds": _seconds(root, artefact, unit), ROW_COUNT: row_count(paths)}
+    optional = {"seconds": timing.get("seconds"), ROW_COUNT: row_count(paths)}
     metadata |= {name: value for name, value in optional.items() if value is not None}
     for folder in paths:
         if folder.is_dir():
@@ -58,27 +60,17 @@ def _folder(folder: Path) -> Metadata:
 
 def table(
     columns: Mapping[str, str], records: Sequence[Mapping[str, str | int | float | bool | None]]
-) -> TableMetadataValue:
+) -> dg.TableMetadataValue:
     """A table of `columns`, each with its description. The first record decides which columns are numbers."""
     first = records[0] if records else {}
-    schema = [TableColumn(name, _type(first.get(name)), description=text) for name, text in columns.items()]
-    return MetadataValue.table([TableRecord(dict(record)) for record in records], TableSchema(schema))
+    schema = [dg.TableColumn(name, _type(first.get(name)), description=text) for name, text in columns.items()]
+    return dg.MetadataValue.table([dg.TableRecord(dict(record)) for record in records], dg.TableSchema(schema))
 
 
 def _type(value: object) -> str:
     if isinstance(value, bool):
         return "bool"
     return {int: "int", float: "float"}.get(type(value), "string")
-
-
-def _outputs(outs: Sequence[Locked]) -> TableMetadataValue:
-    columns = {"path": "in the project", "md5": "as in dvc.lock", "bytes": "size on disk"}
-    return table(columns, [{"path": out.path, "md5": out.md5, "bytes": out.size} for out in outs])
-
-
-def _seconds(root: Path, artefact: Artefact, unit: Unit) -> float | None:
-    tree = _read_json(root / timing_file(artefact.name, unit.shard))
-    return float(tree["seconds"]) if tree else None
 
 
 def json_metadata(path: Path) -> Metadata:
@@ -92,12 +84,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
-def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, MetadataValue[Any] | str | float]]:
+def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, dg.MetadataValue[Any] | str | float]]:
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
     elif isinstance(tree, list):
-        yield prefix, MetadataValue.json(tree)
+        yield prefix, dg.MetadataValue.json(tree)
     elif tree is not None:
         yield prefix, tree
 
@@ -124,39 +116,27 @@ def _log(rows: Sequence[Mapping[str, str]]) -> Metadata:
         return {}
     last = len(rows) - 1
     indices = sorted({round(last * i / (LOG_ROWS - 1)) for i in range(LOG_ROWS)})
-    return {"log": MetadataValue.table([TableRecord(dict(rows[i])) for i in indices])}
+    return {"log": dg.MetadataValue.table([dg.TableRecord(dict(rows[i])) for i in indices])}
 
 
 def row_count(paths: Iterable[Path]) -> int | None:
     """Rows of the tables among `paths` and in their folders. Damaged files are left out. None if there is no table."""
     files = [file for path in paths for file in ([path] if path.is_file() else path.glob("*.parquet"))]
-    counts = [count for file in files if (count := _count(file)) is not None]
+    tables = [file for file in files if file.suffix in (".parquet", ".safetensors")]
+    counts = [count for file in tables if (count := _count(file)) is not None]
     return sum(counts) if counts else None
 
 
 def _count(path: Path) -> int | None:
-    if path.suffix == ".parquet":
-        return _parquet_rows(path)
-    if path.suffix == ".safetensors":
-        return _tensor_rows(path)
-    return None
-
-
-def _parquet_rows(path: Path) -> int | None:
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 
     try:
-        return int(read_metadata(path).num_rows)
-    except ArrowException:
-        return None
-
-
-def _tensor_rows(path: Path) -> int | None:
-    try:
+        if path.suffix == ".parquet":
+            return int(read_metadata(path).num_rows)
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(size))
         return int(header[ROWS]["shape"][0])
-    except (struct.error, ValueError, KeyError, OverflowError, MemoryError):
+    except (ArrowException, struct.error, ValueError, KeyError, OverflowError, MemoryError):
         return None

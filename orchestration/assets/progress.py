@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, AssetObservation, MetadataValue, OpExecutionContext
+import dagster as dg
 
 from orchestration.assets.images import inline_image
 from orchestration.assets.metadata import Metadata
@@ -20,15 +20,14 @@ Message = Mapping[str, Any]
 
 @dataclass
 class Observer:
-    """Turns the messages of stages (rectok.train.progress) into observations of the asset `key`.
+    """Turns messages of stages (rectok.train.progress) into observations of the asset `key`, or of the stage's if there is none.
 
-    Without a `key`, the asset is that of the stage that sends the message. `root` is the folder in which the stage works.
-    The first message is observed at once, later ones every `EVERY` seconds, and every new image at once.
+    `root` is the stage's folder. The first message and new images are observed at once, others every `EVERY` seconds.
     """
 
-    context: AssetExecutionContext | OpExecutionContext
+    context: dg.AssetExecutionContext | dg.OpExecutionContext
     root: Path
-    key: AssetKey | None = None
+    key: dg.AssetKey | None = None
     partition: str | None = None
     clock: Callable[[], float] = time.monotonic
     last_step: Message = field(default_factory=dict)
@@ -47,8 +46,8 @@ class Observer:
     def _observe(self, message: Message, image: Metadata) -> None:
         self._observed_at = self.clock()
         metadata = {"stage": str(message["stage"]), **progress_metadata(self.last_step), **image}
-        key = self.key or AssetKey(str(message["stage"]))
-        self.context.log_event(AssetObservation(key, metadata=metadata, partition=self.partition))
+        key = self.key or dg.AssetKey(str(message["stage"]))
+        self.context.log_event(dg.AssetObservation(key, metadata=metadata, partition=self.partition))
 
 
 def progress_metadata(message: Message) -> Metadata:
@@ -64,4 +63,6 @@ def progress_metadata(message: Message) -> Metadata:
         "ETA": str(timedelta(seconds=round(float(message["seconds_left"])))),
     }
     # The event log is stored as JSON, which has no NaN. A training stops by itself when its loss is NaN.
-    return metadata | {name: MetadataValue.float(value) for name, value in message["figures"].items() if value == value}
+    return metadata | {
+        name: dg.MetadataValue.float(value) for name, value in message["figures"].items() if value == value
+    }

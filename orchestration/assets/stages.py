@@ -6,20 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dagster import (
-    AssetCheckResult,
-    AssetCheckSpec,
-    AssetExecutionContext,
-    AssetsDefinition,
-    CodeReferencesMetadataValue,
-    DataVersion,
-    Failure,
-    LocalFileCodeReference,
-    MaterializeResult,
-    MetadataValue,
-    StaticPartitionsDefinition,
-    asset,
-)
+import dagster as dg
 
 from orchestration.assets.checks import CHECK, outdated, read_check_result
 from orchestration.assets.metadata import asset_metadata
@@ -32,18 +19,23 @@ from rectok.pipeline.process import Finished
 REMOTE = re.compile(r"(?:https?://(?:[^@/]*@)?|(?:ssh://)?git@)(?P<host>[^/:]+)[/:](?P<name>.+?)(?:\.git)?/?$")
 
 
-def assets(graph: Graph, root: Path) -> list[AssetsDefinition]:
+def assets(graph: Graph, root: Path) -> list[dg.AssetsDefinition]:
     """One asset per artefact. Artefacts with shards get one partition per shard."""
     code_url = browse_url(root)
     with without_dagster_warnings():
         return [_asset(artefact, root, code_url) for artefact in graph.artefacts]
 
 
-def _asset(artefact: Artefact, root: Path, code_url: str | None) -> AssetsDefinition:
+def _asset(artefact: Artefact, root: Path, code_url: str | None) -> dg.AssetsDefinition:
     # Equal lists of shards make equal definitions, so Dagster maps the partitions of such artefacts onto each other.
-    partitions = StaticPartitionsDefinition(list(artefact.shards)) if artefact.shards else None
+    partitions = dg.StaticPartitionsDefinition(list(artefact.shards)) if artefact.shards else None
+    gate = artefact.units[0].gate
+    condition = f"What must be true of {artefact.name} before anything depends on it (dvc repro {gate})"
+    check = dg.AssetCheckSpec(
+        CHECK, asset=artefact.name, blocking=True, partitions_def=partitions, description=condition
+    )
 
-    @asset(
+    @dg.asset(
         name=artefact.name,
         deps=artefact.inputs,
         description=description(artefact, root, code_url),
@@ -55,9 +47,9 @@ def _asset(artefact: Artefact, root: Path, code_url: str | None) -> AssetsDefini
         pool=artefact.pool,
         partitions_def=partitions,
         metadata=code_references(artefact, root),
-        check_specs=[_check(artefact, partitions)] if artefact.units[0].gate else None,
+        check_specs=[check] if gate else None,
     )
-    def make(context: AssetExecutionContext, launcher: Launcher) -> Iterator[MaterializeResult[None]]:
+    def make(context: dg.AssetExecutionContext, launcher: Launcher) -> Iterator[dg.MaterializeResult[None]]:
         unit = artefact.unit(context.partition_key if partitions else None)
         update = bring_up_to_date(context, launcher, unit)
         yield _result(root, artefact, unit, update)
@@ -65,38 +57,25 @@ def _asset(artefact: Artefact, root: Path, code_url: str | None) -> AssetsDefini
     return make
 
 
-def _check(artefact: Artefact, partitions: StaticPartitionsDefinition | None) -> AssetCheckSpec:
-    return AssetCheckSpec(
-        CHECK,
-        asset=artefact.name,
-        blocking=True,
-        partitions_def=partitions,
-        description=f"What must be true of {artefact.name} before anything depends on it (dvc repro {artefact.units[0].gate})",
-    )
-
-
 @dataclass(frozen=True)
 class Update:
-    """How an artefact was brought up to date. `finished` is None if nothing had to run.
-
-    The stage itself succeeded. `finished` shows whether its gate did.
-    """
+    """How an artefact came up to date. Its stage succeeded; `finished` tells of its gate, None if nothing had to run."""
 
     finished: Finished | None = None
     last_step: Message = field(default_factory=dict)
 
 
-def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: Unit) -> Update:
+def bring_up_to_date(context: dg.AssetExecutionContext, launcher: Launcher, unit: Unit) -> Update:
     """Run the stage of `unit` and then its gate, unless DVC says that neither changed.
 
-    A gate that fails raises nothing here, because its report has the reason. Raises Failure if the stage fails. Also raises
-    Failure if a gate in `unit.waits_for` has not passed for the current data: `dvc repro` of one single stage does not
-    check that.
+    Raises Failure if the stage fails, but not if its gate does, whose report has the reason. Also raises Failure if a gate in
+    `unit.waits_for` has not passed for the current data, which `dvc repro` of one single stage does not check.
     """
     changed = launcher.changed(context, *unit.waits_for, *unit.stages)
     waiting = [gate for gate in unit.waits_for if gate in changed]
     if waiting:
-        raise Failure(f"{unit.stage} waits for {', '.join(waiting)}: materialize its asset first", allow_retries=False)
+        sentence = f"{unit.stage} waits for {', '.join(waiting)}: materialize its asset first"
+        raise dg.Failure(sentence, allow_retries=False)
     if not changed:
         context.log.info(f"{' and '.join(unit.stages)} did not change: nothing to do")
         return Update()
@@ -108,23 +87,20 @@ def bring_up_to_date(context: AssetExecutionContext, launcher: Launcher, unit: U
     return Update(finished, observer.last_step)
 
 
-def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> MaterializeResult[None]:
+def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> dg.MaterializeResult[None]:
     record = lock.read(root)[unit.stage]
     metadata = {**asset_metadata(root, artefact, unit, record), "ran": update.finished is not None}
+    results = [read_check_result(root, unit, record.data_version)] if unit.gate else []
+    if results and results[0].passed and update.finished and update.finished.code:
+        # The gate ended before it replaced its old report.
+        results = [outdated(results[0], f"{unit.gate} did not run: {update.finished.reason}")]
     if update.last_step:
-        metadata["progress"] = MetadataValue.json(dict(update.last_step))
-    return MaterializeResult(
-        data_version=DataVersion(record.data_version),
+        metadata["progress"] = dg.MetadataValue.json(dict(update.last_step))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(record.data_version),
         metadata=metadata,
-        check_results=[_check_result(root, unit, record, update)] if unit.gate else None,
+        check_results=results,
     )
-
-
-def _check_result(root: Path, unit: Unit, record: lock.Record, update: Update) -> AssetCheckResult:
-    result = read_check_result(root, unit, record.data_version)
-    if result.passed and update.finished and update.finished.code:  # the gate ended before it replaced its old report
-        result = outdated(result, f"{unit.gate} did not run: {update.finished.reason}")
-    return result
 
 
 def code_files(artefact: Artefact, root: Path) -> list[str]:
@@ -133,13 +109,13 @@ def code_files(artefact: Artefact, root: Path) -> list[str]:
     return [path for path in paths if (root / path).exists()]
 
 
-def code_references(artefact: Artefact, root: Path) -> dict[str, CodeReferencesMetadataValue]:
+def code_references(artefact: Artefact, root: Path) -> dict[str, dg.CodeReferencesMetadataValue]:
     """Metadata with the files that "Open in editor" opens. Empty if there are none."""
     references = [
-        LocalFileCodeReference(file_path=str(root / path), line_number=1, label=path)
+        dg.LocalFileCodeReference(file_path=str(root / path), line_number=1, label=path)
         for path in code_files(artefact, root)
     ]
-    return {"dagster/code_references": CodeReferencesMetadataValue(code_references=references)} if references else {}
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=references)} if references else {}
 
 
 def description(artefact: Artefact, root: Path, code_url: str | None) -> str:

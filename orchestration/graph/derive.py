@@ -18,7 +18,7 @@ from rectok.pipeline.graph import Stage, read_stages
 
 FORMAT = "3"
 """Changes with the shape of Graph, so that an older cache is not read."""
-KEPT = Path(".dvc/tmp/orchestration/graph.json")
+CACHE = Path(".dvc/tmp/orchestration/graph.json")
 SOURCES = ("dvc.yaml", "params.yaml")
 
 _ADAPTER = TypeAdapter(Graph)
@@ -32,15 +32,15 @@ def load(root: Path) -> Graph:
     Raises UserError with one sentence when DVC cannot read them.
     """
     key = _key(root)
-    kept = root / KEPT
+    cache = root / CACHE
     try:
-        saved = kept.read_bytes()
+        saved = cache.read_bytes()
         if saved.startswith(key):
             return _ADAPTER.validate_json(saved[len(key) :])
     except (FileNotFoundError, ValidationError):
         pass
     graph = derive([stage for stage in read_stages(root).values() if stage.command])
-    write_bytes(kept, key + _ADAPTER.dump_json(graph, indent=1))
+    write_bytes(cache, key + _ADAPTER.dump_json(graph, indent=1))
     return graph
 
 
@@ -83,7 +83,7 @@ def derive(stages: Collection[Stage]) -> Graph:
     nouns = {stage.address: targets.get(stage.address, (stage.noun, None))[0] for stage in stages}
     artefacts = {asset_name(noun): _artefact(noun, group, gates, nouns) for noun, group in makers.items()}
     try:
-        order = list(TopologicalSorter({name: found.parents for name, found in artefacts.items()}).static_order())
+        order = list(TopologicalSorter({name: each.parents for name, each in artefacts.items()}).static_order())
     except CycleError as error:
         raise UserError(f"stages of dvc.yaml wait for each other: {' → '.join(error.args[1])}") from None
     return Graph(tuple(artefacts[name] for name in order))
@@ -110,10 +110,7 @@ def _artefact(noun: str, group: list[Stage], gates: Mapping[_GateTarget, Stage],
 
 
 def _version(*stages: Stage) -> str:
-    """The code versions of `stages`, and a hash of their commands and parameters, without the shard's name.
-
-    It changes when `dvc status` finds a command or a parameter of `stages` changed.
-    """
+    """The code versions of `stages`, and a hash of their commands and parameters, without the shard's name."""
     parts = [[stage.command.replace(stage.item or "\0", "\0"), stage.params] for stage in stages]
     text = json.dumps(parts, sort_keys=True, default=str)
     codes = [str(code) for stage in stages for code in stage.params.get(str(VERSIONS_FILE), {}).values()]

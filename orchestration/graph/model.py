@@ -8,10 +8,9 @@ SOURCE = "source"
 
 @dataclass(frozen=True)
 class Unit:
-    """One DVC stage and the gate that checks its outputs. `shard` is None if the stage runs once.
+    """One DVC stage and the gate that checks its outputs. `shard` is None if the stage runs once; paths are relative and POSIX.
 
-    Paths are POSIX and relative to the project. The gate writes `report` and, if it passes, `pass_marker`. `waits_for`
-    names the gates whose pass markers the stage depends on.
+    The gate writes `report` and, if it passes, `pass_marker`. The stage depends on the pass markers of `waits_for`.
     """
 
     shard: str | None
@@ -31,10 +30,9 @@ class Unit:
 
 @dataclass(frozen=True)
 class Artefact:
-    """What one noun of dvc.yaml makes. It becomes an asset, with partitions if the stage runs once per shard.
+    """What one noun of dvc.yaml makes: an asset, with partitions if the stage runs once per shard.
 
-    `version` changes with the commands and the parameters of the stage and of its gate. It is the same for all shards.
-    `sources` are the paths that the stage reads and no stage makes.
+    `version` is that of commands and parameters, the same for all shards. No stage makes the paths `sources`.
     """
 
     name: str

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from dagster import SensorResult
+import dagster as dg
 
 from rectok.alerts.alert_config import AlertConfig
 from rectok.alerts.sending import Alert, channels, deliver
@@ -27,10 +27,7 @@ _running: dict[tuple[str, Alert], "Future[None]"] = {}
 
 @dataclass(frozen=True)
 class Pending:
-    """A sensor's cursor: the time from which events count, and the channels that have not taken each alert yet.
-
-    An alert without such a channel is delivered.
-    """
+    """A sensor's cursor: the time from which events count, and the channels that have not taken each alert yet."""
 
     since: str
     owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -56,12 +53,11 @@ def deliver_alerts(
     cursor: str | None,
     alerts: Mapping[str, Callable[[], Alert | None]],
     nothing: str,
-) -> SensorResult:
+) -> dg.SensorResult:
     """Try every channel that each of `alerts` still owes. An alert is made only if needed, and may turn out to be None.
 
-    An alert of `pending` that is not among `alerts` is given up. `nothing` is the message of a tick that did nothing. Raises
-    UserError, which makes the tick red, if deliveries failed and the cursor is still the same. A tick that raises loses its
-    cursor, so a tick with a new cursor mentions its failures in its message.
+    One of `pending` that is not among `alerts` is given up; `nothing` is the message if nothing happened. Raises UserError if
+    deliveries failed and the cursor is the same: a tick that raises loses its cursor, so others mention failures in a message.
     """
     tick = _Tick(config)
     owed = {key: tick.deliver(pending.owed.get(key), make) for key, make in alerts.items()}
@@ -74,7 +70,7 @@ def deliver_alerts(
     new_cursor = Pending(pending.since, owed).cursor
     if tick.failures and new_cursor == cursor:
         raise UserError(message)
-    return SensorResult(skip_reason=message, cursor=new_cursor)
+    return dg.SensorResult(skip_reason=message, cursor=new_cursor)
 
 
 @dataclass
@@ -115,8 +111,7 @@ class _Tick:
 def _bounded(channel: str, alert: Alert, send: Callable[[], None]) -> None:
     """Wait at most `TIMEOUT` for a delivery. The next tick waits for the same delivery and starts no second one.
 
-    Every step of a delivery has a timeout, but there may be many steps. A tick that Dagster ends would forget its
-    deliveries.
+    Every step of a delivery has a timeout, but there may be many, and a tick that Dagster ends forgets its deliveries.
     """
     delivery = _running.pop((channel, alert), None)
     if delivery is None:

@@ -6,17 +6,7 @@ The caller stores each event before it asks for the next, because an event names
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from dagster import (
-    AssetCheckEvaluation,
-    AssetCheckKey,
-    AssetCheckResult,
-    AssetKey,
-    AssetMaterialization,
-    DagsterEventType,
-    DagsterInstance,
-    DagsterRunStatus,
-    RunsFilter,
-)
+import dagster as dg
 
 from orchestration.assets.checks import CHECK, FINGERPRINT, read_check_result
 from orchestration.assets.metadata import asset_metadata
@@ -28,14 +18,14 @@ from rectok.pipeline import lock
 
 PIPELINE = "pipeline"
 """The job that may make every artefact."""
-IN_PROGRESS = [status for status in DagsterRunStatus if status not in ENDED]
+IN_PROGRESS = [status for status in dg.DagsterRunStatus if status not in ENDED]
 EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
-def being_made(instance: DagsterInstance, graph: Graph) -> set[str]:
+def being_made(instance: dg.DagsterInstance, graph: Graph) -> set[str]:
     """Names of the artefacts that a run of Dagster is making."""
     names: set[str] = set()
-    for run in instance.get_runs(RunsFilter(statuses=IN_PROGRESS)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
         if run.asset_selection is not None:
             names |= {key.path[-1] for key in run.asset_selection}
         elif run.job_name == PIPELINE:
@@ -55,8 +45,8 @@ def _made(
 
 
 def materializations(
-    instance: DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
-) -> Iterator[AssetMaterialization]:
+    instance: dg.DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
+) -> Iterator[dg.AssetMaterialization]:
     """One for every unit whose md5 in dvc.lock is not the data version in the event log, except `busy` artefacts."""
     records = lock.read(root)
     yield from source_events(instance, graph, records)
@@ -69,12 +59,12 @@ def materializations(
 
 
 def confirmations(
-    instance: DagsterInstance,
+    instance: dg.DagsterInstance,
     graph: Graph,
     root: Path,
     changed: Callable[[], Collection[str]],
     busy: Collection[str] = (),
-) -> Iterator[AssetMaterialization]:
+) -> Iterator[dg.AssetMaterialization]:
     """One for every unit that is stale by Dagster and unchanged by DVC, such as a shard whose index is the same.
 
     `changed` returns the stages that DVC finds changed. It is called only if a unit is stale.
@@ -88,9 +78,9 @@ def confirmations(
 
 
 def _materialization(
-    instance: DagsterInstance, root: Path, artefact: Artefact, unit: Unit, record: lock.Record
-) -> AssetMaterialization:
-    return AssetMaterialization(
+    instance: dg.DagsterInstance, root: Path, artefact: Artefact, unit: Unit, record: lock.Record
+) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
         artefact.name,
         partition=unit.shard,
         metadata=asset_metadata(root, artefact, unit, record),
@@ -99,8 +89,8 @@ def _materialization(
 
 
 def evaluations(
-    instance: DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
-) -> Iterator[AssetCheckEvaluation]:
+    instance: dg.DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
+) -> Iterator[dg.AssetCheckEvaluation]:
     """One for every gate with a result about the current data that the event log does not hold, except `busy` artefacts."""
     records = lock.read(root)
     for artefact, unit, record in _made(graph, records, busy):
@@ -110,9 +100,9 @@ def evaluations(
                 yield _evaluation(artefact, unit, result)
 
 
-def _evaluation(artefact: Artefact, unit: Unit, result: AssetCheckResult) -> AssetCheckEvaluation:
-    return AssetCheckEvaluation(
-        AssetKey(artefact.name),
+def _evaluation(artefact: Artefact, unit: Unit, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        dg.AssetKey(artefact.name),
         CHECK,
         passed=result.passed,
         severity=result.severity,
@@ -123,30 +113,29 @@ def _evaluation(artefact: Artefact, unit: Unit, result: AssetCheckResult) -> Ass
     )
 
 
-def _known_versions(instance: DagsterInstance, artefact: Artefact) -> Mapping[str | None, str | None]:
+def _known_versions(instance: dg.DagsterInstance, artefact: Artefact) -> Mapping[str | None, str | None]:
     """The data version of each shard's last event."""
-    key = AssetKey(artefact.name)
+    key = dg.AssetKey(artefact.name)
     if artefact.shards:
-        tags = instance.event_log_storage.get_latest_tags_by_partition(
-            key, DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
-        )
+        event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+        tags = instance.event_log_storage.get_latest_tags_by_partition(key, event_type, [DATA_VERSION_TAG])
         return {shard: of_shard.get(DATA_VERSION_TAG) for shard, of_shard in tags.items()}
     entry = instance.get_latest_materialization_event(key)
     latest = entry.asset_materialization if entry else None
     return {None: (latest.tags or {}).get(DATA_VERSION_TAG)} if latest else {}
 
 
-def _known_fingerprint(instance: DagsterInstance, artefact: Artefact, unit: Unit) -> object:
+def _known_fingerprint(instance: dg.DagsterInstance, artefact: Artefact, unit: Unit) -> object:
     """The fingerprint of the gate's last result. A check that was only planned has no result."""
     executions = instance.event_log_storage.get_asset_check_execution_history(
-        AssetCheckKey(AssetKey(artefact.name), CHECK),
+        dg.AssetCheckKey(dg.AssetKey(artefact.name), CHECK),
         limit=1,
         status=EVALUATED,
         partition_filter=PartitionKeyFilter(key=unit.shard),
     )
     event = executions[0].event.dagster_event if executions and executions[0].event else None
     evaluation = event.event_specific_data if event else None
-    if not isinstance(evaluation, AssetCheckEvaluation) or FINGERPRINT not in evaluation.metadata:
+    if not isinstance(evaluation, dg.AssetCheckEvaluation) or FINGERPRINT not in evaluation.metadata:
         return None
     return evaluation.metadata[FINGERPRINT].value
 

@@ -6,16 +6,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from dagster import (
-    DefaultSensorStatus,
-    JobDefinition,
-    RunRequest,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SensorResult,
-    SkipReason,
-    sensor,
-)
+import dagster as dg
 
 from orchestration.graph.model import Graph
 from orchestration.sync.events import being_made, confirmations, evaluations, materializations
@@ -27,20 +18,20 @@ DVC_TIMEOUT = 45.0
 """Seconds that DVC may take inside a tick. Dagster ends a tick after a minute."""
 
 
-def external(graph: Graph, root: Path, check_results: JobDefinition, seconds: int) -> SensorDefinition:
+def external(graph: Graph, root: Path, check_results: dg.JobDefinition, seconds: int) -> dg.SensorDefinition:
     """A sensor that reports artefacts of `dvc repro` every `seconds`, and requests a run of `check_results` for their gates."""
 
-    @sensor(
+    @dg.sensor(
         name="external",
         job=check_results,
         description="Reports what `dvc repro` made and what its gates found outside Dagster",
-        default_status=DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=seconds,
     )
-    def report(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+    def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         state = project_state(root)
         if context.cursor == state:
-            return SkipReason("dvc.lock, the parameters and the gates' reports have not changed")
+            return dg.SkipReason("dvc.lock, the parameters and the gates' reports have not changed")
         instance = context.instance
         busy = being_made(instance, graph)
         for event in materializations(instance, graph, root, busy):
@@ -53,8 +44,8 @@ def external(graph: Graph, root: Path, check_results: JobDefinition, seconds: in
             context.log.info(f"{reason}; trying again")
             complete = False
         new_results = any(True for _ in evaluations(instance, graph, root, busy))
-        return SensorResult(
-            run_requests=[RunRequest(run_key=state)] if new_results else [],
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=state)] if new_results else [],
             cursor=state if complete else context.cursor,
         )
 

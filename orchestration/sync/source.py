@@ -1,34 +1,14 @@
-"""The inputs from outside as an asset of their own. DVC says whether they are still what the pipeline has read.
-
-DVC has to list all of them for that, so a job checks every hour, and not the sensor.
-"""
+"""The inputs from outside as an asset of their own; an hourly job asks DVC, which lists all of them, whether they changed."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster import (
-    AssetKey,
-    AssetMaterialization,
-    AssetSpec,
-    DagsterInstance,
-    DagsterRunStatus,
-    DefaultScheduleStatus,
-    Definitions,
-    JobDefinition,
-    Nothing,
-    OpExecutionContext,
-    Out,
-    Output,
-    RunsFilter,
-    ScheduleDefinition,
-    job,
-    op,
-)
+import dagster as dg
 
 from orchestration.graph.model import SOURCE, Graph
-from orchestration.launcher import Launcher
+from orchestration.launcher import Launcher, single_op_job
 from orchestration.sync.staleness import data_version_tags, version_of
 from rectok.pipeline import lock
 
@@ -37,47 +17,43 @@ MAX_RUNS = 168
 """Runs of the job that are not deleted: those of a week. A year has 8 760."""
 CHANGED = "changed since "
 """Precedes the version that the pipeline has read, if the inputs have changed since."""
-ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def source(graph: Graph, root: Path) -> Definitions:
+def source(graph: Graph, root: Path) -> dg.Definitions:
     """The asset and its hourly job. Empty if no stage reads anything from outside."""
     if not graph.sources:
-        return Definitions()
-    spec = AssetSpec(
+        return dg.Definitions()
+    spec = dg.AssetSpec(
         SOURCE,
         description=f"Read by the pipeline and made by no stage: {', '.join(graph.sources)}",
         group_name="data",
         kinds={"file"},
     )
     check = _job(graph, root)
-    hourly = ScheduleDefinition(
-        name=check.name, job=check, cron_schedule=HOURLY, default_status=DefaultScheduleStatus.RUNNING
+    hourly = dg.ScheduleDefinition(
+        name=check.name, job=check, cron_schedule=HOURLY, default_status=dg.DefaultScheduleStatus.RUNNING
     )
-    return Definitions(assets=[spec], jobs=[check], schedules=[hourly])
+    return dg.Definitions(assets=[spec], jobs=[check], schedules=[hourly])
 
 
-def _job(graph: Graph, root: Path) -> JobDefinition:
+def _job(graph: Graph, root: Path) -> dg.JobDefinition:
     readers = [unit.stage for artefact in graph.artefacts if artefact.sources for unit in artefact.units]
 
-    @op(out=Out(Nothing), description=f"dvc status {' '.join(readers)}")
-    def check_source(context: OpExecutionContext, launcher: Launcher) -> Iterator[AssetMaterialization | Output[None]]:
+    @dg.op(out=dg.Out(dg.Nothing), description=f"dvc status {' '.join(readers)}")
+    def check_source(context: dg.OpExecutionContext, launcher: Launcher) -> Iterator[dg.AssetMaterialization]:
         status = launcher.changed(context, *readers)
         version = version_read(graph, lock.read(root))
         yield _event(f"{CHANGED}{version}" if changed_deps(status) & set(graph.sources) else version)
         delete_old_runs(context.instance)
-        yield Output(None)
 
-    @job(name=SOURCE, description="Check whether the inputs from outside are still those that the pipeline has read")
-    def whole() -> None:
-        check_source()
-
-    return whole
+    description = "Check whether the inputs from outside are still those that the pipeline has read"
+    return single_op_job(check_source, SOURCE, description)
 
 
-def delete_old_runs(instance: DagsterInstance) -> None:
+def delete_old_runs(instance: dg.DagsterInstance) -> None:
     """Delete all but the newest ended runs of the job, with their events and logs. The newest hold all that is known."""
-    for run in instance.get_runs(RunsFilter(job_name=SOURCE, statuses=ENDED))[MAX_RUNS:]:
+    for run in instance.get_runs(dg.RunsFilter(job_name=SOURCE, statuses=ENDED))[MAX_RUNS:]:
         instance.compute_log_manager.delete_logs(prefix=[run.run_id])
         instance.delete_run(run.run_id)
 
@@ -95,14 +71,14 @@ def version_read(graph: Graph, records: Mapping[str, lock.Record]) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _event(version: str) -> AssetMaterialization:
-    return AssetMaterialization(SOURCE, tags=data_version_tags(version))
+def _event(version: str) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(SOURCE, tags=data_version_tags(version))
 
 
 def source_events(
-    instance: DagsterInstance, graph: Graph, records: Mapping[str, lock.Record]
-) -> Iterator[AssetMaterialization]:
+    instance: dg.DagsterInstance, graph: Graph, records: Mapping[str, lock.Record]
+) -> Iterator[dg.AssetMaterialization]:
     """One event if the pipeline has read another version since the last event."""
     version = version_read(graph, records)
-    if graph.sources and records and version_of(instance, AssetKey(SOURCE)).removeprefix(CHANGED) != version:
+    if graph.sources and records and version_of(instance, dg.AssetKey(SOURCE)).removeprefix(CHANGED) != version:
         yield _event(version)

@@ -5,85 +5,74 @@ the UI always means what `dvc status` means.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
-from dagster import AssetKey, DagsterEventType, DagsterInstance, DataProvenance
+import dagster as dg
 
+from orchestration import private
 from orchestration.graph.model import Artefact, Graph, Unit
-from orchestration.private import (
-    CODE_VERSION_TAG,
-    DATA_VERSION_IS_USER_PROVIDED_TAG,
-    DATA_VERSION_TAG,
-    DEFAULT_DATA_VERSION,
-    NULL_EVENT_POINTER,
-    extract_data_provenance_from_entry,
-    extract_data_version_from_entry,
-    get_input_data_version_tag,
-    get_input_event_pointer_tag,
-)
 
 Shard = str | None
 
 
 def data_version_tags(version: str) -> dict[str, str]:
     """The tags that give an event the data version `version`."""
-    return {DATA_VERSION_TAG: version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    return {private.DATA_VERSION_TAG: version, private.DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
 
 
-def version_tags(instance: DagsterInstance, artefact: Artefact, data_version: str) -> dict[str, str]:
+def version_tags(instance: dg.DagsterInstance, artefact: Artefact, data_version: str) -> dict[str, str]:
     """The tags of a materialization of `artefact` that was made from the current inputs."""
-    tags = {**data_version_tags(data_version), CODE_VERSION_TAG: artefact.version}
-    for key in map(AssetKey, artefact.inputs):
+    tags = {**data_version_tags(data_version), private.CODE_VERSION_TAG: artefact.version}
+    for key in map(dg.AssetKey, artefact.inputs):
         record = instance.get_latest_data_version_record(key, is_source=False)
-        pointer = str(record.storage_id) if record else NULL_EVENT_POINTER
-        tags |= {get_input_data_version_tag(key): version_of(instance, key), get_input_event_pointer_tag(key): pointer}
+        pointer = str(record.storage_id) if record else private.NULL_EVENT_POINTER
+        tags |= {
+            private.get_input_data_version_tag(key): version_of(instance, key),
+            private.get_input_event_pointer_tag(key): pointer,
+        }
     return tags
 
 
-def version_of(instance: DagsterInstance, key: AssetKey) -> str:
+def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
     """The data version of an asset's last event."""
     record = instance.get_latest_data_version_record(key, is_source=False)
-    version = extract_data_version_from_entry(record.event_log_entry) if record else None
-    return (version or DEFAULT_DATA_VERSION).value
+    version = private.extract_data_version_from_entry(record.event_log_entry) if record else None
+    return (version or private.DEFAULT_DATA_VERSION).value
 
 
 @dataclass
 class Staleness:
     """Says which units are stale by Dagster's event log. Comparisons of a partitioned input are cached."""
 
-    instance: DagsterInstance
+    instance: dg.DagsterInstance
     graph: Graph
-    _changed: dict[tuple[AssetKey, int], set[Shard]] = field(default_factory=dict)
+    _changed: dict[tuple[dg.AssetKey, int], set[Shard]] = field(default_factory=dict)
 
     def of(self, artefact: Artefact, unit: Unit) -> bool:
         """Whether the last event of `unit` has another code version or other inputs. False if it has no event."""
         record = self.instance.get_latest_data_version_record(
-            AssetKey(artefact.name), is_source=False, partition_key=unit.shard
+            dg.AssetKey(artefact.name), is_source=False, partition_key=unit.shard
         )
         if record is None:
             return False
-        provenance = extract_data_provenance_from_entry(record.event_log_entry)
+        provenance = private.extract_data_provenance_from_entry(record.event_log_entry)
         if provenance is None or provenance.code_version != artefact.version:
             return True
-        return any(self._differs(AssetKey(name), unit, provenance) for name in artefact.inputs)
+        return any(self._differs(dg.AssetKey(name), unit, provenance) for name in artefact.inputs)
 
-    def _differs(self, key: AssetKey, unit: Unit, provenance: DataProvenance) -> bool:
+    def _differs(self, key: dg.AssetKey, unit: Unit, provenance: dg.DataProvenance) -> bool:
         if not provenance.has_input_asset(key):
             return True
-        if not self._shards(key):
+        if not any(artefact.shards for artefact in self.graph.artefacts if dg.AssetKey(artefact.name) == key):
             return version_of(self.instance, key) != provenance.input_data_versions[key].value
         changed = self._changed_since(key, provenance.input_storage_ids[key] or 0)
         return bool(changed) if unit.shard is None else unit.shard in changed
 
-    def _shards(self, key: AssetKey) -> tuple[str, ...]:
-        return next((a.shards for a in self.graph.artefacts if AssetKey(a.name) == key), ())
-
-    def _changed_since(self, key: AssetKey, pointer: int) -> set[Shard]:
+    def _changed_since(self, key: dg.AssetKey, pointer: int) -> set[Shard]:
         """The shards of an asset whose data version is not the one that it had at the event `pointer`."""
         if (key, pointer) not in self._changed:
-            storage, event_type = self.instance.event_log_storage, DagsterEventType.ASSET_MATERIALIZATION
-            after = storage.get_latest_tags_by_partition(key, event_type, [DATA_VERSION_TAG], after_cursor=pointer)
-            before = storage.get_latest_tags_by_partition(
-                key, event_type, [DATA_VERSION_TAG], before_cursor=pointer + 1
-            )
+            storage, event_type = self.instance.event_log_storage, dg.DagsterEventType.ASSET_MATERIALIZATION
+            tags_of = partial(storage.get_latest_tags_by_partition, key, event_type, [private.DATA_VERSION_TAG])
+            after, before = tags_of(after_cursor=pointer), tags_of(before_cursor=pointer + 1)
             self._changed[key, pointer] = {shard for shard, tags in after.items() if tags != before.get(shard)}
         return self._changed[key, pointer]

@@ -41,8 +41,7 @@ def run_all(
 ) -> list[Failure]:
     """Run every workspace that is not done, one at a time per entry of `devices` (a CUDA device, or "" for any).
 
-    Rows that come after others wait for all of those. A failed run does not stop the others; running the ablation again
-    goes on with it. With `echo`, what a run prints is said as it comes, and not only kept in its log.
+    Rows after others wait for all of those. A failed run stops no other one. With `echo` runs are printed, not only logged.
     """
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     for device in devices:

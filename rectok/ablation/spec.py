@@ -18,9 +18,7 @@ Changes = dict[str, Any]
 
 
 class Row(Config):
-    """One row of the table. `seeds` replace the spec's.
-
-    `x` places it on the plot's axis, on the line named `line` there; without `x` rows stand side by side.
+    """One row of the table. `seeds` replace the spec's; `x` and `line` place it on the plot, rows without `x` stand side by side.
 
     `after` names a row whose trainings this one shares: run when that one is done, it finds them in the cache.
     """
@@ -90,10 +88,7 @@ class Cell(Config):
 
 
 def cells(spec: Spec) -> list[Cell]:
-    """All runs; the first seed of every row before the second of any, so that a table is soon whole.
-
-    Rows that come after others are run when all of those are.
-    """
+    """All runs, those of rows after others last; the first seed of every row comes first, so that a table is soon whole."""
     seeds = {row.name: row.seeds or spec.seeds for row in spec.rows}
     turns = range(max(map(len, seeds.values())))
     runs = [

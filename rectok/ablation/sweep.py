@@ -25,10 +25,7 @@ def sweep_file(name: str) -> Path:
 
 
 def make_sweep(name: str, vary: Sequence[str], probe: float, targets: Sequence[str]) -> Path:
-    """Write the sweep over all combinations of `vary` (key=value,value,…); `probe` is the t whose accuracy is shown.
-
-    Raises UserError for what is no such setting, or for the name of an ablation that comes with rectok.
-    """
+    """Write the sweep over `vary` (key=value,value,…) with the probe at t = `probe`. Raises UserError for what is none."""
     if name in spec_names() or not re.fullmatch(NAME, name):
         raise UserError(
             f"{name!r} cannot name a sweep: small letters, digits, dots and dashes, and no ablation of rectok"
@@ -43,18 +40,14 @@ def make_sweep(name: str, vary: Sequence[str], probe: float, targets: Sequence[s
 def sweep(name: str, values: Mapping[str, Sequence[Any]], targets: Sequence[str], columns: Sequence[str]) -> Spec:
     """A row for every combination of `values`; those of `seed` are seeds of every row."""
     seeds = tuple(values.get(SEED, (0,)))
-    varied = {key: found for key, found in values.items() if key != SEED}
-    single = len(varied) == 1 and all(isinstance(value, int | float) for found in varied.values() for value in found)
-    rows = [
-        Row(
-            name=_row_name(number, dict(zip(varied, chosen, strict=True))),
-            title=", ".join(f"{key} = {value}" for key, value in zip(varied, chosen, strict=True))
-            or "as in params.yaml",
-            set=dict(zip(varied, chosen, strict=True)),
-            x=float(chosen[0]) if single else None,
-        )
-        for number, chosen in enumerate(product(*varied.values()), 1)
-    ]
+    varied = {key: options for key, options in values.items() if key != SEED}
+    single = len(varied) == 1 and all(isinstance(value, int | float) for value in next(iter(varied.values())))
+    rows = []
+    for number, combination in enumerate(product(*varied.values()), 1):
+        changes = dict(zip(varied, combination, strict=True))
+        title = ", ".join(f"{key} = {value}" for key, value in changes.items()) or "as in params.yaml"
+        place = float(combination[0]) if single else None
+        rows.append(Row(name=_row_name(number, changes), title=title, set=changes, x=place))
     tree = {
         "title": f"Sweep {name}",
         "claim": f"Every combination of {', '.join(values)}; the rest as in params.yaml.",
@@ -69,10 +62,10 @@ def sweep(name: str, values: Mapping[str, Sequence[Any]], targets: Sequence[str]
     return validated(tree, name)
 
 
-def _row_name(number: int, chosen: Mapping[str, Any]) -> str:
-    words = "-".join(f"{key.rpartition('.')[2]}{value}" for key, value in chosen.items())
-    kept = re.sub(r"[^a-z0-9.-]+", "", words.lower())
-    return f"{number}-{kept}"[:60].rstrip("-.")
+def _row_name(number: int, changes: Mapping[str, Any]) -> str:
+    words = "-".join(f"{key.rpartition('.')[2]}{value}" for key, value in changes.items())
+    allowed = re.sub(r"[^a-z0-9.-]+", "", words.lower())
+    return f"{number}-{allowed}"[:60].rstrip("-.")
 
 
 def _parsed(setting: str) -> tuple[str, list[Any]]:

@@ -1,7 +1,7 @@
 """A DVC workspace for every run of an ablation: its own parameters and outputs, the project's cache and lock.
 
-A workspace is a folder with copies of dvc.yaml and dvc.lock, changed params.yaml, and the project's cache. So `dvc repro`
-there reruns only what the changed parameters reach, takes the rest from the cache, and goes on where it was stopped.
+It is a folder with copies of dvc.yaml and dvc.lock, and changed parameters. So `dvc repro` there reruns only what they reach,
+takes the rest from the cache, and goes on where it was stopped.
 """
 
 import os
@@ -94,7 +94,9 @@ def _prepare(folder: Path, changes: Changes, locks: Sequence[Path], origin: str)
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
     params = parse(text, origin)
     write_text(folder / PARAMS_FILE, text)
-    write_text(folder / ".dvc" / "config", CONFIG.format(cache=_cache()))
+    if not Path(".dvc").is_dir():
+        raise UserError("this folder is no DVC project, for it has no .dvc; run the ablation where dvc.yaml lies")
+    write_text(folder / ".dvc" / "config", CONFIG.format(cache=Path(".dvc/cache").resolve()))
     renew_pipeline(folder)
     lock = next((lock for lock in locks if lock.exists()), None)
     if lock and not (folder / DVC_LOCK).exists():
@@ -109,19 +111,8 @@ def renew_pipeline(folder: Path) -> None:
             _copy(path, folder / path)
 
 
-def _cache() -> Path:
-    """Where the project's DVC keeps its content."""
-    local = Path(".dvc") / "cache"
-    if not local.parent.is_dir():
-        raise UserError("this folder is no DVC project, for it has no .dvc; run the ablation where dvc.yaml lies")
-    return local.resolve()
-
-
 def _link_inputs(folder: Path, params: Params) -> None:
-    """What the pipeline reads and does not make lies in the project: images, labels, weights, what was accepted.
-
-    Raises UserError for a relative path out of the project, which means another place in the workspace.
-    """
+    """Link what lies in the project: images, labels, weights, baseline. Raises UserError for a relative path out of it."""
     named = {"": str(DATA / "raw"), "baseline": str(BASELINE), **inputs(params)}
     # A folder comes before what lies in it.
     for name, text in sorted(named.items(), key=lambda each: len(Path(each[1]).parts)):

@@ -41,10 +41,7 @@ class MailConfig(Config):
 
 
 class AlertConfig(Config):
-    """The channels of alerts. `webhook` names the environment variable with its URL. An empty value sends none.
-
-    `ui` is the address of Dagster's web server for links. An empty value gives no links.
-    """
+    """Channels of alerts, each off if empty; `webhook` names the variable with its URL. `ui` is Dagster's address for links."""
 
     ui: str
     webhook: str

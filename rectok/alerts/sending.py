@@ -44,10 +44,7 @@ class Alert:
 
 
 def send(config: AlertConfig, alert: Alert) -> list[str]:
-    """Send `alert` through all channels. Returns their names.
-
-    Raises UserError, which names each channel that failed, after all were tried.
-    """
+    """Send `alert` through all channels; their names. Raises UserError, after all were tried, naming each that failed."""
     failures = []
     for channel in channels(config):
         try:
@@ -146,10 +143,9 @@ def _refusal(code: int, answer: str) -> Exception:
 
 
 def send_webhook(url: str, record: Mapping[str, str]) -> None:
-    """POST `record` as JSON to `url`. Chat services show its field `text`.
+    """POST `record` as JSON to `url`, a secret that no message contains. Chat services show its field `text`.
 
-    Raises OSError if a retry may help (no connection, 5xx), and UserError if it will not. The URL is a secret, so no
-    message contains it.
+    Raises OSError if a retry may help (no connection, 5xx), and UserError if it will not.
     """
     if not url.startswith(("https://", "http://")):
         raise UserError("its URL must begin with https:// or http://")

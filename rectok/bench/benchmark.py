@@ -17,14 +17,7 @@ from rectok.workloads.speed import Speed
 CLASSES = 1000
 """Of the benched generator; its label embedding is looked up, not multiplied."""
 WORKS: dict[str, Callable[[Setting, int | None], Iterator[Variant]]] = {
-    "tokenizer": tokenizer,
-    "dit": dit,
-    "sample": sample,
-    "encode": encode,
-    "features": features,
-    "perceptual": perceptual,
-    "loader": loader,
-    "index": index,
+    work.__name__: work for work in (tokenizer, dit, sample, encode, features, perceptual, loader, index)
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.bench.work import Prepared, Setting, Timer, Variant
+from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.dataset import ImageDataset, LatentDataset
 from rectok.data.image_decoding import encode_png
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
@@ -49,15 +49,12 @@ def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool
         for _ in range(count):
             next(batches)
 
-    def seconds(timer: Timer) -> float:
-        return timer(partial(draw, drawn))
-
     def close() -> None:
         batches.close()
         folder.cleanup()
 
     warm = partial(draw, 2 * PREFETCHED * workers)
-    return Prepared(drawn * batch, None, "none", False, warm, seconds, close)
+    return Prepared(drawn * batch, None, "none", False, warm, lambda timer: timer(partial(draw, drawn)), close)
 
 
 def _images(latent: TokenizerConfig, flip: bool) -> ImageDataset:

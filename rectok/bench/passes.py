@@ -9,7 +9,7 @@ from torch import Tensor
 from rectok.bench.work import Prepared, Setting, Timer, Variant
 from rectok.nn.precision import bfloat16_on_gpu, precision_on
 from rectok.sampling.generator import Generator, LatentStatistics
-from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
+from rectok.sampling.sampler_config import SamplerConfig
 from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.workloads.batches import image_batch
@@ -101,35 +101,27 @@ def _perceptual(setting: Setting, batch: int) -> Prepared:
 def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
     section, costs = setting.params.generation, setting.costs
     guidance = section.guidance.model_copy(update={"low": 0.0, "high": 1.0}) if kind else None
-    drawn = _Sampling(_generator(setting, kind == "autoguidance"), section.sampler, guidance, batch)
+    source, labels, seeds = _generator(setting, kind == "autoguidance"), torch.zeros(batch).long(), torch.arange(batch)
+
+    def limited(points: int) -> SamplerConfig:
+        return section.sampler.model_copy(update={"points": points})
+
+    def images(points: int) -> Tensor:
+        return source.sample(labels, seeds, limited(points), guidance)
+
+    def seconds(timer: Timer) -> float:
+        """Noise and decoding take their time once, every evaluation of the velocity takes the same."""
+        short, long = (timer(partial(images, points)) for points in (SHORT, LONG))
+        known, more = (evaluations(limited(points)) for points in (SHORT, LONG))
+        each = max(0.0, long - short) / (more - known)
+        return short + (evaluations(section.sampler) - known) * each
+
     step = costs.velocity(setting.params.dit)
     if kind:
         step += costs.velocity(setting.params.autoguidance) if kind == "autoguidance" else step
     flops = evaluations(section.sampler) * step + costs.decode()
     precision = precision_on(setting.world.device)
-    return Prepared(batch, flops, precision, False, lambda: drawn.of(SHORT), drawn.seconds)
-
-
-class _Sampling:
-    """Noise and decoding take their time once, every evaluation of the velocity takes the same."""
-
-    def __init__(self, source: Generator, sampler: SamplerConfig, guidance: GuidanceConfig | None, batch: int) -> None:
-        self.source, self.sampler, self.guidance = source, sampler, guidance
-        self.labels, self.seeds = torch.zeros(batch, dtype=torch.int64), torch.arange(batch)
-
-    def of(self, points: int) -> Tensor:
-        """Images after `points` time points."""
-        return self.source.sample(self.labels, self.seeds, self._with(points), self.guidance)
-
-    def seconds(self, timer: Timer) -> float:
-        """Seconds of a whole sampling."""
-        short, long = (timer(partial(self.of, points)) for points in (SHORT, LONG))
-        known, more = (evaluations(self._with(points)) for points in (SHORT, LONG))
-        each = max(0.0, long - short) / (more - known)
-        return short + (evaluations(self.sampler) - known) * each
-
-    def _with(self, points: int) -> SamplerConfig:
-        return self.sampler.model_copy(update={"points": points})
+    return Prepared(batch, flops, precision, False, partial(images, SHORT), seconds)
 
 
 def _pass(setting: Setting, run: Callable[[], object], images: int, flops: float) -> Prepared:

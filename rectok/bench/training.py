@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
-from rectok.bench.work import Prepared, Setting, Timer, Variant
+from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
 from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import visible_tokens
@@ -74,11 +74,7 @@ def _steps(
     learner = Learner(objective, config, STEPS, setting.params.seed, setting.world)
     learner.engine.train()
     step = _Steps(learner, batch, visible)
-    return Prepared(config.batch, flops, config.precision, compiled, step.warm, _seconds_of(step))
-
-
-def _seconds_of(step: Callable[[], None]) -> Callable[[Timer], float]:
-    return lambda timer: timer(step)
+    return Prepared(config.batch, flops, config.precision, compiled, step.warm, lambda timer: timer(step))
 
 
 class _Steps:

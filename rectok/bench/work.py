@@ -7,7 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import torch
 
@@ -71,6 +72,7 @@ def rates(images: int, seconds: list[float]) -> Spread:
     return Spread(median=statistics.median(each), min=min(each), max=max(each))
 
 
+@cache
 def matrix_peak(timer: Timer, precision: str, repeats: int) -> float:
     """TFLOP/s of a square matrix product in `precision`: the ceiling that shares refer to. The median of `repeats`."""
     side = SIDES[timer.device.type]
@@ -84,8 +86,7 @@ def matrix_peak(timer: Timer, precision: str, repeats: int) -> float:
 class Prepared:
     """Work that is ready to run: `seconds(timer)` is how long `images` images take, `flops` what one of them costs.
 
-    `warm` runs everything once, so that nothing is compiled or chosen while the timer runs; `close` ends loaders and
-    removes what lies on disk. `peak_gib` is memory that it measured itself, in processes of its own.
+    `warm` runs all once, so that nothing compiles while the timer runs; `close` cleans up. It may measure `peak_gib` itself.
     """
 
     images: int
@@ -142,7 +143,6 @@ class Bench:
     def __init__(self, setting: Setting, budget: Budget) -> None:
         self.setting, self.budget = setting, budget
         self.timer = Timer(setting.world.device)
-        self._peaks: dict[str, float] = {}
 
     def measured(self, work: str, variants: Callable[[], Iterator[Variant]]) -> Iterator[Speed]:
         """The speed of every variant of `work`, one after the other."""
@@ -157,14 +157,11 @@ class Bench:
             except Exception as error:  # out of memory, most often; the other variants go on
                 speed = self._unmeasured(work, variant.name, variant.batch, error)
             yield speed  # first, since after some errors of a GPU nothing more can be done in this process
-            self._forget()
-
-    def _forget(self) -> None:
-        """Free what the last variant held, its compiled blocks too: a process keeps few of them, and then runs without."""
-        torch.compiler.reset()
-        gc.collect()
-        if self.timer.device.type == "cuda":
-            torch.cuda.empty_cache()
+            # Free what it held, its compiled blocks too: a process keeps few of them, and then runs without.
+            torch.compiler.reset()
+            gc.collect()
+            if self.timer.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def _speed(self, work: str, variant: Variant) -> Speed:
         prepared = variant.prepare()
@@ -177,43 +174,33 @@ class Bench:
         memory = prepared.peak_gib() or self.timer.peak_gib()
         spread = rates(prepared.images, seconds)
         tflops = spread.median * prepared.flops / 1e12 if prepared.flops else None
-        peak = self._peak(prepared.precision) if tflops else None
-        measured = {
-            "precision": prepared.precision,
-            "compiled": prepared.compiled,
-            "images_per_second": spread,
-            "flops_per_image": prepared.flops,
-            "tflops": tflops,
-            "peak_tflops": peak,
-            "share_of_peak": tflops / peak if tflops and peak else None,
-            "peak_memory_gib": memory,
-            "repeats": len(seconds),
-        }
-        return self._unmeasured(work, variant.name, variant.batch, None).model_copy(update=measured)
+        peak = matrix_peak(self.timer, prepared.precision, self.budget.repeats) if tflops else None
+        return self._record(
+            work,
+            variant.name,
+            variant.batch,
+            precision=prepared.precision,
+            compiled=prepared.compiled,
+            images_per_second=spread,
+            flops_per_image=prepared.flops,
+            tflops=tflops,
+            peak_tflops=peak,
+            share_of_peak=tflops / peak if tflops and peak else None,
+            peak_memory_gib=memory,
+            repeats=len(seconds),
+        )
 
-    def _peak(self, precision: str) -> float:
-        if precision not in self._peaks:
-            self._peaks[precision] = matrix_peak(self.timer, precision, self.budget.repeats)
-        return self._peaks[precision]
+    def _unmeasured(self, work: str, variant: str, batch: int, error: Exception) -> Speed:
+        return self._record(work, variant, batch, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
-    def _unmeasured(self, work: str, variant: str, batch: int, error: Exception | None) -> Speed:
-        words = None if error is None else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    def _record(self, work: str, variant: str, batch: int, **measured: Any) -> Speed:
         return Speed(
             work=work,
             variant=variant,
+            batch=batch,
             preset=self.setting.params.preset,
             device=self.timer.name,
             torch=torch.__version__,
-            precision="",
-            compiled=False,
-            batch=batch,
-            images_per_second=None,
-            flops_per_image=None,
-            tflops=None,
-            peak_tflops=None,
-            share_of_peak=None,
-            peak_memory_gib=None,
-            repeats=0,
             networks="none" if work == "loader" else RANDOM,
-            error=words,
+            **measured,
         )

@@ -1,7 +1,6 @@
 """How far the index has moved from the one that a person accepted."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -39,45 +38,29 @@ def summary(params: Params) -> tuple[ImageStatistics, list[MeasuredImage]]:
 def checks(params: Params) -> Iterator[Check]:
     """The drift of each figure from data/baseline/index.json, and its limit; all pass where nothing was accepted."""
     bounds = params.gates.index.drift
-    most = (
-        bounds.max_class_shift,
-        bounds.max_brightness,
-        bounds.max_size,
-        bounds.max_size,
-        bounds.max_duplicates,
-    )
-    limits = dict(zip(NAMES, most, strict=True))
+    limits = (bounds.max_class_shift, bounds.max_brightness, bounds.max_size, bounds.max_size, bounds.max_duplicates)
     if not artifacts.baseline_file().exists():
-        yield from (Check(name, True, bounds.severity, NOTHING_ACCEPTED, limit, "") for name, limit in limits.items())
+        for name, limit in zip(NAMES, limits, strict=True):
+            yield Check(name, True, bounds.severity, NOTHING_ACCEPTED, limit, "")
         return
     before = artifacts.read_config(artifacts.baseline_file(), ImageStatistics)
     now, sample = summary(params)
-    for name, drift in _drifts(before, now, sample).items():
-        passed = drift.amount <= limits[name]
-        yield Check(
-            name, passed, bounds.severity, round(drift.amount, 4), limits[name], "" if passed else drift.message
-        )
+    for name, limit, (drift, message) in zip(NAMES, limits, _drifts(before, now, sample), strict=True):
+        passed = drift <= limit
+        yield Check(name, passed, bounds.severity, round(drift, 4), limit, "" if passed else message)
 
 
-@dataclass(frozen=True)
-class _Drift:
-    amount: float
-    message: str
-
-
-def _drifts(before: ImageStatistics, now: ImageStatistics, sample: list[MeasuredImage]) -> dict[str, _Drift]:
+def _drifts(before: ImageStatistics, now: ImageStatistics, sample: list[MeasuredImage]) -> Iterator[tuple[float, str]]:
+    """The drift of each of NAMES, and what has moved."""
+    yield _class_drift(before, now), _classes(before, now)
     brightness = f"the mean pixel is {now.brightness:.4g}, and was {before.brightness:.4g} when the index was accepted"
+    yield abs(now.brightness - before.brightness), brightness
     size = f"the median file has {now.median_bytes:g} bytes, and had {before.median_bytes:g}"
+    yield abs(now.median_bytes - before.median_bytes) / max(before.median_bytes, 1.0), size
     side = f"the median image is {now.median_side:.4g} pixels wide and high, and was {before.median_side:.4g}"
-    pairs = listed([f"{one} looks like {other}" for one, other in near_duplicates(sample)])
-    drifts = (
-        _Drift(_class_drift(before, now), _classes(before, now)),
-        _Drift(abs(now.brightness - before.brightness), brightness),
-        _Drift(abs(now.median_bytes - before.median_bytes) / max(before.median_bytes, 1.0), size),
-        _Drift(abs(now.median_side / before.median_side - 1) if before.median_side else 0.0, side),
-        _Drift(now.duplicates - before.duplicates, pairs),
-    )
-    return dict(zip(NAMES, drifts, strict=True))
+    yield abs(now.median_side / before.median_side - 1) if before.median_side else 0.0, side
+    pairs = [f"{one} looks like {other}" for one, other in near_duplicates(sample)]
+    yield now.duplicates - before.duplicates, listed(pairs)
 
 
 def _class_drift(before: ImageStatistics, now: ImageStatistics) -> float:

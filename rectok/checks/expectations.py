@@ -49,9 +49,9 @@ def checks(table: pd.DataFrame, suite: Iterable[Expected], page: Path) -> Iterat
     for expected in suite:
         result = batch.validate(expected.expectation, result_format={"result_format": "COMPLETE"})
         results.append(result)
-        rows = result.result.get("unexpected_index_list") or []
+        rows = table.iloc[list(result.result.get("unexpected_index_list") or [])].to_dict("records")
         passed = bool(result.success)
-        message = "" if passed else _blame(table, rows, expected)
+        message = "" if passed else listed([expected.blame(row) for row in rows])
         yield Check(expected.name, passed, expected.severity, expected.value, expected.limit, message)
     write_text(page, _data_docs(page.stem, results))
 
@@ -73,7 +73,3 @@ def _data_docs(name: str, results: Sequence[Any]) -> str:
         meta={"great_expectations_version": gx.__version__},
     )
     return str(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(suite)))
-
-
-def _blame(table: pd.DataFrame, rows: Sequence[int], expected: Expected) -> str:
-    return listed([expected.blame(row) for row in table.iloc[list(rows)].to_dict("records")])

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from math import isfinite
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -15,30 +16,26 @@ TIME = pa.Column(float, pa.Check.in_range(0, 1, include_max=False), unique=True)
 
 
 def record_checks(stage: str, record: Record) -> Generator[Check, None, bool]:
-    """All metrics of `stage` and no others, possible values, and the name of the network beside each.
-
-    Returns whether thresholds can be compared: all metrics are there and possible.
-    """
+    """All metrics of `stage` and no others, each possible and with its network; returns whether thresholds can follow."""
     table = metrics_of(stage)
-    curves = {name for name, metric in table.items() if metric.curve}
+    curves = {name: metric for name, metric in table.items() if metric.curve}
     numbers = {name: value for name, value in record.metrics.items() if name not in curves}
-    results = [fits("schema", pd.DataFrame([numbers]), _schema({n: m for n, m in table.items() if n not in curves}))]
-    results += [
-        fits("schema", pd.DataFrame(record.metrics.get(name, ())), _curve_schema(table[name])) for name in curves
-    ]
+    columns = {
+        name: pa.Column(float, _bounds(metric), nullable=bool(metric.absent))
+        for name, metric in table.items()
+        if name not in curves
+    }
+    results = [_fits([numbers], columns)]
+    for name, metric in curves.items():
+        results.append(_fits(record.metrics.get(name, ()), {"t": TIME, "accuracy": pa.Column(float, _bounds(metric))}))
     broken = [check.message for check in results if not check.passed]
     yield holds("schema", not broken, "; ".join(broken))
     yield holds("networks", record.networks.keys() == record.metrics.keys(), "a metric lacks the name of its network")
     return not broken
 
 
-def _schema(table: dict[str, Metric]) -> pa.DataFrameSchema:
-    columns = {name: pa.Column(float, _bounds(metric), nullable=bool(metric.absent)) for name, metric in table.items()}
-    return pa.DataFrameSchema(columns, strict=True, coerce=True)
-
-
-def _curve_schema(metric: Metric) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema({"t": TIME, "accuracy": pa.Column(float, _bounds(metric))}, strict=True, coerce=True)
+def _fits(values: Any, columns: dict[str, pa.Column]) -> Check:
+    return fits("schema", pd.DataFrame(values), pa.DataFrameSchema(columns, strict=True, coerce=True))
 
 
 def _bounds(metric: Metric) -> pa.Check:

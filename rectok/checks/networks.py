@@ -79,7 +79,6 @@ def _learnt(stage: str, summary: Mapping[str, float], max_loss_ratio: float) -> 
     yield at_least("ema differs", summary["ema_distance"], MIN_EMA_DISTANCE, "the distance of EMA and raw weights")
     adversary = [float(row["adversary"]) for row in rows[-max(1, len(rows) // 10) :] if row.get("adversary")]
     if adversary:
-        what = (
-            f"the adversary's loss at the end (it has won; look for patterns, or lower {stage}.losses.adversary.weight)"
-        )
+        advice = f"look for patterns, or lower {stage}.losses.adversary.weight"
+        what = f"the adversary's loss at the end (it has won; {advice})"
         yield at_least("adversary", sum(adversary) / len(adversary), MIN_ADVERSARY, what, "WARN")

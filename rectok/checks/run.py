@@ -31,6 +31,5 @@ def _checks(checks: Iterable[Check]) -> Iterator[Check]:
     except FileNotFoundError as error:
         yield holds("readable", False, missing(error.filename))
     except (KeyError, ValueError) as error:
-        yield holds(
-            "readable", False, f"a record of the stage is not as it was written ({error!r}); run the stage again"
-        )
+        message = f"a record of the stage is not as it was written ({error!r}); run the stage again"
+        yield holds("readable", False, message)

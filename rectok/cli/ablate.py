@@ -1,16 +1,13 @@
 """`rectok ablate`: the same pipeline with one thing changed at a time, and a table of what came out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rectok.artifacts import DATA
 from rectok.errors import UserError
 from rectok.params import load
-
-if TYPE_CHECKING:
-    from rectok.ablation.runner import Failure
 
 OUT = DATA / "ablations"
 
@@ -63,11 +60,7 @@ def ablate(
     failures = [] if table else run_all(chosen, spec.targets, devices.split(","), typer.echo, echo=bool(only))
     write_report(name, spec, workspaces, out / name)
     typer.echo(f"wrote {out / name / 'table.md'}")
-    _report_failures(failures, len(chosen))
-
-
-def _report_failures(failures: "list[Failure]", runs: int) -> None:
     if failures:
         names = ", ".join(failure.workspace.cell.name for failure in failures)
-        reasons = f": {failures[0].reason}" if runs == 1 else ""
-        raise UserError(f"{len(failures)} of {runs} runs failed ({names}{reasons}); fix them and run it again")
+        reasons = f": {failures[0].reason}" if len(chosen) == 1 else ""
+        raise UserError(f"{len(failures)} of {len(chosen)} runs failed ({names}{reasons}); fix them and run it again")

@@ -2,7 +2,6 @@
 
 import json
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -37,30 +36,26 @@ def nightly(
         bool, typer.Option("--alert", help="Tell by nightly.alert when it fails or something got worse")
     ] = False,
 ) -> None:
-    """Evaluate the accepted generator with fresh seeds; write data/nightly; exit 2 when something got worse."""
+    """Evaluate the promoted generator with fresh seeds; write data/nightly; exit 2 when something got worse."""
     settings = load().nightly
     if alert and settings.alert.silent:
         raise UserError("--alert has no way to take: set nightly.alert.webhook or nightly.alert.mail.host")
     day = (_day(on) if on else datetime.now(ZoneInfo(settings.timezone)).date()).isoformat()
     try:
-        regressions = _evaluated(day)
+        with stage_run("nightly") as params:
+            from rectok.nightly.run import run
+
+            regressions = run(params, day)
     except Exception as error:
         if alert:
             _tell(settings.alert, day, error)
         raise
     for sentence in regressions:
         typer.echo(f"{REGRESSION}{sentence}", err=True)
-    if regressions and alert:
-        _tell(settings.alert, day, regressions)
     if regressions:
+        if alert:
+            _tell(settings.alert, day, regressions)
         raise typer.Exit(REGRESSED)
-
-
-def _evaluated(day: str) -> list[str]:
-    with stage_run("nightly") as params:
-        from rectok.nightly.run import run
-
-        return run(params, day)
 
 
 def _tell(config: AlertConfig, day: str, what: Exception | list[str]) -> None:
@@ -93,7 +88,6 @@ def _show(gathered: Summary) -> None:
         table.add_row(metric.title, metric.value, metric.better, metric.network)
     console.print(table)
     console.print(f"All stages and gates together: {duration(sum(gathered.seconds.values()))}")
-    report = Path(stage_dir("report") / "index.html")
-    console.print(
-        f"Report: {report.resolve() if report.exists() else 'not there yet; `dvc repro` makes it'}", soft_wrap=True
-    )
+    report = stage_dir("report") / "index.html"
+    place = report.resolve() if report.exists() else "not there yet; `dvc repro` makes it"
+    console.print(f"Report: {place}", soft_wrap=True)

@@ -45,9 +45,13 @@ def import_checkpoint(
         _require_fit(kind, converted, here)
     folder = artifacts.imported_dir(kind)
     sha256 = keep(converted, folder)
-    typer.echo(f"wrote {folder}: {converted.parameters / 1e6:.1f} M numbers{_dropped(converted)}")
+    dropped = len(converted.published.dropped)
+    without = f", without {dropped} tensors of the frozen teacher" if dropped else ""
+    typer.echo(f"wrote {folder}: {converted.parameters / 1e6:.1f} M numbers{without}")
     if here is None:
-        typer.echo(f"next: {_usage(kind, folder)}")
+        sample = f"rectok sample --{kind} {folder} --label 0 --out FILE"
+        reconstruct = f"rectok reconstruct FILES --tokenizer {folder} --out FOLDER"
+        typer.echo(f"next: {reconstruct if kind == 'tokenizer' else sample}")
         return
     _point_at(kind, converted, folder / "model.safetensors", sha256)
     typer.echo(f"{PARAMS_FILE} takes it as {kind}.initial, untrained; next: dvc repro")
@@ -120,14 +124,3 @@ def _point_at(kind: Kind, converted: "Converted", weights: Path, sha256: str) ->
     text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
     parse(text, str(PARAMS_FILE))
     write_text(PARAMS_FILE, text)
-
-
-def _dropped(converted: "Converted") -> str:
-    count = len(converted.published.dropped)
-    return f", without {count} tensors of the frozen teacher" if count else ""
-
-
-def _usage(kind: Kind, folder: Path) -> str:
-    if kind == "tokenizer":
-        return f"rectok reconstruct FILES --tokenizer {folder} --out FOLDER"
-    return f"rectok sample --{kind} {folder} --label 0 --out FILE"

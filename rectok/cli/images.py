@@ -57,7 +57,10 @@ def sample(
     )
     pixels = enlarged(to_uint8(images, params.generation.rounding if params else "round").cpu().numpy())
     write_png(out, grid(pixels, columns=round(count**0.5)))
-    typer.echo(f"wrote {count} images of class {_class_name(label)} to {out}")
+    path = artifacts.classes_file()
+    names = artifacts.read_json(path) if path.exists() else []
+    named = f" ({names[label]})" if label < len(names) else ""
+    typer.echo(f"wrote {count} images of class {label}{named} to {out}")
 
 
 def reconstruct(
@@ -97,9 +100,3 @@ def reconstruct(
 def project_params() -> Params | None:
     """The parameters of the project, or nothing where this folder is none."""
     return load() if PARAMS_FILE.exists() else None
-
-
-def _class_name(label: int) -> str:
-    path = artifacts.classes_file()
-    names = artifacts.read_json(path) if path.exists() else []
-    return f"{label} ({names[label]})" if label < len(names) else str(label)

@@ -117,9 +117,8 @@ def _speed_table(speeds: "list[Speed]") -> Table:
         spread = f"{rate.min:.4g} … {rate.max:.4g}"
         share = "" if speed.share_of_peak is None else f"{speed.share_of_peak:.0%} of {speed.peak_tflops:.3g}"
         numbers = (_short(speed.tflops), share, _short(speed.peak_memory_gib))
-        table.add_row(
-            *names, f"{rate.median:.4g}", spread, speed.precision, "yes" if speed.compiled else "no", *numbers
-        )
+        compiled = "yes" if speed.compiled else "no"
+        table.add_row(*names, f"{rate.median:.4g}", spread, speed.precision, compiled, *numbers)
     return table
 
 

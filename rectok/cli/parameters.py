@@ -109,7 +109,9 @@ def write_missing() -> Iterator[str]:
             yield f"kept {path}, which is not that of this version{hint}"
     if written:
         yield f"wrote {', '.join(written)}"
-    if not _in_git() and not LOCAL.exists():
+    here = Path.cwd()
+    in_git = any((folder / ".git").exists() for folder in (here, *here.parents))
+    if not in_git and not LOCAL.exists():
         write_text(LOCAL, WITHOUT_GIT)
         yield f"wrote {LOCAL}: DVC works without git here; for a history, remove it and run `git init`"
 
@@ -124,8 +126,3 @@ def upgrade_pipeline() -> Iterator[str]:
             shutil.copyfile(path, copy)
         write_bytes(path, content)
         yield f"replaced {path}{f', whose old text is in {copy}' if copy.exists() else ''}"
-
-
-def _in_git() -> bool:
-    here = Path.cwd()
-    return any((folder / ".git").exists() for folder in (here, *here.parents))

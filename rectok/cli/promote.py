@@ -1,4 +1,4 @@
-"""`rectok promote` accepts a generator. `rectok alert` sends a trial alert."""
+"""`rectok promote` promotes a generator. `rectok alert` sends a trial alert."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,39 +11,39 @@ from rich.table import Table
 from rectok.cli.stage_run import exclusive, within_memory
 from rectok.errors import UserError
 from rectok.evaluation.metrics import METRICS, NONE, PRINCIPAL
-from rectok.nightly.promotion import Promotion, accept, accept_again, promotions, prune
+from rectok.nightly.promotion import Promotion, promote_again, promote_current, promotions, prune
 from rectok.params import load
 
 
 def promote(
-    why: Annotated[str, typer.Option(help="Why it is accepted, for those who read the record later")] = "",
-    who: Annotated[str, typer.Option(help="Who accepts it; git's user if empty")] = "",
+    why: Annotated[str, typer.Option(help="Why it is promoted, for those who read the record later")] = "",
+    who: Annotated[str, typer.Option(help="Who promotes it; git's user if empty")] = "",
     again: Annotated[
-        int, typer.Option(min=0, help="Number of an earlier promotion, whose generator becomes the active one again")
+        int, typer.Option(min=0, help="Number of an earlier promotion, whose generator is promoted again")
     ] = 0,
     measure: Annotated[
         bool, typer.Option(help="Evaluate it as in a nightly run, so that the first one has a baseline")
     ] = True,
-    show: Annotated[bool, typer.Option("--list", help="Only show what was accepted so far")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Only show what was promoted so far")] = False,
     pruned: Annotated[
-        bool, typer.Option("--prune", help="Only remove the copies of generators that are not active; records stay")
+        bool, typer.Option("--prune", help="Only remove the copies of all but the promoted generator; records stay")
     ] = False,
 ) -> None:
-    """Accept the current generator. Nightly runs evaluate it from now on, and its metrics are their baseline."""
+    """Promote the current generator. Nightly runs evaluate it from now on, and its metrics are their baseline."""
     if show:
         _show(promotions())
         return
     if pruned:
         with exclusive("promote"):
             removed = prune()
-        typer.echo(f"removed {', '.join(removed)}" if removed else "there is no copy but the active one")
+        typer.echo(f"removed {', '.join(removed)}" if removed else "there is no copy but the promoted one")
         return
     if not why.strip():
-        raise UserError('say why it is accepted, e.g. rectok promote --why "gFID 1.8, 0.4 better than before"')
+        raise UserError('say why it is promoted, e.g. rectok promote --why "gFID 1.8, 0.4 better than before"')
     params = load()
     with exclusive("promote"), within_memory("promote", params):
-        new = accept_again(again, who, why) if again else accept(params, who, why, measure)
-    typer.echo(f"promotion {new.number}: generator {new.generator} is active, copied to {new.folder}")
+        new = promote_again(again, who, why) if again else promote_current(params, who, why, measure)
+    typer.echo(f"promotion {new.number}: generator {new.generator} is promoted, copied to {new.folder}")
 
 
 def alert() -> None:
@@ -58,14 +58,14 @@ def alert() -> None:
     typer.echo(f"sent by {' and '.join(send(params.nightly.alert, trial))}")
 
 
-def _show(accepted: list[Promotion]) -> None:
-    if not accepted:
-        typer.echo("nothing was accepted yet; rectok promote --why … accepts the current generator")
+def _show(records: list[Promotion]) -> None:
+    if not records:
+        typer.echo("nothing was promoted yet; rectok promote --why … promotes the current generator")
         return
     metric = METRICS[PRINCIPAL]
     table = Table("", "generator", "when", "who", "why", "commit", metric.title, f"measured {metric.title}")
-    for each in accepted:
-        mark = f"{each.number}{' (active)' if each is accepted[-1] else ''}"
+    for each in records:
+        mark = f"{each.number}{' (current)' if each is records[-1] else ''}"
         measured = metric.text(each.measured.metrics[PRINCIPAL]) if each.measured else NONE
         values = (metric.text(each.metrics.get(PRINCIPAL)), measured)
         table.add_row(mark, each.generator, each.time, each.who, each.why, each.commit[:10], *values)

@@ -25,9 +25,8 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
         yield params
         if not os.environ.get("RANK", "0").strip("0"):
             seconds = round(time.monotonic() - began, 2)
-            artifacts.write_json(
-                artifacts.timing_file(stage, shard), {"stage": stage, "shard": shard, "seconds": seconds}
-            )
+            timing = {"stage": stage, "shard": shard, "seconds": seconds}
+            artifacts.write_json(artifacts.timing_file(stage, shard), timing)
 
 
 @contextmanager

@@ -45,8 +45,6 @@ def _lines(stages: "Mapping[str, Sequence[Reason]]") -> list[str]:
     for (noun, shared), names in groups.items():
         single = len(names) == 1
         sentences = [reason.sentence for reason in stages[names[0]]] if single else shared
-        lines += [
-            names[0] if single else f"{noun} ({len(names)} of them)",
-            *(f"  {sentence}" for sentence in sentences),
-        ]
+        lines.append(names[0] if single else f"{noun} ({len(names)} of them)")
+        lines += [f"  {sentence}" for sentence in sentences]
     return lines

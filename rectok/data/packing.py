@@ -18,7 +18,7 @@ from rectok.data.parallel_map import REMOTE_THREADS
 from rectok.data.tables import ShardRow, read_table, write_table
 from rectok.errors import UserError
 from rectok.files import replacing
-from rectok.storage import Ranges, is_remote
+from rectok.storage.objects import Ranges, is_remote
 from rectok.storage.pointer import publish_with_pointer, read_pointer
 
 

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from rectok.lifetime import ending_with_parent
-from rectok.storage import is_remote
+from rectok.storage.objects import is_remote
 
 T = TypeVar("T")
 R = TypeVar("R")

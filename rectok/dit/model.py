@@ -110,21 +110,17 @@ class DiTDH(nn.Module):
         """x [B, C, G, G], time [B] in [0, 1] (1 is data), label [B] → velocity [B, C, G, G]."""
         emb = self.time(time)  # [B, W]
         condition = F.silu(emb + self.label(label))[:, None]  # [B, 1, W]
-        s = self._tokens(self.encoder_patch(x)) + self.positions  # [B, N, W]
+        s = to_tokens(self.encoder_patch(x)) + self.positions  # [B, N, W]
         tables = self.encoder_rotary()
         for block in self.encoder:
             s = block(s, condition, tables)
         condition = self.bridge(F.silu(emb[:, None] + s))  # [B, N, V]
-        h = self._tokens(self.head_patch(x))  # [B, N, V]
+        h = to_tokens(self.head_patch(x))  # [B, N, V]
         tables = self.head_rotary()
         for block in self.head:
             h = block(h, condition, tables)
         velocity: Tensor = self.final(h, condition)  # [B, N, C]
         return to_grid(velocity, self.config.grid)
-
-    @staticmethod
-    def _tokens(x: Tensor) -> Tensor:
-        return x.flatten(2).transpose(1, 2)
 
 
 def to_grid(tokens: Tensor, grid: int) -> Tensor:

@@ -1,31 +1,23 @@
 """The result of one preflight check."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
-
-Status = Literal["OK", "WARN", "FAIL"]
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """One line of `rectok doctor`. The remedy is empty if the status is OK."""
 
+    status: Literal["OK", "WARN", "FAIL"]
     name: str
-    status: Status
     detail: str
-    remedy: str
+    remedy: str = ""
 
 
-def ok(name: str, detail: str) -> Diagnosis:
-    """All is well."""
-    return Diagnosis(name, "OK", detail, "")
-
-
-def warn(name: str, detail: str, remedy: str) -> Diagnosis:
-    """A run will work, but not as well as it could."""
-    return Diagnosis(name, "WARN", detail, remedy)
-
-
-def fail(name: str, detail: str, remedy: str) -> Diagnosis:
-    """A run will fail."""
-    return Diagnosis(name, "FAIL", detail, remedy)
+ok = partial(Diagnosis, "OK")
+"""All is well."""
+warn = partial(Diagnosis, "WARN")
+"""A run will work, but not as well as it could; the remedy says what helps."""
+fail = partial(Diagnosis, "FAIL")
+"""A run will fail; the remedy says what helps."""

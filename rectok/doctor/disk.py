@@ -18,7 +18,7 @@ def free_space(params: Params) -> Diagnosis:
     """Compare free space with the size that `rectok plan` computes, less the size of data/."""
     from rectok.planning.plan import make_plan  # imports torch, which takes seconds
 
-    free = shutil.disk_usage(_existing(DATA)).free
+    free = shutil.disk_usage(DATA if DATA.exists() else Path()).free
     try:
         need = sum(make_plan(params, None, 1, [], indexed=True).disk.values())
     except UserError as error:
@@ -63,7 +63,3 @@ def _possible_links(cache: Path) -> list[str]:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=".", prefix=".doctor.") as here:
         return list(test_links(["reflink", "hardlink", "symlink"], localfs, str(cache), localfs, str(Path(here))))
-
-
-def _existing(path: Path) -> Path:
-    return path if path.exists() else Path()

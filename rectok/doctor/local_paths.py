@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
+from rectok.losses.loss_config import PerceptualFile
 from rectok.params import Params
 from rectok.params.files import named_files
 from rectok.storage.client import S3
@@ -21,9 +22,8 @@ def labels(params: Params) -> Iterator[Diagnosis]:
         with Path(table).open("rb") as file:
             file.read(1)
     except OSError as error:
-        yield fail(
-            "index.labels", f"{table} cannot be read: {error.strerror}", "put the table there, or change index.labels"
-        )
+        detail = f"{table} cannot be read: {error.strerror}"
+        yield fail("index.labels", detail, "put the table there, or change index.labels")
         return
     yield ok("index.labels", f"{table} can be read")
 
@@ -61,7 +61,7 @@ def weights(params: Params) -> Iterator[Diagnosis]:
 
 def _check_file(name: str, path: str, sha256: str) -> Diagnosis:
     title = f"weights {name}"
-    if path in (TIMM, TORCH_FIDELITY, *_libraries()):
+    if path in (TIMM, TORCH_FIDELITY, *PerceptualFile.libraries):
         return warn(title, f"{path} downloads them on first use", "docs/guides/weights.md pins a file instead")
     if path.startswith(S3):
         return ok(title, f"{path} is checked on reading (see credentials)")
@@ -70,9 +70,3 @@ def _check_file(name: str, path: str, sha256: str) -> Diagnosis:
     if sha256 and (actual := sha256_file(Path(path))) != sha256.lower():
         return fail(title, f"{path} has sha256 {actual}", f"{name} needs {sha256}: get that file, or change the hash")
     return ok(title, f"{path} exists" + (" with its sha256" if sha256 else ""))
-
-
-def _libraries() -> tuple[str, ...]:
-    from rectok.losses.loss_config import PerceptualFile
-
-    return PerceptualFile.libraries

@@ -1,14 +1,14 @@
 """Credentials, and requests to each object store as a run will send them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 from rectok.params import Params
 from rectok.params.files import inputs
-from rectok.storage import below
 from rectok.storage.client import S3, address
+from rectok.storage.objects import below
 
 SECONDS = 5
 """Time limit for an answer of an object store."""
@@ -21,7 +21,9 @@ OUTPUTS = ("remote", STORAGE)
 
 def credentials(params: Params) -> Iterator[Diagnosis]:
     """Find credentials as boto3 does, and try every s3:// address of params.yaml and of DVC's remotes."""
-    addresses = _addresses(params)
+    outputs = {f"{STORAGE}{name}": uri for name, uri in params.storage.model_dump().items()}
+    named = inputs(params) | outputs | _remotes()
+    addresses = {name: uri for name, uri in named.items() if uri.startswith(S3)}
     if not addresses:
         yield ok("credentials", "no s3:// address is used")
         return
@@ -42,11 +44,6 @@ def credentials(params: Params) -> Iterator[Diagnosis]:
         yield _check_address(name, uri)
 
 
-def _addresses(params: Params) -> dict[str, str]:
-    outputs = {f"{STORAGE}{name}": uri for name, uri in params.storage.model_dump().items()}
-    return {name: uri for name, uri in (inputs(params) | outputs | _remotes()).items() if uri.startswith(S3)}
-
-
 def _check_address(name: str, uri: str) -> Diagnosis:
     """Send the requests that a run will send to `uri`."""
     import boto3
@@ -57,7 +54,8 @@ def _check_address(name: str, uri: str) -> Diagnosis:
     try:
         client = boto3.client("s3", config=timeouts)
         if name == "index.labels":
-            return _try_read(client, name, uri)
+            client.get_object(**address(uri))["Body"].close()
+            return ok(f"s3 {name}", f"{uri} can be read")
         listing = _try_list(client, name, uri)
         return _try_write(client, name, uri) if listing.status == "OK" and name.startswith(STORAGE) else listing
     except (BotoCoreError, ClientError) as error:
@@ -73,42 +71,30 @@ def _try_list(client: Any, name: str, uri: str) -> Diagnosis:
     return ok(f"s3 {name}", f"{uri} answers")
 
 
-def _try_read(client: Any, name: str, uri: str) -> Diagnosis:
-    """Begin to read an object."""
-    client.get_object(**address(uri))["Body"].close()
-    return ok(f"s3 {name}", f"{uri} can be read")
-
-
 def _try_write(client: Any, name: str, uri: str) -> Diagnosis:
     """Write a small object as the pipeline does, read its head, and remove it in any case."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    probe = below(uri, f".doctor.{uuid4().hex}")
-    failure = ""
-    try:
-        client.put_object(**address(probe), Body=b"rectok doctor", ChecksumAlgorithm="SHA256")
-        client.head_object(**address(probe))
-    except (BotoCoreError, ClientError) as error:
-        failure = f"{uri} cannot be written: {_line(error)}"
-    finally:
-        leftover = _try_remove(client, probe)
-    failure = failure or leftover
-    if failure:
-        remedy = f"allow the key to put, get and delete objects there, or change {name}"
-        if name == f"{STORAGE}shards":  # training needs to read them only
-            return warn(f"s3 {name}", failure, f"{remedy}; training from existing shards needs only read access")
-        return fail(f"s3 {name}", failure, remedy)
-    return ok(f"s3 {name}", f"{uri} answers and can be written")
+    where = address(below(uri, f".doctor.{uuid4().hex}"))
+    failure = _failure(lambda: client.put_object(**where, Body=b"rectok doctor", ChecksumAlgorithm="SHA256"))
+    failure = failure or _failure(lambda: client.head_object(**where))
+    leftover = _failure(lambda: client.delete_object(**where))
+    if not failure and not leftover:
+        return ok(f"s3 {name}", f"{uri} answers and can be written")
+    left = f"s3://{where['Bucket']}/{where['Key']} was written, but cannot be removed: {leftover}"
+    detail = f"{uri} cannot be written: {failure}" if failure else left
+    remedy = f"allow the key to put, get and delete objects there, or change {name}"
+    if name == f"{STORAGE}shards":  # training needs to read them only
+        return warn(f"s3 {name}", detail, f"{remedy}; training from existing shards needs only read access")
+    return fail(f"s3 {name}", detail, remedy)
 
 
-def _try_remove(client: Any, probe: str) -> str:
-    """Remove an object. Returns the reason of a failure, or an empty string."""
+def _failure(call: Callable[[], object]) -> str:
+    """Why a request fails, or an empty string."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        client.delete_object(**address(probe))
+        call()
     except (BotoCoreError, ClientError) as error:
-        return f"{probe} was written, but cannot be removed: {_line(error)}"
+        return _line(error)
     return ""
 
 

@@ -1,7 +1,4 @@
-"""Installed packages: versions compared with pyproject.toml and requirements.lock, and byte code.
-
-Without byte code every command compiles large packages again, which takes seconds.
-"""
+"""Installed packages: versions compared with pyproject.toml and requirements.lock, and byte code, which saves seconds."""
 
 import os
 import platform
@@ -16,9 +13,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import rectok
+from rectok.checks.bounds import listed
 from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
 
-SHOWN = 4
 LARGE = ("torch", "timm", "great_expectations", "dvc", "sklearn")
 """Packages of many files that stages import."""
 
@@ -28,17 +25,18 @@ def versions(home: Path = Path(rectok.__file__).parents[1]) -> Diagnosis:
     project = _project(home / "pyproject.toml")
     python = SpecifierSet(project["requires-python"])
     if platform.python_version() not in python:
-        return fail(
-            "versions", f"Python {platform.python_version()}", f"rectok needs {python}: create a new environment"
-        )
+        remedy = f"rectok needs {python}: create a new environment"
+        return fail("versions", f"Python {platform.python_version()}", remedy)
     broken = [problem for text in project["dependencies"] if (problem := _problem(Requirement(text)))]
     if broken:
-        return fail("versions", _joined(broken), "install requirements.lock again (any `make` target does)")
+        return fail("versions", listed(broken), "install requirements.lock again (any `make` target does)")
     lock = home / "requirements.lock"
-    others = [problem for line in _lines(lock) if (problem := _problem(Requirement(line)))]
+    lines = lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []
+    pins = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    others = [problem for pin in pins if (problem := _problem(pin))]
     if others:
         remedy = "results may differ from published ones: install requirements.lock again (any `make` target does)"
-        return warn("versions", _joined(others), remedy)
+        return warn("versions", listed(others), remedy)
     return ok("versions", f"Python {platform.python_version()}, {len(project['dependencies'])} packages as required")
 
 
@@ -47,11 +45,6 @@ def _project(path: Path) -> dict[str, Any]:
         return dict(tomllib.loads(path.read_text(encoding="utf-8"))["project"])
     record = metadata.metadata("rectok")
     return {"requires-python": record["Requires-Python"], "dependencies": metadata.requires("rectok") or []}
-
-
-def _lines(lock: Path) -> list[str]:
-    lines = lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []
-    return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
 def _problem(package: Requirement) -> str:
@@ -64,11 +57,6 @@ def _problem(package: Requirement) -> str:
         return f"{package.name} is not installed"
     right = package.specifier.contains(version, prereleases=True)
     return "" if right else f"{package.name} is {version}, not {package.specifier}"
-
-
-def _joined(problems: list[str]) -> str:
-    more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    return "; ".join(problems[:SHOWN]) + more
 
 
 def bytecode(packages: tuple[str, ...] = LARGE) -> Diagnosis:

@@ -6,18 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rectok.evaluation import fidelity
 from rectok.evaluation.evaluation_config import GenerationConfig
-from rectok.evaluation.fidelity import (
-    KID_SUBSET,
-    KID_SUBSETS,
-    PAIRED,
-    Features,
-    ReferenceFeatures,
-    extract_features,
-    fidelity,
-    frechet,
-    inception_splits,
-)
 from rectok.evaluation.image_quality import to_uint8
 from rectok.evaluation.image_sets import TensorImages, collected
 from rectok.evaluation.metric_network import MetricNetwork
@@ -43,8 +33,8 @@ class SampleFeatures:
     """The metric network's features of Samples; one object where guidance is neutral."""
 
     labels: Tensor
-    unguided: Features
-    guided: Features
+    unguided: fidelity.Features
+    guided: fidelity.Features
 
     def part(self, first: int, parts: int) -> "SampleFeatures":
         """Every `parts`-th sample from `first` on."""
@@ -52,7 +42,7 @@ class SampleFeatures:
         guided = unguided if self.guided is self.unguided else self.guided.part(first, parts)
         return SampleFeatures(self.labels[first::parts], unguided, guided)
 
-    def measured(self, measure: Callable[[Features, Tensor], Metrics]) -> Metrics:
+    def measured(self, measure: Callable[[fidelity.Features, Tensor], Metrics]) -> Metrics:
         """What `measure` makes of the features and labels of both sets, under the names of their metrics."""
         plain = measure(self.unguided, self.labels)
         guided = plain if self.guided is self.unguided else measure(self.guided, self.labels)
@@ -72,67 +62,62 @@ def draw(
     `progress` gets the number of images drawn so far, of 2·N. Guidance that changes nothing is not sampled again.
     """
     count = len(labels)
-    unguided = collected(count, _drawn(generator, config, None, labels, seeds, progress))
+
+    def drawn(guidance: GuidanceConfig | None, done: int) -> Iterator[Tensor]:
+        for some_labels, some_seeds in zip(labels.split(config.batch), seeds.split(config.batch), strict=True):
+            images = generator.sample(some_labels, some_seeds, config.sampler, guidance)
+            yield to_uint8(images, config.rounding).cpu()
+            done += len(images)
+            progress(done)
+
+    unguided = collected(count, drawn(None, 0))
     if config.guidance.neutral:
         progress(2 * count)
         return Samples(labels, unguided, unguided)
-    guided = _drawn(generator, config, config.guidance, labels, seeds, lambda done: progress(count + done))
-    return Samples(labels, unguided, collected(count, guided))
-
-
-def _drawn(
-    generator: Generator,
-    config: GenerationConfig,
-    guidance: GuidanceConfig | None,
-    labels: Tensor,
-    seeds: Tensor,
-    progress: Callable[[int], None],
-) -> Iterator[Tensor]:
-    done = 0
-    for some_labels, some_seeds in zip(labels.split(config.batch), seeds.split(config.batch), strict=True):
-        images = generator.sample(some_labels, some_seeds, config.sampler, guidance)
-        yield to_uint8(images, config.rounding).cpu()
-        done += len(images)
-        progress(done)
+    return Samples(labels, unguided, collected(count, drawn(config.guidance, count)))
 
 
 def sample_features(samples: Samples, metric_network: MetricNetwork) -> SampleFeatures:
     """The features of unguided and guided samples."""
-    unguided = extract_features(TensorImages(samples.unguided), metric_network)
+    unguided = fidelity.extract_features(TensorImages(samples.unguided), metric_network)
     same = samples.guided is samples.unguided
-    guided = unguided if same else extract_features(TensorImages(samples.guided), metric_network)
+    guided = unguided if same else fidelity.extract_features(TensorImages(samples.guided), metric_network)
     return SampleFeatures(samples.labels, unguided, guided)
 
 
 def generation_metrics(
     samples: SampleFeatures,
-    held_out: Features,
+    held_out: fidelity.Features,
     config: GenerationConfig,
-    reference: ReferenceFeatures,
+    reference: fidelity.ReferenceFeatures,
     metric_network: MetricNetwork,
 ) -> Metrics:
     """All metrics of the stage `generation`; `held_out` are features of real images, whose gFID is the floor."""
 
-    def measure(features: Features, labels: Tensor) -> Metrics:
+    def measure(features: fidelity.Features, labels: Tensor) -> Metrics:
         nightly = measure_nightly(features, labels, reference, metric_network)
-        return {**nightly, **fidelity(features, reference, config.neighbours)}
+        return {**nightly, **fidelity.fidelity(features, reference, config.neighbours)}
 
-    return {**samples.measured(measure), "gfid_floor": frechet(held_out, reference)}
+    return {**samples.measured(measure), "gfid_floor": fidelity.frechet(held_out, reference)}
 
 
 def measure_nightly(
-    features: Features, labels: Tensor, reference: ReferenceFeatures, metric_network: MetricNetwork
+    features: fidelity.Features, labels: Tensor, reference: fidelity.ReferenceFeatures, metric_network: MetricNetwork
 ) -> Metrics:
     """The metrics of nightly runs. Parts of the samples are measured too, so these must make sense for few samples."""
-    return {"gfid": frechet(features, reference), "sample_accuracy": metric_network.accuracy(features.logits, labels)}
+    return {
+        "gfid": fidelity.frechet(features, reference),
+        "sample_accuracy": metric_network.accuracy(features.logits, labels),
+    }
 
 
 def protocol(
     config: GenerationConfig, reference: Reference, metric_network: MetricNetwork, classes: int, per_class: int
 ) -> Mapping[str, str]:
     """How the samples were drawn and what they were compared with, for people."""
-    guidance, sampler, count = config.guidance, config.sampler, classes * per_class
-    parts = inception_splits(count)
+    guidance, sampler, count, most = config.guidance, config.sampler, classes * per_class, fidelity.PAIRED
+    parts = fidelity.inception_splits(count)
+    subsets = f"{fidelity.KID_SUBSETS} subsets of at most {fidelity.KID_SUBSET}"
     return {
         "metric_network": metric_network.described,
         "samples": f"{count}, {per_class} of each of {classes} classes, from EMA weights",
@@ -141,7 +126,7 @@ def protocol(
         "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",
         "rounding": f"{config.rounding} to 8 bits",
         "reference": reference.description,
-        "precision_and_recall": f"{config.neighbours} nearest neighbours, at most {PAIRED} images of each set",
-        "kid": f"mean over {KID_SUBSETS} subsets of at most {KID_SUBSET} images, from at most {PAIRED} of each set",
+        "precision_and_recall": f"{config.neighbours} nearest neighbours, at most {most} images of each set",
+        "kid": f"mean over {subsets} images, from at most {most} of each set",
         "inception_score": f"mean over {parts} part{'s' if parts > 1 else ''} of the samples",
     }

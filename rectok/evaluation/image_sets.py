@@ -42,28 +42,21 @@ class Subsample(Dataset[Tensor]):
 
 
 def collected(count: int, parts: Iterable[Tensor]) -> Tensor:
-    """The `count` images of `parts`, uint8 [B, 3, H, W], one after the other: [count, 3, H, W], in a file and not in memory.
-
-    50 000 images of 256 pixels are 10 GB. The file has no name and goes when the images do.
-    """
+    """`parts`, uint8 [B, 3, H, W], as [count, 3, H, W] in a nameless file, since 50 000 images of 256 pixels are 10 GB."""
     images, done = torch.empty(0), 0
     for part in parts:
         if not done:
-            images = _in_file((count, *part.shape[1:]))
+            shape = (count, *part.shape[1:])
+            size = math.prod(shape)
+            DATA.mkdir(exist_ok=True)
+            with NamedTemporaryFile(dir=DATA) as file:
+                # A full disk is an error here, and not a bus error at the first write.
+                os.posix_fallocate(file.fileno(), 0, size)
+                images = torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
         images[done : done + len(part)] = part
         done += len(part)
     assert done == count
     return images
-
-
-def _in_file(shape: tuple[int, ...]) -> Tensor:
-    DATA.mkdir(exist_ok=True)
-    size = math.prod(shape)
-    with NamedTemporaryFile(dir=DATA) as file:
-        os.posix_fallocate(
-            file.fileno(), 0, size
-        )  # a full disk is an error here, and not a bus error at the first write
-        return torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
 
 
 def stacked(dataset: ImageDataset) -> Tensor:

@@ -35,7 +35,12 @@ class Inception(nn.Module):
     def __init__(self, config: NetworkConfig, weights: Mapping[str, Tensor], name: str) -> None:
         """`name` says in errors where `weights` come from. Raises UserError where they, or `config`, do not fit."""
         super().__init__()
-        _check_fixed(config)
+        for field, value in FIXED.items():
+            if getattr(config, field) != value:
+                shown = list(value) if isinstance(value, tuple) else value
+                raise UserError(
+                    f"metric_network.network.{field} must be {shown} for {INCEPTION}, which prepares its images itself"
+                )
         self.config = config
         # torch-fidelity builds the network from a file alone, and unpickles it: so it gets one that was written here.
         file = io.BytesIO()
@@ -81,15 +86,6 @@ def load_inception(folder: Path) -> Inception:
     config = NetworkConfig.model_validate_json(json.dumps(read_json(folder / CONFIG)["network"]))
     path = folder / WEIGHTS
     return Inception(config, read_weights(path, str(path)), str(path))
-
-
-def _check_fixed(config: NetworkConfig) -> None:
-    for name, value in FIXED.items():
-        if getattr(config, name) != value:
-            shown = list(value) if isinstance(value, tuple) else value
-            raise UserError(
-                f"metric_network.network.{name} must be {shown} for {INCEPTION}, which prepares its images itself"
-            )
 
 
 def _fetched(config: NetworkConfig) -> dict[str, Tensor]:

@@ -19,8 +19,9 @@ LOGITS = "logits"
 class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
     """The network `model` on `device`, which takes `batch` images at a time.
 
-    `name` is the network's; `proxy` says in words that it is one and how it was trained, or is empty. Features leave it in
-    float64, so torch-fidelity computes all statistics in float64.
+    `name` is the network's; `proxy` says in words that it is one and how it was trained, or is empty. `title` stands beside a
+    metric, `described` in a protocol. It `knows_labels` where its classes can be those of the images: Inception's never are.
+    Features leave it in float64, so torch-fidelity computes all statistics in float64.
     """
 
     name: str
@@ -29,6 +30,8 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         super().__init__(name, [POOLED, LOGITS])
         self.model = model.to(device).requires_grad_(False)
         self.device, self.batch, self.proxy = device, batch, proxy
+        self.title, self.described = f"{name} (a proxy)" if proxy else name, proxy or name
+        self.knows_labels = not isinstance(model, Inception)
         self.eval()
 
     @staticmethod
@@ -41,21 +44,6 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         pooled, logits = self.model.features_and_logits(images.float() / 255)
         return pooled.double(), logits.double()
 
-    @property
-    def title(self) -> str:
-        """Stands beside a metric."""
-        return f"{self.name} (a proxy)" if self.proxy else self.name
-
-    @property
-    def described(self) -> str:
-        """Stands in a protocol: the name, or in words that it is a proxy."""
-        return self.proxy or self.name
-
-    @property
-    def knows_labels(self) -> bool:
-        """Whether its classes can be those of the images: Inception's never are."""
-        return not isinstance(self.model, Inception)
-
     def require_classes(self, count: int) -> None:
         """Raise UserError unless a metric network that knows labels has exactly `count` classes."""
         if self.knows_labels and self.model.classes != count:
@@ -65,10 +53,7 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
             )
 
     def accuracy(self, logits: Tensor, labels: Tensor) -> float | None:
-        """The share of images whose most likely label by `logits` [N, classes] is that in `labels` [N].
-
-        None where the network knows no labels.
-        """
+        """The share of `logits` [N, classes] whose largest is at the label [N]; None where the network knows no labels."""
         return float((logits.argmax(1) == labels.cpu()).double().mean()) if self.knows_labels else None
 
 

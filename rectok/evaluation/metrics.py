@@ -169,10 +169,7 @@ class Record:
 def record_of(
     stage: str, metrics: Mapping[str, Any], protocol: Mapping[str, str | int | float], metric_network: str = ""
 ) -> Record:
-    """The record of what `stage` measured with the metric network of that title.
-
-    Raises ValueError unless `metrics` are exactly those that the table of metrics has for the stage.
-    """
+    """The record of what `stage` measured. Raises ValueError unless `metrics` are those that METRICS has for the stage."""
     return Record(metrics, metric_sources(stage, metrics, metric_network), protocol)
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from rectok.data.dataset import ImageDataset
 from rectok.flow import interpolate
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.seeds import seed_of
@@ -21,22 +21,10 @@ Features = NDArray[np.float32]
 ITERATIONS = 2000
 
 
-class Images(Protocol):
-    """Labelled images, each with a key that seeds its noise; rectok.data.dataset.ImageDataset is one."""
-
-    keys: list[str]
-    labels: NDArray[np.int64]
-
-    def image(self, position: int) -> Tensor:
-        """uint8 [3, H, W]."""
-
-    def __len__(self) -> int: ...
-
-
 class ClassSubset:
     """The first `per_class` images of every class, by key, which is to say by content hash: a fixed, random choice."""
 
-    def __init__(self, images: Images, per_class: int) -> None:
+    def __init__(self, images: ImageDataset, per_class: int) -> None:
         order = sorted(range(len(images)), key=lambda position: images.keys[position])
         counts: Counter[int] = Counter()
         self.positions = []
@@ -55,6 +43,10 @@ class ClassSubset:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+Images = ImageDataset | ClassSubset
+"""Labelled images, each with a key that seeds its noise."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +98,11 @@ def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, dev
 
 def _noised(moments: Tensor, keys: list[str], view: int, time: float, noising: Noising) -> Tensor:
     batch, tokens, twice = moments.shape
-    draws = np.stack([_normal(noising.seed, key, view, time, (2, tokens, twice // 2)) for key in keys])
+    generators = [np.random.default_rng(seed_of(noising.seed, key, view, str(time))) for key in keys]
+    draws = np.stack([each.standard_normal((2, tokens, twice // 2), dtype=np.float32) for each in generators])
     posterior, noise = torch.from_numpy(draws).to(moments.device).unbind(1)
     t = torch.full((batch,), time, device=moments.device)
     return interpolate(sample_posterior(moments, posterior), noise, t, noising.scale)
-
-
-def _normal(seed: int, key: str, view: int, time: float, shape: tuple[int, ...]) -> Features:
-    return np.random.default_rng(seed_of(seed, key, view, str(time))).standard_normal(shape, dtype=np.float32)
 
 
 def linear_accuracy(

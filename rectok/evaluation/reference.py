@@ -34,11 +34,6 @@ class Reference:
     statistics: Statistics | None
     description: str
 
-    @property
-    def size(self) -> int:
-        """Number of images."""
-        return len(self.images)  # type: ignore[arg-type]
-
 
 def load_reference(path: str, train: ImageDataset) -> Reference:
     """The npz file `path` (ADM layout: mu, sigma, images arr_0 uint8 [N, H, W, 3]), or the train split if it is empty.
@@ -54,8 +49,8 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
     name = f"mu and sigma of {Path(path).name}"
     if "arr_0" not in arrays:
         return Reference(images, statistics, f"{name}; precision, recall and KID: {described}")
-    kept = torch.from_numpy(arrays["arr_0"]).permute(0, 3, 1, 2)
-    return Reference(TensorImages(kept), statistics, f"{name}; precision, recall and KID: its {len(kept)} images")
+    pixels = torch.from_numpy(arrays["arr_0"]).permute(0, 3, 1, 2)
+    return Reference(TensorImages(pixels), statistics, f"{name}; precision, recall and KID: its {len(pixels)} images")
 
 
 def _read(path: str) -> dict[str, NDArray[np.generic]]:

@@ -58,9 +58,8 @@ def _values(params: Params, file: FeaturesFile, reader: ShardReader) -> Iterator
     shard = reader.shard
     grid, orientations = params.image.size // params.tokenizer.sizes.patch, 1 + params.image.flip
     shape = (file.orientations, file.read(0, False).shape[0])
-    message = (
-        f"shard {shard} has {shape[0]} orientations of {shape[1]} tokens, but {orientations} of {grid**2} are needed"
-    )
+    sizes = f"{shape[0]} orientations of {shape[1]} tokens"
+    message = f"shard {shard} has {sizes}, but {orientations} of {grid**2} are needed"
     yield holds("shape", shape == (orientations, grid**2), message)
     yield _rows_check("intact", shard, file.damaged_rows(), "other bytes than were written")
     if shape == (orientations, grid**2):

@@ -19,7 +19,7 @@ from rectok.data.table_schemas import QUARANTINE, SHARD
 from rectok.data.tables import IndexRow, read_index, read_table
 from rectok.errors import UserError
 from rectok.params import Params
-from rectok.storage import open_binary
+from rectok.storage.objects import open_binary
 
 
 def check(params: Params, shard: str) -> Iterator[Check]:

@@ -23,7 +23,8 @@ def check(params: Params) -> Iterator[Check]:
     mean, std = np.array(record["mean"]), np.array(record["std"])
     digest = sha256_file(artifacts.weights_file("tokenizer"))
     yield holds("tokenizer", record["tokenizer"] == digest, "the statistics were made with another tokenizer")
-    strangers = [shard for shard in params.index.shards if _encoder_of(shard) != digest]
+    files = {shard: LatentsFile(artifacts.latents_file(shard)) for shard in params.index.shards}
+    strangers = [shard for shard, file in files.items() if file.provenance.get("tokenizer", "") != digest]
     message = f"the latents of shards {', '.join(strangers)} were made with another tokenizer"
     yield holds("latents' tokenizer", not strangers, message)
     yield at_least("smallest std", float(std.min()), limits.min_std, "the smallest std of a latent channel")
@@ -50,8 +51,3 @@ def _collapsed(latent: LatentMoments, params: Params) -> Check:
         what += "; raise what they carry (lower losses.kl or channels), or set statistics.std to sampled: it"
     limit = params.gates.statistics.max_collapsed
     return at_most("collapsed channels", float(dead.mean()), limit, what, "WARN" if harmless else "ERROR")
-
-
-def _encoder_of(shard: str) -> str:
-    """sha256 of the tokenizer that made the shard's latents."""
-    return LatentsFile(artifacts.latents_file(shard)).provenance.get("tokenizer", "")

@@ -15,9 +15,8 @@ def check(params: Params) -> Iterator[Check]:
     limits, summary = params.gates.tokenizer, summary_of("tokenizer")
     yield from training_checks("tokenizer", params, MAX_LOSS_RATIO)
     yield at_least("psnr", summary["psnr"], limits.min_psnr, "PSNR on the validation split (dB)")
-    yield at_least(
-        "latent std", summary["latent_std_min"], limits.min_latent_std, "the smallest std of a latent channel"
-    )
+    std = summary["latent_std_min"]
+    yield at_least("latent std", std, limits.min_latent_std, "the smallest std of a latent channel")
     if summary["semantic_cosine"] is not None:
         floor = limits.min_semantic_cosine
         yield at_least("semantic cosine", summary["semantic_cosine"], floor, "cosine of predicted and teacher features")

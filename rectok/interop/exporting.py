@@ -36,9 +36,8 @@ def read_network(folder: Path, kind: Kind) -> Network:
     else:
         config = read_config(folder / "config.json", DiTConfig)
     raw = folder / "raw.safetensors"
-    return Network(
-        config, _tensors(folder / "model.safetensors", config), _tensors(raw, config) if raw.exists() else None
-    )
+    weights = _tensors(folder / "model.safetensors", config)
+    return Network(config, weights, _tensors(raw, config) if raw.exists() else None)
 
 
 def write_checkpoint(network: Network, path: Path, teacher: str) -> None:

@@ -1,13 +1,13 @@
 """A published checkpoint as an artefact of ours, and a network ready for use from a folder or a checkpoint file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rectok.artifacts import DATA, missing, write_json
-from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, load_dit
 from rectok.errors import UserError
 from rectok.files import replacing_folder
@@ -17,8 +17,8 @@ from rectok.interop.sizes import Heads, dit_config, tokenizer_config
 from rectok.nn.weights import assign_weights, save_weights
 from rectok.storage.hashing import sha256_file
 from rectok.tokenizer.model import Tokenizer, load_tokenizer
-from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
+M = TypeVar("M", bound=nn.Module)
 FILES = ("model.safetensors", "config.json")
 
 
@@ -62,22 +62,20 @@ def open_tokenizer(path: Path, heads: Heads | None = None) -> Tokenizer:
     """The tokenizer in the folder or file `path`, frozen and in eval mode. A file does not say how many heads it has."""
     if not path.is_file():
         return load_tokenizer(require_network(path))
-    converted = convert(path, "tokenizer", "ema", heads)
-    assert isinstance(converted.config, TokenizerConfig)
-    tokenizer = Tokenizer(converted.config)
-    assign_weights(tokenizer, converted.weights, str(path))
-    return tokenizer.eval().requires_grad_(False)
+    return _built(Tokenizer, convert(path, "tokenizer", "ema", heads))
 
 
 def open_dit(path: Path) -> DiTDH:
     """The generator, or autoguidance model, in the folder or file `path`, frozen and in eval mode."""
     if not path.is_file():
         return load_dit(require_network(path))
-    converted = convert(path, "dit", "ema", None)
-    assert isinstance(converted.config, DiTConfig)
-    dit = DiTDH(converted.config)
-    assign_weights(dit, converted.weights, str(path))
-    return dit.eval().requires_grad_(False)
+    return _built(DiTDH, convert(path, "dit", "ema", None))
+
+
+def _built(build: Callable[[Any], M], converted: Converted) -> M:
+    network = build(converted.config)
+    assign_weights(network, converted.weights, str(converted.source))
+    return network.eval().requires_grad_(False)
 
 
 def require_network(folder: Path) -> Path:

@@ -12,7 +12,6 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, sincos_positions
 from rectok.errors import UserError
 from rectok.nn.rotary import dit_angles
-from rectok.nn.weights import assign_weights
 from rectok.tokenizer.model import Tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
@@ -130,8 +129,11 @@ def to_ours(config: ModelConfig, published: Mapping[str, Tensor], teacher: str, 
     for key, tensor in ours.items():
         _check_shape(theirs[key], published.get(theirs[key]), tensor.shape, name)
     for key, table in fixed.items():
-        if key in published:
-            _check_table(key, published[key], table, name)
+        known_table = published.get(key, table)
+        if known_table.shape != table.shape or not torch.allclose(known_table.float(), table, atol=LARGEST_DIFFERENCE):
+            raise UserError(
+                f"{name}: the table {key} is not the one this model computes; was it made with another grid?"
+            )
     return {key: published[theirs[key]] for key in ours}
 
 
@@ -145,12 +147,6 @@ def to_published(config: ModelConfig, ours: Mapping[str, Tensor], teacher: str) 
     return tables(config) | {published_key(config, key, teacher): tensor for key, tensor in ours.items()}
 
 
-def load_published(model: Tokenizer | DiTDH, published: Mapping[str, Tensor], teacher: str = "dinov3") -> None:
-    """Load published tensors into a network of the same sizes. Raises UserError for what does not fit."""
-    name = "the published checkpoint"
-    assign_weights(model, to_ours(model.config, published, teacher, name), name)
-
-
 def _check_shape(key: str, tensor: Tensor | None, expected: torch.Size, name: str) -> None:
     if tensor is None:
         raise UserError(f"{name} lacks the tensor {key}, which this model needs")
@@ -160,11 +156,6 @@ def _check_shape(key: str, tensor: Tensor | None, expected: torch.Size, name: st
         )
     if not tensor.is_floating_point():
         raise UserError(f"{name}: tensor {key} is of {tensor.dtype}, but weights are floating-point numbers")
-
-
-def _check_table(key: str, theirs: Tensor, ours: Tensor, name: str) -> None:
-    if theirs.shape != ours.shape or not torch.allclose(theirs.float(), ours, atol=LARGEST_DIFFERENCE):
-        raise UserError(f"{name}: the table {key} is not the one this model computes; was it made with another grid?")
 
 
 def _renamed(key: str, rules: Rules) -> str:

@@ -26,10 +26,9 @@ TEACHER = "sem_foundation_models."
 
 @dataclass(frozen=True)
 class Published:
-    """Tensors by their published names, memory-mapped, and where they come from.
+    """Memory-mapped tensors by their published names, from the part `entry` of the file, empty where it held nothing else.
 
-    `entry` is the part of the file they stood in, empty where it held nothing else; `dropped` are the names of the frozen
-    teacher's tensors; `teacher` is the name of the semantic decoder's teacher, empty for generators.
+    `dropped` names the frozen teacher's tensors; `teacher` is that of the semantic decoder, empty for generators.
     """
 
     tensors: Mapping[str, Tensor]
@@ -109,11 +108,8 @@ def _check_kind(path: Path, kind: Kind, tensors: Mapping[str, Tensor]) -> None:
 def _teacher(path: Path, tensors: Mapping[str, Tensor]) -> str:
     names = sorted({key.split(".")[1] for key in tensors if key.startswith(SEMANTIC)})
     if len(names) != 1:
+        listed = f" ({', '.join(names)})" if names else ""
         raise UserError(
-            f"{path} holds semantic decoders of {len(names)} teachers{_listed(names)}, but a tokenizer here has exactly one"
+            f"{path} holds semantic decoders of {len(names)} teachers{listed}, but a tokenizer here has exactly one"
         )
     return names[0]
-
-
-def _listed(names: list[str]) -> str:
-    return f" ({', '.join(names)})" if names else ""

@@ -9,6 +9,7 @@ Or the name of the library that has them: `torchvision`, `torchmetrics`, `timm`,
 
 from collections.abc import Callable, Sequence
 from importlib import resources
+from typing import Any
 from urllib.error import URLError
 
 import timm
@@ -34,29 +35,25 @@ VGG_TAPS = (3, 8, 15, 22, 29)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 
-def _vgg16() -> Weights:
-    weights: Weights = torch.hub.load_state_dict_from_url(
+def _vgg16() -> Any:
+    return torch.hub.load_state_dict_from_url(
         VGG16_Weights.IMAGENET1K_V1.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
     )
-    return weights
 
 
-def _lpips_heads() -> Weights:
+def _lpips_heads() -> Any:
     """They lie in the package: no download."""
     with (resources.files("torchmetrics.functional.image") / "lpips_models" / "vgg.pth").open("rb") as file:
-        weights: Weights = torch.load(file, map_location="cpu", weights_only=True)
-    return weights
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _convnext() -> Weights:
-    weights: Weights = timm.create_model(CONVNEXT, pretrained=True).state_dict()
-    return weights
-
-
-LIBRARIES: dict[str, tuple[Callable[[], Weights], str]] = {
+LIBRARIES: dict[str, tuple[Callable[[], Any], str]] = {
     TORCHVISION: (_vgg16, f"VGG16 ({VGG16_Weights.IMAGENET1K_V1.url}, BSD-3-Clause)"),
     TORCHMETRICS: (_lpips_heads, "the heads of LPIPS (in the package torchmetrics, BSD-2-Clause)"),
-    TIMM: (_convnext, f"ConvNeXt-S (https://huggingface.co/timm/{CONVNEXT}, Apache-2.0)"),
+    TIMM: (
+        lambda: timm.create_model(CONVNEXT, pretrained=True).state_dict(),
+        f"ConvNeXt-S (https://huggingface.co/timm/{CONVNEXT}, Apache-2.0)",
+    ),
 }
 
 
@@ -64,7 +61,8 @@ def library_weights(library: str) -> Weights:
     """The perceptual weights that `library` has. Raises UserError, with where they are, when it cannot download them."""
     load, described = LIBRARIES[library]
     try:
-        return load()
+        weights: Weights = load()
+        return weights
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
             f"{library} could not provide {described}: {' '.join(str(error).split())}; "
@@ -217,11 +215,10 @@ def _has_weights(config: PerceptualConfig) -> bool:
 
 def _fill(module: nn.Module, file: WeightsFile, unread: str | None = None) -> None:
     """Load `file` into `module` strictly, passing over keys that begin with `unread`."""
-    weights = library_weights(file.path) if file.path in LIBRARIES else _fetched(file)
+    if file.path in LIBRARIES:
+        weights = library_weights(file.path)
+    else:
+        with verified(file.path, file.sha256) as path:
+            weights = read_weights(path, file.path)
     used = {key: x for key, x in weights.items() if unread is None or not key.startswith(unread)}
     assign_weights(module, used, file.path)
-
-
-def _fetched(file: WeightsFile) -> dict[str, Tensor]:
-    with verified(file.path, file.sha256) as path:
-        return read_weights(path, file.path)

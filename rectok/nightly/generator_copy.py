@@ -56,11 +56,3 @@ def save_copy(source: Path = DATA) -> dict[str, str]:
             if content(folder) != files:
                 raise UserError(f"{source} changed while it was copied; promote it when nothing writes there")
     return files
-
-
-def remove_copies(active: str) -> list[str]:
-    """Remove the copies of all generators but the `active` one; their names."""
-    folders = [folder for folder in sorted(generator_folder("").glob("*")) if folder.name != active]
-    for folder in folders:
-        shutil.rmtree(folder)
-    return [folder.name for folder in folders]

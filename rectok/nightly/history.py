@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rectok.artifacts import DATA
 from rectok.errors import UserError
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.files import write_text
-from rectok.storage import below, direct_files, remove
+from rectok.storage.objects import below, direct_files, remove
 
 FOLDER = DATA / "nightly"
 HISTORY = FOLDER / "history.csv"
@@ -46,25 +46,19 @@ class NightlyRun:
 
     def row(self) -> dict[str, Any]:
         """The run as one row of the history, by column."""
-        return dict(zip(columns(), self._values(), strict=True))
-
-    def _values(self) -> Iterator[Any]:
-        yield from (self.date, self.generator, self.protocol, self.n)
-        for values in (self.metrics, self.noise):
-            yield from (values.get(name) for name in nightly_metrics())
-        yield self.regressed
+        names = nightly_metrics()
+        texts = {name: getattr(self, name) for name in TEXTS}
+        metrics = {name: self.metrics.get(name) for name in names}
+        noise = {f"{name}{NOISE}": self.noise.get(name) for name in names}
+        return {**texts, COUNT: self.n, **metrics, **noise, REGRESSED_COLUMN: self.regressed}
 
 
 def run_of(row: Mapping[str, Any]) -> NightlyRun:
-    """The run of a row, whose values may be text. A column of a metric or its noise may be missing.
-
-    Raises KeyError for another missing column and ValueError for text that is no number.
-    """
+    """The run of a row of texts; a metric or its noise may be missing. Raises KeyError or ValueError for anything else."""
     metrics, noise = ({name: _number(row.get(name + ending)) for name in nightly_metrics()} for ending in ("", NOISE))
     date, generator, protocol = (row[name] for name in TEXTS)
-    return NightlyRun(
-        date, generator, protocol, int(row[COUNT]), metrics, noise, row.get(REGRESSED_COLUMN) in (True, "True")
-    )
+    regressed = row.get(REGRESSED_COLUMN) in (True, "True")
+    return NightlyRun(date, generator, protocol, int(row[COUNT]), metrics, noise, regressed)
 
 
 def columns() -> list[str]:
@@ -74,33 +68,25 @@ def columns() -> list[str]:
 
 
 def read_history(path: Path = HISTORY) -> list[NightlyRun]:
-    """The runs so far, oldest first; empty where there is no history yet. Columns that an older version lacked are None.
-
-    Raises UserError where the file is damaged.
-    """
+    """The runs so far, oldest first; metrics that an older version lacked are None. Raises UserError for a damaged file."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         try:
-            _require_columns(rows.fieldnames or ())
-            return [_parsed(row) for row in rows]
+            if not {*TEXTS, COUNT} <= set(rows.fieldnames or ()) <= set(columns()):
+                raise ValueError(f"its columns must be {', '.join(columns())}")
+            runs = []
+            for row in rows:
+                if None in row or None in row.values():
+                    raise ValueError("it has not as many values as there are columns")
+                runs.append(run_of(row))
+            return runs
         except (ValueError, csv.Error) as error:
             raise UserError(
                 f"{path} is damaged in line {rows.line_num or 1} ({error}); fix it, or delete it and a new history begins, "
                 "from the copy in storage.nightly where there is one"
             ) from None
-
-
-def _require_columns(names: Sequence[str]) -> None:
-    if not {*TEXTS, COUNT} <= set(names) <= set(columns()):
-        raise ValueError(f"its columns must be {', '.join(columns())}")
-
-
-def _parsed(row: Mapping[str | Any, Any]) -> NightlyRun:
-    if None in row or None in row.values():
-        raise ValueError("it has not as many values as there are columns")
-    return run_of(row)
 
 
 def _number(value: str | float | None) -> float | None:

@@ -59,9 +59,5 @@ def part_noise(
         return measure_nightly(features, labels, reference, metric_network)
 
     measured = [samples.part(first, parts).measured(measure) for first in range(parts)]
-    return {name: _of_the_whole([part[name] for part in measured]) for name in measured[0]}
-
-
-def _of_the_whole(values: list[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return stdev(numbers) / sqrt(len(values)) if numbers else None
+    values = {name: [value for part in measured if (value := part[name]) is not None] for name in measured[0]}
+    return {name: stdev(numbers) / sqrt(parts) if numbers else None for name, numbers in values.items()}

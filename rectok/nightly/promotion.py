@@ -1,12 +1,13 @@
-"""Promotions: which generator is accepted, by whom, when and why. No torch here.
+"""Promotions: which generator is promoted, by whom, when and why. No torch here.
 
-Each acceptance writes a record, data/promoted/records/0001.json and on, and copies the generator and dvc.lock. The newest
-record says which generator is active: nightly runs evaluate it, and its measurements are their baseline. To go back is to
-accept an earlier promotion again.
+Each promotion writes a record, data/promoted/records/0001.json and on, and copies the generator and dvc.lock. The newest
+record is the one that counts: nightly runs evaluate its generator, whose measurements are their baseline. To go back is to
+promote an earlier one again.
 """
 
 import getpass
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any
 from rectok.artifacts import DATA, passed_file, read_json, write_json
 from rectok.errors import UserError
 from rectok.files import write_bytes
-from rectok.nightly.generator_copy import PARTS, PROMOTED, content, generator_folder, identity, remove_copies, save_copy
+from rectok.nightly.generator_copy import PARTS, PROMOTED, content, generator_folder, identity, save_copy
 from rectok.nightly.history import NightlyRun, run_of
 from rectok.params import Params
 from rectok.params.loading import PARAMS_FILE
@@ -29,11 +30,11 @@ RECORDS = PROMOTED / "records"
 
 @dataclass(frozen=True)
 class Promotion:
-    """One acceptance.
+    """One promotion.
 
     `generator` is the hash of all `files` (path → sha256). `commit`, `lock` (sha256 of dvc.lock, empty without one, whose copy
     is records/<sha256>.lock) and `params` say what made it. `metrics` are those of the pipeline's own evaluation. `measured` is
-    the nightly evaluation that was made when it was accepted, None where that was left to the first nightly runs.
+    the nightly evaluation that was made when it was promoted, None where that was left to the first nightly runs.
     """
 
     number: int
@@ -55,11 +56,10 @@ class Promotion:
         return generator_folder(self.generator)
 
 
-def accept(params: Params, who: str, why: str, measured: bool) -> Promotion:
-    """Copy the pipeline's generator and metric network, and make them the active ones.
+def promote_current(params: Params, who: str, why: str, measured: bool) -> Promotion:
+    """Copy the pipeline's generator and metric network, and promote them; with `measured` a nightly evaluation comes first.
 
-    With `measured` they are evaluated first as in a nightly run, which makes the first measurement of the baseline. Raises
-    UserError where a gate has not passed, or where the metrics were measured on something else.
+    Raises UserError where a gate has not passed, or where the metrics were measured on something else.
     """
     for sentence in _objections():
         raise UserError(sentence)
@@ -70,7 +70,7 @@ def accept(params: Params, who: str, why: str, measured: bool) -> Promotion:
             number=_next_number(),
             generator=generator,
             time=_now(),
-            who=who or _author(),
+            who=who or git_user() or getpass.getuser(),
             why=why,
             commit=git_commit(),
             lock=_save_lock(),
@@ -83,11 +83,15 @@ def accept(params: Params, who: str, why: str, measured: bool) -> Promotion:
     )
 
 
-def accept_again(number: int, who: str, why: str) -> Promotion:
-    """Make the generator of promotion `number` the active one again. Raises UserError where its copy is not whole."""
-    earlier = numbered(number)
+def promote_again(number: int, who: str, why: str) -> Promotion:
+    """Promote the generator of promotion `number` again. Raises UserError without it or its whole copy."""
+    path = RECORDS / f"{number:04d}.json"
+    if not path.exists():
+        raise UserError(f"there is no promotion {number}; `rectok promote --list` shows those that there are")
+    earlier = _read(path)
     verify(earlier)
-    return _write(replace(earlier, number=_next_number(), time=_now(), who=who or _author(), why=why))
+    who = who or git_user() or getpass.getuser()
+    return _write(replace(earlier, number=_next_number(), time=_now(), who=who, why=why))
 
 
 def promotions() -> list[Promotion]:
@@ -95,22 +99,14 @@ def promotions() -> list[Promotion]:
     return [_read(path) for path in sorted(RECORDS.glob("*.json"))]
 
 
-def active_promotion() -> Promotion | None:
-    """The newest one, or None where nothing was accepted yet."""
+def current_promotion() -> Promotion | None:
+    """The newest one, or None where nothing was promoted yet."""
     paths = sorted(RECORDS.glob("*.json"))
     return _read(paths[-1]) if paths else None
 
 
-def numbered(number: int) -> Promotion:
-    """The promotion of that number. Raises UserError where there is none."""
-    path = _record_file(number)
-    if not path.exists():
-        raise UserError(f"there is no promotion {number}; `rectok promote --list` shows those that there are")
-    return _read(path)
-
-
 def verify(promotion: Promotion) -> None:
-    """Raise UserError unless the generator that was accepted is there, byte for byte."""
+    """Raise UserError unless the generator that was promoted is there, byte for byte."""
     if not promotion.folder.exists():
         raise UserError(
             f"{promotion.folder} was removed; take up commit {promotion.commit[:10] or '?'} and the dvc.lock that "
@@ -118,20 +114,24 @@ def verify(promotion: Promotion) -> None:
         )
     if content(promotion.folder) != promotion.files:
         raise UserError(
-            f"{promotion.folder} is not what promotion {promotion.number} accepted; restore it, or promote another one"
+            f"{promotion.folder} is not what was promoted as {promotion.number}; restore it, or promote another one"
         )
 
 
 def prune() -> list[str]:
-    """Remove the copies of generators that are not active, and give their names; records stay."""
-    active = active_promotion()
-    return remove_copies(active.generator) if active else []
+    """Remove the copies of all but the promoted generator, and give their names; records stay."""
+    current = current_promotion()
+    copies = sorted(generator_folder("").glob("*"))
+    folders = [folder for folder in copies if current and folder.name != current.generator]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return [folder.name for folder in folders]
 
 
 def _objections() -> Iterator[str]:
     for gate in (*PARTS, *EVALUATIONS):
         if not passed_file(gate).exists():
-            yield f"gate {gate} has not passed, so its artefact cannot be accepted; `dvc repro` says what is wrong with it"
+            yield f"gate {gate} has not passed, so its artefact cannot be promoted; `dvc repro` says what is wrong with it"
     records = lock.read()
     outputs = {out.path: out.md5 for record in records.values() for out in record.outs}
     measured = {dep.path: dep.md5 for dep in records["generation"].deps} if "generation" in records else {}
@@ -161,7 +161,7 @@ def _save_lock() -> str:
 
 def _write(promotion: Promotion) -> Promotion:
     measured = promotion.measured.row() if promotion.measured else None
-    write_json(_record_file(promotion.number), {**vars(promotion), "measured": measured})
+    write_json(RECORDS / f"{promotion.number:04d}.json", {**vars(promotion), "measured": measured})
     return promotion
 
 
@@ -179,17 +179,9 @@ def _read(path: Path) -> Promotion:
         raise UserError(f"{path} is damaged: {error}") from None
 
 
-def _record_file(number: int) -> Path:
-    return RECORDS / f"{number:04d}.json"
-
-
 def _next_number() -> int:
     return max((each.number for each in promotions()), default=0) + 1
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _author() -> str:
-    return git_user() or getpass.getuser()

@@ -1,14 +1,13 @@
 """Is a nightly run worse than the baseline? No torch here.
 
-The baseline of a metric is its mean over the first `runs` measurements of the accepted generator under the same protocol. These
-are the measurement that was made when the generator was accepted, then the nightly runs after it, without those that had
-regressed. They do not change any more, so a slow decline never enters the baseline.
+The baseline of a metric is its mean over the first `runs` measurements of the promoted generator under the same protocol: the
+one made at its promotion, then the nightly runs after it that had not regressed. They do not change any more, so a slow decline
+never enters the baseline.
 
-When all of them are there, the noise of one measurement is their sample standard deviation. They have the same weights and
-fresh seeds, so nothing but chance moves them. Before that, the noise is estimated from parts of each run's own samples. If a
-metric has the standard deviation s over k disjoint parts, the whole has s/√k, as for a mean. (A Fréchet distance of fewer
-samples is biased upwards, equally in all parts, which leaves their spread alone.) The estimate is the root of the mean square
-over the measurements and the run.
+When all of them are there, the noise of one measurement is their sample standard deviation: they have the same weights and
+fresh seeds, so nothing but chance moves them. Before that, it is the root mean square, over the measurements and the run, of
+estimates from parts of each one's own samples. With the standard deviation s over k disjoint parts, the whole has s/√k, as for
+a mean. (A Fréchet distance of fewer samples is biased upwards, equally in all parts, which leaves their spread alone.)
 
 A run is worse where it is worse than the baseline by more than the tolerance and by more than sigmas·noise·√(1 + 1/m), with m
 measurements in the baseline.
@@ -68,16 +67,15 @@ def limits_of(settings: NightlyParams) -> Limits:
 
 
 def baseline(
-    history: Sequence[NightlyRun], run: NightlyRun, accepted: str, measured: NightlyRun | None, limits: Limits
+    history: Sequence[NightlyRun], run: NightlyRun, promoted: str, measured: NightlyRun | None, limits: Limits
 ) -> list[NightlyRun]:
     """The measurements that `run` is compared with, oldest first: none where nothing is comparable.
 
-    `accepted` is the active generator, empty where nothing was accepted yet; then the first one evaluated takes its place.
-    `measured` is the measurement made when it was accepted.
+    Those of the generator `promoted`, at first the one `measured` at promotion, or of the first evaluated where it is empty.
     """
     earlier = [past for past in history if past.date < run.date and not past.regressed]
     comparable = [past for past in ([measured] if measured else []) + earlier if past.protocol == run.protocol]
-    generator = accepted or (comparable[0].generator if comparable else "")
+    generator = promoted or (comparable[0].generator if comparable else "")
     return [past for past in comparable if past.generator == generator][: limits.runs]
 
 

@@ -13,21 +13,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 M = TypeVar("M", bound=nn.Module)
-Shape = tuple[int, ...]
 BFLOAT16 = "bfloat16"
-
-
-def _attention(q: Shape, k: Shape, v: Shape, *_: object, **__: object) -> int:
-    return int(sdpa_flop_count(q, k, v))
-
-
-def _attention_backward(grad: Shape, q: Shape, k: Shape, v: Shape, *_: object, **__: object) -> int:
-    return int(sdpa_backward_flop_count(grad, q, k, v))
-
-
 ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: int(sdpa_flop_count(q, k, v)),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_, **__: int(
+        sdpa_backward_flop_count(grad, q, k, v)
+    ),
 }
 """What attention becomes here; not every release of torch counts it by itself."""
 
@@ -66,10 +57,7 @@ class Shapes:
         return int(counter.get_total_flops())
 
     def training(self, loss: Callable[[], Tensor], networks: Iterable[nn.Module], precision: str) -> Cost:
-        """What `loss` and its backward pass cost; tensors of `networks` are weights, not activations.
-
-        In `bfloat16` under autocast, as the engine runs it.
-        """
+        """What `loss` and its backward pass cost, in `bfloat16` under autocast; tensors of `networks` are no activations."""
         weights = {_storage(x) for network in networks for x in (*network.parameters(), *network.buffers())}
         saved: dict[int, torch.UntypedStorage] = {}
 

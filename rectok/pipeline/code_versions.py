@@ -206,9 +206,8 @@ def main(arguments: Sequence[str]) -> str:
         case ["bump", *names]:
             raised = versions.raised(names)
             versions.record()
-            return (
-                f"raised {', '.join(map(parameter, raised)) or 'nothing, for no code changed'}, and recorded the code"
-            )
+            said = ", ".join(map(parameter, raised)) or "nothing, for no code changed"
+            return f"raised {said}, and recorded the code"
     raise UserError(
         f"use `{TOOL} check`, `{TOOL} record` or `{TOOL} bump [NAME…]`, with names such as index or gate-index"
     )

@@ -176,10 +176,7 @@ def _above(path: str) -> list[str]:
 
 
 def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str, Stage]:
-    """`targets`, a stage or all of a `foreach` each, and what they need, in the order of `stages`; all where there is no target.
-
-    Raises UserError for a target that is no stage.
-    """
+    """`targets` (stages, or nouns of a foreach; none: all) and what they need, in order. Raises UserError for others."""
     queue = [address for target in targets for address in _named(stages, target)] or list(stages)
     chosen: set[str] = set()
     while queue:
@@ -200,7 +197,11 @@ def _named(stages: Mapping[str, Stage], target: str) -> list[str]:
 
 def depths(stages: Mapping[str, Stage]) -> dict[str, int]:
     """For every stage the length of the longest chain of stages that wait for it. `stages` hold all that they need."""
-    return _chain_lengths(_dependents(stages))
+    dependents: dict[str, set[str]] = {address: set() for address in stages}
+    for stage in stages.values():
+        for needed in stage.needs:
+            dependents[needed].add(stage.address)
+    return _chain_lengths(dependents)
 
 
 def longest_chain(stages: Mapping[str, Stage]) -> frozenset[str]:
@@ -209,14 +210,6 @@ def longest_chain(stages: Mapping[str, Stage]) -> frozenset[str]:
     before = _chain_lengths({address: stage.needs for address, stage in stages.items()})
     longest = max(behind.values(), default=0)
     return frozenset(address for address in stages if before[address] + behind[address] == longest)
-
-
-def _dependents(stages: Mapping[str, Stage]) -> dict[str, set[str]]:
-    dependents: dict[str, set[str]] = {address: set() for address in stages}
-    for stage in stages.values():
-        for needed in stage.needs:
-            dependents[needed].add(stage.address)
-    return dependents
 
 
 def _chain_lengths(edges: Mapping[str, Collection[str]]) -> dict[str, int]:

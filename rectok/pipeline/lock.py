@@ -59,6 +59,5 @@ def _record(stage: Mapping[str, Any]) -> Record:
 
 def _entries(stage: Mapping[str, Any], name: str) -> tuple[Locked, ...]:
     # Things outside the project, such as a bucket, carry an etag in place of an md5.
-    return tuple(
-        Locked(str(e["path"]), str(e["md5"]), int(e.get("size", 0))) for e in stage.get(name, ()) if "md5" in e
-    )
+    entries = [entry for entry in stage.get(name, ()) if "md5" in entry]
+    return tuple(Locked(str(each["path"]), str(each["md5"]), int(each.get("size", 0))) for each in entries)

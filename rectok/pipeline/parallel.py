@@ -30,10 +30,9 @@ class Limits:
 def reproduce(
     stages: Mapping[str, Stage], limits: Limits, run: Callable[[Stage], bool], stop: Callable[[], None]
 ) -> list[str]:
-    """Run every one of `stages`, after all that it needs; the addresses of those that failed.
+    """Run every one of `stages` after all that it needs; the addresses of those for which `run` returned False.
 
-    `run` says whether a stage succeeded. After a failure nothing new starts, and what runs goes on to its end. On an
-    interruption, or where `run` raises, `stop` is called. It ends what runs, and each further interruption calls it again.
+    After a failure nothing new starts. On each interruption, and where `run` raises, `stop` is called to end what runs.
     """
     ready, pool = _ReadyQueue(stages, limits), _ThreadPool(run)
     failed: list[str] = []
@@ -54,8 +53,7 @@ def reproduce(
 class _ThreadPool:
     """One thread per running stage.
 
-    KeyboardInterrupt may come anywhere in the calling thread. A SimpleQueue survives that. concurrent.futures.wait would
-    leave a lock behind that its threads wait for.
+    KeyboardInterrupt may come anywhere. A SimpleQueue survives that; concurrent.futures.wait would leave a lock behind.
     """
 
     def __init__(self, run: Callable[[Stage], bool]) -> None:
@@ -115,8 +113,7 @@ class _ReadyQueue:
     def _has_place(self, stage: Stage, running: Collection[Stage]) -> bool:
         """Whether its pool takes `stage` too.
 
-        Of several places one stays free for the stages of the longest chain, so that one of them always finds a place. It is
-        not kept from stages that the longest chain itself waits for.
+        Of several places one stays free for stages of the longest chain, but not from stages that the chain itself waits for.
         """
         free = self.limits.pooled - sum(other.pool == stage.pool for other in running)
         if stage.address in self.urgent or self.limits.pooled == 1 or free != 1:
@@ -141,10 +138,7 @@ def _stopping(stop: Callable[[], None], pool: _ThreadPool) -> Iterator[None]:
 
 
 class Repro:
-    """Brings single stages up to date by DVC; `say` gets what they print, line by line.
-
-    On a GPU that an MPS server shares out, all but the `urgent` stages yield to others.
-    """
+    """Brings single stages up to date by DVC; `say` gets their lines. Under MPS all but the `urgent` ones yield to others."""
 
     def __init__(self, say: Say, urgent: Collection[str]) -> None:
         self.say = say

@@ -54,10 +54,7 @@ class Finished:
 
 
 def until_free(attempt: Callable[[], Finished], wait: Callable[[float], bool]) -> Finished:
-    """The result of `attempt`, which is repeated while another DVC process holds a file that it needs.
-
-    `wait` sleeps for the seconds that it is given and returns False to give up.
-    """
+    """The result of `attempt`, repeated while another DVC process holds its files, until `wait(seconds)` returns False."""
     pause = FIRST_PAUSE
     while (finished := attempt()).busy and wait(pause):
         pause = min(2 * pause, LONGEST_PAUSE)
@@ -85,11 +82,7 @@ class ChildProcess:
     """
 
     def __init__(
-        self,
-        command: Sequence[str],
-        folder: Path,
-        variables: Mapping[str, str] | None = None,
-        own_group: bool = True,
+        self, command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None, own_group: bool = True
     ) -> None:
         self.process = subprocess.Popen(
             command,
@@ -139,8 +132,7 @@ class ChildProcess:
     def interrupt(self) -> None:
         """Ask everything to stop, as Ctrl-C does.
 
-        SIGINT and not SIGTERM: `dvc` ignores it while a stage runs, so it lives to see the stage end, and then gives its
-        locks back; SIGTERM would end it at once and leave the training without a parent.
+        `dvc` ignores SIGINT while a stage runs, and then frees its locks; SIGTERM would end it and orphan the training.
         """
         self._signal(signal.SIGINT)
 

@@ -45,10 +45,7 @@ class SourceCode:
         return ".".join(path.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__")
 
     def _reached(self, roots: Iterable[str]) -> set[str]:
-        """All modules that `roots` import, also inside functions.
-
-        Python also runs the `__init__` of each package around a module. The functions there do not count.
-        """
+        """All modules that `roots` import, also in functions, and the packages around them, whose functions do not count."""
         todo, reached = [(root, True) for root in roots], set[tuple[str, bool]]()
         while todo:
             name, whole = todo.pop()

@@ -85,10 +85,8 @@ def _parameters(file: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) 
     for name, value in now.items():
         old = recorded.get(name)
         if name not in recorded or old != value:
-            what = "code version" if code else "parameter"
-            yield Reason(
-                "code" if code else "parameter", f"{what} {name}: {_shown(old)} → {_shown(value)}", name, old, value
-            )
+            sentence = f"{'code version' if code else 'parameter'} {name}: {_shown(old)} → {_shown(value)}"
+            yield Reason("code" if code else "parameter", sentence, name, old, value)
 
 
 def _shown(value: Any) -> str:

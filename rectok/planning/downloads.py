@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from rectok.losses.loss_config import PerceptualConfig
 from rectok.params import Params
 
 PERCEPTUAL_LICENCES = {
@@ -32,21 +31,14 @@ def downloads(params: Params) -> list[Download]:
         if network.weights:
             downloads.append(Download(what, network.name, network.weights, network.sha256, network.licence))
     for stage, losses in (("tokenizer", params.tokenizer.losses), ("decoder", params.decoder.losses)):
-        downloads += _perceptual(stage, losses.perceptual)
+        config = losses.perceptual
+        files = {"vgg": config.vgg, "lpips_heads": config.lpips_heads, "convnext": config.convnext}
+        for name, file in files.items():
+            if config.weight and file.path:
+                what = f"{stage}.losses.perceptual.{name}"
+                downloads.append(Download(what, name, file.path, file.sha256, PERCEPTUAL_LICENCES[name]))
     if params.generation.reference:
         statistics = "mean and covariance of the metric network's features"
-        downloads.append(
-            Download("generation.reference", statistics, params.generation.reference, "", "that of its images")
-        )
+        reference = params.generation.reference
+        downloads.append(Download("generation.reference", statistics, reference, "", "that of its images"))
     return downloads
-
-
-def _perceptual(stage: str, config: PerceptualConfig) -> list[Download]:
-    if not config.weight:
-        return []
-    files = {"vgg": config.vgg, "lpips_heads": config.lpips_heads, "convnext": config.convnext}
-    return [
-        Download(f"{stage}.losses.perceptual.{name}", name, file.path, file.sha256, PERCEPTUAL_LICENCES[name])
-        for name, file in files.items()
-        if file.path
-    ]

@@ -38,10 +38,7 @@ ASSUMED_CLASSES = 1000
 
 
 def images_of(preset: str, train: int | None, indexed: bool) -> Images:
-    """As indexed, or of the preset's public data, but with `train` images to learn from where that is given.
-
-    data/index counts where `indexed`. Raises UserError where nothing says how many images there are.
-    """
+    """Those of data/index or the preset's public data, with `train` images if given. Raises UserError where nothing tells."""
     known = (_indexed() if indexed else None) or PUBLIC.get(preset)
     if known is None and train is None:
         raise UserError(f"nothing says how many images {preset} has: add --images, or run `dvc repro index`")

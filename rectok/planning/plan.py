@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from rectok.params import Params
@@ -18,10 +19,7 @@ ZERO_STAGES = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Plan:
-    """The answers; sizes in weights and bytes, work in FLOPs (a multiply-add counts two), of `images` train images.
-
-    `estimates` are those of one run, `night` those of one `rectok nightly`.
-    """
+    """The answers, in weights, bytes and FLOPs (a multiply-add counts two); `night` is one `rectok nightly`."""
 
     preset: str
     images: int
@@ -57,9 +55,7 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
     costs = Costs(params, dataset.classes)
     parts, steps = part_sizes(costs), Steps(params, costs, gpus)
     loads = workloads(steps, dataset)
-    trained = sum(
-        size or 0 for name, size in parts.items() if name.startswith(("tokenizer", "dit", "autoguidance", "adversary"))
-    )
+    trained = _size(parts, "tokenizer", "dit", "autoguidance", "adversary")
     compiled = params.machine.compile
     return Plan(
         params.preset,
@@ -79,10 +75,7 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
 
 def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:
     """Every training under every ZeRO stage, on one GPU and on all, which take the same micro-batch each."""
-
-    def size(prefix: str) -> int:
-        return sum(count or 0 for name, count in parts.items() if name.startswith(prefix))
-
+    size = partial(_size, parts)
     proxy = bool(steps.params.tokenizer.losses.perceptual.weight) and not size("perceptual")
     helpers = size("perceptual") + (size("teacher") if steps.online or proxy else 0)
     weights = {
@@ -97,3 +90,7 @@ def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:
         for gpus in sorted({1, steps.gpus})
         for stage in ZERO_STAGES
     ]
+
+
+def _size(parts: dict[str, int | None], *prefixes: str) -> int:
+    return sum(count or 0 for name, count in parts.items() if name.startswith(prefixes))

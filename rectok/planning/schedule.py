@@ -35,10 +35,7 @@ def total_hours(rows: Sequence[Estimate]) -> float:
 
 
 def estimates(loads: Sequence[Workload], speeds: Sequence[Speed], compiled: bool) -> list[Estimate]:
-    """Hours of every workload, from records of its own work if there are any.
-
-    Those of its own variant come first, then those that are compiled as the run is to be, then the fastest.
-    """
+    """Hours of every workload by records of its work: those of its variant first, then compiled alike, then the fastest."""
     return [_estimate(load, speeds, compiled) for load in loads]
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.nn.counting import BFLOAT16, Cost
 from rectok.params import Params
-from rectok.params.schema import NetworkParams
+from rectok.params.schema import NetworkParams, TrainedParams
 from rectok.planning.images import Images
 from rectok.teacher.network import VisionNetwork
 from rectok.train.training_config import TrainingConfig
@@ -31,16 +31,10 @@ class Steps:
         """Whether the teacher looks at every image while the tokenizer trains."""
         return self.params.features.storage == "online"
 
-    @property
-    def has_adversary(self) -> bool:
-        """Whether the tokenizer has an adversary."""
-        return self.params.tokenizer.losses.adversary.weight > 0
-
     def config(self, name: str) -> TrainingConfig:
         """How `name` is trained."""
-        section = getattr(self.params, name)
-        config: TrainingConfig = section.training
-        return config
+        section: TrainedParams = getattr(self.params, name)
+        return section.training
 
     def samples(self, name: str) -> int:
         """Images of a micro-batch on each GPU."""
@@ -50,7 +44,8 @@ class Steps:
         """A step on that part, with the adversary active where there is one."""
         samples = self.samples(name)
         if name == "tokenizer":
-            return self.costs.tokenizer_step(samples, self.online, self.has_adversary)
+            adversary = self.params.tokenizer.losses.adversary.weight > 0
+            return self.costs.tokenizer_step(samples, self.online, adversary)
         if name == "decoder":
             return self.costs.decoder_step(samples)
         return self.costs.generator_step(self.params.dit if name == "dit" else self.params.autoguidance, samples)
@@ -61,9 +56,8 @@ class Steps:
 
     def tokenizer_flops(self) -> float:
         """The same, averaged over a training whose adversary starts late."""
-        plain = self.costs.tokenizer_step(self.samples("tokenizer"), self.online, False).flops / self.samples(
-            "tokenizer"
-        )
+        samples = self.samples("tokenizer")
+        plain = self.costs.tokenizer_step(samples, self.online, False).flops / samples
         start = self.params.tokenizer.losses.adversary.start
         return start * plain + (1 - start) * self.flops("tokenizer")
 
@@ -83,10 +77,7 @@ class Workload:
 
 
 def workloads(steps: Steps, images: Images) -> list[Workload]:
-    """The stages of one run that keep a GPU busy, in the order of the pipeline.
-
-    Those that start a process for each GPU (rectok/train/launch.py) have all of them, the others one.
-    """
+    """The stages of a run that keep a GPU busy, in order. Those that start a process for each GPU have all, the others one."""
     params, costs = steps.params, steps.costs
     views = images.stored * (2 if params.image.flip else 1)
     return [
@@ -104,10 +95,7 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
 
 
 def samplings(stage: str, per_class: int, costs: Costs) -> list[Workload]:
-    """`per_class` samples of every class without guidance, and as many with it where it changes anything.
-
-    Guidance is taken to act at every step.
-    """
+    """`per_class` samples of every class, and as many with guidance at every step where it changes anything."""
     params, count = costs.params, per_class * costs.classes
     guidance, times, decode = params.generation.guidance, evaluations(params.generation.sampler), costs.decode()
     plain = costs.velocity(params.dit)

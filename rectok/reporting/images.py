@@ -12,15 +12,14 @@ from rectok.files import write_bytes
 
 Pixels = NDArray[np.uint8]
 GAP = 2
+COLUMNS = 10
+"""Images in a row of previews and grids."""
 PREVIEW_SIDE = 96
 """Smaller images are enlarged by a whole factor to about this side, so that a person can see them."""
 
 
 def grid(images: Pixels, columns: int) -> Pixels:
-    """Tile [N, 3, H, W] row by row into one RGBA picture [rows·(H + gap) − gap, columns·(W + gap) − gap, 4].
-
-    Gaps are transparent, so that the picture suits a light page and a dark one.
-    """
+    """Tile [N, 3, H, W] into RGBA [rows·(H + gap) − gap, columns·(W + gap) − gap, 4]; gaps are transparent for any page."""
     count, _, height, width = images.shape
     rows = -(-count // columns)
     canvas = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), np.uint8)

@@ -167,8 +167,7 @@ def _helpers(training: dict[str, Any], source: dict[str, Any], evaluated: bool, 
     for role, shown in (("teacher", of_pipeline), ("metric_network", evaluated)):
         if shown and summary_file(role).exists():
             record = read_json(summary_file(role))
-            yield Helper(
-                f"{role.replace('_', ' ')} of this project", record["proxy"] or record["network"], record["licence"]
-            )
+            title = f"{role.replace('_', ' ')} of this project"
+            yield Helper(title, record["proxy"] or record["network"], record["licence"])
     if training.get("perceptual"):
         yield Helper("perceptual loss", training["perceptual"], "")

@@ -44,12 +44,8 @@ def data_versions() -> list[Version]:
     """The outputs that dvc.lock records, in the pipeline's order; empty where nothing was run through DVC."""
     versions = [Version(out.path, out.md5, record.code_version) for record in read().values() for out in record.outs]
     artefacts = [version for version in versions if not version.path.startswith(("data/checks", "data/passed"))]
-    return sorted(artefacts, key=lambda version: (_position(version.path), version.path))
-
-
-def _position(path: str) -> int:
-    stage = Path(path).relative_to(DATA).parts[0]
-    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+    stages = {stage: position for position, stage in enumerate(STAGES)}
+    return sorted(artefacts, key=lambda each: (stages.get(Path(each.path).parts[1], len(STAGES)), each.path))
 
 
 def gate_reports() -> list[GateReport]:

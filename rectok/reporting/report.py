@@ -6,17 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rectok.artifacts import (
-    LOG_COUNTERS,
-    STAGES,
-    GateReport,
-    classes_file,
-    log_file,
-    read_json,
-    read_log,
-    stage_dir,
-    summary_file,
-)
+from rectok import artifacts
 from rectok.evaluation.metrics import NONE, headline_names
 from rectok.pages import data_uri, filled
 from rectok.reporting.charts import Line, line_svg
@@ -28,6 +18,11 @@ TRAINED = {
     "decoder": "Decoder finetuning",
     "dit": "Generator",
     "autoguidance": "Autoguidance model",
+}
+PICTURES = {
+    "reconstruction": "reconstruction/grid.png",
+    "unguided": "generation/unguided.png",
+    "guided": "generation/guided.png",
 }
 WIDE_RANGE = 20.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
@@ -43,24 +38,6 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Training:
-    """The losses of a network trained here, or where its weights come from instead."""
-
-    title: str
-    charts: list[Chart]
-    source: str
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network that a metric or a loss uses; the description says if it is a proxy."""
-
-    role: str
-    described: str
-    proxy: bool
-
-
-@dataclass(frozen=True)
 class StageTime:
     """How long a stage and its gate took, and the stage's share of the longest, in percent."""
 
@@ -73,6 +50,8 @@ class StageTime:
 def render(preset: str, params_text: str) -> str:
     """The page, from the artefacts under data/ and the text of params.yaml."""
     summary, gates = read_summary(), gate_reports()
+    points = summary.metrics["probe"]
+    curve = Line([point["t"] for point in points], [point["accuracy"] for point in points])
     return filled(
         "rectok.reporting",
         "report.html",
@@ -81,14 +60,14 @@ def render(preset: str, params_text: str) -> str:
         commit=git_commit(),
         headlines=metric_rows(summary.metrics, summary.networks, headline_names()),
         metrics=metric_rows(summary.metrics, summary.networks),
-        probe=summary.metrics["probe"],
+        probe=points,
         probe_network=summary.networks["probe"],
-        probe_chart=_probe_chart(summary.metrics["probe"]),
+        probe_chart=Markup(line_svg(curve, x="t (0: clean latent, 1: noise)", y="accuracy")),
         protocol=summary.protocol,
         networks=networks(),
         trainings=[_training(stage, title) for stage, title in TRAINED.items()],
-        pictures={name: data_uri(path) for name, path in _pictures().items()},
-        classes=read_json(classes_file()),
+        pictures={name: data_uri(artifacts.DATA / path) for name, path in PICTURES.items()},
+        classes=artifacts.read_json(artifacts.classes_file()),
         gates=gates,
         failed=sum(not check.passed for gate in gates for check in gate.checks),
         checked=sum(len(gate.checks) for gate in gates),
@@ -100,26 +79,17 @@ def render(preset: str, params_text: str) -> str:
     )
 
 
-def _pictures() -> dict[str, Path]:
-    reconstruction, generation = stage_dir("reconstruction"), stage_dir("generation")
-    return {
-        "reconstruction": reconstruction / "grid.png",
-        "unguided": generation / "unguided.png",
-        "guided": generation / "guided.png",
-    }
-
-
-def _training(stage: str, title: str) -> Training:
-    summary = read_json(summary_file(stage))
-    if not summary["trained"]:
-        return Training(title, [], summary["source"])
-    return Training(title, loss_charts(log_file(stage)), "")
+def _training(stage: str, title: str) -> dict[str, Any]:
+    """The losses of a network trained here, or where its weights come from instead."""
+    summary = artifacts.read_json(artifacts.summary_file(stage))
+    charts = loss_charts(artifacts.log_file(stage)) if summary["trained"] else []
+    return {"title": title, "charts": charts, "source": "" if summary["trained"] else summary["source"]}
 
 
 def loss_charts(path: Path) -> list[Chart]:
     """One chart for each loss in a training log (columns step, images, lr, then losses; a cell may be empty)."""
-    rows = read_log(path)
-    names = [name for name in rows[0] if name not in LOG_COUNTERS]
+    rows = artifacts.read_log(path)
+    names = [name for name in rows[0] if name not in artifacts.LOG_COUNTERS]
     return [chart for name in names if (chart := _loss_chart(name, rows)) is not None]
 
 
@@ -134,25 +104,21 @@ def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
     return Chart(name.replace("_", " "), Markup(svg), note)
 
 
-def _probe_chart(points: list[dict[str, float]]) -> Markup:
-    line = Line([point["t"] for point in points], [point["accuracy"] for point in points])
-    return Markup(line_svg(line, x="t (0: clean latent, 1: noise)", y="accuracy"))
-
-
-def networks() -> list[Network]:
-    """Metric network, teacher and perceptual network of this run, proxies named as such."""
+def networks() -> list[dict[str, Any]]:
+    """Metric network, teacher and perceptual network of this run; the description says if one is a proxy."""
     networks = []
     for role in ("metric_network", "teacher"):
-        summary = read_json(summary_file(role))
-        networks.append(Network(role.replace("_", " "), summary["proxy"] or summary["network"], bool(summary["proxy"])))
+        summary = artifacts.read_json(artifacts.summary_file(role))
+        described = summary["proxy"] or summary["network"]
+        networks.append({"role": role.replace("_", " "), "described": described, "proxy": bool(summary["proxy"])})
     for role in ("tokenizer", "decoder"):
-        perceptual = read_json(summary_file(role)).get("perceptual")
-        if perceptual:
-            networks.append(Network(f"perceptual loss, {role}", perceptual, "proxy" in perceptual))
+        if perceptual := artifacts.read_json(artifacts.summary_file(role)).get("perceptual"):
+            proxy = "proxy" in perceptual
+            networks.append({"role": f"perceptual loss, {role}", "described": perceptual, "proxy": proxy})
     return networks
 
 
-def gate_name(report: GateReport) -> str:
+def gate_name(report: artifacts.GateReport) -> str:
     """`tokenizer`, or `shards 00000` for a gate of one shard."""
     return f"{report.gate} {report.shard}" if report.shard else report.gate
 
@@ -164,14 +130,10 @@ def value_text(value: Any) -> str:
 
 def stage_times(seconds: dict[str, float]) -> list[StageTime]:
     """Times in the pipeline's order, each with its gate's."""
-    longest = max((seconds.get(stage, 0.0) for stage in STAGES), default=0.0) or 1.0
+    texts = {name: duration(value) for name, value in seconds.items()}
+    longest = max((seconds.get(stage, 0.0) for stage in artifacts.STAGES), default=0.0) or 1.0
     return [
-        StageTime(stage, duration(seconds[stage]), _gate_time(stage, seconds), 100 * seconds[stage] / longest)
-        for stage in STAGES
+        StageTime(stage, texts[stage], texts.get(f"gate-{stage}", NONE), 100 * seconds[stage] / longest)
+        for stage in artifacts.STAGES
         if stage in seconds
     ]
-
-
-def _gate_time(stage: str, seconds: dict[str, float]) -> str:
-    gate = seconds.get(f"gate-{stage}")
-    return NONE if gate is None else duration(gate)

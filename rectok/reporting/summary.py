@@ -6,7 +6,7 @@ from typing import Any
 
 from rectok.artifacts import DATA, read_json, record_file
 from rectok.errors import UserError
-from rectok.evaluation.metrics import METRICS, Record, column_metric, points, read_record
+from rectok.evaluation.metrics import METRICS, column_metric, points, read_record
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
 
@@ -71,13 +71,15 @@ def made(stages: Iterable[str] = EVALUATIONS) -> list[str]:
 
 def read_summary(stages: Iterable[str] = EVALUATIONS) -> Summary:
     """Gather the records of the evaluation `stages`. Raises UserError naming the first that is missing."""
-    records = {stage: _record(stage) for stage in stages}
-    metrics: dict[str, Any] = {}
-    networks: dict[str, str] = {}
-    for record in records.values():
-        metrics |= record.metrics
-        networks |= record.networks
-    return Summary(metrics, networks, {stage: dict(r.protocol) for stage, r in records.items()}, stage_seconds())
+    summary = Summary({}, {}, {}, stage_seconds())
+    for stage in stages:
+        if not record_file(stage).exists():
+            raise UserError(f"{record_file(stage)} is missing, so there is nothing to sum up; `dvc repro` makes it")
+        record = read_record(stage)
+        summary.metrics.update(record.metrics)
+        summary.networks.update(record.networks)
+        summary.protocol[stage] = dict(record.protocol)
+    return summary
 
 
 def stage_seconds() -> dict[str, float]:
@@ -87,12 +89,3 @@ def stage_seconds() -> dict[str, float]:
         timing = read_json(path)
         seconds[timing["stage"]] = round(seconds.get(timing["stage"], 0.0) + timing["seconds"], 2)
     return seconds
-
-
-def _record(stage: str) -> Record:
-    try:
-        return read_record(stage)
-    except FileNotFoundError:
-        raise UserError(
-            f"{record_file(stage)} is missing, so there is nothing to sum up; `dvc repro` makes it"
-        ) from None

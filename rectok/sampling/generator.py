@@ -111,11 +111,8 @@ class Places:
     @classmethod
     def within(cls, folder: Path) -> "Places":
         """Below `folder`, laid out as the outputs of the stages are below data/."""
-        dit, autoguidance, decoder, statistics = (
-            folder / path.relative_to(DATA)
-            for path in (stage_dir("dit"), stage_dir("autoguidance"), stage_dir("decoder"), statistics_file())
-        )
-        return cls(dit, autoguidance, decoder, statistics)
+        dit, autoguidance, decoder = (folder / stage_dir(stage).name for stage in ("dit", "autoguidance", "decoder"))
+        return cls(dit, autoguidance, decoder, folder / statistics_file().relative_to(DATA))
 
 
 def load_generator(
@@ -124,10 +121,7 @@ def load_generator(
     read_dit: Callable[[Path], DiTDH] = load_dit,
     read_tokenizer: Callable[[Path], Tokenizer] = load_tokenizer,
 ) -> Generator:
-    """The generator in `places`, by default the pipeline's, on `device`; its autoguidance model where there is one.
-
-    Raises UserError where they are not of the same sizes.
-    """
+    """The generator in `places`, or the pipeline's. Raises UserError where its parts are not of the same sizes."""
     places = places or Places.within(DATA)
     tokenizer = read_tokenizer(places.tokenizer).to(device)
     dit = read_dit(places.dit).to(device)

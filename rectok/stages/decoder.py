@@ -41,4 +41,4 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer) -> None:
 
 def _measured(stage: TrainingStage) -> dict[str, Any]:
     before = artifacts.read_json(artifacts.summary_file("tokenizer"))
-    return {"psnr": validated(stage, None).psnr, "psnr_before": before["psnr"]}
+    return {"psnr": validated(stage, None)["psnr"], "psnr_before": before["psnr"]}

@@ -24,13 +24,13 @@ from rectok.evaluation.metrics import Record, record_of, write_record
 from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.nn.blocks import compile_blocks
 from rectok.params import Params
-from rectok.reporting.images import by_class, enlarged, grid, write_png
+from rectok.reporting.images import COLUMNS, by_class, enlarged, grid, write_png
 from rectok.sampling.generator import Generator, Places, load_generator
 from rectok.seeds import sample_seeds
 from rectok.train.progress import reporting
 from rectok.train.world import device_of
 
-ROWS, COLUMNS = 10, 10
+ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     reference = reference_features(train, metric_network)
     samples = _sampled(params, generator, stage, purpose, per_class)
     features = sample_features(samples, metric_network)
-    metrics = generation_metrics(
-        features, extract_features(held_out, metric_network), config, reference, metric_network
-    )
+    real = extract_features(held_out, metric_network)
+    metrics = generation_metrics(features, real, config, reference, metric_network)
     described = {
         **protocol(config, train, metric_network, classes, per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",

@@ -19,11 +19,11 @@ from rectok.evaluation.metrics import record_of, write_record
 from rectok.losses.perceptual import load_lpips
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
-from rectok.reporting.images import enlarged, grid, side_by_side, write_png
+from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
 from rectok.train.world import device_of
 
-SHOWN, COLUMNS = 40, 10
+SHOWN = 40
 
 
 def run(params: Params) -> None:
@@ -47,18 +47,17 @@ def run(params: Params) -> None:
 
 def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str) -> Tensor:
     """Decode the posterior means of uint8 images [N, 3, H, W]; uint8 of the same shape."""
-    return collected(len(originals), _reconstructed(tokenizer, originals, config, device))
 
+    @torch.no_grad()
+    def decoded() -> Iterator[Tensor]:
+        console = Console(stderr=True)
+        for images in track(originals.split(config.batch), description="reconstructions", console=console):
+            with bfloat16_on_gpu(device):
+                mean, _ = split_moments(tokenizer.encode(from_bytes(images.to(device))))
+                rebuilt = tokenizer.decode(mean).float()
+            yield to_uint8(to_unit(rebuilt), config.rounding).cpu()
 
-@torch.no_grad()
-def _reconstructed(
-    tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str
-) -> Iterator[Tensor]:
-    for images in track(originals.split(config.batch), description="reconstructions", console=Console(stderr=True)):
-        with bfloat16_on_gpu(device):
-            mean, _ = split_moments(tokenizer.encode(from_bytes(images.to(device))))
-            rebuilt = tokenizer.decode(mean).float()
-        yield to_uint8(to_unit(rebuilt), config.rounding).cpu()
+    return collected(len(originals), decoded())
 
 
 def _metrics(

@@ -1,9 +1,6 @@
 """Train the tokenizer: images and teacher features in, EMA weights out."""
 
-from collections.abc import Mapping
 from typing import Any
-
-from torch import Tensor
 
 from rectok.data.dataset import ImageDataset
 from rectok.nn.weights import assign_weights
@@ -38,17 +35,11 @@ def _initial(params: Params, teacher_width: int) -> Tokenizer:
     weights = initial_weights(file)
     if weights is None:
         return Tokenizer(params.tokenizer_config(teacher_width))
-    if not params.tokenizer.training.epochs:
-        teacher_width = _teacher_width(weights, teacher_width)
+    if not params.tokenizer.training.epochs and "semantic.out.bias" in weights:
+        teacher_width = len(weights["semantic.out.bias"])  # of the teacher that the weights learnt from
     model = Tokenizer(params.tokenizer_config(teacher_width))
     assign_weights(model, weights, file.path)
     return model
-
-
-def _teacher_width(weights: Mapping[str, Tensor], default: int) -> int:
-    """The width of the teacher that `weights` learnt from. Without training, it can differ from that of the teacher here."""
-    bias = weights.get("semantic.out.bias")
-    return default if bias is None else len(bias)
 
 
 def _train(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> None:
@@ -63,6 +54,4 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -
 
 def _measured(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> dict[str, Any]:
     taught = stage.params.tokenizer.losses.semantic.weight > 0 and tokenizer.config.teacher_width == teacher.width
-    validation = validated(stage, teaching(teacher, tokenizer.config.grid) if taught else None)
-    names = ("psnr", "semantic_cosine", "latent_std_min", "latent_std_max")
-    return {name: getattr(validation, name) for name in names}
+    return validated(stage, teaching(teacher, tokenizer.config.grid) if taught else None)

@@ -42,10 +42,7 @@ def address(uri: str) -> dict[str, str]:
 
 
 def request(uri: str, action: str, call: Callable[[Any], T]) -> T:
-    """call(client), with retries if an answer breaks off or credentials may have been renewed.
-
-    Raises UserError, which says why `uri` cannot be `action` (read, written, listed, removed).
-    """
+    """call(client), retried where that may help. Raises UserError: why `uri` cannot be `action` (read, written, …)."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 

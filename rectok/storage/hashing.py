@@ -15,22 +15,16 @@ def sha256_file(path: Path) -> str:
 
 
 def fingerprint(paths: Iterable[Path], salt: str = "") -> str:
-    """Sixteen hex digits that change if `salt` or any file in or below `paths` changes.
-
-    Of files above 64 MiB it reads only the size and the first and last MiB, so that a large data set costs little.
-    """
+    """16 hex digits of `salt` and all files below `paths`; of one above 64 MiB only size, first and last MiB count."""
     digest = hashlib.sha256(salt.encode())
     for root in paths:
         files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
         for file in files:
             size = file.stat().st_size
             digest.update(f"{root.name}/{file.relative_to(root)} {size} ".encode())
-            digest.update(file.read_bytes() if size <= WHOLE_BELOW else _edges(file, size))
+            with file.open("rb") as handle:
+                digest.update(handle.read() if size <= WHOLE_BELOW else handle.read(EDGE))
+                if size > WHOLE_BELOW:
+                    handle.seek(size - EDGE)
+                    digest.update(handle.read(EDGE))
     return digest.hexdigest()[:16]
-
-
-def _edges(file: Path, size: int) -> bytes:
-    with file.open("rb") as handle:
-        first = handle.read(EDGE)
-        handle.seek(size - EDGE)
-        return first + handle.read(EDGE)

@@ -144,10 +144,7 @@ def fetch(uri: str, sha256: str, to: Path) -> None:
 
 @contextmanager
 def verified(uri: str, sha256: str) -> Iterator[Path]:
-    """A local file with the content of `uri`: itself, or a copy for the duration of the context.
-
-    Raises UserError if the content does not hash to `sha256` (hex).
-    """
+    """`uri` as a local file, itself or a copy for the context. Raises UserError unless it hashes to `sha256` (hex)."""
     if is_remote(uri):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "object"

@@ -26,10 +26,8 @@ class Trunk(nn.Module):
         super().__init__()
         self.position = nn.Parameter(torch.empty(1, grid * grid, config.width))
         self.norm_in = Norm(config.width)
-        blocks = [
-            Block(config.width, config.heads) if attention else MlpBlock(config.width) for _ in range(config.depth)
-        ]
-        self.blocks = nn.ModuleList(blocks)
+        width, heads = config.width, config.heads
+        self.blocks = nn.ModuleList(Block(width, heads) if attention else MlpBlock(width) for _ in range(config.depth))
         self.norm_out = Norm(config.width)
         self.rotary = Rotary(tokenizer_angles(config.head_width, grid))
         nn.init.normal_(self.position, std=config.width**-0.5)

@@ -25,10 +25,9 @@ class Adversary:
         self.network = PatchGAN(config.filters, config.layers)
 
     def start(self, training: TrainingConfig, steps: int, world: World) -> Any:
-        """Build its engine, whose schedule spans the steps in which it is active.
+        """Build its engine, whose schedule spans its active steps; a few million parameters are not worth more than ZeRO 1.
 
-        A few million parameters are not worth splitting beyond ZeRO 1. BatchNorm sees each process's own samples, as in
-        the published training.
+        BatchNorm sees each process's own samples, as in the published training.
         """
         active = max(1, math.ceil(steps * (1 - self.config.start)))
         optimizer = adamw(self.network, training, self.config.lr_per_256)

@@ -11,8 +11,8 @@ import torch
 
 from rectok.errors import UserError
 from rectok.files import is_disk_full, sync
-from rectok.storage import below, is_remote, list_files, remove_below
 from rectok.storage.folder import fetch_folder, is_whole, publish_folder
+from rectok.storage.objects import below, is_remote, list_files, remove_below
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.world import World
@@ -37,10 +37,9 @@ class State:
 
 
 class Checkpoints:
-    """The checkpoints of one training below `folder`, keyed by the fingerprint of its parameters and inputs.
+    """The checkpoints of one training below `folder`; those of another fingerprint of parameters and inputs are removed.
 
-    State of any other fingerprint is removed: changed parameters never resume a stale run. `location`, a folder or s3://
-    prefix, gets a copy of each, from which a machine that has none goes on.
+    `location`, a folder or s3:// prefix, gets a copy of each, from which a machine that has none goes on.
     """
 
     def __init__(self, folder: Path, fingerprint: str, world: World, location: str = "") -> None:

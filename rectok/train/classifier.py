@@ -42,10 +42,9 @@ class LabelledImages:
 def train_classifier(
     network: VisionNetwork, data: LabelledImages, config: ClassifierTraining, flip: bool, seed: int, name: str
 ) -> None:
-    """Train `network` in place on `data` (same device): one-cycle learning rate, label smoothing.
+    """Train `network` in place on `data` (same device): one-cycle rate, label smoothing, random shifts and, by `flip`, mirrors.
 
-    Images are shifted by up to `crop_padding` pixels and, with `flip`, mirrored at random. On a CPU the weights that
-    result depend on the initial ones and `seed` alone. Raises UserError once the loss is not finite.
+    On a CPU the weights depend on the initial ones and `seed` alone. Raises UserError once the loss is not finite.
     """
     batch = min(config.batch, len(data.labels))
     steps = config.epochs * (len(data.labels) // batch)
@@ -79,9 +78,8 @@ def train_classifier(
 @torch.no_grad()
 def accuracy(network: VisionNetwork, data: LabelledImages, batch: int) -> float:
     """Share of `data` that `network`, in eval mode, gives its own label; `data` lies on the network's device."""
-    right = 0
-    for images, labels in zip(data.images.split(batch), data.labels.split(batch), strict=True):
-        right += int((network.logits(images.float() / 255).argmax(1) == labels).sum())
+    pairs = zip(data.images.split(batch), data.labels.split(batch), strict=True)
+    right = sum(int((network.logits(images.float() / 255).argmax(1) == labels).sum()) for images, labels in pairs)
     return right / len(data.labels)
 
 

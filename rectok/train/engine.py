@@ -20,10 +20,7 @@ def build(
     world: World,
     zero_stage: int,
 ) -> Any:
-    """A DeepSpeed engine around `module` whose learning rate follows the schedule over `steps` steps.
-
-    Parameters stay in float32; bfloat16 compute is autocast, so that EMA and optimizer see float32 masters.
-    """
+    """A DeepSpeed engine with our schedule over `steps`; parameters stay float32 masters, since bfloat16 is autocast."""
     deepspeed = _deepspeed()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, steps, config.schedule))
     engine, *_ = deepspeed.initialize(

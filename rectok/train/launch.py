@@ -18,10 +18,7 @@ from rectok.train.world import device_of
 
 
 def launched(machine: MachineConfig, stage: str) -> bool:
-    """Start the stage on every process that `machine` asks for and wait; False if this process itself should do the work.
-
-    Raises UserError when a process failed.
-    """
+    """Start the stage on all processes of `machine` and wait; False if this one shall work. Raises UserError if one fails."""
     if "RANK" in os.environ:  # torchrun or DeepSpeed started this process as one of several
         return False
     device = device_of(machine)
@@ -32,9 +29,8 @@ def launched(machine: MachineConfig, stage: str) -> bool:
     stop.unlink(missing_ok=True)
     # In a session of its own, so that a signal to our group reaches the processes once, through us. It ends with us: else its
     # processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
-    child = subprocess.Popen(
-        _command(machine, count, stage), start_new_session=True, preexec_fn=ending_with_parent(signal.SIGTERM)
-    )
+    command, before = _command(machine, count, stage), ending_with_parent(signal.SIGTERM)
+    child = subprocess.Popen(command, start_new_session=True, preexec_fn=before)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(
             number, _asking(stop, child) if machine.hostfile else lambda received, _: child.send_signal(received)
@@ -65,16 +61,9 @@ def _asking(stop: Path, launcher: "subprocess.Popen[bytes]") -> Callable[[int, F
 
 def _command(machine: MachineConfig, count: int, stage: str) -> list[str]:
     if machine.hostfile:
-        launcher = [
-            "deepspeed.launcher.runner",
-            "--hostfile",
-            machine.hostfile,
-            "--num_gpus",
-            str(count),
-            "--no_local_rank",
-            "--force_multi",  # with one machine, too: else its launcher leaves processes behind when it is ended
-            "--module",
-        ]
+        launcher = ["deepspeed.launcher.runner", "--hostfile", machine.hostfile, "--num_gpus", str(count)]
+        # With one machine, too: else its launcher leaves processes behind when it is ended.
+        launcher += ["--no_local_rank", "--force_multi", "--module"]
     else:
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module"]
     return [sys.executable, "-m", *launcher, "rectok.cli.main", stage]

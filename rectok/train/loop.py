@@ -66,7 +66,7 @@ def train(job: Job) -> State:
         closing(job.loader.iterate(state.step, steps)) as batches,  # workers start before the display has a thread
         reporting(job.name, state.step, steps, world.first) as reporter,
     ):
-        clock, previews = _Clock(config.batch), _Previews(job.preview)
+        previews, logged, then = _Previews(job.preview), None, time.monotonic()
         while state.step < steps:
             learner.step(state.step, batches, state.meter)
             state.step += 1
@@ -76,16 +76,18 @@ def train(job: Job) -> State:
             checkpoint_due = state.step % config.checkpoint_every == 0
             stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(stop_requested())
             if state.step % config.log_every == 0 or last:
-                _log(job, state, state.meter.read(), clock.rate(state.step), reporter)
+                now = time.monotonic()  # the first rate is unknown, since those steps compile and start workers
+                rate = (state.step - logged) * config.batch / (now - then) if logged is not None else 0.0
+                _log(job, state, state.meter.read(), rate, reporter)
+                logged, then = state.step, now
             if checkpoint_due or stop or last:
                 state.meter.check()
                 if world.any(not state.ema.finite()):
                     raise NotFinite(job.name, "average of the weights", state.step)
                 job.checkpoints.save(state)
             if stop and not last:
-                raise Stopped(
-                    f"{job.name} stopped at step {state.step} of {steps} after its checkpoint; run it again to go on"
-                )
+                place = f"{job.name} stopped at step {state.step} of {steps}"
+                raise Stopped(f"{place} after its checkpoint; run it again to go on")
             if checkpoint_due and not last and reporter:
                 previews.show(learner, reporter)
     return state
@@ -116,20 +118,6 @@ class _Previews:
             reporter.show(self.draw())
         learner.engine.train()
         self.drawn = time.monotonic()
-
-
-class _Clock:
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
-        self.step: int | None = None
-        self.then = time.monotonic()
-
-    def rate(self, step: int) -> float:
-        """Images per second since the last call."""
-        now = time.monotonic()
-        rate = (step - self.step) * self.batch / (now - self.then) if self.step is not None else 0.0
-        self.step, self.then = step, now
-        return rate
 
 
 @contextmanager

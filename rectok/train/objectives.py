@@ -14,7 +14,7 @@ from rectok import flow
 from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.dit.model import DiTDH, drop_labels, to_grid
 from rectok.losses.kl import kl_divergence
-from rectok.losses.loss_config import AdversaryConfig, DecoderLossConfig, PerceptualConfig, TokenizerLossConfig
+from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.losses.semantic import semantic_loss, token_weight
 from rectok.tokenizer.masking import Mask, random_mask
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
@@ -52,25 +52,20 @@ class Objective(nn.Module):
 class ImageLosses:
     """Pixel, perceptual and adversarial terms, which the tokenizer and its decoder finetuning share."""
 
-    def __init__(
-        self, pixel: float, perceptual: PerceptualConfig, adversary: AdversaryConfig, frozen: FrozenNetworks
-    ) -> None:
-        self.pixel = pixel
-        self.perceptual = perceptual
-        self.adversary = adversary
-        self.frozen = frozen
+    def __init__(self, losses: TokenizerLossConfig | DecoderLossConfig, frozen: FrozenNetworks) -> None:
+        self.losses, self.frozen = losses, frozen
 
     def __call__(self, fake: Tensor, real: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """fake and real [B, 3, H, H] in [−1, 1] → the weighted sum and its parts."""
         fake01, real01 = fake / 2 + 0.5, real / 2 + 0.5
         parts = {"pixel": F.mse_loss(fake01, real01)}
-        total = self.pixel * parts["pixel"]
+        total = self.losses.pixel * parts["pixel"]
         if self.frozen.perceptual is not None:
             parts["perceptual"] = self.frozen.perceptual(fake01, real01)
-            total = total + self.perceptual.weight * parts["perceptual"]
+            total = total + self.losses.perceptual.weight * parts["perceptual"]
         if self.frozen.adversary is not None and self.frozen.adversary.active(progress):
             parts["adversarial"] = self.frozen.adversary.generator_loss_of(fake)
-            total = total + self.adversary.weight * parts["adversarial"]
+            total = total + self.losses.adversary.weight * parts["adversarial"]
         return total, parts
 
 
@@ -106,7 +101,7 @@ class TokenizerObjective(ImageObjective):
         self.tokenizer = tokenizer
         self.losses, self.noising, self.masking = losses, noising, masking
         self.shift = flow.time_shift(tokenizer.config.tokens, tokenizer.config.sizes.channels)
-        self.image_losses = ImageLosses(losses.pixel, losses.perceptual, losses.adversary, frozen)
+        self.image_losses = ImageLosses(losses, frozen)
         self.teach = frozen.teach
         if losses.semantic.weight == 0:
             tokenizer.semantic.requires_grad_(False)
@@ -148,7 +143,7 @@ class DecoderObjective(ImageObjective):
         self.tokenizer = tokenizer.requires_grad_(False)
         tokenizer.decoder.requires_grad_(True)
         tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
-        self.image_losses = ImageLosses(losses.pixel, losses.perceptual, losses.adversary, frozen)
+        self.image_losses = ImageLosses(losses, frozen)
 
     def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:
         """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""

@@ -85,9 +85,4 @@ def _start_group(device: torch.device, rank: int, size: int) -> None:
     named = device if device.type == "cuda" else None  # else NCCL guesses the device at the first barrier
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=named)
     if size == 1:  # of several, one that failed would wait here for the others
-        atexit.register(_end_group)
-
-
-def _end_group() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
+        atexit.register(lambda: dist.destroy_process_group() if dist.is_initialized() else None)

@@ -14,7 +14,7 @@ from rectok.evaluation.image_quality import to_uint8
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
-from rectok.reporting.images import enlarged, grid, write_png
+from rectok.reporting.images import COLUMNS, enlarged, grid, write_png
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer, load_tokenizer
@@ -22,7 +22,6 @@ from rectok.train.launch import launched
 from rectok.trainers.stage import TrainingStage, initial_weights
 from rectok.workloads.generators import generator_objective
 
-COLUMNS = 10
 PREVIEW_POINTS, QUICK_POINTS = 25, 10
 """Time points of the samples beside the weights, and of those that a running training shows."""
 

@@ -1,7 +1,6 @@
 """What the two stages that train on images share: helping networks, how good the result is, and what they show."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from rectok.evaluation.image_quality import psnr, to_uint8
 from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.nn.precision import bfloat16_on_gpu
-from rectok.reporting.images import enlarged, grid, side_by_side, write_png
+from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
 from rectok.teacher.loading import load_network
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
@@ -24,22 +23,6 @@ from rectok.trainers.stage import TrainingStage
 
 SHOWN = 20
 """Originals and reconstructions kept for the preview."""
-COLUMNS = 10
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Figures of a tokenizer on held-out images: PSNR in dB, cosine to the teacher, channel stds of posterior means.
-
-    `originals` and `reconstructions` are the first images, uint8 [SHOWN, 3, H, H].
-    """
-
-    psnr: float
-    semantic_cosine: float | None
-    latent_std_min: float
-    latent_std_max: float
-    originals: Tensor
-    reconstructions: Tensor
 
 
 def reconstructed(tokenizer: Tokenizer, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,15 +31,27 @@ def reconstructed(tokenizer: Tokenizer, images: Tensor) -> tuple[Tensor, Tensor]
     return mean, to_uint8(to_unit(tokenizer.decode(mean).float()), "round")
 
 
-@torch.no_grad()
-def validate(
-    tokenizer: Tokenizer, dataset: ImageDataset, teach: Callable[[Tensor], Tensor] | None, batch: int
-) -> Validation:
-    """Reconstruct a split from its posterior means, batch by batch, on the tokenizer's device.
+def load_teacher(stage: TrainingStage) -> VisionNetwork:
+    """The distilled network, on this process's device."""
+    return load_network(artifacts.stage_dir("teacher")).on(stage.world.device)
 
-    `teach` maps images [B, 3, H, H] in [0, 1] to the teacher's features [B, N, D]; None leaves the cosine out.
+
+def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, stage: TrainingStage) -> PerceptualLoss | None:
+    """The perceptual term, or None where its weight is 0. The summary names its network."""
+    loss = PerceptualLoss(config, teacher.layers).to(stage.world.device) if config.weight else None
+    stage.summary["perceptual"] = loss.name if loss is not None else "none"
+    return loss
+
+
+@torch.no_grad()
+def validated(stage: TrainingStage, teach: Callable[[Tensor], Tensor] | None) -> dict[str, float | None]:
+    """Reconstruct the validation split with the weights just written, and save a preview of the first images.
+
+    PSNR in dB, cosine to the teacher, smallest and largest std of a channel of the posterior means. `teach` maps images
+    [B, 3, H, H] in [0, 1] to the teacher's features [B, N, D]; None leaves the cosine out.
     """
-    device = next(tokenizer.parameters()).device
+    device, batch = stage.world.device, stage.config.micro_batch
+    tokenizer, dataset = load_tokenizer(stage.folder).to(device), ImageDataset(stage.params.index.shards, "val")
     decibels, cosines, shown, means = [], [], [], Welford()
     for start in range(0, len(dataset), batch):
         rows = range(start, min(start + batch, len(dataset)))
@@ -72,35 +67,13 @@ def validate(
             cosine = F.cosine_similarity(predicted, teach(images.float() / 255).float(), dim=-1)
             cosines.append(cosine.double().mean(1).cpu())
     originals, reconstructions = torch.cat(shown, dim=1)[:, :SHOWN]
-    return Validation(
-        torch.cat(decibels).mean().item(),
-        torch.cat(cosines).mean().item() if cosines else None,
-        float(np.min(means.std)),
-        float(np.max(means.std)),
-        originals,
-        reconstructions,
-    )
-
-
-def load_teacher(stage: TrainingStage) -> VisionNetwork:
-    """The distilled network, on this process's device."""
-    return load_network(artifacts.stage_dir("teacher")).on(stage.world.device)
-
-
-def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, stage: TrainingStage) -> PerceptualLoss | None:
-    """The perceptual term, or None where its weight is 0. The summary names its network."""
-    loss = PerceptualLoss(config, teacher.layers).to(stage.world.device) if config.weight else None
-    stage.summary["perceptual"] = loss.name if loss is not None else "none"
-    return loss
-
-
-def validated(stage: TrainingStage, teach: Callable[[Tensor], Tensor] | None) -> Validation:
-    """Reconstruct the validation split with the weights just written, and save a preview."""
-    tokenizer = load_tokenizer(stage.folder).to(stage.world.device)
-    dataset = ImageDataset(stage.params.index.shards, "val")
-    validation = validate(tokenizer, dataset, teach, stage.config.micro_batch)
-    _write_pairs(stage.folder / "preview.png", validation.originals, validation.reconstructions)
-    return validation
+    _write_pairs(stage.folder / "preview.png", originals, reconstructions)
+    return {
+        "psnr": torch.cat(decibels).mean().item(),
+        "semantic_cosine": torch.cat(cosines).mean().item() if cosines else None,
+        "latent_std_min": float(np.min(means.std)),
+        "latent_std_max": float(np.max(means.std)),
+    }
 
 
 def reconstruction_preview(stage: TrainingStage, tokenizer: Tokenizer) -> Callable[[], Path]:

@@ -20,9 +20,8 @@ from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.params.schema import DecoderParams, DiTParams, TokenizerParams
 from rectok.seeds import seed_of
-from rectok.storage import below, remove_below
 from rectok.storage.hashing import fingerprint, sha256_file
-from rectok.storage.objects import verified
+from rectok.storage.objects import below, remove_below, verified
 from rectok.storage.storage_config import WeightsFile
 from rectok.train.checkpoint import Checkpoints
 from rectok.train.ema import full_weights
@@ -70,13 +69,14 @@ class TrainingStage:
         """
         if self.params.machine.compile:
             compile_blocks(objective)
-        loader = self._loader(dataset)
+        order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
+        rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
+        loader = TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
         shown = preview if self.config.zero_stage < 3 else None
         stop = artifacts.stop_file(self.name) if self.params.machine.hostfile else None
         checkpoints = self._checkpoints(inputs)
-        trained = train(
-            Job(self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, shown, stop)
-        )
+        job = Job(self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, shown, stop)
+        trained = train(job)
         network = objective.network
         raw = full_weights(network)
         with trained.ema.swapped():
@@ -110,12 +110,6 @@ class TrainingStage:
         if self.world.first:
             digest = sha256_file(artifacts.weights_file(self.name))
             artifacts.write_json(artifacts.summary_file(self.name), {**self.summary, "sha256": digest, **measure()})
-
-    def _loader(self, dataset: BatchDataset) -> TrainingLoader:
-        """The deterministic loader of this process's part of every batch."""
-        order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
-        rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
-        return TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
 
     def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
         salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"

@@ -64,9 +64,8 @@ class Costs:
                 cached, Tokenizer(cached.tokenizer_config(self.teacher.width)), self.teacher, perceptual, None
             )
         )
-        return self._image_step(
-            objective, perceptual, batch, section.losses.semantic.weight > 0, section.training.precision
-        )
+        semantic = section.losses.semantic.weight > 0
+        return self._image_step(objective, perceptual, batch, semantic, section.training.precision)
 
     @lru_cache  # noqa: B019
     def decoder_step(self, batch: int) -> Cost:

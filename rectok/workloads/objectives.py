@@ -57,6 +57,5 @@ def tokenizer_objective(
     if online and params.machine.compile:
         teacher.compile_blocks()
     teach = teaching(teacher, model.config.grid) if online else None
-    return TokenizerObjective(
-        model, section.losses, section.flow, section.masking, FrozenNetworks(perceptual, teach, adversary)
-    )
+    frozen = FrozenNetworks(perceptual, teach, adversary)
+    return TokenizerObjective(model, section.losses, section.flow, section.masking, frozen)

@@ -29,18 +29,18 @@ class Speed(Config):
     preset: str
     device: str
     torch: str
-    precision: str
-    compiled: bool
+    precision: str = ""
+    compiled: bool = False
     batch: int
-    images_per_second: Spread | None
-    flops_per_image: float | None
-    tflops: float | None
-    peak_tflops: float | None
-    share_of_peak: float | None
-    peak_memory_gib: float | None
-    repeats: int
+    images_per_second: Spread | None = None
+    flops_per_image: float | None = None
+    tflops: float | None = None
+    peak_tflops: float | None = None
+    share_of_peak: float | None = None
+    peak_memory_gib: float | None = None
+    repeats: int = 0
     networks: str
-    error: str | None
+    error: str | None = None
 
 
 def read_speeds(paths: Sequence[Path]) -> list[Speed]:

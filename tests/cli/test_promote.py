@@ -27,17 +27,17 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
-def test_promote_accepts_and_lists_what_was_accepted() -> None:
-    assert "nothing was accepted yet" in run("promote", "--list")
+def test_promote_promotes_and_lists_what_was_promoted() -> None:
+    assert "nothing was promoted yet" in run("promote", "--list")
     project.build()
     project.build_evaluation()
     passed()
     told = run("promote", "--why", "good enough", "--who", "a person", "--no-measure")
     [made] = promotions()
-    assert told == f"promotion 1: generator {made.generator} is active, copied to {made.folder}\n"
+    assert told == f"promotion 1: generator {made.generator} is promoted, copied to {made.folder}\n"
     run("promote", "--again", "1", "--why", "to be sure", "--who", "somebody else")
     listed = run("promote", "--list")
-    for text in ("2 (active)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
+    for text in ("2 (current)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
         assert text in listed
 
 
@@ -46,7 +46,7 @@ def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
     project.build_evaluation()
     passed()
     run("promote", "--why", "one", "--who", "a person", "--no-measure")
-    assert run("promote", "--prune") == "there is no copy but the active one\n"
+    assert run("promote", "--prune") == "there is no copy but the promoted one\n"
     weights_file("dit").write_bytes(weights_file("autoguidance").read_bytes())
     run("promote", "--why", "two", "--who", "a person", "--no-measure")
     first, second = promotions()
@@ -57,8 +57,8 @@ def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
         run("promote", "--again", "1", "--why", "back", "--who", "a person")
 
 
-def test_nobody_accepts_without_a_reason() -> None:
-    with pytest.raises(UserError, match="say why it is accepted"):
+def test_nobody_promotes_without_a_reason() -> None:
+    with pytest.raises(UserError, match="say why it is promoted"):
         run("promote")
 
 

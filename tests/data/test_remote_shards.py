@@ -15,8 +15,8 @@ from rectok.data.packing import PackedShard
 from rectok.errors import UserError
 from rectok.gates.shards import check
 from rectok.stages import index, shards
-from rectok.storage import list_files
 from rectok.storage.client import forget_client
+from rectok.storage.objects import list_files
 from tests.data.files import image_folder, params
 from tests.storage.proxy import Fault, Proxy
 from tests.storage.server import BUCKET

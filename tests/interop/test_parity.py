@@ -10,7 +10,7 @@ import torch
 from rectok import flow
 from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
-from rectok.interop.published import load_published
+from rectok.interop.published import to_ours
 from rectok.losses.kl import kl_divergence
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.masking import Mask
@@ -40,6 +40,11 @@ class Used(dict[str, torch.Tensor]):
         return super().__getitem__(key)
 
 
+def load_published(model: Tokenizer | DiTDH, name: str) -> None:
+    weights = to_ours(model.config, tensors(f"{name}.weights"), "dinov3", name)
+    model.load_state_dict(weights, strict=True)
+
+
 def tokenizer() -> Tokenizer:
     c = record("parity/tokenizer.config.json")
     semantic = dict(c["semantic_decoder"])
@@ -52,7 +57,7 @@ def tokenizer() -> Tokenizer:
         semantic=SemanticDecoderConfig(kind="transformer", transformer=TransformerConfig(**semantic)),
     )
     model = Tokenizer(TokenizerConfig(image_size=c["image_size"], teacher_width=width, sizes=sizes))
-    load_published(model, tensors("tokenizer.weights"))
+    load_published(model, "tokenizer")
     return model
 
 
@@ -94,7 +99,7 @@ def dit(name: str, part: str) -> DiTDH:
         head=TransformerConfig(**c[f"{part}head"]),
     )
     model = DiTDH(DiTConfig(grid=c["grid"], channels=c["latent_channels"], classes=c["num_classes"], sizes=sizes))
-    load_published(model, tensors(f"{name}.weights"))
+    load_published(model, name)
     return model
 
 

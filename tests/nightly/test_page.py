@@ -84,7 +84,7 @@ def test_the_page_says_what_got_worse_and_which_nights_do_not_compare() -> None:
     assert '<td class="ERROR">worse</td>' in page
 
 
-def test_without_a_baseline_or_an_accepted_generator_it_says_so() -> None:
+def test_without_a_baseline_or_a_promoted_generator_it_says_so() -> None:
     page = rendered([nightly_run(1)], None)
     assert "Nothing to compare with yet" in page and "rectok promote" in page
 

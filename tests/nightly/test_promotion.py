@@ -6,7 +6,7 @@ import pytest
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.nightly.generator_copy import PROMOTED, content
-from rectok.nightly.promotion import accept, accept_again, active_promotion, promotions
+from rectok.nightly.promotion import current_promotion, promote_again, promote_current, promotions
 from rectok.params import Params
 from tests.evaluation import project
 from tests.nightly.promoting import passed
@@ -34,8 +34,8 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path) -> None:
     lock = LOCK.replace("NEWER", "2222")
     (tmp_path / "dvc.lock").write_text(lock)
-    made = accept(params, "a person", "gFID fell", measured=False)
-    assert active_promotion() == made
+    made = promote_current(params, "a person", "gFID fell", measured=False)
+    assert current_promotion() == made
     assert (made.number, made.who, made.why, made.preset) == (1, "a person", "gFID fell", "digits")
     assert made.commit.startswith("not in a git repository")
     assert made.lock == hashlib.sha256(lock.encode()).hexdigest()
@@ -47,40 +47,40 @@ def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path
     assert not list(PROMOTED.rglob("*.tmp"))
 
 
-def test_to_go_back_is_to_accept_an_earlier_one_again(params: Params) -> None:
-    first = accept(params, "a", "one", measured=False)
+def test_to_go_back_is_to_promote_an_earlier_one_again(params: Params) -> None:
+    first = promote_current(params, "a", "one", measured=False)
     artifacts.weights_file("dit").write_bytes(artifacts.weights_file("autoguidance").read_bytes())
-    second = accept(params, "b", "two", measured=False)
+    second = promote_current(params, "b", "two", measured=False)
     assert second.generator != first.generator
-    third = accept_again(1, "c", "two draws badly")
+    third = promote_again(1, "c", "two draws badly")
     assert (third.number, third.generator, third.who, third.why) == (3, first.generator, "c", "two draws badly")
     assert (third.metrics, third.files, third.measured) == (first.metrics, first.files, first.measured)
-    assert active_promotion() == third
+    assert current_promotion() == third
     assert promotions() == [first, second, third]
     assert len(list((PROMOTED / "generators").iterdir())) == 2
 
 
-def test_a_copy_that_is_damaged_is_not_accepted_again_but_renewed_from_the_pipeline(params: Params) -> None:
-    made = accept(params, "a", "one", measured=False)
+def test_a_copy_that_is_damaged_is_not_promoted_again_but_renewed_from_the_pipeline(params: Params) -> None:
+    made = promote_current(params, "a", "one", measured=False)
     (made.folder / "dit" / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=rf"{made.folder} is not what promotion 1 accepted"):
-        accept_again(1, "a", "again")
+    with pytest.raises(UserError, match=rf"{made.folder} is not what was promoted as 1"):
+        promote_again(1, "a", "again")
     with pytest.raises(UserError, match="there is no promotion 7"):
-        accept_again(7, "a", "again")
-    assert accept(params, "a", "anew", measured=False).generator == made.generator
-    assert accept_again(1, "a", "again").number == 3
+        promote_again(7, "a", "again")
+    assert promote_current(params, "a", "anew", measured=False).generator == made.generator
+    assert promote_again(1, "a", "again").number == 3
 
 
-def test_what_a_gate_refused_or_nobody_measured_is_not_accepted(params: Params, tmp_path: Path) -> None:
+def test_what_a_gate_refused_or_nobody_measured_is_not_promoted(params: Params, tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text(LOCK)
     with pytest.raises(UserError, match=r"data/generation was measured on another data/dit"):
-        accept(params, "a", "one", measured=False)
+        promote_current(params, "a", "one", measured=False)
     (tmp_path / "dvc.lock").unlink()
     artifacts.passed_file("metric_network").unlink()
     with pytest.raises(UserError, match="gate metric_network has not passed"):
-        accept(params, "a", "one", measured=False)
+        promote_current(params, "a", "one", measured=False)
     passed()
     artifacts.weights_file("autoguidance").unlink()
     with pytest.raises(UserError, match=r"data/autoguidance/model.safetensors is missing"):
-        accept(params, "a", "one", measured=False)
+        promote_current(params, "a", "one", measured=False)
     assert not PROMOTED.exists()

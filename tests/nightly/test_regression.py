@@ -14,13 +14,13 @@ CHANCE = Limits({"gfid_tolerance": 0.0, "accuracy_tolerance": 0.0}, runs=3, sigm
 
 
 def compared(
-    run: NightlyRun, history: list[NightlyRun], limits: Limits = LIMITS, accepted: str = "aaaa"
+    run: NightlyRun, history: list[NightlyRun], limits: Limits = LIMITS, promoted: str = "aaaa"
 ) -> list[Comparison]:
-    return comparisons(run, baseline(history, run, accepted, None, limits), limits)
+    return comparisons(run, baseline(history, run, promoted, None, limits), limits)
 
 
-def worse(run: NightlyRun, history: list[NightlyRun], limits: Limits = LIMITS, accepted: str = "aaaa") -> list[str]:
-    return [each.metric for each in compared(run, history, limits, accepted) if each.regressed]
+def worse(run: NightlyRun, history: list[NightlyRun], limits: Limits = LIMITS, promoted: str = "aaaa") -> list[str]:
+    return [each.metric for each in compared(run, history, limits, promoted) if each.regressed]
 
 
 def test_the_first_night_has_no_baseline_and_small_changes_are_no_regression() -> None:
@@ -35,7 +35,7 @@ def test_each_figure_that_got_worse_is_named() -> None:
     assert found[-1].sentence.startswith("sample_accuracy is 93.0%, below 94.0%, the limit")
 
 
-def test_the_baseline_is_the_first_nights_of_the_accepted_generator_and_no_decline_creeps_into_it() -> None:
+def test_the_baseline_is_the_first_nights_of_the_promoted_generator_and_no_decline_creeps_into_it() -> None:
     history = [nightly_run(day, gfid=8.0 + 0.3 * day) for day in range(1, 20)]
     [found, *_] = compared(nightly_run(20, gfid=14.0), history)
     assert (found.baseline, found.measurements) == (pytest.approx(8.6), 3)
@@ -53,13 +53,13 @@ def test_other_generators_other_protocols_later_nights_and_regressed_ones_are_no
     assert worse(nightly_run(5, gfid=9.0), [*others, nightly_run(4)]) == []
 
 
-def test_what_was_found_when_it_was_accepted_comes_first() -> None:
+def test_what_was_found_when_it_was_promoted_comes_first() -> None:
     measured = nightly_run(1, gfid=4.0)
     assert baseline([nightly_run(2)], nightly_run(3), "aaaa", measured, LIMITS) == [measured, nightly_run(2)]
     assert baseline([nightly_run(2)], nightly_run(3, protocol="q"), "aaaa", measured, LIMITS) == []
 
 
-def test_until_something_is_accepted_the_first_generator_stands_for_it() -> None:
+def test_until_something_is_promoted_the_first_generator_stands_for_it() -> None:
     history = [nightly_run(1), nightly_run(2, generator="bbbb", gfid=2.0)]
     assert baseline(history, nightly_run(3, generator="cccc"), "", None, LIMITS) == history[:1]
 

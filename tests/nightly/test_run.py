@@ -23,10 +23,10 @@ from rectok.nightly.history import (
     read_history,
     write_history,
 )
-from rectok.nightly.promotion import accept
+from rectok.nightly.promotion import promote_current
 from rectok.params import Params
 from rectok.params.editing import changed
-from rectok.storage import below, list_files, read_bytes
+from rectok.storage.objects import below, list_files, read_bytes
 from tests.evaluation import project
 from tests.nightly.promoting import better, passed
 from tests.storage.server import BUCKET, running
@@ -68,10 +68,10 @@ def test_a_damaged_history_is_told_before_the_long_work(params: Params) -> None:
         nightly.run(params, "2026-01-01")
 
 
-def test_the_accepted_generator_is_evaluated_even_when_the_pipeline_has_made_another(params: Params) -> None:
+def test_the_promoted_generator_is_evaluated_even_when_the_pipeline_has_made_another(params: Params) -> None:
     project.build_evaluation()
     passed()
-    promotion = accept(params, "a person", "good", measured=True)
+    promotion = promote_current(params, "a person", "good", measured=True)
     artifacts.weights_file("dit").write_bytes(b"retrained, and no network at all")
     for day in ("2025-12-30", "2025-12-31"):
         write_bytes(picture_file(day), b"old")

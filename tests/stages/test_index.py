@@ -12,7 +12,7 @@ from rectok.data.sources import source_folder
 from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index
-from rectok.storage import StoredFile
+from rectok.storage.s3 import StoredFile
 from tests.data.files import image_folder, params, picture
 
 SHARDS = ["00000", "00001", "00002", "00003"]

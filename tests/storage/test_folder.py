@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from rectok.errors import UserError
-from rectok.storage import list_files, publish
 from rectok.storage.folder import fetch_folder, is_whole, publish_folder
+from rectok.storage.objects import list_files, publish
 from tests.storage.proxy import Fault, Proxy
 from tests.storage.server import BUCKET
 

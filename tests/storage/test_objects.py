@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rectok.errors import UserError
-from rectok.storage import (
+from rectok.storage.objects import (
     Ranges,
     direct_files,
     fetch,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rectok.errors import UserError
-from rectok.storage import below, list_files, publish
+from rectok.storage.objects import below, list_files, publish
 from rectok.train import checkpoint
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA

@@ -8,7 +8,8 @@ from rectok.data.sources.image_source import Readable, SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.data.sources.source_folder import SourceFolder
 from rectok.errors import UserError
-from rectok.storage import StoredFile, below, read_bytes
+from rectok.storage.objects import below, read_bytes
+from rectok.storage.s3 import StoredFile
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rectok.data.data_config import Split
 from rectok.data.sources.labels import Labels
-from rectok.storage import below
+from rectok.storage.objects import below
 
 Readable = tuple[str, Callable[[], bytes]]
 """The uri of an image, and a function that reads the image."""

@@ -11,7 +11,7 @@ from typing import Any
 from rectok.data.data_config import COLUMN, Split
 from rectok.data.sources.names import Annotation, annotation_in, split_named
 from rectok.errors import UserError
-from rectok.storage import open_binary
+from rectok.storage.objects import open_binary
 
 
 class Labels:

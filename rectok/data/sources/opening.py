@@ -7,7 +7,7 @@ from rectok.data.sources.image_source import ImageSource
 from rectok.data.sources.names import SourceKind, kind_of
 from rectok.data.sources.source_folder import SourceFolder
 from rectok.errors import UserError
-from rectok.storage import is_remote
+from rectok.storage.objects import is_remote
 
 DIGITS = "sklearn:digits"
 _CHOICES = (

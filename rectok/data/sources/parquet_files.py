@@ -15,7 +15,7 @@ from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.data.sources.names import Annotation, split_in
 from rectok.errors import UserError
-from rectok.storage import below, open_binary, read_bytes
+from rectok.storage.objects import below, open_binary, read_bytes
 
 BATCH = 256
 _LABEL_COLUMNS = ("label", "labels", "fine_label")

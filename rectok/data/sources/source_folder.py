@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 
 from rectok.data.sources.names import SourceKind, is_hidden, kind_of
 from rectok.errors import UserError
-from rectok.storage import StoredFile, direct_files, is_remote, list_files
+from rectok.storage.objects import direct_files, is_remote, list_files
+from rectok.storage.s3 import StoredFile
 
 PEEKED = 1000
 """File names that decide the kind of a source: one page of an object store's listing."""

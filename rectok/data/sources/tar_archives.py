@@ -10,7 +10,7 @@ from functools import partial
 from rectok.data.sources.archive import ArchiveMember, Archives, MemberUri
 from rectok.data.sources.image_source import Readable
 from rectok.errors import UserError
-from rectok.storage import open_binary
+from rectok.storage.objects import open_binary
 
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 

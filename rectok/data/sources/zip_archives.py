@@ -9,7 +9,7 @@ from functools import partial
 from rectok.data.sources.archive import ArchiveMember, Archives, MemberUri
 from rectok.data.sources.image_source import Readable
 from rectok.errors import UserError
-from rectok.storage import open_binary
+from rectok.storage.objects import open_binary
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 """zipfile raises RuntimeError for an encrypted file and NotImplementedError for an unknown compression."""

@@ -14,7 +14,7 @@ from rectok.data.sources.source_folder import PEEKED
 from rectok.data.sources.tar_archives import TarArchives
 from rectok.data.sources.zip_archives import ZipArchives
 from rectok.errors import UserError
-from rectok.storage import StoredFile
+from rectok.storage.s3 import StoredFile
 from tests.data.sources.small_sources import AUTO, write_folder
 from tests.storage.server import BUCKET
 

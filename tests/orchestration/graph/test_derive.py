@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.graph import derive
-from orchestration.graph.derive import KEPT, load
+from orchestration.graph.derive import CACHE, load
 from rectok.errors import UserError
 from tests.orchestration.project import Project
 
@@ -43,7 +43,7 @@ def test_the_graph_comes_from_the_cache_until_a_file_changes(project: Project, m
 
 def test_a_damaged_cache_is_replaced(project: Project) -> None:
     graph = load(project.root)
-    kept = project.root / KEPT
+    kept = project.root / CACHE
     kept.write_bytes(kept.read_bytes()[:-20])
     assert load(project.root) == graph
 
