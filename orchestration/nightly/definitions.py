@@ -88,9 +88,8 @@ def _job(root: Path, timezone: str, command: Sequence[str]) -> dg.JobDefinition:
             raise failure(finished)
         yield dg.AssetMaterialization(NAME, metadata=_metadata(root))
         result = read_regression_result(root)
-        yield dg.AssetCheckEvaluation(
-            dg.AssetKey(NAME), CHECK, result.passed, result.metadata, description=result.description
-        )
+        text = result.description
+        yield dg.AssetCheckEvaluation(dg.AssetKey(NAME), CHECK, result.passed, result.metadata, description=text)
 
     return single_op_job(evaluate_generator, NAME, "Evaluate the promoted generator with the seeds of a date")
 

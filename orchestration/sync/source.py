@@ -31,9 +31,8 @@ def source(graph: Graph, root: Path) -> dg.Definitions:
         kinds={"file"},
     )
     check = _job(graph, root)
-    hourly = dg.ScheduleDefinition(
-        name=check.name, job=check, cron_schedule=HOURLY, default_status=dg.DefaultScheduleStatus.RUNNING
-    )
+    running = dg.DefaultScheduleStatus.RUNNING
+    hourly = dg.ScheduleDefinition(name=check.name, job=check, cron_schedule=HOURLY, default_status=running)
     return dg.Definitions(assets=[spec], jobs=[check], schedules=[hourly])
 
 

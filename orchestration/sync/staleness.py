@@ -50,9 +50,8 @@ class Staleness:
 
     def of(self, artefact: Artefact, unit: Unit) -> bool:
         """Whether the last event of `unit` has another code version or other inputs. False if it has no event."""
-        record = self.instance.get_latest_data_version_record(
-            dg.AssetKey(artefact.name), is_source=False, partition_key=unit.shard
-        )
+        key = dg.AssetKey(artefact.name)
+        record = self.instance.get_latest_data_version_record(key, is_source=False, partition_key=unit.shard)
         if record is None:
             return False
         provenance = private.extract_data_provenance_from_entry(record.event_log_entry)

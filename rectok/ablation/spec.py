@@ -91,9 +91,8 @@ def cells(spec: Spec) -> list[Cell]:
     """All runs, those of rows after others last; the first seed of every row comes first, so that a table is soon whole."""
     seeds = {row.name: row.seeds or spec.seeds for row in spec.rows}
     turns = range(max(map(len, seeds.values())))
-    runs = [
-        Cell(row=row, seed=seeds[row.name][turn]) for turn in turns for row in spec.rows if turn < len(seeds[row.name])
-    ]
+    chosen = [(row, turn) for turn in turns for row in spec.rows if turn < len(seeds[row.name])]
+    runs = [Cell(row=row, seed=seeds[row.name][turn]) for row, turn in chosen]
     return sorted(runs, key=lambda cell: bool(cell.row.after))
 
 

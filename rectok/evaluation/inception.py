@@ -6,6 +6,7 @@ import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -75,7 +76,7 @@ def obtain_inception(config: NetworkConfig, folder: Path) -> Inception:
             f"metric_network.network.weights is empty, but {INCEPTION} cannot be trained here; set it to {TORCH_FIDELITY}, or to "
             f"a file with its sha256: {WHERE}"
         )
-    weights = _downloaded() if config.weights == TORCH_FIDELITY else _fetched(config)
+    weights: dict[str, Tensor] = _downloaded() if config.weights == TORCH_FIDELITY else _fetched(config)
     network = Inception(config, weights, config.weights)
     save_weights(folder / WEIGHTS, weights)
     return network
@@ -101,14 +102,12 @@ def _fetched(config: NetworkConfig) -> dict[str, Tensor]:
     return weights
 
 
-def _downloaded() -> dict[str, Tensor]:
+def _downloaded() -> Any:
     try:
-        weights: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-            URL_INCEPTION_V3, map_location="cpu", progress=False, weights_only=True
-        )
+        load = torch.hub.load_state_dict_from_url
+        return load(URL_INCEPTION_V3, map_location="cpu", progress=False, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
             f"{INCEPTION} could not be downloaded ({' '.join(str(error).split())}); {WHERE}, so set "
             "metric_network.network.weights to a copy of it, and metric_network.network.sha256"
         ) from None
-    return weights

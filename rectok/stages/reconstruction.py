@@ -63,13 +63,12 @@ def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: Reconstructio
 def _metrics(
     originals: Tensor, rebuilt: Tensor, labels: Tensor, metric_network: MetricNetwork
 ) -> dict[str, float | None]:
-    pairs = list(zip(rebuilt.split(metric_network.batch), originals.split(metric_network.batch), strict=True))
+    device, batch = metric_network.device, metric_network.batch
+    pairs = list(zip(rebuilt.split(batch), originals.split(batch), strict=True))
     real, fake = (extract_features(TensorImages(images), metric_network) for images in (originals, rebuilt))
     return {
         "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
-        "ssim": float(
-            torch.cat([ssim(a.to(metric_network.device), b.to(metric_network.device)) for a, b in pairs]).mean()
-        ),
+        "ssim": float(torch.cat([ssim(a.to(device), b.to(device)) for a, b in pairs]).mean()),
         "rfid": frechet(fake, ReferenceFeatures.of(real)),
         "metric_network_accuracy": metric_network.accuracy(real.logits, labels),
         "reconstruction_accuracy": metric_network.accuracy(fake.logits, labels),

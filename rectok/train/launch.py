@@ -31,10 +31,9 @@ def launched(machine: MachineConfig, stage: str) -> bool:
     # processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
     command, before = _command(machine, count, stage), ending_with_parent(signal.SIGTERM)
     child = subprocess.Popen(command, start_new_session=True, preexec_fn=before)
+    handler = _asking(stop, child) if machine.hostfile else lambda received, _: child.send_signal(received)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, _asking(stop, child) if machine.hostfile else lambda received, _: child.send_signal(received)
-        )
+        signal.signal(number, handler)
     try:
         failed = child.wait()
     finally:
