@@ -31,7 +31,7 @@ def summary(params: Params) -> tuple[ImageStatistics, list[MeasuredImage]]:
     images = pd.concat([read_table(path).to_pandas() for path in tables], ignore_index=True)
     counts = images["label"].value_counts().reindex(range(len(names)), fill_value=0)
     first = images.sort_values("sha256").head(params.gates.index.drift.sampled)
-    sample = measure_images(open_source(params.index.source), list(first["uri"]), params.image)
+    sample = measure_images(open_source(params.index.source, params.index.image), list(first["uri"]), params.image)
     return image_statistics(dict(zip(names, map(int, counts), strict=True)), list(images["bytes"]), sample), sample
 
 

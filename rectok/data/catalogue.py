@@ -1,11 +1,12 @@
 """All images of a source in a temporary database on disk. A million of them need no more memory than a thousand."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rectok.data.data_config import Split
+from rectok.data.sources.names import Annotation
 
 CACHE_KIB = 32 * 1024
 """The part of the database that memory holds."""
@@ -22,6 +23,8 @@ class HashedImage:
     split: Split | None
     bytes: int
     sha256: str
+    folder: str = ""
+    """Stands for the label until all folders of the source are known."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,13 @@ class Stratum:
 
 
 class Catalogue:
-    """Call `add_all` and `deduplicate` once each, then read. `close` removes it from the disk."""
+    """Call `add_all`, `label_folders` and `deduplicate` once each, then read. `close` removes it from the disk."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
         for pragma in (f"cache_size = -{CACHE_KIB}", "journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
             self._database.execute(f"PRAGMA {pragma}")
-        columns = "shard INT, sha256 BLOB, rank INT, uri TEXT, label TEXT, split TEXT, bytes INT"
+        columns = "shard INT, sha256 BLOB, rank INT, uri TEXT, label TEXT, split TEXT, bytes INT, folder TEXT"
         self._database.execute(f"CREATE TABLE source ({columns})")
 
     def close(self) -> None:
@@ -61,12 +64,40 @@ class Catalogue:
     def add_all(self, images: Iterable[tuple[int, HashedImage]]) -> None:
         """Add all (number of the shard, image)."""
         rows = (
-            (shard, bytes.fromhex(image.sha256), _SPLIT_RANK.index(image.split), image.uri, image.label, image.split, image.bytes)
+            (shard, bytes.fromhex(image.sha256), _SPLIT_RANK.index(image.split), image.uri, image.label, image.split, image.bytes,
+             image.folder)
             for shard, image in images
         )  # fmt: skip
         self._database.execute("BEGIN")
-        self._database.executemany("INSERT INTO source VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT INTO source VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         self._database.execute("COMMIT")
+
+    def folders(self) -> list[str]:
+        """The folders that stand for labels."""
+        rows = self._database.execute("SELECT DISTINCT folder FROM source WHERE folder != '' ORDER BY folder")
+        return [folder for (folder,) in rows]
+
+    def label_folders(self, annotations: Mapping[str, Annotation | None]) -> list[str]:
+        """Give the images of every folder their label, and a split if the folder names one. Remove those of a folder with None.
+
+        Returns the uris of the removed images.
+        """
+        self._database.execute(
+            "CREATE TEMP TABLE folder (name TEXT PRIMARY KEY, label TEXT, split TEXT, rank INT) WITHOUT ROWID"
+        )
+        rows = ((name, a.label, a.split, _SPLIT_RANK.index(a.split)) for name, a in annotations.items() if a)
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT INTO folder VALUES (?, ?, ?, ?)", rows)
+        self._database.execute(
+            "UPDATE source SET label = folder.label, split = coalesce(folder.split, source.split), "
+            "rank = CASE WHEN folder.split IS NULL THEN source.rank ELSE folder.rank END "
+            "FROM folder WHERE source.folder = folder.name"
+        )
+        outside = "folder != '' AND label = ''"
+        removed = [uri for (uri,) in self._database.execute(f"SELECT uri FROM source WHERE {outside} ORDER BY uri")]
+        self._database.execute(f"DELETE FROM source WHERE {outside}")
+        self._database.execute("COMMIT")
+        return removed
 
     def deduplicate(self) -> CatalogueCounts:
         """Keep one image of every content, in the order of hashes. Row numbers have that order from now on."""

@@ -11,6 +11,13 @@ LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 COLUMN = "column:"
 """Prefix of `index.labels` for a column."""
+UNLABELLED = "unlabelled"
+"""The one class of images without labels."""
+
+
+def is_table(labels: str) -> bool:
+    """Whether `index.labels` names a table of files."""
+    return labels.endswith((".csv", ".json", ".jsonl")) and not labels.startswith(COLUMN)
 
 
 class SplitConfig(Config):
@@ -31,26 +38,35 @@ class IndexConfig(Config):
 
     `source` is `sklearn:digits`, or a folder or s3:// prefix of image files, Hugging Face parquet files, tar or zip files
     (plain or WebDataset), or one parquet, tar or zip file. `labels` says where labels come from. `auto` takes them from a
-    sample's .cls or .json, or from a parquet file's label column, else from folders. `folders` means one folder per label,
-    optionally below train/, val/ and test/. `column:NAME` is a column of parquet files or a key of a sample's .json. A path
-    (local or s3://) is a table: CSV with the columns file, label and perhaps split, or JSON {file: label}. The file of a
-    parquet row is its image's path. `watch` is a path whose change reruns the stage: the source itself if it is a file or
+    sample's .cls or .json, from a parquet file's label column, or from metadata.csv or metadata.jsonl with file_name and label
+    (Hugging Face's imagefolder), else from folders. `folders` means one folder per label, optionally below train/, val/ and
+    test/. `column:NAME` is a column of parquet files or of such metadata, or a key of a sample's .json. A path (local or
+    s3://) is a table: CSV or JSON lines with the columns file, label and perhaps split, or JSON {file: label}. The file of a
+    parquet row is its image's path. `none` means images without labels, which form one class. `image` chooses among several
+    images: the column of parquet files, or the extension in a WebDataset sample, such as `jpg` or `seg.png`; it may be empty
+    where there is one. `watch` is a path whose change reruns the stage: the source itself if it is a file or
     folder. `limit` keeps the first images by content hash; 0 keeps all.
     """
 
     source: str
     labels: str
+    image: str
     watch: str
     shards: tuple[str, ...]
     split: SplitConfig
     limit: int = Field(ge=0)
 
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the images have no labels."""
+        return self.labels == "none"
+
     @model_validator(mode="after")
     def _knows_its_labels(self) -> Self:
         named = self.labels.startswith(COLUMN) and self.labels != COLUMN
-        if self.labels not in ("auto", "folders") and not named and not self.labels.endswith((".csv", ".json")):
+        if self.labels not in ("auto", "folders", "none") and not named and not is_table(self.labels):
             raise ValueError(
-                f"labels is {self.labels!r}, but must be auto, folders, column:NAME, or a .csv or .json file"
+                f"labels is {self.labels!r}, but must be auto, folders, none, column:NAME, or a .csv, .json or .jsonl file"
             )
         return self
 

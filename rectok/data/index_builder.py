@@ -14,12 +14,16 @@ from typing import Any
 from rectok.data.catalogue import Catalogue, CatalogueCounts, HashedImage, Stratum
 from rectok.data.data_config import SPLITS, IndexConfig, Split
 from rectok.data.parallel_map import map_in_threads, threads_for
+from rectok.data.sources.content import is_image
+from rectok.data.sources.folder_labels import annotate_folders, only_splits
 from rectok.data.sources.image_source import ImageSource, SourceImage
 from rectok.data.sources.labels import Labels
+from rectok.data.sources.left_out import LeftOut
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError
 
 KEY_DIGITS = 16
+_OTHERWISE = ", name a table or a column in index.labels, or set index.labels to none"
 HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 
@@ -33,7 +37,7 @@ class Index:
     config: IndexConfig
     catalogue: Catalogue
     counts: CatalogueCounts
-    unlisted: int
+    left_out: LeftOut
     classes: Sequence[str]
     fractions: Mapping[Split, float]
 
@@ -70,7 +74,8 @@ class Index:
                 per_class[stratum.label, split] += images
         return {
             "found": self.counts.images,
-            "unlisted": self.unlisted,
+            "unlisted": self.left_out.count("not in the table"),
+            **({"left_out": left_out} if (left_out := self.left_out.summary()) else {}),
             "duplicates": self.counts.images - self.counts.distinct,
             "contradictory": self.counts.contradictory,
             "images": per_shard.total(),
@@ -92,15 +97,18 @@ def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Ite
     Raises UserError for a source that is empty or has one class only, and for a class with one image.
     """
     with closing(Catalogue()) as catalogue:
-        images = map_in_threads(_hash, source.images(labels), threads_for(config.source))
+        hashed = map_in_threads(_hash, source.images(labels), threads_for(config.source))
+        images = _without_other_files(hashed, labels.left_out)
         catalogue.add_all((_shard_number(image.sha256, len(config.shards)), image) for image in images)
         labels.check_complete()
+        for uri in catalogue.label_folders(annotate_folders(catalogue.folders(), source.packed)):
+            labels.left_out.add("beside the class folders", uri)
         counts = catalogue.deduplicate()
         _check_classes(catalogue.images_per_label(), config)
         if config.limit:
             catalogue.truncate(config.limit)
         classes = _ordered(catalogue.images_per_label(), source.classes(labels))
-        yield Index(config, catalogue, counts, labels.unlisted, classes, _fractions(catalogue, config))
+        yield Index(config, catalogue, counts, labels.left_out, classes, _fractions(catalogue, config))
 
 
 def shard_of(sha256: str, shards: Sequence[str]) -> str:
@@ -130,33 +138,56 @@ def _split_at(position: int, ends: Sequence[tuple[Split, int]]) -> Split:
     return next((split for split, end in ends if position < end), "train")
 
 
-def _hash(image: SourceImage) -> HashedImage:
+def _hash(image: SourceImage) -> HashedImage | str:
+    """The image, or the uri of a file that is none."""
     content = image.read()
     try:
         image.uri.encode()
     except UnicodeEncodeError:
         raise UserError(f"the file name {image.uri!r} is not UTF-8; rename it") from None
-    return HashedImage(image.uri, image.label, image.split, len(content), hashlib.sha256(content).hexdigest())
+    if image.uncertain and not is_image(content):
+        return image.uri
+    digest = hashlib.sha256(content).hexdigest()
+    return HashedImage(image.uri, image.label, image.split, len(content), digest, image.folder)
+
+
+def _without_other_files(hashed: Iterable[HashedImage | str], left_out: LeftOut) -> Iterator[HashedImage]:
+    for image in hashed:
+        if isinstance(image, str):
+            left_out.add("not an image", image)
+        else:
+            yield image
 
 
 def _check_classes(counts: Mapping[str, int], config: IndexConfig) -> None:
     source = f"index.source {config.source}"
+    if config.unlabelled:
+        if not counts:
+            raise UserError(f"{source} holds no images")
+        return
     if not counts and config.labels in ("auto", "folders"):
-        raise UserError(f"{source} holds no images in folders; put them into one folder per label")
+        raise UserError(f"{source} holds no images in folders; put them into one folder per label{_OTHERWISE}")
     if not counts:
         raise UserError(f"{source} holds no images that index.labels {config.labels} gives a label")
+    if only_splits(counts):
+        raise UserError(
+            f"{source} has no labels but {' and '.join(counts)}, which name splits and no classes; put one folder per label "
+            f"below each{_OTHERWISE}"
+        )
     if len(counts) == 1:
-        raise UserError(f"{source} holds only one class ({next(iter(counts))}); put at least two labels into it")
+        raise UserError(
+            f"{source} holds only one class ({next(iter(counts))}); put at least two labels into it{_OTHERWISE}"
+        )
     single = [label for label, count in counts.items() if count == 1]
     if single:
         raise UserError(f"class {single[0]} of {source} has a single image; every class needs two or more")
 
 
 def _ordered(labels: Iterable[str], source_order: Sequence[str]) -> list[str]:
-    """Labels in the order of the source if it gives one, else numbers by value, else by name."""
+    """All labels of the source if it names them, in its order. Else those of the images, numbers by value or text by name."""
     known = set(labels)
-    if source_order:
-        return [label for label in source_order if label in known]
+    if source_order and known <= set(source_order):
+        return list(source_order)
     return sorted(known, key=int) if all(label.isdecimal() for label in known) else sorted(known)
 
 

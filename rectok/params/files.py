@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from rectok.data.data_config import is_table
 from rectok.params.schema import Params
 from rectok.storage.storage_config import WeightsFile
 from rectok.teacher.network_config import NetworkConfig
@@ -29,7 +30,7 @@ def inputs(params: Params) -> dict[str, str]:
         "index.watch": index.watch,
         "generation.reference": params.generation.reference,
     }
-    if index.labels.endswith((".csv", ".json")):
+    if is_table(index.labels):
         paths["index.labels"] = index.labels
     paths |= {name: path for name, path, _ in named_files(params)}
     return {name: path for name, path in paths.items() if path}

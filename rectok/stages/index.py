@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rectok import artifacts
-from rectok.data.data_config import IndexConfig
+from rectok.data.data_config import IndexConfig, is_table
 from rectok.data.index_builder import Index, build_index
 from rectok.data.sources.labels import open_labels
 from rectok.data.sources.opening import is_local, open_source
@@ -15,15 +15,15 @@ from rectok.params import Params
 
 def run(params: Params) -> None:
     """Write data/index: a table per shard (an empty one where nothing falls), classes.json and summary.json."""
-    source = open_source(params.index.source)
+    source = open_source(params.index.source, params.index.image)
     _check_watch(params.index)
     with open_labels(params.index.labels) as labels, build_index(source, labels, params.index) as index:
         summary = _write(index)
     counts = ", ".join(f"{count} {split}" for split, count in summary["splits"].items())
-    unlisted = f", {summary['unlisted']} files without a label" if summary["unlisted"] else ""
+    left_out = "".join(f", {each['files']} left out ({reason})" for reason, each in summary.get("left_out", {}).items())
     print(
         f"{summary['images']} images of {len(index.classes)} classes ({counts}), "
-        f"{summary['duplicates']} duplicates{unlisted}"
+        f"{summary['duplicates']} duplicates{left_out}"
     )
 
 
@@ -42,7 +42,7 @@ def _write(index: Index) -> dict[str, Any]:
 def _check_watch(config: IndexConfig) -> None:
     """What is read on this machine must lie below what DVC watches, or a changed image or label would go unseen."""
     read = {"source": config.source}
-    if config.labels.endswith((".csv", ".json")):
+    if is_table(config.labels):
         read["labels"] = config.labels
     for name, path in read.items():
         if is_local(path) and not Path(path).resolve().is_relative_to(Path(config.watch).resolve()):

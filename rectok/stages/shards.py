@@ -39,7 +39,7 @@ def _outcomes(params: Params, index: list[IndexRow]) -> Iterator[Outcome]:
     """Every image of the shard, packed or not, in the order in which the source is read cheaply."""
     rows, config, workers = {row.uri: row for row in index}, params.image, params.machine.workers
     threads = threads_for(params.index.source)
-    readables = open_source(params.index.source).read(list(rows))
+    readables = open_source(params.index.source, params.index.image).read(list(rows))
     if workers < 2:
         return map_in_threads(lambda readable: _pack(config, _read(rows, readable)), readables, threads)
     return map_in_processes(partial(_pack, config), map_in_threads(partial(_read, rows), readables, threads), workers)

@@ -24,6 +24,7 @@ class Memory:
     contents: Sequence[tuple[str, bytes, Split | None]]
     order: tuple[str, ...] = ()
     prefix: str = field(default="")
+    packed: bool = False
 
     def classes(self, labels: Labels) -> tuple[str, ...]:
         return self.order
@@ -36,7 +37,13 @@ class Memory:
 def config(shards: int = 1, val: float = 0.1, test: float = 0.2, limit: int = 0) -> IndexConfig:
     names = tuple(f"{i:05d}" for i in range(shards))
     return IndexConfig(
-        source="here", labels="auto", watch=".", shards=names, split=SplitConfig(val=val, test=test), limit=limit
+        source="here",
+        labels="auto",
+        image="",
+        watch=".",
+        shards=names,
+        split=SplitConfig(val=val, test=test),
+        limit=limit,
     )
 
 
@@ -171,7 +178,9 @@ def test_a_source_keeps_its_own_splits_and_val_is_cut_from_train() -> None:
 def test_numbers_are_ordered_by_value_and_named_classes_as_given() -> None:
     images = [image for label in ("10", "9", "2") for image in numbered(label, range(3))]
     assert rows_of(images)[1].classes == ["2", "9", "10"]
-    assert rows_of(images, order=("9", "7", "10", "2"))[1].classes == ["9", "10", "2"]
+    rows, index = rows_of(images, order=("9", "7", "10", "2"))
+    assert index.classes == ["9", "7", "10", "2"]
+    assert {row.label for row in rows.values()} == {0, 2, 3}  # as the source numbers them
 
 
 def test_limit_keeps_the_first_by_content() -> None:

@@ -129,7 +129,8 @@ def test_a_value_of_no_use_names_its_parameter(name: str, value: Any) -> None:
             (
                 "index.labels",
                 value,
-                f"index.labels is '{value}', but must be auto, folders, column:NAME, or a .csv or .json file",
+                f"index.labels is '{value}', but must be auto, folders, none, column:NAME, or a .csv, .json or .jsonl "
+                "file",
             )
             for value in ("", "column:", "names.txt")
         ),

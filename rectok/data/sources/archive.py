@@ -1,34 +1,22 @@
 """What tar and zip files share. Labels are folders, a table, or lie beside each image of a WebDataset sample."""
 
-import json
-import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from rectok.data.data_config import Split
-from rectok.data.sources.archive_label import ArchiveLabel
-from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage
-from rectok.data.sources.labels import Labels, label_of
-from rectok.data.sources.names import split_in
+from rectok.data.sources.archive_label import ArchiveLabel, is_bare_image
+from rectok.data.sources.containment import name_inside
+from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage, annotated
+from rectok.data.sources.labels import Labels
+from rectok.data.sources.names import Annotation, is_hidden, kind_of, split_in
+from rectok.data.sources.samples import FIRST_DOT, SIDECARS, ArchiveMember, Sample, extension_of, key_of
 from rectok.errors import UserError
-
-_SIDECARS = ("cls", "json", "txt")
-_URI = re.compile(r"(?P<file>.+?)#(?P<position>[\d+]*)/(?P<member>.*)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class ArchiveMember:
-    """A file in an archive: its name, its position for random access (digits and +), and a function that reads it."""
-
-    name: str
-    position: str
-    read: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -41,28 +29,38 @@ class MemberUri:
 
 
 class Archives(PackedFiles, ABC):
-    """Images in archives. A uri is `archive#position/member`."""
+    """Images in archives. A uri is `archive#position/member`, where # and % in the archive's name are escaped."""
+
+    holds_samples = False
+    """Whether files that share a key belong together even where no label lies beside them, as in tar files."""
 
     def images(self, labels: Labels) -> Iterator[SourceImage]:
         """Every image that has a label, archive by archive. One of several archives may label its images by its name."""
+        labelled, dotted = False, ""
         for name in self.names:
-            split = split_in(name)
-            archive_label = ArchiveLabel(self.path(name), len(self.names) > 1 and labels.setting in ("auto", "folders"))
+            archive_label = ArchiveLabel(self.path(name), len(self.names) > 1 and labels.by_folders)
             with self._members(name) as members:
-                for _, group in groupby(members, key=lambda member: _sample(member.name)):
-                    sample = list(group)
-                    images = list(_images(name, sample, split, labels))
-                    bare = archive_label.labels([member.name for member in sample], bool(images))
+                for _, group in groupby(_checked(name, members, labels), key=lambda member: key_of(member.name)):
+                    sample = Sample(name, list(group))
+                    images = list(self._sample_images(sample, archive_label, labels))
+                    labelled = labelled or bool(images)
+                    dotted = dotted or next(
+                        (m.name for m in sample.members if extension_of(m.name).endswith(".json")), ""
+                    )
                     yield from images
-                    yield from (_image(name, m, archive_label.label, split) for m in sample if m.name in bare)
+        if dotted and not labelled and labels.by_folders:
+            raise UserError(
+                f"index.source {self.root} has no image with a label; {FIRST_DOT} a file such as {dotted} labels no image; "
+                "rename its files without further dots, or set index.labels to none"
+            )
 
     def read(self, uris: Sequence[str]) -> Iterator[Readable]:
         """All `uris`, archive by archive and forward inside each."""
         by_archive: dict[str, list[MemberUri]] = defaultdict(list)
         for uri in uris:
-            match = _URI.fullmatch(uri)
-            assert match, uri
-            by_archive[match["file"]].append(MemberUri(uri, match["position"], match["member"]))
+            archive, _, place = uri.partition("#")
+            position, _, member = place.partition("/")
+            by_archive[unquote(archive)].append(MemberUri(uri, position, member))
         for name in sorted(by_archive):
             yield from self._read_members(name, by_archive[name])
 
@@ -74,61 +72,69 @@ class Archives(PackedFiles, ABC):
     def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:
         """The images at `members` of one archive."""
 
-
-def _images(name: str, sample: list[ArchiveMember], split: Split | None, labels: Labels) -> Iterator[SourceImage]:
-    """The image of one WebDataset sample, or every file that folders or a table label."""
-    label = _sidecar_label(name, sample, labels)
-    if label is None:
-        for member in sample:
-            if annotation := labels.annotate(member.name):
-                yield _image(name, member, annotation.label, annotation.split or split)
-        return
-    images = [member for member in sample if _extension(member.name) not in _SIDECARS]
-    if len(images) != 1:
-        raise UserError(
-            f"sample {_sample(sample[0].name)} in {name} has {len(images)} images beside its label; it must be one"
+    def _sample_images(self, sample: Sample, archive_label: ArchiveLabel, labels: Labels) -> Iterator[SourceImage]:
+        """The images of one sample that have a label of their own, or that of the archive."""
+        split = split_in(sample.name)
+        label = sample.label(labels)
+        if label is not None:
+            member = sample.image(self.choice, " beside its label")
+            images = [_image(sample, member, Annotation(label, None), split, certain=True)]
+        else:
+            files = [
+                m for m in self._single_files(sample, labels) if not (archive_label.allowed and is_bare_image(m.name))
+            ]
+            annotations = [(member, labels.annotate(member.name)) for member in files]
+            images = [_image(sample, member, annotation, split) for member, annotation in annotations if annotation]
+        bare = archive_label.labels([member.name for member in sample.members], bool(images))
+        yield from images
+        yield from (
+            _image(sample, member, Annotation(archive_label.label, None), split)
+            for member in sample.members
+            if member.name in bare
         )
-    yield _image(name, images[0], label, split)
+        if archive_label.allowed and not images and not bare:
+            for member in sample.members:
+                labels.left_out.add("without a label" if is_bare_image(member.name) else "not an image", member.name)
+
+    def _single_files(self, sample: Sample, labels: Labels) -> Sequence[ArchiveMember]:
+        """The files of a sample without a label of its own.
+
+        One image where the format or `index.image` says that there is one, else every file but the sidecars of an image.
+        """
+        images = [member for member in sample.members if kind_of(member.name) == "image"]
+        if images and self.choice:
+            return [sample.image(self.choice)]
+        if len(images) > 1 and (labels.none or labels.by_folders):
+            written_together = bool(sample.sidecars) or any("." not in extension_of(member.name) for member in images)
+            if self.holds_samples and written_together:
+                return [sample.image("")]
+        return [member for member in sample.members if not images or extension_of(member.name) not in SIDECARS]
 
 
-def _sidecar_label(name: str, sample: Sequence[ArchiveMember], labels: Labels) -> str | None:
-    """The label in a sample's .cls or .json. None if the sample has none, or if labels come from folders or a table."""
-    sidecars = {_extension(member.name): member for member in sample}
-    record = sidecars.get("json")
-    if labels.column:
-        fields = _parse_json(name, record) if record else {}
-        if record is None or labels.column not in fields:
-            raise UserError(
-                f"sample {_sample(sample[0].name)} in {name} has no .json beside it with a key {labels.column!r}, as "
-                "index.labels asks"
-            )
-        return label_of(fields[labels.column], f"{record.name} in {name}")
-    if labels.setting != "auto":
-        return None
-    if "cls" in sidecars:
-        return sidecars["cls"].read().decode(errors="replace").strip()
-    label = _parse_json(name, record).get("label") if record and len(sample) > 1 else None
-    return None if record is None or label is None else label_of(label, f"{record.name} in {name}")
+def _checked(name: str, members: Iterator[ArchiveMember], labels: Labels) -> Iterator[ArchiveMember]:
+    """The files that are neither hidden nor links. Raises UserError for a name that leads out or is there twice."""
+    names = set()
+    for member in members:
+        name_inside(member.name, f"a member of {name}")
+        if is_hidden(member.name):
+            continue
+        if member.link is not None:
+            name_inside(member.link, f"the link {member.name} in {name}")
+            labels.left_out.add("link", member.name)
+            continue
+        if member.name in names:
+            raise UserError(f"{name} holds two files called {member.name}; remove one of them")
+        names.add(member.name)
+        yield member
 
 
-def _parse_json(name: str, member: ArchiveMember) -> dict[str, object]:
-    try:
-        record = json.loads(member.read())
-    except ValueError as error:
-        raise UserError(f"{member.name} in {name} cannot be read as JSON: {error}") from None
-    return record if isinstance(record, dict) else {}
+def _image(
+    sample: Sample, member: ArchiveMember, annotation: Annotation, split: Split | None, certain: bool = False
+) -> SourceImage:
+    uri = f"{_escaped(sample.name)}#{member.position}/{member.name}"
+    uncertain = not certain and kind_of(member.name) != "image"
+    return annotated(uri, annotation, split, partial(bytes, member.read()), uncertain)
 
 
-def _image(name: str, member: ArchiveMember, label: str, split: Split | None) -> SourceImage:
-    content = member.read()
-    return SourceImage(f"{name}#{member.position}/{member.name}", label, split, partial(bytes, content))
-
-
-def _sample(name: str) -> str:
-    """A WebDataset sample's key: the path up to the first dot of its last part."""
-    path = PurePosixPath(name)
-    return str(path.with_name(path.name.split(".")[0] or path.name))
-
-
-def _extension(name: str) -> str:
-    return PurePosixPath(name).name.partition(".")[2].lower()
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("#", "%23")

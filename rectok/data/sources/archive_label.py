@@ -28,7 +28,7 @@ class ArchiveLabel:
         if split_in(name) or _PART.fullmatch(label):
             raise UserError(
                 f"{self.path} holds images without a label, and its name is that of a split or a part; put them into one "
-                "folder per label, or name a table in index.labels"
+                "folder per label, name a table in index.labels, or set index.labels to none"
             )
         return label
 
@@ -37,7 +37,7 @@ class ArchiveLabel:
 
         Raises UserError for a labelled sample after one without a label.
         """
-        bare = [] if labelled or not self.allowed else [name for name in names if _is_bare_image(name)]
+        bare = [] if labelled or not self.allowed else [name for name in names if is_bare_image(name)]
         if self.applies is None and (labelled or bare):
             self.applies, self.first = bool(bare), names[0]
         if self.applies and labelled:
@@ -48,5 +48,6 @@ class ArchiveLabel:
         return bare if self.applies else []
 
 
-def _is_bare_image(name: str) -> bool:
+def is_bare_image(name: str) -> bool:
+    """Whether an image in an archive lies in no folder."""
     return "/" not in name and kind_of(name) == "image" and not is_hidden(name)

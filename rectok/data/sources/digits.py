@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rectok.data.data_config import UNLABELLED
 from rectok.data.sources.image_source import Readable, SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.errors import UserError
@@ -21,9 +22,11 @@ SIDE, SHADES = 8, 16
 class Digits:
     """The digits as RGB PNG files of 8×8 pixels, named `digits/0000` … `digits/1796`."""
 
+    packed = False
+
     def classes(self, labels: Labels) -> tuple[str, ...]:
         """The digits in their order."""
-        return tuple("0123456789")
+        return () if labels.none else tuple("0123456789")
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -37,12 +40,13 @@ class Digits:
 
     def images(self, labels: Labels) -> Iterator[SourceImage]:
         """Every digit."""
-        if labels.setting != "auto":
+        if labels.setting not in ("auto", "none"):
             raise UserError(
-                f"index.labels {labels.setting} does not fit sklearn:digits, which has its own; set it to auto"
+                f"index.labels {labels.setting} does not fit sklearn:digits, which has its own; set it to auto or none"
             )
         for number, label in enumerate(self.rows[:, -1]):
-            yield SourceImage(f"digits/{number:04d}", str(label), None, partial(self._png, number))
+            name = UNLABELLED if labels.none else str(label)
+            yield SourceImage(f"digits/{number:04d}", name, None, partial(self._png, number))
 
     def read(self, uris: Sequence[str]) -> Iterator[Readable]:
         """All `uris` in their order."""

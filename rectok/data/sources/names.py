@@ -10,8 +10,8 @@ from rectok.data.data_config import Split
 SourceKind = Literal["image", "parquet", "tar", "zip"]
 _ENDINGS: dict[SourceKind, tuple[str, ...]] = {
     "image": (
-        ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
-        ".tiff", ".webp",
+        ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+        ".tga", ".tif", ".tiff", ".webp",
     ),
     "parquet": (".parquet",),
     "tar": (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
@@ -27,14 +27,19 @@ _SPLITS: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+SPLIT_WORDS = frozenset(_SPLITS)
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """The label of an image, and its split if the source names one."""
+    """The label of an image, and its split if the source names one.
+
+    `folder` stands for a label that folders give. It is known once all folders are (rectok.data.sources.folder_labels).
+    """
 
     label: str
     split: Split | None
+    folder: str = ""
 
 
 def kind_of(name: str) -> SourceKind | None:
@@ -50,8 +55,8 @@ def without_ending(name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether the name of a file, or of a folder around it, begins with a dot."""
-    return name.startswith(".") or "/." in name
+    """Whether the name of a file, or of a folder around it, begins with a dot or is __MACOSX, as macOS calls companions."""
+    return name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
 
 
 def annotation_in(name: str) -> Annotation | None:
@@ -70,8 +75,18 @@ def split_named(word: str) -> Split | None:
     return _SPLITS.get(word.lower())
 
 
+def words_in(name: str) -> list[str]:
+    """The words of a name in lower case."""
+    return re.split(r"[^a-z]+", name.lower())
+
+
 def split_in(name: str) -> Split | None:
     """The split in a file name such as `train-00000-of-00002.parquet` or `validation/0.parquet`."""
     path = PurePosixPath(name)
-    words = (word for part in (path.name, *reversed(path.parts[:-1])) for word in re.split(r"[^a-z]+", part.lower()))
+    words = (word for part in (path.name, *reversed(path.parts[:-1])) for word in words_in(part))
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)
+
+
+def split_around(name: str) -> Split | None:
+    """The split that a folder around a file is called by. The outermost counts."""
+    return next((split for part in PurePosixPath(name).parts[:-1] if (split := split_named(part))), None)

@@ -15,8 +15,8 @@ _CHOICES = (
 )
 
 
-def open_source(source: str) -> ImageSource:
-    """The source that `index.source` names. Raises UserError if there is none."""
+def open_source(source: str, choice: str = "") -> ImageSource:
+    """The source that `index.source` names. `choice` is `index.image`. Raises UserError if there is none."""
     if source == DIGITS:
         from rectok.data.sources.digits import Digits
 
@@ -24,7 +24,7 @@ def open_source(source: str) -> ImageSource:
     if not is_remote(source) and not Path(source).exists():
         raise UserError(f"index.source {source} does not exist; it can be {_CHOICES}")
     is_file = kind_of(source) not in (None, "image") if is_remote(source) else Path(source).is_file()
-    return _open_file(source) if is_file else _open_folder(source)
+    return _open_file(source, choice) if is_file else _open_folder(source, choice)
 
 
 def is_local(path: str) -> bool:
@@ -32,32 +32,32 @@ def is_local(path: str) -> bool:
     return path != DIGITS and not is_remote(path)
 
 
-def _open_folder(root: str) -> ImageSource:
+def _open_folder(root: str, choice: str) -> ImageSource:
     folder = SourceFolder(root)
     if folder.kind is None or folder.kind == "image":
         from rectok.data.sources.image_files import ImageFiles
 
         return ImageFiles(folder)
-    return _open_packed(folder.kind, root, folder.packed_names)
+    return _open_packed(folder.kind, root, folder.packed_names, choice)
 
 
-def _open_file(path: str) -> ImageSource:
+def _open_file(path: str, choice: str) -> ImageSource:
     root, _, name = path.rpartition("/")
     kind = kind_of(name)
     if kind is None or kind == "image":
         raise UserError(f"index.source {path} is a file of an unknown kind; it can be {_CHOICES}")
-    return _open_packed(kind, root or ("/" if path.startswith("/") else "."), lambda: [name])
+    return _open_packed(kind, root or ("/" if path.startswith("/") else "."), lambda: [name], choice)
 
 
-def _open_packed(kind: SourceKind, root: str, list_names: Callable[[], list[str]]) -> ImageSource:
+def _open_packed(kind: SourceKind, root: str, list_names: Callable[[], list[str]], choice: str) -> ImageSource:
     if kind == "parquet":
         from rectok.data.sources.parquet_files import ParquetFiles
 
-        return ParquetFiles(root, list_names)
+        return ParquetFiles(root, list_names, choice)
     if kind == "zip":
         from rectok.data.sources.zip_archives import ZipArchives
 
-        return ZipArchives(root, list_names)
+        return ZipArchives(root, list_names, choice)
     from rectok.data.sources.tar_archives import TarArchives
 
-    return TarArchives(root, list_names)
+    return TarArchives(root, list_names, choice)

@@ -1,8 +1,7 @@
-"""Parquet files in the Hugging Face layout: image structs (bytes, path), and labels in a column or by the images' paths."""
+"""Parquet files of images (bytes, or structs of bytes and path), with labels in a column, by paths, or in a table."""
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,51 +10,83 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage
+from rectok.data.sources.class_names import ClassNames, join
+from rectok.data.sources.containment import uri_inside
+from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage, annotated
+from rectok.data.sources.label_values import is_missing, label_of, number_in, whole_number
 from rectok.data.sources.labels import Labels
 from rectok.data.sources.names import Annotation, split_in
+from rectok.data.sources.parquet_columns import ParquetColumns, columns_in, content_of, image_column, path_of
 from rectok.errors import UserError
-from rectok.storage.objects import below, open_binary, read_bytes
+from rectok.storage.objects import open_binary, read_bytes
 
 BATCH = 256
-_LABEL_COLUMNS = ("label", "labels", "fine_label")
 
 
 @dataclass(frozen=True)
-class ParquetColumns:
-    """The columns of images and of labels (None if labels lie elsewhere), and the class names that a label indexes."""
+class ParquetLabels:
+    """The columns of every file, and the classes that their labels name together (None if no file names classes)."""
 
-    image: str
-    label: str | None
-    class_names: tuple[str, ...]
+    columns: dict[str, ParquetColumns]
+    classes: ClassNames | None
 
-    def class_name(self, value: Any, where: str) -> str:
-        """The class name of a label. Raises UserError for a row without one."""
-        if value is None or value == -1:
-            raise UserError(f"{where} has no label; leave unlabelled files out of index.source")
-        if not self.class_names:
-            return str(value)
-        if not 0 <= value < len(self.class_names):
-            raise UserError(f"{where} has label {value}, but only {len(self.class_names)} classes are named")
-        return self.class_names[int(value)]
+    def annotation(self, file: str, value: Any, where: str) -> Annotation:
+        """The class of a label in `file`. Raises UserError, which begins with `where`, for a value that is none."""
+        if is_missing(value):
+            raise UserError(
+                f"{where} has no label; leave unlabelled files out of index.source, or set index.labels to none"
+            )
+        label = label_of(value, where)
+        number = number_in(label) if whole_number(value) is None else whole_number(value)
+        if self.classes is None:
+            self._require_number(file, number, label, where)
+            return Annotation(label, None)
+        name = self.classes.by_name(label) if isinstance(value, str) else None
+        if name is None and number is not None:
+            name = self.classes.by_number(file, number)
+        if name is None:
+            raise UserError(self._unknown(self.classes, file, label, where))
+        return Annotation(name, None)
+
+    def _require_number(self, file: str, number: int | None, label: str, where: str) -> None:
+        """Raises UserError for text in one file where another has numbers that no file names."""
+        numbered = next((other for other, columns in self.columns.items() if columns.numbers), None)
+        if number is None and numbered and numbered != file:
+            raise UserError(
+                f"{where} has the label {label!r}, but {numbered} has numbers and no names for them; give both files one kind "
+                "of label"
+            )
+
+    def _unknown(self, classes: ClassNames, file: str, label: str, where: str) -> str:
+        names = self.columns[file].class_names
+        if names:
+            return f"{where} has label {label}, but only {len(names)} classes are named"
+        return f"{where} has label {label} and {file} names no classes, but {classes.example} names others; name them in both"
 
 
 class ParquetFiles(PackedFiles):
     """Images in rows of parquet files. A uri is `file.parquet#row`."""
 
+    def __init__(self, root: str, list_names: Callable[[], list[str]], choice: str = "") -> None:
+        super().__init__(root, list_names, choice)
+        self._known: dict[str, ParquetLabels] = {}
+        """What the files' schemas say, by `index.labels`."""
+
     def classes(self, labels: Labels) -> tuple[str, ...]:
-        """Names of the ClassLabel feature, if labels lie in one."""
-        with self._open(self.names[0]) as file:
-            return _columns(file.schema_arrow, self.names[0], labels).class_names
+        """Names of the ClassLabel features of all files, if labels lie in such."""
+        classes = self._labels(labels).classes
+        return classes.names if classes else ()
 
     def images(self, labels: Labels) -> Iterator[SourceImage]:
         """Every row that has a label, file by file."""
+        parquet_labels = self._labels(labels)
         for name in self.names:
             split = split_in(name)
-            for uri, image, annotation in self._rows(name, labels):
+            for row, image, annotation in self._rows(name, parquet_labels, labels):
                 if annotation:
-                    read = partial(self._content, image)
-                    yield SourceImage(uri, annotation.label, annotation.split or split, read)
+                    yield annotated(
+                        f"{name}#{row}", annotation, split, partial(self._content, image, f"row {row} of {name}")
+                    )
 
     def read(self, uris: Sequence[str]) -> Iterator[Readable]:
         """All `uris`, file by file and row group by row group."""
@@ -65,31 +96,45 @@ class ParquetFiles(PackedFiles):
             by_file[name].append(int(number))
         for name in sorted(by_file):
             with self._open(name) as file:
-                column = _image_column(file.schema_arrow)
-                assert column is not None, f"{name} was indexed"
+                column = image_column(file.schema_arrow, name, self.choice, _first_content(file))
                 for row, image in _read_rows(file, column, sorted(by_file[name])):
-                    yield f"{name}#{row}", partial(self._content, image)
+                    yield f"{name}#{row}", partial(self._content, image, f"row {row} of {name}")
 
-    def _rows(self, name: str, labels: Labels) -> Iterator[tuple[str, Any, Annotation | None]]:
+    def _labels(self, labels: Labels) -> ParquetLabels:
+        if labels.setting not in self._known:
+            columns = {name: self._columns(name, labels) for name in self.names}
+            classes = join({name: each.class_names for name, each in columns.items()})
+            self._known[labels.setting] = ParquetLabels(columns, classes)
+        return self._known[labels.setting]
+
+    def _columns(self, name: str, labels: Labels) -> ParquetColumns:
         with self._open(name) as file:
-            columns = _columns(file.schema_arrow, name, labels)
+            return columns_in(file.schema_arrow, name, labels, self.choice, _first_content(file))
+
+    def _rows(
+        self, name: str, parquet_labels: ParquetLabels, labels: Labels
+    ) -> Iterator[tuple[int, Any, Annotation | None]]:
+        columns = parquet_labels.columns[name]
+        with self._open(name) as file:
             read = [columns.image, *([columns.label] if columns.label else [])]
             records = (record for batch in file.iter_batches(BATCH, columns=read) for record in batch.to_pylist())
             for row, record in enumerate(records):
-                image, uri = record[columns.image], f"{name}#{row}"
+                image, where = record[columns.image], f"row {row} of {name}"
                 if columns.label:
-                    label = columns.class_name(record[columns.label], f"row {row} of {name}")
-                    yield uri, image, Annotation(label, None)
+                    yield row, image, parquet_labels.annotation(name, record[columns.label], where)
                 else:
-                    yield uri, image, labels.annotate(_file_name(image, uri, labels))
+                    yield row, image, labels.annotate(_file_name(image, f"{name}#{row}", labels))
 
-    def _content(self, image: Any) -> bytes:
+    def _content(self, image: Any, where: str) -> bytes:
         """Bytes of an image struct, of plain bytes, or of the file at the struct's path; nothing for a null."""
-        if image is None or isinstance(image, bytes):
-            return image or b""
-        if image.get("bytes") is not None:
-            return bytes(image["bytes"])
-        return read_bytes(below(self.root, image["path"])) if image.get("path") else b""
+        content, path = content_of(image), path_of(image)
+        if content is not None or path is None:
+            return content or b""
+        uri = uri_inside(self.root, path, where)
+        try:
+            return read_bytes(uri)
+        except UserError as error:
+            raise UserError(f"{where} names the file {path!r}; {error}") from None
 
     @contextmanager
     def _open(self, name: str) -> Iterator[pq.ParquetFile]:
@@ -98,6 +143,17 @@ class ParquetFiles(PackedFiles):
                 yield file
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{self.path(name)} cannot be read as parquet: {' '.join(str(error).split())}") from None
+
+
+def _first_content(file: pq.ParquetFile) -> Callable[[str], bytes]:
+    """The first content of a column that is no null, for columns whose names say nothing."""
+
+    def first(column: str) -> bytes:
+        batches = file.iter_batches(1, columns=[column])
+        values = (content_of(value) for batch in batches for value in batch.column(0).to_pylist())
+        return next((value for value in values if value), b"")
+
+    return first
 
 
 def _read_rows(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
@@ -115,35 +171,11 @@ def _read_rows(file: pq.ParquetFile, column: str, rows: Sequence[int]) -> Iterat
         raise UserError(f"row {pending[-1]} is not in the parquet file any more; run the stage `index` again")
 
 
-def _columns(schema: pa.Schema, name: str, labels: Labels) -> ParquetColumns:
-    image = _image_column(schema)
-    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    class_labels = [field.name for field in schema if features.get(field.name, {}).get("_type") == "ClassLabel"]
-    candidates = (labels.column,) if labels.column else (*_LABEL_COLUMNS, *class_labels)
-    label = next((column for column in candidates if column in schema.names), None)
-    in_column = labels.column or labels.setting == "auto"
-    if image is None or (in_column and label is None):
-        present = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        label_column = f" and a column `{labels.column or 'label'}`" if in_column else ""
-        raise UserError(f"{name} must have a column of images (bytes){label_column}; it has {present}")
-    if not in_column:
-        return ParquetColumns(image, None, ())
-    return ParquetColumns(image, label, tuple(features.get(label, {}).get("names") or ()))
-
-
 def _file_name(image: Any, uri: str, labels: Labels) -> str:
     """The name of a row in a table of labels, or in folders: its image's path, else `file.parquet#row`."""
-    path = image.get("path") if isinstance(image, dict) else None
+    path = path_of(image)
     if not path and labels.setting == "folders":
         raise UserError(
             f"{uri} has no path beside its image, so index.labels folders does not fit; name a table or a column"
         )
-    return str(path or uri)
-
-
-def _image_column(schema: pa.Schema) -> str | None:
-    return next((field.name for field in schema if _holds_images(field.type)), None)
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0))
+    return path or uri

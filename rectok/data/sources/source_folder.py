@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import PurePosixPath
 
-from rectok.data.sources.names import SourceKind, is_hidden, kind_of
+from rectok.data.sources.containment import Links
+from rectok.data.sources.metadata_tables import is_metadata
+from rectok.data.sources.names import SourceKind, is_hidden, kind_of, without_ending
 from rectok.errors import UserError
-from rectok.storage.objects import direct_files, is_remote, list_files
+from rectok.storage.objects import below, direct_files, is_remote, list_files
 from rectok.storage.s3 import StoredFile
 
+STATISTICS = "_stats.json"
+"""img2dataset writes 00000_stats.json beside 00000.parquet and 00000.tar, or beside the folder 00000."""
 PEEKED = 1000
 """File names that decide the kind of a source: one page of an object store's listing."""
 
@@ -26,6 +30,8 @@ class SourceFolder:
         self.kind: SourceKind | None = None
         """None if no name has a known ending."""
         self._example = ""
+        self._siblings: dict[str, set[str]] = {}
+        """For a folder with parquet files the names of img2dataset's files of statistics."""
         names = _any_order(root)
         first = list(islice(names, PEEKED))
         for name in first:
@@ -34,11 +40,20 @@ class SourceFolder:
             self._decide(first, names)
 
     def files(self) -> Iterator[StoredFile]:
-        """All files in the order of their names. Holds one page or folder at a time."""
+        """All files in the order of their names. Holds one page or folder at a time.
+
+        Raises UserError for a symbolic link out of the folder.
+        """
+        links = Links(self.root)
         for file in list_files(self.root):
             if not is_hidden(file.name):
+                links.check(file.name)
                 self._check(file.name)
                 yield file
+
+    def metadata_names(self) -> list[str]:
+        """Names of the tables metadata.csv and metadata.jsonl."""
+        return sorted(name for name in _all_names(self.root) if is_metadata(name))
 
     def packed_names(self) -> list[str]:
         """Names of the parquet, tar or zip files."""
@@ -46,7 +61,7 @@ class SourceFolder:
 
     def _check(self, name: str) -> None:
         kind = kind_of(name)
-        if kind is None or kind == self.kind:
+        if kind is None or kind == self.kind or (kind == "parquet" and self._is_companion(name)):
             return
         if self.kind:
             raise UserError(
@@ -54,6 +69,14 @@ class SourceFolder:
                 "lie in parquet, tar or zip files of one kind; move the others away, or name the file or folder that is meant"
             )
         self.kind, self._example = kind, name
+
+    def _is_companion(self, name: str) -> bool:
+        """Whether img2dataset wrote a parquet file about the tar file, or the folder of images, of the same name."""
+        folder, _, base = name.rpartition("/")
+        if folder not in self._siblings:
+            files = direct_files(below(self.root, folder) if folder else self.root)
+            self._siblings[folder] = {file for file in files if file.endswith(STATISTICS)}
+        return f"{without_ending(base)}{STATISTICS}" in self._siblings[folder]
 
     def _decide(self, first: list[str], others: Iterator[str]) -> None:
         """No ending among the `first` names is known. Files without any ending are images; else read on."""
@@ -70,6 +93,11 @@ def _any_order(root: str) -> Iterator[str]:
         return _walk(root)
     direct, listed = direct_files(root), (file.name for file in list_files(root))
     return (name for name in chain(islice(direct, PEEKED), listed) if not is_hidden(name))
+
+
+def _all_names(root: str) -> Iterator[str]:
+    """Names of all files that are not hidden, in any order."""
+    return (file.name for file in list_files(root) if not is_hidden(file.name)) if is_remote(root) else _walk(root)
 
 
 def _walk(root: str) -> Iterator[str]:

@@ -1,14 +1,16 @@
 """Tar files, compressed or not. Offsets count in the uncompressed stream."""
 
 import lzma
+import posixpath
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from rectok.data.sources.archive import ArchiveMember, Archives, MemberUri
+from rectok.data.sources.archive import Archives, MemberUri
 from rectok.data.sources.image_source import Readable
+from rectok.data.sources.samples import ArchiveMember, member_name
 from rectok.errors import UserError
 from rectok.storage.objects import open_binary
 
@@ -18,6 +20,8 @@ _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 class TarArchives(Archives):
     """Images in tar files. A member's position is `offset+size`."""
 
+    holds_samples = True
+
     @contextmanager
     def _members(self, name: str) -> Iterator[Iterator[ArchiveMember]]:
         with self._open(name) as tar:
@@ -26,10 +30,13 @@ class TarArchives(Archives):
     def _walk(self, tar: tarfile.TarFile, name: str) -> Iterator[ArchiveMember]:
         while info := tar.next():
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep every header
+            offset, size, member = info.offset_data, info.size, member_name(info.name)
+            read = partial(_read_at, tar, name, offset, size)
             if info.isreg():
-                offset, size = info.offset_data, info.size
-                read = partial(_read_at, tar, name, offset, size)
-                yield ArchiveMember(info.name.removeprefix("./"), f"{offset}+{size}", read)
+                yield ArchiveMember(member, f"{offset}+{size}", read)
+            elif info.issym() or info.islnk():
+                folder = posixpath.dirname(member) if info.issym() else ""
+                yield ArchiveMember(member, "", read, member_name(posixpath.join(folder, info.linkname)))
         self._check_end(tar, name)
 
     def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:

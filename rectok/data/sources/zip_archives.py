@@ -1,13 +1,16 @@
 """Zip files. Memory holds their directory, about half a kilobyte for each image."""
 
+import posixpath
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from rectok.data.sources.archive import ArchiveMember, Archives, MemberUri
+from rectok.data.sources.archive import Archives, MemberUri
 from rectok.data.sources.image_source import Readable
+from rectok.data.sources.samples import ArchiveMember, member_name
 from rectok.errors import UserError
 from rectok.storage.objects import open_binary
 
@@ -22,13 +25,13 @@ class ZipArchives(Archives):
     def _members(self, name: str) -> Iterator[Iterator[ArchiveMember]]:
         with self._open(name) as file:
             infos = (info for info in file.infolist() if not info.is_dir())
-            yield (ArchiveMember(_member_name(info), "", partial(file.read, info)) for info in infos)
+            yield (_member(file, info) for info in infos)
 
     def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:
         uris = {member.member: member.uri for member in members}
         with self._open(name) as file:
             for info in file.infolist():
-                if uri := uris.pop(_member_name(info), None):
+                if uri := uris.pop(member_name(info.filename), None):
                     yield uri, partial(bytes, file.read(info))
         if uris:
             raise UserError(f"{min(uris)} is not in {self.path(name)} any more; run the stage `index` again")
@@ -42,5 +45,8 @@ class ZipArchives(Archives):
             raise UserError(f"{self.path(name)} cannot be read as a zip file: {error}") from None
 
 
-def _member_name(info: zipfile.ZipInfo) -> str:
-    return info.filename.removeprefix("./")
+def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArchiveMember:
+    name, link = member_name(info.filename), None
+    if stat.S_ISLNK(info.external_attr >> 16):
+        link = member_name(posixpath.join(posixpath.dirname(name), file.read(info).decode(errors="replace")))
+    return ArchiveMember(name, "", partial(file.read, info), link)

@@ -6,7 +6,11 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from rectok.data.data_config import Split
+from rectok.data.sources.folder_labels import annotate_folders
+from rectok.data.sources.image_source import SourceImage
 from rectok.data.sources.labels import Labels, open_labels
+from rectok.data.sources.names import Annotation
 from rectok.data.sources.opening import open_source
 
 AUTO = Labels("auto")
@@ -48,11 +52,23 @@ def read_images(source: object, setting: str = "auto") -> list[tuple[str, str, s
     """(uri, label, split, content) of every image. Each can also be read by its uri."""
     opened = open_source(str(source))
     with open_labels(setting) as labels:
-        images = [(image.uri, image.label, image.split, image.read()) for image in opened.images(labels)]
+        labelled = list(opened.images(labels))
+        contents = {image.uri: image.read() for image in labelled}
         labels.check_complete()
-    contents = {uri: content for uri, _, _, content in images}
+    folders = annotate_folders({image.folder for image in labelled if image.folder}, opened.packed)
+    images: list[tuple[str, str, str | None, bytes]] = [
+        (image.uri, label, split, contents[image.uri]) for image in labelled for label, split in _named(image, folders)
+    ]
     assert {uri: read() for uri, read in opened.read(list(contents))} == contents
     return images
+
+
+def _named(image: SourceImage, folders: Mapping[str, Annotation | None]) -> list[tuple[str, Split | None]]:
+    """Label and split of an image, as its folder gives them; nothing if that is no class."""
+    if not image.folder:
+        return [(image.label, image.split)]
+    annotation = folders[image.folder]
+    return [(annotation.label, annotation.split or image.split)] if annotation else []
 
 
 def annotated(source: object, setting: str = "auto") -> list[tuple[str, str | None, bytes]]:
