@@ -22,6 +22,8 @@ STAGES = (
     "index", "shards", "teacher", "features", "metric_network", "tokenizer", "decoder", "latents", "statistics", "dit",
     "autoguidance", "reconstruction", "probe", "generation", "report",
 )  # fmt: skip
+UNLABELLED = "unlabelled"
+"""The one class of images without labels. It stands where an accuracy would."""
 SHARDED = ("shards", "features", "latents")
 """Stages that run once per shard (`shards@00000`)."""
 
@@ -75,6 +77,11 @@ metrics_file = _of_stage("metrics.json")
 def classes_file() -> Path:
     """JSON list of label names; a label is a position in it."""
     return stage_dir("index") / "classes.json"
+
+
+def labelled() -> bool:
+    """Whether the images of the index have labels; else they are one class."""
+    return len(read_json(classes_file())) > 1
 
 
 def statistics_file() -> Path:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from rectok.artifacts import Check, Severity
+from rectok.artifacts import UNLABELLED, Check, Severity
 
 SHOWN = 5
 
@@ -21,6 +21,11 @@ def at_most(name: str, value: float, limit: float, what: str, severity: Severity
 def holds(name: str, condition: bool, message: str, severity: Severity = "ERROR") -> Check:
     """`condition` must be true; `message` says what is wrong when it is not."""
     return Check(name, condition, severity, "yes" if condition else "no", "yes", "" if condition else message)
+
+
+def unlabelled(name: str, limit: float) -> Check:
+    """Stands where an accuracy would be compared with `limit` if the images had labels."""
+    return Check(name, True, "ERROR", UNLABELLED, limit, "")
 
 
 def _bound(name: str, value: float, limit: float, what: str, words: str, holds: bool, severity: Severity) -> Check:

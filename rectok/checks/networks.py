@@ -6,7 +6,7 @@ from typing import Any
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.checks.bounds import at_least, at_most, holds
+from rectok.checks.bounds import at_least, at_most, holds, unlabelled
 from rectok.config import Config
 from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.params import Params
@@ -31,6 +31,8 @@ def network_checks(stage: str, min_accuracy: float) -> Iterator[Check]:
         yield holds("sha256", digest == expected, f"{path} has sha256 {digest}, but {expected} was expected")
     if summary["trained_here"]:
         yield from _accuracies(stage, summary, min_accuracy)
+    elif not summary.get("labelled", True):
+        yield unlabelled("accuracy", min_accuracy)
 
 
 def _accuracies(stage: str, summary: dict[str, float | None], minimum: float) -> Iterator[Check]:

@@ -11,8 +11,6 @@ LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 COLUMN = "column:"
 """Prefix of `index.labels` for a column."""
-UNLABELLED = "unlabelled"
-"""The one class of images without labels."""
 
 
 def is_table(labels: str) -> bool:

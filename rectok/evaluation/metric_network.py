@@ -20,18 +20,21 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
     """The network `model` on `device`, which takes `batch` images at a time.
 
     `name` is the network's; `proxy` says in words that it is one and how it was trained, or is empty. `title` stands beside a
-    metric, `described` in a protocol. It `knows_labels` where its classes can be those of the images: Inception's never are.
+    metric, `described` in a protocol. It `knows_labels` where its classes can be those of the images: Inception's never are, and
+    images that are not `labelled` have none.
     Features leave it in float64, so torch-fidelity computes all statistics in float64.
     """
 
     name: str
 
-    def __init__(self, model: VisionNetwork | Inception, device: str, batch: int, name: str, proxy: str) -> None:
+    def __init__(
+        self, model: VisionNetwork | Inception, device: str, batch: int, name: str, proxy: str, labelled: bool = True
+    ) -> None:
         super().__init__(name, [POOLED, LOGITS])
         self.model = model.to(device).requires_grad_(False)
-        self.device, self.batch, self.proxy = device, batch, proxy
+        self.device, self.batch, self.proxy, self.labelled = device, batch, proxy, labelled
         self.title, self.described = f"{name} (a proxy)" if proxy else name, proxy or name
-        self.knows_labels = not isinstance(model, Inception)
+        self.knows_labels = labelled and not isinstance(model, Inception)
         self.eval()
 
     @staticmethod
@@ -62,4 +65,4 @@ def load_metric_network(folder: Path, device: str, batch: int) -> MetricNetwork:
     summary = read_json(folder / "summary.json")
     inception = read_json(folder / CONFIG)["network"]["name"] == INCEPTION
     model = load_inception(folder) if inception else load_network(folder)
-    return MetricNetwork(model, device, batch, summary["network"], summary["proxy"])
+    return MetricNetwork(model, device, batch, summary["network"], summary["proxy"], summary.get("labelled", True))

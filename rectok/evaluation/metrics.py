@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Literal
 
-from rectok.artifacts import metrics_file, read_json, record_file, write_json
+from rectok.artifacts import UNLABELLED, metrics_file, read_json, record_file, write_json
 
 GUIDED = "_guided"
 """Ends the name of a metric of guided samples."""
@@ -106,8 +106,10 @@ METRICS: dict[str, Metric] = {
     "reconstruction_accuracy": Metric(
         "Accuracy on reconstructions", "{:.1%}", "higher", SHARE, "reconstruction", absent=NO_LABELS
     ),
-    "semantic_accuracy": Metric("Probe of the semantic decoder", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER),
-    "probe": Metric("Linear probe", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, curve=True),
+    "semantic_accuracy": Metric(
+        "Probe of the semantic decoder", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, absent=UNLABELLED
+    ),
+    "probe": Metric("Linear probe", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, absent=UNLABELLED, curve=True),
 }  # fmt: skip
 
 
@@ -137,12 +139,14 @@ def points(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """All `metrics` with every point of a curve under its own name: `probe@0.5` and so on."""
     flat: dict[str, Any] = {}
     for name, value in metrics.items():
-        curve = name in METRICS and METRICS[name].curve
+        curve = name in METRICS and METRICS[name].curve and value is not None
         flat |= {f"{name}@{point['t']:g}": point["accuracy"] for point in value} if curve else {name: value}
     return flat
 
 
-def metric_sources(stage: str, metrics: Mapping[str, Any], metric_network: str) -> dict[str, str]:
+def metric_sources(
+    stage: str, metrics: Mapping[str, Any], metric_network: str, labelled: bool = True
+) -> dict[str, str]:
     """What computed each of the `metrics` of `stage`, or why its value is None; `metric_network` is that network's title.
 
     Raises ValueError unless the metrics are exactly those that the table has for the stage.
@@ -151,10 +155,15 @@ def metric_sources(stage: str, metrics: Mapping[str, Any], metric_network: str) 
     if metrics.keys() != table.keys():
         unknown, missing = sorted(metrics.keys() - table.keys()), sorted(table.keys() - metrics.keys())
         raise ValueError(f"{stage} wrote metrics that METRICS lacks: {unknown}, and did not write: {missing}")
-    return {
-        name: metric.absent.format(network=metric_network) if metrics[name] is None else metric.source or metric_network
-        for name, metric in table.items()
-    }
+
+    def source(metric: Metric, value: object) -> str:
+        if value is not None:
+            return metric.source or metric_network
+        return (
+            UNLABELLED if metric.absent == NO_LABELS and not labelled else metric.absent.format(network=metric_network)
+        )
+
+    return {name: source(metric, metrics[name]) for name, metric in table.items()}
 
 
 @dataclass(frozen=True)
@@ -167,10 +176,14 @@ class Record:
 
 
 def record_of(
-    stage: str, metrics: Mapping[str, Any], protocol: Mapping[str, str | int | float], metric_network: str = ""
+    stage: str,
+    metrics: Mapping[str, Any],
+    protocol: Mapping[str, str | int | float],
+    metric_network: str = "",
+    labelled: bool = True,
 ) -> Record:
     """The record of what `stage` measured. Raises ValueError unless `metrics` are those that METRICS has for the stage."""
-    return Record(metrics, metric_sources(stage, metrics, metric_network), protocol)
+    return Record(metrics, metric_sources(stage, metrics, metric_network, labelled), protocol)
 
 
 def write_record(stage: str, record: Record) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from rectok.artifacts import Check
-from rectok.checks.bounds import at_least, at_most
+from rectok.artifacts import UNLABELLED, Check
+from rectok.checks.bounds import at_least, at_most, unlabelled
 from rectok.checks.metric_schema import record_checks
 from rectok.evaluation.metrics import GUIDED, read_record
 from rectok.params import Params
@@ -17,6 +17,9 @@ def check(params: Params) -> Iterator[Check]:
     what = "the share of samples whose label the metric network predicts"
     for ending, minimum in (("", limits.min_accuracy), (GUIDED, limits.min_accuracy_guided)):
         accuracy = record.metrics[f"sample_accuracy{ending}"]
+        name = f"sample accuracy{ending}".replace("_", " ")
         if accuracy is not None:
-            yield at_least(f"sample accuracy{ending}".replace("_", " "), accuracy, minimum, what)
+            yield at_least(name, accuracy, minimum, what)
+        elif record.networks[f"sample_accuracy{ending}"] == UNLABELLED:
+            yield unlabelled(name, minimum)
     yield at_most("gfid", record.metrics["gfid"], limits.max_gfid, "gFID of unguided samples")

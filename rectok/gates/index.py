@@ -9,7 +9,7 @@ import pandas as pd
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks import drift
-from rectok.checks.bounds import holds
+from rectok.checks.bounds import holds, listed
 from rectok.checks.expectations import Expected, between, checks, unique
 from rectok.checks.pages import write_page
 from rectok.checks.tables import fits
@@ -47,7 +47,10 @@ def _checks(params: Params) -> Iterator[Check]:
     splits = _splits(images, _needed(params))
     yield from checks(splits, _of_splits(splits), docs / "splits.html")
     limits = params.gates.index
-    yield from checks(_classes(images, classes), _of_classes(_classes(images, classes), limits), docs / "classes.html")
+    named = _classes(images, classes)
+    yield _without_images(named)
+    present = named[named["images"] > 0]
+    yield from checks(present, _of_classes(present, limits), docs / "classes.html")
     yield from drift.checks(params)
 
 
@@ -124,6 +127,13 @@ def _of_classes(classes: pd.DataFrame, limits: IndexGateParams) -> Iterator[Expe
     highest = float(classes["imbalance"].max())
     balance = between(column="imbalance", max_value=limits.max_imbalance)
     yield Expected("class balance", balance, round(highest, 4), limits.max_imbalance, _imbalance)
+
+
+def _without_images(classes: pd.DataFrame) -> Check:
+    """A subset of a source keeps the numbers of all classes that the source names. Their images may be missing by mistake."""
+    names = list(classes.loc[classes["images"] == 0, "name"])
+    message = f"{len(names)} of {len(classes)} classes have no images: {listed(names)}" if names else ""
+    return Check("classes without images", not names, "WARN", len(names), 0, message)
 
 
 def _class(row: Mapping[Any, Any], column: str, floor: int) -> str:

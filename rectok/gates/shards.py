@@ -3,7 +3,9 @@
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from math import ceil
 from typing import Any
 
 import pandas as pd
@@ -35,7 +37,8 @@ def check(params: Params, shard: str) -> Iterator[Check]:
     yield _accounted(packed, index, quarantined)
     share = len(quarantined) / max(1, len(index))
     limit = params.gates.shards.max_quarantined
-    yield at_most("quarantined", share, limit, f"the share of bad images in shard {shard} ({_reasons(quarantined)})")
+    bad = at_most("quarantined", share, limit, f"the share of bad images in shard {shard} ({_reasons(quarantined)})")
+    yield bad if bad.passed else replace(bad, message=f"{bad.message}; {_all_shards(params, shard)}")
     for reason, count in sorted(Counter(record["reason"] for record in quarantined).items()):
         uris = [record["uri"] for record in quarantined if record["reason"] == reason]
         yield Check(f"quarantined: {reason}", False, "WARN", count, 0, f"left out: {listed(uris)}")
@@ -95,6 +98,19 @@ def _accounted(packed: PackedShard, index: list[IndexRow], quarantined: list[dic
     message = f"shard {packed.shard} is not its index: missing {listed(missing)}; unexpected {listed(strangers)}"
     same = packed_rows == expected and not strangers
     return Check("accounted", same, "ERROR", len(packed_rows) + len(bad), len(index), "" if same else message)
+
+
+def _all_shards(params: Params, shard: str) -> str:
+    """Where the bad images of all packed shards are listed, and which parameter accepts them."""
+    lists = [name for name in params.index.shards if artifacts.quarantine_file(name).exists()]
+    bad = {name: len(artifacts.read_json(artifacts.quarantine_file(name))) for name in lists}
+    images = {name: len(read_index(artifacts.index_file(name))) for name in lists}
+    highest = max(bad[name] / max(1, images[name]) for name in lists)
+    every = artifacts.quarantine_file(shard).with_name("*.quarantine.json")
+    return (
+        f"{every} list the {sum(bad.values())} bad of {sum(images.values())} images in {len(lists)} of "
+        f"{len(params.index.shards)} shards, and gates.shards.max_quarantined {ceil(highest * 1000) / 1000:g} accepts them"
+    )
 
 
 def _reasons(quarantined: list[dict[str, Any]]) -> str:

@@ -51,7 +51,6 @@ def render(preset: str, params_text: str) -> str:
     """The page, from the artefacts under data/ and the text of params.yaml."""
     summary, gates = read_summary(), gate_reports()
     points = summary.metrics["probe"]
-    curve = Line([point["t"] for point in points], [point["accuracy"] for point in points])
     return filled(
         "rectok.reporting",
         "report.html",
@@ -62,7 +61,7 @@ def render(preset: str, params_text: str) -> str:
         metrics=metric_rows(summary.metrics, summary.networks),
         probe=points,
         probe_network=summary.networks["probe"],
-        probe_chart=Markup(line_svg(curve, x="t (0: clean latent, 1: noise)", y="accuracy")),
+        probe_chart=_probe_chart(points),
         protocol=summary.protocol,
         networks=networks(),
         trainings=[_training(stage, title) for stage, title in TRAINED.items()],
@@ -102,6 +101,13 @@ def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
     svg = line_svg(Line(steps, values), x="step", y="", logarithmic=logarithmic)
     note = f"{values[0]:.4g} → {values[-1]:.4g}" + (", logarithmic" if logarithmic else "")
     return Chart(name.replace("_", " "), Markup(svg), note)
+
+
+def _probe_chart(points: list[dict[str, float]] | None) -> Markup:
+    if points is None:
+        return Markup(artifacts.UNLABELLED)
+    curve = Line([point["t"] for point in points], [point["accuracy"] for point in points])
+    return Markup(line_svg(curve, x="t (0: clean latent, 1: noise)", y="accuracy"))
 
 
 def networks() -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rectok.artifacts import DATA, read_json, record_file
+from rectok.artifacts import DATA, UNLABELLED, read_json, record_file
 from rectok.errors import UserError
-from rectok.evaluation.metrics import METRICS, column_metric, points, read_record
+from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
 
@@ -34,8 +34,12 @@ def metric_rows(
         for column, value in points({name: metrics[name]} if name in metrics else {}).items():
             metric = column_metric(column)
             assert metric is not None
-            rows.append(MetricRow(metric.title, metric.text(value), metric.better, networks[name]))
+            rows.append(MetricRow(metric.title, _text(metric, value, networks[name]), metric.better, networks[name]))
     return rows
+
+
+def _text(metric: Metric, value: Any, network: str) -> str:
+    return UNLABELLED if network == UNLABELLED else metric.text(value)
 
 
 def duration(seconds: float) -> str:

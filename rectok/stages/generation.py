@@ -4,7 +4,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rectok.artifacts import DATA, stage_dir
 from rectok.data.dataset import ImageDataset
@@ -66,21 +68,25 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     held_out = Subsample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     classes = generator.dit.config.classes
     metric_network.require_classes(classes)
+    drawn = np.unique(ImageDataset(params.index.shards, "train").labels)
     reference = reference_features(train, metric_network)
-    samples = _sampled(params, generator, stage, purpose, per_class)
+    samples = _sampled(params, generator, stage, purpose, drawn, per_class)
     features = sample_features(samples, metric_network)
     real = extract_features(held_out, metric_network)
     metrics = generation_metrics(features, real, config, reference, metric_network)
     described = {
-        **protocol(config, train, metric_network, classes, per_class),
+        **protocol(config, train, metric_network, len(drawn), per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
     }
-    record = record_of("generation", metrics, described, metric_network.title)
+    record = record_of("generation", metrics, described, metric_network.title, metric_network.labelled)
     return Evaluation(samples, features, record, reference, metric_network)
 
 
-def _sampled(params: Params, generator: Generator, stage: str, purpose: str, per_class: int) -> Samples:
-    labels = balanced_labels(generator.dit.config.classes, per_class)
+def _sampled(
+    params: Params, generator: Generator, stage: str, purpose: str, classes: NDArray[np.int64], per_class: int
+) -> Samples:
+    """Samples of the `classes` that have images. A generator knows no others, although an index may name them."""
+    labels = torch.from_numpy(classes)[balanced_labels(len(classes), per_class)]
     seeds = sample_seeds(params.seed, purpose, len(labels))
     began = time.monotonic()
     with reporting(stage, 0, 2 * len(labels), first=True) as reporter:

@@ -1,5 +1,7 @@
 """Linear probe along the flow: how much of the label is left in x_t, and in the semantic decoder."""
 
+import numpy as np
+
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.metrics import record_of, write_record
@@ -12,13 +14,17 @@ from rectok.train.world import device_of
 
 
 def run(params: Params) -> None:
-    """Write data/probe: record.json with the accuracy at each t, and curve.png."""
+    """Write data/probe: record.json with the accuracy at each t, and curve.png. Unlabelled images have neither."""
     config, device = params.probe, device_of(params.machine)
     tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
     noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)
     every_train_image = ImageDataset(params.index.shards, "train")
     train_images = ClassSubset(every_train_image, config.per_class) if config.per_class else every_train_image
     test_images = ImageDataset(params.index.shards, config.split)
+    protocol = _protocol(params, len(train_images), len(test_images))
+    if len(np.unique(every_train_image.labels)) < 2:
+        write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": None}, protocol))
+        return
     train = pool(tokenizer, train_images, noising, config.batch, device)
     test = pool(tokenizer, test_images, noising.once(), config.batch, device)
     strength = config.regularisation
@@ -27,8 +33,7 @@ def run(params: Params) -> None:
         for t, training, testing in zip(config.times, train.latent, test.latent, strict=True)
     ]
     semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
-    metrics = {"probe": points, "semantic_accuracy": semantic}
-    write_record("probe", record_of("probe", metrics, _protocol(params, len(train_images), len(test_images))))
+    write_record("probe", record_of("probe", {"probe": points, "semantic_accuracy": semantic}, protocol))
     line = Line([p["t"] for p in points], [p["accuracy"] for p in points])
     write_bytes(stage_dir("probe") / "curve.png", line_png(line, x="t (0: clean, 1: noise)", y="probe accuracy"))
 

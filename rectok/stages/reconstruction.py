@@ -41,7 +41,9 @@ def run(params: Params) -> None:
         distances = lpips(rebuilt, originals, perceptual.to(device), config.batch, device)
         metrics["lpips"] = float(distances.mean())
     protocol = _protocol(config, metric_network, len(dataset))
-    write_record("reconstruction", record_of("reconstruction", metrics, protocol, metric_network.title))
+    write_record(
+        "reconstruction", record_of("reconstruction", metrics, protocol, metric_network.title, metric_network.labelled)
+    )
     _write_pictures(originals, rebuilt)
 
 

@@ -9,6 +9,7 @@ import torch
 from rectok import artifacts
 from rectok.data.data_config import Split
 from rectok.data.dataset import ImageDataset
+from rectok.errors import UserError
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
 from rectok.seeds import seed_of
@@ -38,7 +39,7 @@ def take(stage: str, section: NetworkParams, obtaining: Callable[[NetworkConfig,
     network = obtaining(section.network, folder)
     save_config(folder, network, {"source": section.network.weights, "licence": section.network.licence})
     nothing = {"trained_here": False, "proxy": "", "val_accuracy": None, "test_accuracy": None}
-    _summarise(stage, section, nothing)
+    _summarise(stage, section, nothing if artifacts.labelled() else {**nothing, "labelled": False})
 
 
 def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> None:
@@ -53,6 +54,11 @@ def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> N
 
 def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:
     classes = artifacts.read_json(artifacts.classes_file())
+    if not artifacts.labelled():
+        raise UserError(
+            f"{stage}.network.weights is empty, but a {stage} cannot be trained on unlabelled images (index.labels none); name "
+            f"pretrained weights in {stage}.network.weights"
+        )
     device = torch.device(device_of(params.machine))
     seed = seed_of(section.seed, stage)
     with torch.random.fork_rng(devices=[]):

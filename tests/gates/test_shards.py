@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from rectok.artifacts import Check
 from rectok.data.packing import PackedShard, Quarantined, write_quarantine
 from rectok.data.tables import IndexRow, ShardRow, read_index, read_table, write_table
 from rectok.gates import shards as gate
+from rectok.params.editing import changed
 from rectok.stages import index, shards
 from tests.data.files import BAD, image_folder, params
 
@@ -110,7 +112,27 @@ def test_few_bad_images_warn_and_many_stop() -> None:
     checks = found()
     assert (checks["quarantined"].passed, checks["quarantined"].severity) == (False, "ERROR")
     assert "16-bit image: 2" in checks["quarantined"].message
+    assert re.search(
+        r"data/shards/\*\.quarantine\.json list the 15 bad of 70 images in 1 of 1 shards, and "
+        r"gates\.shards\.max_quarantined (0\.\d+) accepts them",
+        checks["quarantined"].message,
+    )
     assert checks["accounted"].passed
     assert {name for name in checks if name.startswith("quarantined: ")} == {
         f"quarantined: {r}" for _, r in BAD.values()
     }
+
+
+def test_the_sentence_knows_the_bad_images_of_all_shards_and_the_parameter_that_accepts_them() -> None:
+    names = ["00000", "00001"]
+    for number in range(6):
+        Path(f"pets/dog/words{number}.png").write_bytes(b"no image %d" % number)
+    both = params({"source": "pets", "shards": names})
+    index.run(both)
+    for name in names:
+        shards.run(both, name)
+    messages = {check.name: check.message for name in names for check in gate.check(both, name)}
+    said = re.search(r"list the 6 bad of 61 images in 2 of 2 shards, .* (\S+) accepts them", messages["quarantined"])
+    assert said
+    accepted = changed(both, {"gates.shards.max_quarantined": float(said[1])})
+    assert all(check.passed for name in names for check in gate.check(accepted, name) if check.name == "quarantined")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rectok.data.data_config import UNLABELLED
+from rectok.artifacts import UNLABELLED
 from rectok.data.sources.image_source import Readable, SourceImage
 from rectok.data.sources.labels import Labels
 from rectok.errors import UserError

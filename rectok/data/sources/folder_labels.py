@@ -14,12 +14,12 @@ def folder_of(name: str) -> str:
 
 
 def annotate_folders(folders: Collection[str], packed: bool) -> dict[str, Annotation | None]:
-    """Label and split of the images in each folder of a source. None for images beside the class folders of a split.
+    """Label and split of the images in each folder of a source. None for images beside the class folders.
 
     A folder around everything in `packed` archives is that of the archive and no class.
     """
     top = _folder_around(folders) if packed else ""
-    annotations = {folder: annotation_in(f"{folder.removeprefix(top)}/file") for folder in folders}
+    annotations = {folder: annotation_in(f"{folder}/file".removeprefix(top)) for folder in folders}
     if not any(annotation and annotation.split for annotation in annotations.values()):
         return annotations
     return {
@@ -35,8 +35,8 @@ def only_splits(labels: Collection[str]) -> bool:
 
 
 def _folder_around(folders: Collection[str]) -> str:
-    """The one folder around all others with its slash. Empty if there is none, if it holds images itself or names a split."""
+    """The one folder around all others with its slash. Empty if there is none, if it is the only one or names a split."""
     tops = {folder.partition("/")[0] for folder in folders}
-    if len(tops) != 1 or tops & set(folders) or split_named(next(iter(tops))):
+    if len(tops) != 1 or tops == set(folders) or split_named(next(iter(tops))):
         return ""
     return f"{tops.pop()}/"

@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
-from rectok.data.data_config import COLUMN, UNLABELLED, Split, is_table
+from rectok.artifacts import UNLABELLED
+from rectok.data.data_config import COLUMN, Split, is_table
 from rectok.data.sources.containment import name_inside
 from rectok.data.sources.folder_labels import folder_of
 from rectok.data.sources.label_tables import TableRow, read_table

@@ -102,7 +102,7 @@ def _all_names(root: str) -> Iterator[str]:
 
 def _walk(root: str) -> Iterator[str]:
     """Names below a local folder, a folder's own files first. Unlike `list_files` it neither sorts nor reads sizes."""
-    folders = [""]
+    folders, links = [""], Links(root)
     while folders:
         folder = folders.pop()
         try:
@@ -111,6 +111,8 @@ def _walk(root: str) -> Iterator[str]:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir():
+                        if entry.is_symlink():
+                            links.check(f"{folder}{entry.name}")
                         folders.append(f"{folder}{entry.name}/")
                     elif entry.is_file():
                         yield f"{folder}{entry.name}"

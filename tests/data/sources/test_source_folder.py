@@ -1,5 +1,6 @@
 """Which files decide the kind of a source, at any depth, local and in a bucket."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -153,5 +154,13 @@ def test_opening_many_files_reads_the_first_names_only(
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "again").symlink_to(".")
-    with pytest.raises(UserError, match=r"cat/again/.* cannot be listed: Too many levels of symbolic links"):
+    with pytest.raises(UserError, match=r"the link .*cat/again leads back to a folder around it"):
         open_source(str(tmp_path))
+
+
+def test_a_folder_that_is_gone_before_it_is_listed_is_named(tmp_path: Path) -> None:
+    names = source_folder._walk(local(tmp_path, "1.png", "cat/2.png"))
+    assert next(names) == "1.png"
+    shutil.rmtree(tmp_path / "cat")
+    with pytest.raises(UserError, match=r"/cat/ cannot be listed: No such file or directory"):
+        next(names)
