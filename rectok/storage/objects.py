@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.storage import s3
 from rectok.storage.client import S3
 from rectok.storage.hashing import sha256_file
-from rectok.storage.objects import s3
 from rectok.storage.s3 import StoredFile
 
 CHUNK = 2**20

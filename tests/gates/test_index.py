@@ -132,6 +132,14 @@ def test_small_and_unbalanced_classes_are_named() -> None:
     assert messages["class balance"].startswith("class dog is ")
 
 
+def test_classes_without_images_are_a_warning_and_count_in_no_balance() -> None:
+    artifacts.write_json(artifacts.classes_file(), ["cat", "dog", "owl", "crane (3)"])
+    check = found()["classes without images"]
+    assert (check.passed, check.severity, check.value) == (False, "WARN", 2)
+    assert check.message == "2 of 4 classes have no images: owl; crane (3)"
+    assert set(failed()) == {"classes without images"}
+
+
 def test_pages_about_it_are_kept_beside_its_report() -> None:
     change(lambda rows: [dataclasses.replace(rows[0], bytes=0), *rows[1:]])
     messages = failed()

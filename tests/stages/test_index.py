@@ -1,14 +1,18 @@
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rectok import artifacts
 from rectok.data.sources import source_folder
+from rectok.data.sources.left_out import LISTED
 from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index
@@ -147,6 +151,72 @@ def test_a_source_of_no_use_leaves_the_old_index_whole(
     with pytest.raises(UserError, match=problem):
         index.run(folder())
     assert files() == before
+
+
+def left_out() -> dict[str, list[str]]:
+    summary = artifacts.read_json(artifacts.summary_file("index"))
+    return {reason: entry["first"] for reason, entry in summary.get("left_out", {}).items()}
+
+
+def test_what_is_left_out_is_listed_and_is_no_image() -> None:
+    image_folder(Path("pets"), {"train/cat": 9, "train/dog": 9, "test/cat": 3, "test/dog": 3})
+    index.run(folder())
+    assert left_out() == {}
+    for name, content in {
+        "cover.png": picture(1), "train/stray.png": picture(2), "train/cat/notes.txt": b"words", "README": b"words",
+        "train/cat/photo": picture(3), "train/cat/photo.JPG_large": picture(4, kind="jpeg"), "train/cat/.hidden.png": b"-",
+        "train/cat/broken.png": b"words",
+    }.items():  # fmt: skip
+        Path("pets", name).write_bytes(content)
+    index.run(folder())
+    assert left_out() == {
+        "beside the class folders": ["cover.png", "train/stray.png"],
+        "not an image": ["README", "train/cat/notes.txt"],
+    }
+    uris = {row.uri for shard in SHARDS for row in read_index(artifacts.index_file(shard))}
+    assert {"train/cat/photo", "train/cat/photo.JPG_large", "train/cat/broken.png"} <= uris and len(uris) == 27
+
+
+def test_long_lists_of_left_out_files_are_counted() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    for number in range(LISTED + 5):
+        Path(f"pets/cat/{number:03d}.json").write_text("{}")
+    index.run(folder())
+    entry = artifacts.read_json(artifacts.summary_file("index"))["left_out"]["not an image"]
+    assert (entry["files"], len(entry["first"])) == (LISTED + 5, LISTED)
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "VAL"), ("train2017", "val2017"), ("dev",)])
+def test_splits_are_no_classes_but_can_be_read_unlabelled(names: tuple[str, ...]) -> None:
+    image_folder(Path("pets"), dict.fromkeys(names, 20))
+    with pytest.raises(UserError, match=rf"no labels but {names[-1]}|no labels but .* and {names[-1]}") as error:
+        index.run(folder())
+    assert "set index.labels to none" in str(error.value)
+    assert not artifacts.stage_dir("index").exists()
+
+
+def test_unlabelled_images_are_one_class_in_the_splits_of_their_folders() -> None:
+    image_folder(Path("pets"), {"train": 20, "test": 10})
+    index.run(folder(labels="none"))
+    summary = artifacts.read_json(artifacts.summary_file("index"))
+    assert artifacts.read_json(artifacts.classes_file()) == ["unlabelled"]
+    assert summary["splits"]["test"] == 10 and summary["splits"]["train"] + summary["splits"]["val"] == 20
+    Path("empty").mkdir()
+    with pytest.raises(UserError, match=r"index\.source empty holds no images"):
+        index.run(params({"source": "empty", "watch": "empty", "labels": "none", "shards": SHARDS}))
+
+
+def test_classes_keep_the_numbers_of_their_source() -> None:
+    Path("pets").mkdir()
+    names = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["crane", "drake", "crane", "owl"]}}}}
+    table = pa.table({"image": [picture(n) for n in range(40)], "label": [2 * (n % 2) for n in range(40)]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(names)}), "pets/x.parquet")
+    index.run(folder())
+    assert artifacts.read_json(artifacts.classes_file()) == ["crane (0)", "drake", "crane (2)", "owl"]
+    assert {row.label for shard in SHARDS for row in read_index(artifacts.index_file(shard))} == {0, 2}
+    counts = artifacts.read_json(artifacts.summary_file("index"))["classes"]
+    images = {name: sum(splits.values()) for name, splits in counts.items()}
+    assert images == {"crane (0)": 20, "drake": 0, "crane (2)": 20, "owl": 0}
 
 
 def test_neither_index_nor_shards_imports_torch_or_pandera() -> None:

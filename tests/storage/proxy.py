@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from rectok.storage.objects import client as storage_client
+from rectok.storage import client as storage_client
 from rectok.storage.client import forget_client
 from tests.storage.server import running
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rectok.errors import UserError
-from rectok.storage.objects import client, s3
+from rectok.storage import client, s3
 from rectok.storage.client import forget_client
 from rectok.storage.objects import Ranges, fetch, list_files, open_binary, publish, read_bytes
 from tests.storage.proxy import Fault, FaultKind, FaultyStore

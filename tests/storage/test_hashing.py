@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rectok.storage.objects import hashing
+from rectok.storage import hashing
 from rectok.storage.hashing import fingerprint, sha256_file
 
 
