@@ -41,6 +41,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> NetworkConfig:
 def metric_network(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricNetwork:
     """Kept as the stage `metric_network` keeps it."""
     monkeypatch.chdir(tmp_path)
+    artifacts.write_json(artifacts.classes_file(), ["a", "b"])
     take("metric_network", NetworkParams(seed=0, network=config, training=TRAINING), obtain_inception)
     return load_metric_network(artifacts.stage_dir("metric_network"), "cpu", 8)
 
