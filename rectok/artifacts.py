@@ -49,6 +49,8 @@ shard_table = _below(stage_dir("shards"), ".parquet")
 """Offsets into the tar: see rectok.data.table_schemas.SHARD."""
 quarantine_file = _below(stage_dir("shards"), ".quarantine.json")
 """Images that could not be taken, each with its reason: see rectok.data.table_schemas.QUARANTINE."""
+treatments_file = _below(stage_dir("shards"), ".treatments.json")
+"""How many of a shard's images had each treatment, such as "turned upright"."""
 features_file = _below(stage_dir("features"), ".safetensors")
 """Teacher features of one shard."""
 latents_file = _below(stage_dir("latents"), ".safetensors")

@@ -80,6 +80,8 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
         (images / label).mkdir(parents=True)
         for brightness in (60, 90, 120):
             Image.new("RGB", (16, 16), (brightness, ord(label), 0)).save(images / label / f"{brightness}.png")
+    frames = [Image.new("RGB", (16, 16), (0, 0, brightness)) for brightness in (60, 90)]
+    frames[0].save(images / "a" / "moving.webp", save_all=True, append_images=frames[1:])
     file = {"path": str(weights), "sha256": "0" * 64}
     section = {"weight": 1.0, "lpips": 1.0, "logits": 0.0, "vgg": file, "lpips_heads": file, "convnext": file}
     changes = {
@@ -93,6 +95,7 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
     params = write_params(folder, changes)
     for stage in ("index", "teacher"):
         importlib.import_module(f"rectok.stages.{stage}").run(params)
+    importlib.import_module("rectok.stages.shards").run(params, params.index.shards[0])
     with pytest.raises(UserError, match="sha256"):
         importlib.import_module("rectok.stages.tokenizer").run(params)
 

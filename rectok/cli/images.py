@@ -14,7 +14,16 @@ from rectok.params.loading import PARAMS_FILE
 
 DIT, AUTOGUIDANCE, DECODER = map(artifacts.stage_dir, ("dit", "autoguidance", "decoder"))
 STATISTICS = artifacts.statistics_file()
-IMAGES = ImageConfig(size=1, modes=("RGB", "L", "P", "RGBA", "CMYK"), max_pixels=200_000_000, flip=False)
+IMAGES = ImageConfig(
+    size=1,
+    modes=("RGB", "L", "P", "RGBA", "CMYK"),
+    max_pixels=200_000_000,
+    flip=False,
+    orientation="exif",
+    profile="srgb",
+    background="white",
+    frames="first",
+)
 """What is taken where no params.yaml says so."""
 Tokenizer = Annotated[
     Path, typer.Option(help="Folder of the tokenizer, or a checkpoint file of heads 64, 64 and 48 wide")
@@ -76,7 +85,8 @@ def reconstruct(
     import torch
 
     from rectok import api
-    from rectok.data.image_decoding import BadImage, prepare
+    from rectok.data.bad_image import BadImage
+    from rectok.data.image_decoding import prepare
     from rectok.evaluation.image_quality import to_uint8
     from rectok.reporting.images import grid, write_png
 
@@ -85,7 +95,7 @@ def reconstruct(
     originals = []
     for path in files:
         try:
-            originals.append(torch.from_numpy(prepare(path.read_bytes(), config).transpose(2, 0, 1).copy()))
+            originals.append(torch.from_numpy(prepare(path.read_bytes(), config).pixels.transpose(2, 0, 1).copy()))
         except FileNotFoundError:
             raise UserError(f"{path} does not exist") from None
         except BadImage as bad:

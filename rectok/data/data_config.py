@@ -9,6 +9,8 @@ from rectok.config import Config
 Split = Literal["train", "val", "test"]
 LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+IGNORE = "ignore"
+"""What `image.orientation`, `image.profile` and `image.background` are where the pixels stay as they are stored."""
 COLUMN = "column:"
 """Prefix of `index.labels` for a column."""
 
@@ -77,9 +79,36 @@ class IndexConfig(Config):
 
 
 class ImageConfig(Config):
-    """How an image becomes a square of side `size`. `modes` are the PIL modes to accept; `flip` allows mirror images."""
+    """How an image becomes a square of side `size`; `flip` allows mirror images.
+
+    `modes` are the modes to accept, by Pillow's names; behind a mode of 16 bits stands `;16`, as in `I;16` (grey) and `RGB;16`.
+    `orientation: exif` turns an image upright as its EXIF says. `profile: srgb` converts colours by the ICC profile of the file.
+    `background` is the colour under transparency, a name or `#rrggbb`. `ignore` leaves each of the three as it is stored.
+    Of several frames or pages, `frames` takes the `first` or the `middle` one, or puts the file into quarantine.
+    """
 
     size: int = Field(gt=0)
     modes: tuple[str, ...]
     max_pixels: int = Field(gt=0)
     flip: bool
+    orientation: Literal["exif", "ignore"]
+    profile: Literal["srgb", "ignore"]
+    background: str
+    frames: Literal["quarantine", "first", "middle"]
+
+    @model_validator(mode="after")
+    def _knows_its_background(self) -> Self:
+        if self.background != IGNORE and not _is_colour(self.background):
+            raise ValueError(
+                f"background is {self.background!r}, but must be a colour such as white or '#ffffff', or ignore"
+            )
+        return self
+
+
+def _is_colour(name: str) -> bool:
+    from PIL import ImageColor  # not at the top: most commands need no Pillow
+
+    try:
+        return len(ImageColor.getrgb(name)) == 3
+    except ValueError:
+        return False

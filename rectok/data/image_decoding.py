@@ -3,58 +3,75 @@
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from PIL.Image import Resampling
+from PIL import Image
+from PIL.ExifTags import Base
+from PIL.Image import Resampling, Transpose
 
-from rectok.data.data_config import ImageConfig
+from rectok.data.bad_image import BadImage, damage_makes_bad_images
+from rectok.data.data_config import IGNORE, ImageConfig
+from rectok.data.image_colour import DEEP, mode_name, to_rgb
+from rectok.data.image_formats import check_png_checksums, check_png_rows, open_image
 
 Pixels = NDArray[np.uint8]
 """uint8 [H, W, 3]."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-"""What Pillow raises for truncated and damaged files."""
+"""What Pillow raises for a damaged PNG of a shard."""
+
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+"""What shows an image upright, by its EXIF orientation.
+
+They are those of `ImageOps.exif_transpose`, which also writes the EXIF anew and fails where a camera's is unusual.
+"""
 
 # Pillow only warns between one and two times its own limit. `max_pixels`, checked right after the header, is exact.
 Image.MAX_IMAGE_PIXELS = None
 
 
-class BadImage(Exception):
-    """An unusable image. `reason` is one of a few phrases to count by, `detail` describes this image."""
+class DecodedImage(NamedTuple):
+    """An RGB image, and what was done to its stored pixels, such as "turned upright"."""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
-        self.detail = detail
+    image: Image.Image
+    treatments: tuple[str, ...]
 
 
-def prepare(content: bytes, config: ImageConfig) -> Pixels:
-    """Decode and crop: uint8 RGB [size, size, 3]. Raises BadImage."""
-    image = decode(content, config.modes, config.max_pixels)
-    return np.asarray(centre_crop(image, config.size, config.max_pixels))
+class PreparedImage(NamedTuple):
+    """uint8 RGB [size, size, 3], and what was done to the stored pixels."""
+
+    pixels: Pixels
+    treatments: tuple[str, ...]
 
 
-def decode(content: bytes, modes: Sequence[str], max_pixels: int) -> Image.Image:
-    """The RGB image in `content`. Its own mode must be one of `modes` (Pillow's names). Raises BadImage."""
+def prepare(content: bytes, config: ImageConfig) -> PreparedImage:
+    """Decode and crop. Raises BadImage."""
+    image, treatments = decode(content, config)
+    return PreparedImage(np.asarray(centre_crop(image, config.size, config.max_pixels)), treatments)
+
+
+def decode(content: bytes, config: ImageConfig) -> DecodedImage:
+    """The RGB image in `content` as `config` shows it. Raises BadImage for whatever is wrong with the file."""
     if not content:
         raise BadImage("zero-byte file")
-    image = _open(content)
-    if image.width * image.height > max_pixels:
-        raise BadImage("too many pixels", f"{image.width}×{image.height} is more than {max_pixels}")
-    if _is_16_bit(image):
-        raise BadImage("16-bit image", image.mode)
-    if image.mode not in modes:
-        raise BadImage(f"mode {image.mode}", f"wanted {', '.join(modes)}")
-    try:
-        if image.format == "PNG":
-            _verify_png(content)
-        image.load()
-    except DAMAGE as error:
-        raise BadImage("truncated or damaged", str(error)) from None
-    return image.convert("RGB")
+    with damage_makes_bad_images():
+        image = open_image(content)
+        _check_size(image, config)
+        depth = _check_mode(image, config)
+        frame = _choose_frame(image, config)
+        image, turn = _load(image, content, config)
+        rgb, colour = to_rgb(image, config)
+    return DecodedImage(rgb, (*depth, *frame, *turn, *colour))
 
 
 def centre_crop(image: Image.Image, size: int, max_pixels: int) -> Image.Image:
@@ -87,22 +104,56 @@ def decode_png(content: bytes) -> Pixels:
         return np.asarray(image)
 
 
-def _open(content: bytes) -> Image.Image:
+def _check_size(image: Image.Image, config: ImageConfig) -> None:
+    if image.width * image.height > config.max_pixels:
+        raise BadImage("too many pixels", f"{image.width}×{image.height} is more than {config.max_pixels}")
+
+
+def _check_mode(image: Image.Image, config: ImageConfig) -> list[str]:
+    mode = mode_name(image)
+    deep = mode.endswith(DEEP)
+    if mode == "I":
+        raise BadImage("mode I", "32-bit integers have no range that is black to white")
+    if mode not in config.modes:
+        reason = "16-bit image" if deep else f"mode {mode}"
+        raise BadImage(reason, f"mode {mode} is not among image.modes, {', '.join(config.modes)}")
+    if deep and "transparency" in image.info:
+        raise BadImage("16-bit image", "Pillow reads a transparent colour of 8 bits only")
+    return ["scaled to 8 bits"] if deep or mode == "F" else []
+
+
+def _choose_frame(image: Image.Image, config: ImageConfig) -> list[str]:
+    """Go to the frame or page that `config` takes. The further pictures of an MPO are thumbnails or other views of its first."""
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return []
+    if config.frames == "first":
+        return ["first of several frames"]
+    count: int = getattr(image, "n_frames", 1)
+    if config.frames == "quarantine":
+        raise BadImage("several frames", f"{count} frames or pages")
+    image.seek(count // 2)
+    _check_size(image, config)
+    return ["middle of several frames"]
+
+
+def _load(image: Image.Image, content: bytes, config: ImageConfig) -> tuple[Image.Image, list[str]]:
+    """Decode the pixels, and turn them upright. Pillow itself turns those of TIFFs."""
+    orientation = getattr(image, "tag_v2", {}).get(Base.Orientation, 1)
+    if image.format == "PNG":
+        check_png_checksums(content)
+        image.load()
+        check_png_rows(content, image)
+    else:
+        image.load()
+    if config.orientation != IGNORE and image.format != "TIFF":
+        orientation = _orientation(image)
+        image = image.transpose(TURNS[orientation]) if orientation in TURNS else image
+    return image, ["turned upright"] if orientation in TURNS else []
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation. 1, which is upright, where the EXIF is missing or damaged: the pixels are whole nevertheless."""
     try:
-        return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise BadImage("not an image") from None
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise BadImage("truncated or damaged", str(error)) from None
-
-
-def _is_16_bit(image: Image.Image) -> bool:
-    """Pillow opens 16-bit colour as mode RGB and drops the low bits. Only the raw mode of its tiles shows them."""
-    deep = image.mode.startswith("I") or image.mode == "F"
-    return deep or any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
-
-
-def _verify_png(content: bytes) -> None:
-    """Check the checksums and the last chunk of a PNG, which decoding alone does not. Pillow has no such check of others."""
-    with Image.open(io.BytesIO(content)) as image:
-        image.verify()
+        return int(image.getexif().get(Base.Orientation, 1))
+    except Exception:
+        return 1

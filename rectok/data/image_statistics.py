@@ -11,8 +11,9 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from rectok.config import Config
+from rectok.data.bad_image import BadImage
 from rectok.data.data_config import ImageConfig
-from rectok.data.image_decoding import BadImage, decode
+from rectok.data.image_decoding import decode
 from rectok.data.parallel_map import map_in_threads
 from rectok.data.sources.image_source import ImageSource, Readable
 
@@ -73,7 +74,7 @@ def measure_images(source: ImageSource, uris: Sequence[str], config: ImageConfig
 def _measure(readable: Readable, config: ImageConfig) -> MeasuredImage | None:
     uri, read = readable
     try:
-        image = decode(read(), config.modes, config.max_pixels)
+        image = decode(read(), config).image
     except BadImage:
         return None
     grey, side = image.convert("L"), math.sqrt(image.width * image.height)

@@ -4,7 +4,7 @@ import hashlib
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -24,12 +24,13 @@ from rectok.storage.pointer import publish_with_pointer, read_pointer
 
 @dataclass(frozen=True)
 class Packed:
-    """A decoded image for a shard."""
+    """A decoded image for a shard, and what was done to its stored pixels."""
 
     key: str
     label: int
     split: str
     png: bytes
+    treatments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def write_quarantine(shard: str, images: Iterable[Quarantined]) -> None:
     """Write the list of unusable images, by key."""
     records = sorted((asdict(image) for image in images), key=lambda record: str(record["key"]))
     artifacts.write_json(artifacts.quarantine_file(shard), records)
+
+
+def write_treatments(shard: str, counts: Mapping[str, int]) -> None:
+    """Write how many images had each treatment, such as "turned upright"."""
+    artifacts.write_json(artifacts.treatments_file(shard), dict(counts))
 
 
 def _write_tar(file: IO[bytes], images: Iterable[Packed]) -> list[ShardRow]:

@@ -23,6 +23,14 @@ from rectok.errors import UserError
 from rectok.params import Params
 from rectok.storage.objects import open_binary
 
+ACCEPTED_BY = {
+    "mode ": "image.modes",
+    "16-bit image": "image.modes",
+    "several frames": "image.frames",
+    "too many pixels": "image.max_pixels",
+}
+"""The parameter that accepts images of each reason."""
+
 
 def check(params: Params, shard: str) -> Iterator[Check]:
     """Checks of one shard against its index."""
@@ -36,12 +44,12 @@ def check(params: Params, shard: str) -> Iterator[Check]:
     yield _layout(packed)
     yield _accounted(packed, index, quarantined)
     share = len(quarantined) / max(1, len(index))
-    limit = params.gates.shards.max_quarantined
-    bad = at_most("quarantined", share, limit, f"the share of bad images in shard {shard} ({_reasons(quarantined)})")
-    yield bad if bad.passed else replace(bad, message=f"{bad.message}; {_all_shards(params, shard)}")
+    yield _few_quarantined(params, shard, share, quarantined)
     for reason, count in sorted(Counter(record["reason"] for record in quarantined).items()):
         uris = [record["uri"] for record in quarantined if record["reason"] == reason]
         yield Check(f"quarantined: {reason}", False, "WARN", count, 0, f"left out: {listed(uris)}")
+    for treatment, count in artifacts.read_json(artifacts.treatments_file(shard)).items():
+        yield Check(treatment, True, "WARN", count, None, "")
 
 
 def _rows(packed: PackedShard, config: ImageConfig) -> Check:
@@ -100,19 +108,27 @@ def _accounted(packed: PackedShard, index: list[IndexRow], quarantined: list[dic
     return Check("accounted", same, "ERROR", len(packed_rows) + len(bad), len(index), "" if same else message)
 
 
-def _all_shards(params: Params, shard: str) -> str:
-    """Where the bad images of all packed shards are listed, and which parameter accepts them."""
+def _reasons(quarantined: list[dict[str, Any]]) -> str:
+    counts = Counter(record["reason"] for record in quarantined)
+    return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items())) or "none"
+
+
+def _few_quarantined(params: Params, shard: str, share: float, quarantined: list[dict[str, Any]]) -> Check:
+    what = f"the share of bad images in shard {shard} ({_reasons(quarantined)})"
+    check = at_most("quarantined", share, params.gates.shards.max_quarantined, what)
+    return check if check.passed else replace(check, message=f"{check.message}; {_all_bad(params, quarantined)}")
+
+
+def _all_bad(params: Params, quarantined: list[dict[str, Any]]) -> str:
+    """Where the bad images of all packed shards are listed, and which parameters accept them."""
     lists = [name for name in params.index.shards if artifacts.quarantine_file(name).exists()]
     bad = {name: len(artifacts.read_json(artifacts.quarantine_file(name))) for name in lists}
     images = {name: len(read_index(artifacts.index_file(name))) for name in lists}
     highest = max(bad[name] / max(1, images[name]) for name in lists)
-    every = artifacts.quarantine_file(shard).with_name("*.quarantine.json")
+    keys = {key for record in quarantined for start, key in ACCEPTED_BY.items() if record["reason"].startswith(start)}
+    change = f"change {' or '.join(sorted(keys))}, " if keys else ""
     return (
-        f"{every} list the {sum(bad.values())} bad of {sum(images.values())} images in {len(lists)} of "
-        f"{len(params.index.shards)} shards, and gates.shards.max_quarantined {ceil(highest * 1000) / 1000:g} accepts them"
+        f"{artifacts.quarantine_file('*')} list the {sum(bad.values())} bad of {sum(images.values())} images in "
+        f"{len(lists)} of {len(params.index.shards)} shards: repair or remove them, {change}or set "
+        f"gates.shards.max_quarantined to {ceil(highest * 1000) / 1000:g}"
     )
-
-
-def _reasons(quarantined: list[dict[str, Any]]) -> str:
-    counts = Counter(record["reason"] for record in quarantined)
-    return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items())) or "none"

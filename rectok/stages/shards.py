@@ -2,14 +2,16 @@
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import IO
 
 from rectok import artifacts
+from rectok.data.bad_image import BadImage
 from rectok.data.data_config import ImageConfig
-from rectok.data.image_decoding import BadImage, encode_png, prepare
-from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard
+from rectok.data.image_decoding import encode_png, prepare
+from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard, write_treatments
 from rectok.data.parallel_map import map_in_processes, map_in_threads, threads_for
 from rectok.data.sources.image_source import Readable
 from rectok.data.sources.opening import open_source
@@ -22,16 +24,17 @@ Outcome = Packed | Quarantined
 
 
 def run(params: Params, shard: str) -> None:
-    """Write data/shards/<shard>.tar, .parquet and .quarantine.json; rows are in the order of the index.
+    """Write data/shards/<shard>.tar, .parquet, .quarantine.json and .treatments.json; rows are in the order of the index.
 
     The tar is a pointer where `storage.shards` says that shards lie elsewhere.
     """
     index = read_index(artifacts.index_file(shard))
     artifacts.stage_dir("shards").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=artifacts.stage_dir("shards")) as spool:
-        places, quarantined = _spool(_outcomes(params, index), spool)
+        places, quarantined, treatments = _spool(_outcomes(params, index), spool)
         write_shard(shard, _packed(index, places, spool), params.storage.shards)
     write_quarantine(shard, quarantined)
+    write_treatments(shard, treatments)
     print(f"shard {shard}: {len(places)} images packed, {len(quarantined)} quarantined")
 
 
@@ -56,21 +59,25 @@ def _read(rows: Mapping[str, IndexRow], readable: Readable) -> Content:
 def _pack(config: ImageConfig, content: Content) -> Outcome:
     row, file = content
     try:
-        return Packed(row.key, row.label, row.split, encode_png(prepare(file, config)))
+        image = prepare(file, config)
     except BadImage as bad:
         return Quarantined(row.key, row.uri, bad.reason, bad.detail)
+    return Packed(row.key, row.label, row.split, encode_png(image.pixels), image.treatments)
 
 
-def _spool(outcomes: Iterator[Outcome], spool: IO[bytes]) -> tuple[dict[str, tuple[int, int]], list[Quarantined]]:
+def _spool(
+    outcomes: Iterator[Outcome], spool: IO[bytes]
+) -> tuple[dict[str, tuple[int, int]], list[Quarantined], Counter[str]]:
     """Images come in the order in which the source is read cheaply: keep them on disk until the index's order is known."""
-    places, quarantined = {}, []
+    places, quarantined, treatments = {}, [], Counter[str]()
     for outcome in outcomes:
         if isinstance(outcome, Quarantined):
             quarantined.append(outcome)
         else:
             places[outcome.key] = (spool.tell(), len(outcome.png))
             spool.write(outcome.png)
-    return places, quarantined
+            treatments.update(outcome.treatments)
+    return places, quarantined, treatments
 
 
 def _packed(index: list[IndexRow], places: Mapping[str, tuple[int, int]], spool: IO[bytes]) -> Iterator[Packed]:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from ruamel.yaml import YAML
 
+from rectok.data.data_config import ImageConfig
 from rectok.params import Params, parse, preset_text
 
 
@@ -23,15 +24,20 @@ def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB", kind: 
         pixels.squeeze(-1) if channels == 1 else pixels,
         None if mode in ("I;16", "RGB", "RGBA") else "L" if channels == 1 else "CMYK",
     )
+    return saved(image.convert("P") if mode == "P" else image, kind)
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The file that Pillow writes."""
     buffer = io.BytesIO()
-    (image.convert("P") if mode == "P" else image).save(buffer, kind)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def raw_png(width: int, height: int, bits: int, colour: int, data: bytes) -> bytes:
+def raw_png(width: int, height: int, bits: int, colour: int, data: bytes, interlaced: bool = False) -> bytes:
     """A PNG with any header and any pixel data."""
     chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)),
         (b"IDAT", zlib.compress(data)),
         (b"IEND", b""),
     ]
@@ -69,6 +75,11 @@ def params(index: dict[str, Any] | None = None, image: dict[str, Any] | None = N
     tree["index"] |= {"watch": ".", **(index or {})}
     tree["image"] |= {"max_pixels": 1_000_000, **(image or {})}
     return parse(json.dumps(tree), "params.yaml")
+
+
+def image_config(**changes: Any) -> ImageConfig:
+    """The section `image` of the digits preset with changes."""
+    return params(image=changes).image
 
 
 def image_folder(root: Path, counts: dict[str, int], first_seed: int = 1000) -> Path:

@@ -65,6 +65,7 @@ def test_a_shard_elsewhere_is_the_one_that_would_be_here(location: str) -> None:
         "00000.parquet",
         "00000.quarantine.json",
         "00000.tar",
+        "00000.treatments.json",
     ]
 
 

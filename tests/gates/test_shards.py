@@ -5,7 +5,7 @@ import pytest
 
 from rectok import artifacts
 from rectok.artifacts import Check
-from rectok.data.packing import PackedShard, Quarantined, write_quarantine
+from rectok.data.packing import PackedShard, Quarantined, write_quarantine, write_treatments
 from rectok.data.tables import IndexRow, ShardRow, read_index, read_table, write_table
 from rectok.gates import shards as gate
 from rectok.params.editing import changed
@@ -111,11 +111,12 @@ def test_few_bad_images_warn_and_many_stop() -> None:
     pack()
     checks = found()
     assert (checks["quarantined"].passed, checks["quarantined"].severity) == (False, "ERROR")
-    assert "16-bit image: 2" in checks["quarantined"].message
+    message = checks["quarantined"].message
+    assert "16-bit image: 2" in message
     assert re.search(
-        r"data/shards/\*\.quarantine\.json list the 15 bad of 70 images in 1 of 1 shards, and "
-        r"gates\.shards\.max_quarantined (0\.\d+) accepts them",
-        checks["quarantined"].message,
+        r"data/shards/\*\.quarantine\.json list the 15 bad of 70 images in 1 of 1 shards: repair or remove them, change "
+        r"image\.max_pixels or (image\.\w+ or )*image\.modes, or set gates\.shards\.max_quarantined to (0\.\d+)$",
+        message,
     )
     assert checks["accounted"].passed
     assert {name for name in checks if name.startswith("quarantined: ")} == {
@@ -132,7 +133,17 @@ def test_the_sentence_knows_the_bad_images_of_all_shards_and_the_parameter_that_
     for name in names:
         shards.run(both, name)
     messages = {check.name: check.message for name in names for check in gate.check(both, name)}
-    said = re.search(r"list the 6 bad of 61 images in 2 of 2 shards, .* (\S+) accepts them", messages["quarantined"])
+    said = re.search(
+        r"list the 6 bad of 61 images in 2 of 2 shards: repair or remove them, or set \S+ to (\S+)$",
+        messages["quarantined"],
+    )
     assert said
     accepted = changed(both, {"gates.shards.max_quarantined": float(said[1])})
     assert all(check.passed for name in names for check in gate.check(accepted, name) if check.name == "quarantined")
+
+
+def test_treatments_are_reported_and_fail_nothing() -> None:
+    write_treatments(SHARD, {"turned upright": 3})
+    check = found()["turned upright"]
+    assert (check.passed, check.severity, check.value) == (True, "WARN", 3)
+    assert not failed()

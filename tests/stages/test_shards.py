@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rectok import artifacts
 from rectok.data.image_decoding import prepare
@@ -9,7 +10,7 @@ from rectok.data.packing import PackedShard
 from rectok.data.tables import read_index
 from rectok.errors import UserError
 from rectok.stages import index, shards
-from tests.data.files import BAD, image_folder, params, picture
+from tests.data.files import BAD, image_folder, params, picture, saved
 from tests.data.sources.small_sources import write_tar
 from tests.storage.proxy import Fault, FaultKind, faulty_store
 from tests.storage.server import BUCKET
@@ -24,6 +25,13 @@ def folder(**image: object):
     return params({"source": "pets", "shards": ["00000"]}, image)
 
 
+def turned() -> bytes:
+    """A picture that stands on its side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return saved(Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)), "png", exif=exif)
+
+
 def test_packed_images_are_the_cropped_originals_in_the_order_of_the_index() -> None:
     image_folder(Path("pets"), {"cat": 6, "dog": 6})
     settings = folder(size=16)
@@ -34,8 +42,10 @@ def test_packed_images_are_the_cropped_originals_in_the_order_of_the_index() -> 
     assert shard.labels.tolist() == [row.label for row in rows]
     assert shard.splits == [row.split for row in rows]
     for number, row in enumerate(rows):
-        np.testing.assert_array_equal(shard.pixels(number), prepare(Path("pets", row.uri).read_bytes(), settings.image))
+        expected = prepare(Path("pets", row.uri).read_bytes(), settings.image).pixels
+        np.testing.assert_array_equal(shard.pixels(number), expected)
     assert artifacts.read_json(artifacts.quarantine_file("00000")) == []
+    assert artifacts.read_json(artifacts.treatments_file("00000")) == {}
 
 
 def test_every_bad_image_is_left_out_with_its_reason_and_nothing_takes_its_place() -> None:
@@ -55,14 +65,35 @@ def test_every_bad_image_is_left_out_with_its_reason_and_nothing_takes_its_place
 def test_processes_of_their_own_pack_the_same_shard() -> None:
     image_folder(Path("pets"), {"cat": 6, "dog": 6})
     Path("pets/dog/broken.png").write_bytes(b"no image")
+    Path("pets/dog/turned.png").write_bytes(turned())
     index.run(folder())
     shards.run(folder(), "00000")
-    files = [artifacts.shard_tar("00000"), artifacts.shard_table("00000"), artifacts.quarantine_file("00000")]
+    files = [
+        make("00000")
+        for make in (
+            artifacts.shard_tar,
+            artifacts.shard_table,
+            artifacts.quarantine_file,
+            artifacts.treatments_file,
+        )
+    ]
     alone = [file.read_bytes() for file in files]
     settings = folder()
     machine = settings.machine.model_copy(update={"workers": 2})
     shards.run(settings.model_copy(update={"machine": machine}), "00000")
     assert [file.read_bytes() for file in files] == alone
+
+
+def test_treatments_are_counted() -> None:
+    image_folder(Path("pets"), {"cat": 3, "dog": 3})
+    Path("pets/dog/turned.png").write_bytes(turned())
+    for i in range(2):
+        Path(f"pets/dog/clear-{i}.png").write_bytes(saved(Image.new("RGBA", (8, 8), (i, 0, 0, 0)), "png"))
+    index.run(folder())
+    shards.run(folder(modes=["RGB", "RGBA"]), "00000")
+    counts = artifacts.read_json(artifacts.treatments_file("00000"))
+    assert counts == {"turned upright": 1, "background put under transparency": 2}
+    assert len(PackedShard("00000")) == 9
 
 
 def test_modes_that_are_allowed_are_taken() -> None:
