@@ -95,7 +95,8 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
     params = write_params(folder, changes)
     for stage in ("index", "teacher"):
         importlib.import_module(f"rectok.stages.{stage}").run(params)
-    importlib.import_module("rectok.stages.shards").run(params, params.index.shards[0])
+    for shard in params.index.shards:
+        importlib.import_module("rectok.stages.shards").run(params, shard)
     with pytest.raises(UserError, match="sha256"):
         importlib.import_module("rectok.stages.tokenizer").run(params)
 

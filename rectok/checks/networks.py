@@ -31,8 +31,11 @@ def network_checks(stage: str, min_accuracy: float) -> Iterator[Check]:
         yield holds("sha256", digest == expected, f"{path} has sha256 {digest}, but {expected} was expected")
     if summary["trained_here"]:
         yield from _accuracies(stage, summary, min_accuracy)
-    elif not summary.get("labelled", True):
+        return
+    if not summary.get("labelled", True):
         yield unlabelled("accuracy", min_accuracy)
+    if network["name"] != INCEPTION:
+        yield from _preprocessing(stage, network)
 
 
 def _accuracies(stage: str, summary: dict[str, float | None], minimum: float) -> Iterator[Check]:
@@ -42,6 +45,17 @@ def _accuracies(stage: str, summary: dict[str, float | None], minimum: float) ->
     for split, value in accuracies.items():
         if value is not None:
             yield at_least(f"{split} accuracy", value, minimum, f"accuracy of the {stage} on the {split} split")
+
+
+def _preprocessing(stage: str, network: dict[str, Any]) -> Iterator[Check]:
+    """Images prepared otherwise than in the network's own training give worse features without a word."""
+    from rectok.teacher.preprocessing import preprocessing  # timm takes seconds, which other networks need not wait for
+
+    for name, ours, choices in preprocessing(network):
+        timms = " or ".join(map(str, choices))
+        message = f"{name} of {stage}.network is {ours}, but timm records {timms} for {network['name']}"
+        same = ours in choices
+        yield Check(name, same, "WARN", str(ours), timms, "" if same else message)
 
 
 def training_checks(stage: str, params: Params, max_loss_ratio: float) -> Iterator[Check]:

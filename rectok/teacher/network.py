@@ -5,12 +5,16 @@ from typing import Any, Self
 
 import timm
 import torch
+from timm.layers import ClNormMlpClassifierHead, NormMlpClassifierHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rectok.errors import UserError
 from rectok.teacher.network_config import NetworkConfig
+from rectok.teacher.preprocessing import with_timms_values
 
+POOLING_HEADS = (NormMlpClassifierHead, ClNormMlpClassifierHead)
+"""Heads of timm that pool, and then normalise what has the width of a token."""
 LAYERS = 4
 """How many layers `VisionNetwork.layers` gives, at most."""
 
@@ -27,8 +31,8 @@ class VisionNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, classes: int | None, pretrained: bool = False) -> None:
         super().__init__()
-        self.config = config
         self.trunk = _create(config, classes, pretrained)
+        self.config = config = with_timms_values(config)
         _check_side(config, self.trunk)
         self.classes = int(self.trunk.num_classes)
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
@@ -48,7 +52,8 @@ class VisionNetwork(nn.Module):
 
         Class and register tokens are dropped; a feature map of another side is averaged or interpolated to `grid`.
         """
-        x = self._map(self.trunk.forward_features(self._prepared(images)))  # [B, D, h, w]
+        features = self.trunk.forward_features(self._prepared(images))
+        x = self._map(_final_norm(self.trunk)(features))  # [B, D, h, w]
         if x.shape[-2:] != (grid, grid):
             shrinks = min(x.shape[-2:]) >= grid
             x = F.adaptive_avg_pool2d(x, grid) if shrinks else F.interpolate(x, (grid, grid), mode="bilinear")
@@ -104,6 +109,18 @@ class VisionNetwork(nn.Module):
             return features.transpose(1, 2).reshape(len(features), -1, side, side)
         channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC" or features.shape[1] != self.width
         return features.movedim(-1, 1) if channels_last else features
+
+
+def _final_norm(trunk: Any) -> nn.Module:
+    """The final norm where timm keeps it behind the pooling, so that `forward_features` does without it.
+
+    ViTs, BEiT and EVA with average pooling call it `fc_norm`, and ConvNeXt and its kin keep it in their heads.
+    """
+    if not isinstance(getattr(trunk, "norm", nn.Identity()), nn.Identity):
+        return nn.Identity()
+    head = getattr(trunk, "head", None)
+    norm = head.norm if isinstance(head, POOLING_HEADS) else getattr(trunk, "fc_norm", None)
+    return norm if isinstance(norm, nn.Module) else nn.Identity()
 
 
 def resized(images: Tensor, side: int) -> Tensor:

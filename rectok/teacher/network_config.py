@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+AUTO = "auto"
+"""The value of `mean` and `std` that takes timm's own."""
 TIMM, TORCH_FIDELITY = "timm", "torch-fidelity"
 """Values of `weights` that leave the download to a library."""
 
@@ -16,13 +18,14 @@ class NetworkConfig(Config):
     `weights` is empty (train it here on the train split), `timm` or `torch-fidelity` (that library's own download), or a
     path or s3:// URI of a safetensors file (of torch-fidelity's .pth for its Inception). `sha256` is empty only where there
     is no such file. `image_size` is the side that images are resized to. `options` goes to timm.create_model.
+    `mean` and `std` normalise pixels in [0, 1]; `auto` takes those that timm records for the network.
     """
 
     name: str
     options: dict[str, int | float | bool | str | tuple[int, ...]]
     image_size: int = Field(gt=0)
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, float, float] | Literal["auto"]
+    std: tuple[float, float, float] | Literal["auto"]
     weights: str
     sha256: str
     licence: str
@@ -37,7 +40,7 @@ class NetworkConfig(Config):
 
     @model_validator(mode="after")
     def _divides_by_its_deviation(self) -> Self:
-        if any(value <= 0 for value in self.std):
+        if isinstance(self.std, tuple) and any(value <= 0 for value in self.std):
             raise ValueError(f"std {list(self.std)} must be above 0")
         return self
 

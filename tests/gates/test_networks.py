@@ -61,9 +61,36 @@ def test_a_network_trained_without_held_out_images_is_an_error() -> None:
     assert list(failed("teacher", params())) == ["held-out images"]
 
 
+FROM_ELSEWHERE = {"trained_here": False, "val_accuracy": None, "test_accuracy": None}
+AS_TIMM_RECORDS = {"mean": "auto", "std": "auto", "image_size": 176}
+
+
 def test_a_network_from_elsewhere_needs_no_accuracy() -> None:
-    keep("teacher", params(), trained_here=False, val_accuracy=None, test_accuracy=None)
-    assert failed("teacher", params()) == {}
+    of = params(**{f"teacher__network__{name}": value for name, value in AS_TIMM_RECORDS.items()})
+    keep("teacher", of, **FROM_ELSEWHERE)
+    assert failed("teacher", of) == {}
+
+
+def test_images_that_are_prepared_otherwise_than_timm_records_are_a_warning() -> None:
+    keep("teacher", params(), **FROM_ELSEWHERE)
+    assert failed("teacher", params()) == {
+        "mean": "mean of teacher.network is [0.5, 0.5, 0.5], but timm records [0.485, 0.456, 0.406] for resnet10t",
+        "std": "std of teacher.network is [0.5, 0.5, 0.5], but timm records [0.229, 0.224, 0.225] for resnet10t",
+        "image_size": "image_size of teacher.network is 16, but timm records 176 or 224 for resnet10t",
+    }
+    checks = {check.name: check for check in teacher.check(params())}
+    assert (checks["mean"].severity, checks["mean"].value) == ("WARN", "[0.5, 0.5, 0.5]")
+    assert checks["interpolation"].passed and checks["interpolation"].limit == "bicubic"
+
+
+def test_the_metric_network_is_compared_too() -> None:
+    keep("metric_network", params(), **FROM_ELSEWHERE)
+    assert set(failed("metric_network", params())) == {"mean", "std", "image_size"}
+
+
+def test_a_network_trained_here_has_the_preprocessing_that_it_was_trained_with() -> None:
+    keep("teacher", params())
+    assert "mean" not in {check.name for check in teacher.check(params())}
 
 
 def test_changed_weights_are_an_error() -> None:

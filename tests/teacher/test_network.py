@@ -5,7 +5,20 @@ from torch.nn import functional as F
 from rectok.errors import UserError
 from rectok.teacher.network import resized
 from rectok.teacher.network_config import NetworkConfig
-from tests.teacher.networks import DINOV2, DINOV3, FAMILIES, REGNET, RESNET, SIGLIP, SWIN, VIT, config, network
+from tests.teacher.networks import (
+    DINOV2,
+    DINOV3,
+    FAMILIES,
+    NORM_BEFORE_POOLING,
+    NORM_BEHIND_POOLING,
+    REGNET,
+    RESNET,
+    SIGLIP,
+    SWIN,
+    VIT,
+    config,
+    network,
+)  # fmt: skip
 
 every_family = pytest.mark.parametrize("of", FAMILIES, ids=lambda c: c.name)
 IMAGES = torch.rand(3, 3, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -66,6 +79,35 @@ def test_class_and_register_tokens_are_dropped_after_the_final_norm(of: NetworkC
     # The final LayerNorm of untrained weights leaves every token with mean 0 and variance 1.
     torch.testing.assert_close(tokens.mean(-1), torch.zeros(3, 16), atol=1e-5, rtol=0)
     torch.testing.assert_close(tokens.var(-1, correction=0), torch.ones(3, 16), atol=1e-2, rtol=0)
+
+
+EVERY_NORM = {**NORM_BEHIND_POOLING, **NORM_BEFORE_POOLING}
+
+
+@pytest.mark.parametrize("family", EVERY_NORM)
+def test_tokens_of_every_family_are_normalised(family: str) -> None:
+    """A final LayerNorm of untrained weights leaves every token with mean 0 and variance 1."""
+    net = network(EVERY_NORM[family], classes=0)
+    # On another grid tokens are averaged, which makes them shorter.
+    side = net._map(net.trunk.forward_features(net._prepared(IMAGES))).shape[-1]
+    tokens = net.tokens(IMAGES, side)
+    torch.testing.assert_close(tokens.mean(-1), torch.zeros(3, side**2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(tokens.var(-1, correction=0), torch.ones(3, side**2), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("classes", [0, 5])
+@pytest.mark.parametrize("family", NORM_BEHIND_POOLING)
+def test_the_norm_behind_the_pooling_is_that_of_the_tokens(family: str, classes: int) -> None:
+    """Its weights are random here. The last hidden state is what `forward_features` gives."""
+    net = network(NORM_BEHIND_POOLING[family], classes)
+    names = ("fc_norm", "head.norm")
+    [norm] = [module for name, module in net.trunk.named_modules() if name in names and hasattr(module, "eps")]
+    draws = torch.Generator().manual_seed(1)
+    norm.weight.data = 1 + 0.3 * torch.randn(norm.weight.shape, generator=draws)
+    norm.bias.data = 0.3 * torch.randn(norm.bias.shape, generator=draws)
+    hidden = net._map(net.trunk.forward_features(net._prepared(IMAGES))).flatten(2).transpose(1, 2)
+    by_hand = F.layer_norm(hidden, (net.width,), norm.weight, norm.bias, norm.eps)
+    torch.testing.assert_close(net.tokens(IMAGES, round(hidden.shape[1] ** 0.5)), by_hand)
 
 
 @pytest.mark.parametrize("of", [RESNET, SWIN], ids=["NCHW", "NHWC"])

@@ -12,3 +12,12 @@ def test_weights_in_a_file_need_their_sha256() -> None:
 @pytest.mark.parametrize("weights", ["", "timm"])
 def test_other_weights_need_none(weights: str) -> None:
     assert params(metric_network__network__weights=weights).metric_network.network.weights == weights
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_two_numbers_are_neither_three_nor_auto(name: str) -> None:
+    with pytest.raises(UserError, match=rf"teacher.network.{name}"):
+        params(**{f"teacher__network__{name}": [0.5, 0.5]})
+    with pytest.raises(UserError, match=rf"teacher.network.{name}"):
+        params(**{f"teacher__network__{name}": "automatic"})
+    assert getattr(params(**{f"teacher__network__{name}": "auto"}).teacher.network, name) == "auto"
