@@ -1,4 +1,4 @@
-"""The exception for mistakes of the user."""
+"""The exceptions for mistakes of the user and for damaged files."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with a non-zero code.
     """
+
+
+class DamagedError(UserError):
+    """A file that is not what was written."""

@@ -35,6 +35,8 @@ LABEL_BYTES = 9
 FLOAT_BYTES = {"float32": 4, "float16": 2}
 STATE = 20
 """Bytes a weight of a resumable checkpoint: the weight, its float32 copy, two moments, the average."""
+CHECKPOINTS = 2
+"""The newest one, and the one before in case it is damaged."""
 KEPT = 8
 """Bytes a weight of a finished training: its average, and itself."""
 
@@ -124,4 +126,4 @@ def per_image(params: Params, latent: TokenizerConfig) -> dict[str, float]:
 def disk(params: Params, latent: TokenizerConfig, images: int, weights: int) -> dict[str, float]:
     """Bytes of every kind of artefact for `images` images and `weights` trained weights."""
     data = {name: images * size for name, size in per_image(params, latent).items()}
-    return {**data, "weights": float(KEPT * weights), "largest checkpoints": float(STATE * weights)}
+    return {**data, "weights": float(KEPT * weights), "largest checkpoints": float(CHECKPOINTS * STATE * weights)}

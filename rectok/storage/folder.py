@@ -1,28 +1,40 @@
-"""Copies of folders elsewhere. The list of files is written last, so a copy with a list is complete."""
+"""Folders that carry the list of their files with hashes, and copies of them. A copy gets its list last, so that one with a list
+is complete."""
 
 import json
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
-from rectok.errors import UserError
+from rectok.errors import DamagedError
 from rectok.files import replacing_folder, write_text
 from rectok.storage.hashing import sha256_file
 from rectok.storage.objects import below, direct_files, fetch, list_files, publish, read_bytes, remove_below
 
 LIST = "files.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def write_list(folder: Path) -> None:
+    """Write the list of all files of `folder` (name → sha256) into it."""
+    write_text(folder / LIST, json.dumps({name: sha256_file(folder / name) for name in sorted(_names(str(folder)))}))
+
+
+def damaged_file(folder: Path) -> str | None:
+    """The first file of `folder` that is missing, unlisted or other than listed; None where all are as they were written."""
+    try:
+        hashes = _read_list(str(folder))
+    except DamagedError:
+        return LIST
+    names = _names(str(folder))
+    odd = sorted(names ^ hashes.keys())
+    return odd[0] if odd else next((name for name in hashes if sha256_file(folder / name) != hashes[name]), None)
 
 
 def publish_folder(folder: Path, uri: str) -> None:
-    """Replace everything below `uri` by the files of `folder`, then write their list (name → sha256)."""
+    """Replace everything below `uri` by the files of `folder`, which has a list."""
     remove_below(uri)
-    hashes = {file.name: sha256_file(folder / file.name) for file in list_files(str(folder))}
-    for name in hashes:
+    for name in (*_read_list(str(folder)), LIST):
         publish(folder / name, below(uri, name))
-    list_file = folder.with_name(f"{folder.name}.{LIST}")
-    try:
-        write_text(list_file, json.dumps(hashes))
-        publish(list_file, below(uri, LIST))
-    finally:
-        list_file.unlink(missing_ok=True)
 
 
 def is_whole(uri: str) -> bool:
@@ -31,11 +43,41 @@ def is_whole(uri: str) -> bool:
 
 
 def fetch_folder(uri: str, to: Path) -> None:
-    """Copy what `publish_folder` wrote to `to`, which appears whole or not at all. Raises UserError if a file differs."""
-    try:
-        hashes: dict[str, str] = json.loads(read_bytes(below(uri, LIST)))
-    except ValueError as error:
-        raise UserError(f"{below(uri, LIST)} is damaged: {error}; remove {uri}") from None
+    """Copy what `publish_folder` wrote to `to`, which appears whole or not at all. Raises DamagedError if a file differs."""
+    hashes = _read_list(uri)
+    for name in sorted(hashes.keys() - _names(uri)):
+        raise DamagedError(f"{below(uri, name)} is missing")
     with replacing_folder(to) as temporary:
         for name, sha256 in hashes.items():
             fetch(below(uri, name), sha256, temporary / name)
+        write_text(temporary / LIST, json.dumps(hashes))
+
+
+def _names(uri: str) -> set[str]:
+    return {file.name for file in list_files(uri)} - {LIST}
+
+
+def _read_list(uri: str) -> dict[str, str]:
+    """The list of the folder or copy `uri`. Raises DamagedError, also where a name leads out of the folder."""
+    place = below(uri, LIST)
+    if not is_whole(uri):
+        raise DamagedError(f"{place} is missing")
+    try:
+        hashes = json.loads(read_bytes(place))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{place} is damaged: {error}; remove {uri}") from None
+    if not isinstance(hashes, dict) or not all(
+        isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in hashes.values()
+    ):
+        raise DamagedError(f"{place} is damaged: it must hold a sha256 for each name; remove {uri}")
+    for name in hashes:
+        if not _lies_inside(name):
+            raise DamagedError(f"{place} names {name!r}, which is no file inside its folder; remove {uri}")
+    return hashes
+
+
+def _lies_inside(name: str) -> bool:
+    """Whether a name from a list is a plain relative path without steps upwards."""
+    path = PurePosixPath(name)
+    plain = str(path) == name and name not in (".", LIST) and name.isprintable() and "\\" not in name
+    return plain and not path.is_absolute() and ".." not in path.parts

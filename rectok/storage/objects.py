@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from rectok.errors import UserError
+from rectok.errors import DamagedError, UserError
 from rectok.files import replacing
 from rectok.storage import s3
 from rectok.storage.client import S3
@@ -133,7 +133,7 @@ def remove_below(prefix: str) -> None:
 
 
 def fetch(uri: str, sha256: str, to: Path) -> None:
-    """Copy `uri` to the file `to`. Raises UserError if the content does not hash to `sha256` (hex)."""
+    """Copy `uri` to the file `to`. Raises DamagedError if the content does not hash to `sha256` (hex)."""
     digest = hashlib.sha256()
     with open_binary(uri) as source, replacing(to) as temporary, temporary.open("wb") as target:
         while chunk := source.read(CHUNK):
@@ -144,7 +144,7 @@ def fetch(uri: str, sha256: str, to: Path) -> None:
 
 @contextmanager
 def verified(uri: str, sha256: str) -> Iterator[Path]:
-    """`uri` as a local file, itself or a copy for the context. Raises UserError unless it hashes to `sha256` (hex)."""
+    """`uri` as a local file, itself or a copy for the context. Raises DamagedError unless it hashes to `sha256` (hex)."""
     if is_remote(uri):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "object"
@@ -158,7 +158,7 @@ def verified(uri: str, sha256: str) -> Iterator[Path]:
 
 def _require(uri: str, actual: str, sha256: str) -> None:
     if actual != sha256.lower():
-        raise UserError(f"{uri} has sha256 {actual}, but {sha256 or 'none'} was expected")
+        raise DamagedError(f"{uri} has sha256 {actual}, but {sha256 or 'none'} was expected")
 
 
 def _open_local(path: str) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""Resumable checkpoints: a folder that appears whole or not at all, and holds everything that the next step needs."""
+"""Resumable checkpoints: folders that appear whole or not at all, with hashes, and hold everything that the next step needs."""
 
 import re
 import shutil
@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from rectok.errors import UserError
+from rectok.errors import DamagedError, UserError
 from rectok.files import is_disk_full, sync
-from rectok.storage.folder import fetch_folder, is_whole, publish_folder
+from rectok.storage.folder import damaged_file, fetch_folder, is_whole, publish_folder, write_list
 from rectok.storage.objects import below, is_remote, list_files, remove_below
+from rectok.train.checkpoint_loading import load_weights_only
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.world import World
@@ -39,7 +40,8 @@ class State:
 class Checkpoints:
     """The checkpoints of one training below `folder`; those of another fingerprint of parameters and inputs are removed.
 
-    `location`, a folder or s3:// prefix, gets a copy of each, from which a machine that has none goes on.
+    The newest two are kept, the older one in case the newer is damaged. `location`, a folder or s3:// prefix, gets a copy of
+    the newest, from which a machine that has none goes on.
     """
 
     def __init__(self, folder: Path, fingerprint: str, world: World, location: str = "") -> None:
@@ -57,12 +59,11 @@ class Checkpoints:
         world.barrier()
 
     def latest(self) -> Path | None:
-        """The newest whole checkpoint."""
-        checkpoints = sorted(path for path in self.folder.glob("step-*") if STEP.fullmatch(path.name))
-        return checkpoints[-1] if checkpoints else None
+        """The newest checkpoint."""
+        return max(self._here(), default=None)
 
     def save(self, state: State) -> None:
-        """Write a checkpoint beside the last one, then drop the older. Raises UserError when the disk is full."""
+        """Write a checkpoint beside the last one; older ones are dropped first. Raises UserError when the disk is full."""
         whole = self.folder / f"step-{state.step:09d}"
         partial = self.folder / "partial"
         try:
@@ -81,6 +82,8 @@ class Checkpoints:
 
     def _write(self, state: State, partial: Path) -> None:
         if self.world.first:
+            for old in sorted(self._here())[:-1]:  # first, so that there is never more than two on the disk
+                shutil.rmtree(old)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
         self.world.barrier()
@@ -97,14 +100,12 @@ class Checkpoints:
         self.world.barrier()
 
     def _publish(self, partial: Path, whole: Path) -> None:
+        write_list(partial)
         for path in partial.rglob("*"):
             sync(path)
         shutil.rmtree(whole, ignore_errors=True)
         partial.replace(whole)
         sync(self.folder)
-        for old in self.folder.glob("step-*"):
-            if old != whole:
-                shutil.rmtree(old)
         if self.copies:
             self._copy(whole)
 
@@ -128,20 +129,46 @@ class Checkpoints:
         names = {file.name.partition("/")[0] for file in list_files(self.copies)}
         return {name for name in names if STEP.fullmatch(name)}
 
-    def _fetch(self) -> None:
-        """Take the newest whole copy, where it is ahead of what is here."""
-        here = self.latest()
-        for step in sorted(self._copied(), reverse=True):
-            if here is not None and step <= here.name:
-                return
-            if is_whole(below(self.copies, step)):
-                fetch_folder(below(self.copies, step), self.folder / step)
-                return
+    def _here(self) -> list[Path]:
+        """All checkpoints on this machine."""
+        return [path for path in self.folder.glob("step-*") if STEP.fullmatch(path.name)]
+
+    def _make_ready(self) -> None:
+        """Leave the newest whole checkpoint as the latest one here, fetched where it is a copy; remove damaged ones after it.
+
+        Raises UserError if there are checkpoints, but all are damaged.
+        """
+        here, damage = {path.name for path in self._here()}, []
+        for step in sorted(here | (self._copied() if self.copies else set()), reverse=True):
+            folder = self.folder / step
+            if step in here:
+                name = damaged_file(folder)
+                if name is None:
+                    break
+                damage.append(f"checkpoint {folder} is damaged in {name}")
+            if self.copies and is_whole(below(self.copies, step)):
+                try:
+                    fetch_folder(below(self.copies, step), folder)
+                    break
+                except DamagedError as error:
+                    damage.append(f"the copy of checkpoint {step} is damaged: {error}")
+        else:
+            if damage:
+                raise UserError(f"{damage[0]}; no other one is whole, so remove {self.folder} to start over")
+            return
+        for sentence in damage:
+            print(f"warning: {sentence}; training goes on from {step}", flush=True)
+        for path in self._here():
+            if path.name > step:
+                shutil.rmtree(path)
 
     def restore(self, state: State) -> bool:
-        """Fill `state` from the newest checkpoint; False if there is none. Raises UserError for another world size."""
-        if self.copies and self.world.first:
-            self._fetch()
+        """Fill `state` from the newest whole checkpoint; False if there is none.
+
+        Raises UserError for another world size, and where a checkpoint is damaged or holds what does not belong there.
+        """
+        if self.world.first:
+            self._make_ready()
         self.world.barrier()
         path = self.latest()
         if path is None:
@@ -152,13 +179,24 @@ class Checkpoints:
                 f"checkpoint {path} was written by {ranks} processes and cannot continue with {self.world.size}; set "
                 f"machine.processes to {ranks}, or remove it to start over"
             )
+        try:
+            self._fill(state, path)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"checkpoint {path} does not fit this training ({reason}); remove it to start over"
+            ) from error
+        return True
+
+    def _fill(self, state: State, path: Path) -> None:
         for name, engine in state.engines.items():
             loaded, _ = engine.load_checkpoint(str(path / name), tag="state")
             if loaded is None:
                 raise UserError(f"checkpoint {path / name} is not whole; remove {path} to start over")
-        mine = torch.load(path / f"rank-{self.world.rank}.pt", map_location=self.world.device, weights_only=True)
+        mine = load_weights_only(path / f"rank-{self.world.rank}.pt", self.world.device)
         state.ema.load_state_dict(mine["ema"])
         state.meter.load_state_dict(mine["meter"])
         state.step, state.rows = mine["step"], mine["rows"]
         torch.set_rng_state(mine["rng"].cpu())
-        return True

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rectok.train.checkpoint_loading import load_weights_only
 from rectok.train.schedule import factor
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
@@ -29,6 +30,7 @@ def build(
         lr_scheduler=scheduler,
         config=_config(config, world, zero_stage),
     )
+    engine.checkpoint_engine.load = load_weights_only  # DeepSpeed's own unpickles whatever it reads
     return engine
 
 

@@ -44,4 +44,4 @@ def test_latents(storage: str) -> None:
 def test_everything_grows_with_images_but_the_weights() -> None:
     one, ten = (disk(PARAMS, LATENT, images, weights=50) for images in (1, 10))
     assert {name for name in one if ten[name] == pytest.approx(10 * one[name])} == {"shards", "features", "latents"}
-    assert (one["weights"], one["largest checkpoints"]) == (400, 1000)
+    assert (one["weights"], one["largest checkpoints"]) == (400, 2000)

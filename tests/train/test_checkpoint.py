@@ -1,6 +1,6 @@
 """A checkpoint is whole or not there, and belongs to one set of parameters and inputs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from rectok.errors import UserError
+from rectok.storage.folder import write_list
 from rectok.storage.objects import below, list_files, publish
 from rectok.train import checkpoint
 from rectok.train.checkpoint import Checkpoints, State
@@ -70,11 +71,15 @@ def test_nothing_to_restore(tmp_path: Path) -> None:
     assert found.step == 0
 
 
-def test_only_the_newest_is_kept(tmp_path: Path) -> None:
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    for step in (9, 10):
+    for step in (9, 10, 11):
         checkpoints.save(state(step))
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000010"]
+    assert names(tmp_path / "a") == ["step-000000010", "step-000000011"]
 
 
 def test_a_partial_folder_is_never_taken_for_whole(tmp_path: Path) -> None:
@@ -116,6 +121,7 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, "a", ALONE)
     checkpoints.save(state(4))
     (tmp_path / "a" / "step-000000004" / "rank-1.pt").write_bytes(b"")
+    write_list(tmp_path / "a" / "step-000000004")
     with pytest.raises(
         UserError, match=r"written by 2 processes and cannot continue with 1; set machine\.processes to 2"
     ):
@@ -176,7 +182,7 @@ def test_a_place_that_took_copies_may_fail_and_one_that_never_did_may_not(
     monkeypatch.setattr(checkpoint, "publish_folder", down)
     checkpoints.save(state(6))
     assert "warning: step-000000006 has no copy, which the next checkpoint tries again: " in capsys.readouterr().out
-    assert [path.name for path in (tmp_path / "dit" / "a").iterdir()] == ["step-000000006"]
+    assert names(tmp_path / "dit" / "a") == ["step-000000004", "step-000000006"]
     assert {file.name.split("/")[0] for file in list_files(below(copies, "dit/a"))} == {"step-000000004"}
     monkeypatch.setattr(checkpoint, "publish_folder", whole)
     checkpoints.save(state(8))
@@ -189,3 +195,110 @@ def test_state_of_its_own_that_is_newer_than_the_copy_is_kept(tmp_path: Path) ->
     restored = state(0)
     assert Checkpoints(tmp_path / "a" / "dit", "a", ALONE, str(tmp_path / "copies")).restore(restored)
     assert restored.step == 6
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+Damage = Callable[[Path], None]
+DAMAGES: list[Damage] = [flip, truncate, empty, Path.unlink]
+FILES = ["rank-0.pt", "model/state/weights.pt", "files.json"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Damage, name: str
+) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    before = state(4)
+    checkpoints.save(before)
+    checkpoints.save(state(8))
+    newest = tmp_path / "a" / "step-000000008"
+    damage(newest / name)
+    restored = state(0)
+    assert checkpoints.restore(restored)
+    assert restored.step == 4
+    mine, theirs = (s.engines["model"].module.weight for s in (restored, before))
+    assert torch.equal(mine, theirs)
+    said = capsys.readouterr().out
+    place = name if name != "files.json" or damage is not flip else ""
+    assert f"warning: checkpoint {newest} is damaged in {place}" in said
+    assert said.endswith("; training goes on from step-000000004\n")
+    assert names(tmp_path / "a") == ["step-000000004"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES[:2])
+def test_where_no_checkpoint_is_whole_it_says_so_and_removes_none(tmp_path: Path, damage: Damage, name: str) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    damage(tmp_path / "a" / "step-000000004" / name)
+    with pytest.raises(
+        UserError, match=rf"step-000000004 is damaged in {name}; no other one is whole, so remove .*/a to"
+    ):
+        checkpoints.restore(state(0))
+    assert names(tmp_path / "a") == ["step-000000004"]
+
+
+def test_the_copy_of_a_damaged_checkpoint_mends_it(copies: str, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "x" / "dit", "a", ALONE, copies)
+    for step in (4, 8):
+        checkpoints.save(state(step))
+    flip(tmp_path / "x" / "dit" / "a" / "step-000000008" / "rank-0.pt")
+    restored = state(0)
+    assert checkpoints.restore(restored) and restored.step == 8
+
+
+def test_a_damaged_copy_gives_way_to_what_is_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copies = tmp_path / "copies"
+    Checkpoints(tmp_path / "other" / "dit", "a", ALONE, str(copies)).save(state(8))
+    Checkpoints(tmp_path / "dit", "a", ALONE).save(state(4))
+    flip(copies / "dit" / "a" / "step-000000008" / "rank-0.pt")
+    restored = state(0)
+    assert Checkpoints(tmp_path / "dit", "a", ALONE, str(copies)).restore(restored) and restored.step == 4
+    assert "warning: the copy of checkpoint step-000000008 is damaged: " in capsys.readouterr().out
+
+
+class Hostile:
+    """A pickle that creates the file `path` when it is built."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    folder = tmp_path / "a" / "step-000000004"
+    torch.save({"step": Hostile(tmp_path / "executed")}, folder / "rank-0.pt")
+    write_list(folder)
+    with pytest.raises(
+        UserError, match=r"rank-0\.pt holds more than tensors and settings; code in a checkpoint is never run"
+    ):
+        checkpoints.restore(state(0))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_checkpoint_of_another_network_is_a_sentence(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    folder = tmp_path / "a" / "step-000000004"
+    torch.save({"weight": torch.zeros(1)}, folder / "model" / "state" / "weights.pt")
+    write_list(folder)
+    with pytest.raises(UserError, match=r"step-000000004 does not fit this training \(.*\); remove it to start over"):
+        checkpoints.restore(state(0))
