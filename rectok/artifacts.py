@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -114,8 +114,15 @@ def check_file(gate: str, shard: str | None = None) -> Path:
 
 
 def passed_file(gate: str, shard: str | None = None) -> Path:
-    """The gate's pass marker. It exists only if the gate passed, and later stages depend on it alone."""
+    """The gate's pass marker. It exists only if the gate passed, and holds the sha256 of what was judged: later stages depend
+    on it, and a new threshold does not change it."""
     return DATA / "passed" / gate / shard if shard else DATA / "passed" / gate
+
+
+def outputs(stage: str, shard: str | None = None) -> list[Path]:
+    """The files that a stage left, or that it left for one shard."""
+    files = stage_dir(stage).glob(f"{shard}.*") if shard else stage_dir(stage).rglob("*")
+    return sorted(path for path in files if path.is_file() and not path.name.startswith("."))
 
 
 def baseline_file() -> Path:
@@ -147,11 +154,12 @@ class Check:
 
 @dataclass(frozen=True)
 class GateReport:
-    """What a gate found. It passes when no ERROR check failed."""
+    """What a gate found about the files `judged` (path → sha256). It passes when no ERROR check failed."""
 
     gate: str
     shard: str | None
     checks: tuple[Check, ...]
+    judged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -170,13 +178,21 @@ def write_report(report: GateReport) -> None:
     marker = passed_file(report.gate, report.shard)
     marker.unlink(missing_ok=True)
     if report.passed:
-        write_text(marker, "passed\n")
+        write_text(marker, "".join(["passed\n", *(f"{sha256}  {path}\n" for path, sha256 in report.judged.items())]))
+
+
+def read_marker(path: Path) -> dict[str, str]:
+    """sha256 of every file that was judged, by path, from a pass marker."""
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
 
 
 def read_report(path: Path) -> GateReport:
     """The report that `write_report` kept at `path`."""
     record = read_json(path)
-    return GateReport(record["gate"], record["shard"], tuple(Check(**c) for c in record["checks"]))
+    return GateReport(
+        record["gate"], record["shard"], tuple(Check(**c) for c in record["checks"]), record.get("judged", {})
+    )
 
 
 def write_json(path: Path, record: Any) -> None:

@@ -3,16 +3,19 @@
 import importlib
 from collections.abc import Iterable, Iterator
 
-from rectok.artifacts import Check, GateReport, check_file, missing, write_report
+from rectok.artifacts import Check, GateReport, check_file, missing, outputs, passed_file, write_report
 from rectok.checks.bounds import holds
 from rectok.errors import UserError
 from rectok.params import Params
+from rectok.pipeline.judged import hashes_of
 
 
 def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
     """Check one artefact and write its report. Raises UserError naming every ERROR check that failed."""
+    passed_file(gate, shard).unlink(missing_ok=True)  # first, so that no error leaves the one of an earlier run
     module = importlib.import_module(f"rectok.gates.{gate}")
-    report = GateReport(gate, shard, tuple(_checks(module.check(params, *([shard] if shard else [])))))
+    judged = hashes_of(outputs(gate, shard))
+    report = GateReport(gate, shard, tuple(_checks(module.check(params, *([shard] if shard else [])))), judged)
     write_report(report)
     for check in report.checks:
         print(f"{'pass' if check.passed else check.severity:5} {check.name}: {check.value} (limit {check.limit})")

@@ -7,6 +7,7 @@ import typer
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.params import load
+from rectok.pipeline.judged import hashes_of
 
 
 def baseline(artefact: Annotated[Literal["index"], typer.Argument(help="The artefact: index")]) -> None:
@@ -17,8 +18,13 @@ def baseline(artefact: Annotated[Literal["index"], typer.Argument(help="The arte
         raise UserError(f"gate {artefact} has not run; run `dvc repro gate-{artefact}` first")
     from rectok.checks.drift import NAMES, summary
 
+    judged = artifacts.read_report(report)
+    if judged.judged != hashes_of(artifacts.outputs(artefact)):
+        raise UserError(
+            f"{report} is about another index than the one in data/index; run `dvc repro gate-{artefact}` first"
+        )
     # The new baseline ends the drift. What fails for any other reason is of no use to measure later ones by.
-    failed = [check.name for check in artifacts.read_report(report).errors if check.name not in NAMES]
+    failed = [check.name for check in judged.errors if check.name not in NAMES]
     if failed:
         raise UserError(
             f"gate {artefact} failed for more than drift: {', '.join(failed)} (see {report}); fix what it found or change "

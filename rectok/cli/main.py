@@ -20,6 +20,7 @@ from rectok.cli.promote import alert, promote
 from rectok.cli.repro import repro
 from rectok.cli.stage_run import stage_run
 from rectok.cli.status import status
+from rectok.cli.verify import verify
 from rectok.errors import UserError
 from rectok.files import is_disk_full
 from rectok.params.renamed import renamed_command
@@ -66,7 +67,7 @@ def gate(
 
 
 for _command in (
-    init, shards_count, migrate_params, doctor, repro, status, baseline, sample, reconstruct, export, summary, nightly,
+    init, shards_count, migrate_params, doctor, repro, status, verify, baseline, sample, reconstruct, export, summary, nightly,
     promote, alert, ablate, bench, plan,
 ):  # fmt: skip
     app.command(rich_help_panel=USER_COMMANDS)(_command)

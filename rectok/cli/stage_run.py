@@ -1,20 +1,32 @@
-"""What surrounds every stage: its parameters, a lock against a second run, and its time."""
+"""What surrounds every stage and gate: its parameters, which must not change meanwhile; its inputs, which must be those that
+their gates passed; a lock against a second run; and its time."""
 
 import fcntl
 import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.params import Params, load
 from rectok.pipeline.code_versions import GATE, mismatch
+from rectok.pipeline.declared import Declared, changed_parameter, declared, values
+from rectok.pipeline.judged import require_judged
 
 
 @contextmanager
 def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
-    """Load the parameters, hold the stage's lock while it runs, and record how many seconds it took."""
+    """Load the parameters, hold the stage's lock while it runs, and record how many seconds it took.
+
+    Raises UserError if an input is not what its gate passed, and, with the outputs removed, if a parameter or the code version
+    that dvc.yaml declares for the stage changes meanwhile: DVC would record the new value for what the old one made.
+    """
+    declaration = declared(stage, shard)
+    before = values(declaration)
     params = load()
     if stage.removeprefix(GATE) in artifacts.STAGES and (sentence := mismatch()):
         raise UserError(sentence)
@@ -22,11 +34,21 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
         raise UserError(f"there is no shard {shard!r}; index.shards holds {', '.join(params.index.shards)}")
     with exclusive(stage, shard), within_memory(stage, params):
         began = time.monotonic()
+        if "RANK" not in os.environ:  # else the command that launched this process compares
+            require_judged(declaration.deps, besides=stage.removeprefix(GATE) if stage.startswith(GATE) else "")
         yield params
+        _require_unchanged(stage, declaration, before)
         if not os.environ.get("RANK", "0").strip("0"):
             seconds = round(time.monotonic() - began, 2)
             timing = {"stage": stage, "shard": shard, "seconds": seconds}
             artifacts.write_json(artifacts.timing_file(stage, shard), timing)
+
+
+def _require_unchanged(stage: str, declaration: Declared, before: Mapping[tuple[str, str], Any]) -> None:
+    if name := changed_parameter(before, values(declaration)):
+        for out in map(Path, declaration.outs):
+            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        raise UserError(f"{name} changed while {stage} ran, so what it made was removed; run it again")
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from rectok.nightly.history import NightlyRun, run_of
 from rectok.params import Params
 from rectok.params.loading import PARAMS_FILE
 from rectok.pipeline import lock
+from rectok.pipeline.damage import md5_of
+from rectok.pipeline.judged import require_judged
 from rectok.reporting.provenance import git_commit, git_user
 from rectok.reporting.summary import EVALUATIONS, read_summary
 
@@ -132,6 +134,7 @@ def _objections() -> Iterator[str]:
     for gate in (*PARTS, *EVALUATIONS):
         if not passed_file(gate).exists():
             yield f"gate {gate} has not passed, so its artefact cannot be promoted; `dvc repro` says what is wrong with it"
+    require_judged((DATA / stage).as_posix() for stage in (*PARTS, *EVALUATIONS))
     records = lock.read()
     outputs = {out.path: out.md5 for record in records.values() for out in record.outs}
     measured = {dep.path: dep.md5 for dep in records["generation"].deps} if "generation" in records else {}
@@ -139,6 +142,10 @@ def _objections() -> Iterator[str]:
         path = (DATA / part).as_posix()
         if path in measured and outputs.get(path, measured[path]) != measured[path]:
             yield f"data/generation was measured on another {path}; run `dvc repro` before promoting"
+    for stage in (*PARTS, *EVALUATIONS):
+        path = (DATA / stage).as_posix()
+        if path in outputs and md5_of(DATA / stage) != outputs[path]:
+            yield f"{path} is not what dvc.lock records; `rectok verify` says what to do"
 
 
 def _measured(params: Params, generator: str) -> NightlyRun:

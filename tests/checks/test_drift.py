@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks import drift
+from rectok.data.tables import IndexRow, read_index, write_table
 from rectok.params import Params, parse
 from rectok.stages import index
 from tests.cli.project import rectok, refused
@@ -118,5 +119,10 @@ def test_accepting_an_index_wants_a_gate_that_failed_for_nothing_but_drift(tmp_p
     said = refused(tmp_path, "baseline", "index")
     assert "gate index failed for more than drift: images per class (see data/checks/index.json); fix" in said
     assert "class drift" in gated(drift)
+    table = artifacts.index_file("00000")
+    whole = table.read_bytes()
+    write_table(table, read_index(table)[1:], IndexRow)
+    assert "index.json is about another index than the one in data/index; run" in refused(tmp_path, "baseline", "index")
+    table.write_bytes(whole)
     assert "accepted 50 images" in rectok(tmp_path, "baseline", "index").stdout
     assert gated(drift) == ""

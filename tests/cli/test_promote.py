@@ -48,6 +48,11 @@ def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
     run("promote", "--why", "one", "--who", "a person", "--no-measure")
     assert run("promote", "--prune") == "there is no copy but the promoted one\n"
     weights_file("dit").write_bytes(weights_file("autoguidance").read_bytes())
+    with pytest.raises(
+        UserError, match=r"data/dit/model\.safetensors is not the file that gate dit passed; `rectok verify`"
+    ):
+        run("promote", "--why", "two", "--who", "a person", "--no-measure")
+    passed()
     run("promote", "--why", "two", "--who", "a person", "--no-measure")
     first, second = promotions()
     assert run("promote", "--prune") == f"removed {first.generator}\n"

@@ -1,11 +1,17 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from rectok import artifacts
+from rectok.artifacts import GateReport, write_report
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import installed_versions
+from rectok.pipeline.judged import hashes_of
+from tests.guides.guide import REPOSITORY
 from tests.project import write_params
 
 SAID = (
@@ -58,3 +64,84 @@ def test_a_gpu_that_is_really_full_says_so() -> None:
         stage_run("tokenizer"),
     ):
         torch.empty(1 << 50, device="cuda", dtype=torch.uint8)
+
+
+def edit(file: str, before: str, after: str) -> None:
+    text = Path(file).read_text()
+    assert before in text
+    Path(file).write_text(text.replace(before, after))
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> None:
+    for name in ("dvc.yaml", "versions.yaml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+
+
+@pytest.mark.usefixtures("pipeline")
+@pytest.mark.parametrize(
+    "stage, shard, outs",
+    [
+        ("index", None, ["data/index/summary.json"]),
+        ("latents", "00001", ["data/latents/00001.safetensors"]),
+        ("gate-shards", "00000", ["data/checks/shards/00000.json", "data/passed/shards/00000"]),
+    ],
+)
+@pytest.mark.parametrize("break_it", [False, True])
+def test_a_stage_whose_parameters_change_meanwhile_keeps_nothing(
+    stage: str, shard: str | None, outs: list[str], break_it: bool
+) -> None:
+    section = {"index": "index.limit", "latents": "latents.batch", "gate-shards": "gates.shards.max_quarantined"}[stage]
+    with (
+        pytest.raises(
+            UserError, match=rf"{'.*' if break_it else section} of params.yaml changed while {stage} ran, so what"
+        ),
+        stage_run(stage, shard) as params,
+    ):
+        for out in map(Path, outs):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text("made")
+        if break_it:
+            Path("params.yaml").write_text("seed: [")
+        else:
+            changed = {**params.model_dump(mode="json")}
+            place = changed
+            *path, key = section.split(".")
+            for name in path:
+                place = place[name]
+            place[key] += 1
+            Path("params.yaml").write_text(json.dumps(changed))
+    assert not any(Path(out).exists() for out in outs)
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_stage_whose_code_version_changes_meanwhile_keeps_nothing() -> None:
+    with pytest.raises(UserError, match=r"stages\.index of versions\.yaml changed while index ran"), stage_run("index"):
+        edit("versions.yaml", "  index: ", "  index: 9")
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_parameters_of_other_stages_and_comments_may_change_meanwhile() -> None:
+    made = Path("data/index/summary.json")
+    with stage_run("index") as params:
+        made.parent.mkdir()
+        made.write_text("made")
+        changed = params.model_dump(mode="json")
+        changed["latents"]["batch"] += 1
+        Path("params.yaml").write_text(json.dumps(changed) + "\n# why")
+    assert made.read_text() == "made"
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_stage_refuses_an_input_that_is_not_what_its_gate_passed() -> None:
+    weights = artifacts.weights_file("tokenizer")
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    write_report(GateReport("tokenizer", None, (), hashes_of([weights])))
+    with stage_run("latents", "00000"), stage_run("gate-tokenizer"):
+        weights.write_bytes(b"Weights")
+    message = "data/tokenizer/model.safetensors is not the file that gate tokenizer passed"
+    with pytest.raises(UserError, match=message), stage_run("latents", "00000"):
+        pytest.fail("it ran")
+    with stage_run("gate-tokenizer"):
+        pass  # which judges it anew

@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 
-from rectok.artifacts import GateReport, write_report
+from rectok.artifacts import GateReport, outputs, write_report
 from rectok.nightly.generator_copy import PARTS
 from rectok.nightly.history import NightlyRun
+from rectok.pipeline.judged import hashes_of
 from rectok.reporting.summary import EVALUATIONS
 
 
 def passed() -> None:
     """Every pass marker that a promotion asks for."""
     for gate in (*PARTS, *EVALUATIONS):
-        write_report(GateReport(gate, None, ()))
+        write_report(GateReport(gate, None, (), hashes_of(outputs(gate))))
 
 
 def better(run: NightlyRun) -> NightlyRun:

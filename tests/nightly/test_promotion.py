@@ -8,6 +8,7 @@ from rectok.errors import UserError
 from rectok.nightly.generator_copy import PROMOTED, content
 from rectok.nightly.promotion import current_promotion, promote_again, promote_current, promotions
 from rectok.params import Params
+from rectok.pipeline.damage import md5_of
 from tests.evaluation import project
 from tests.nightly.promoting import passed
 
@@ -32,7 +33,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 
 def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path) -> None:
-    lock = LOCK.replace("NEWER", "2222")
+    lock = LOCK.replace("NEWER", "2222").replace("2222.dir", md5_of(tmp_path / "data/dit"))
     (tmp_path / "dvc.lock").write_text(lock)
     made = promote_current(params, "a person", "gFID fell", measured=False)
     assert current_promotion() == made
@@ -50,6 +51,8 @@ def test_a_record_says_who_when_why_and_from_what(params: Params, tmp_path: Path
 def test_to_go_back_is_to_promote_an_earlier_one_again(params: Params) -> None:
     first = promote_current(params, "a", "one", measured=False)
     artifacts.weights_file("dit").write_bytes(artifacts.weights_file("autoguidance").read_bytes())
+    second = promote_current(params, "b", "two", measured=False)
+    passed()
     second = promote_current(params, "b", "two", measured=False)
     assert second.generator != first.generator
     third = promote_again(1, "c", "two draws badly")
@@ -84,3 +87,19 @@ def test_what_a_gate_refused_or_nobody_measured_is_not_promoted(params: Params, 
     with pytest.raises(UserError, match=r"data/autoguidance/model.safetensors is missing"):
         promote_current(params, "a", "one", measured=False)
     assert not PROMOTED.exists()
+
+
+def test_files_that_are_not_what_their_gate_passed_or_dvc_recorded_are_not_accepted(
+    params: Params, tmp_path: Path
+) -> None:
+    config = artifacts.config_file("autoguidance")
+    whole = config.read_bytes()
+    config.write_bytes(whole + b" ")
+    with pytest.raises(
+        UserError, match=r"data/autoguidance/config\.json is not the file that gate autoguidance passed"
+    ):
+        promote_current(params, "a", "why", measured=False)
+    config.write_bytes(whole)
+    (tmp_path / "dvc.lock").write_text(LOCK.replace("NEWER", "2222"))
+    with pytest.raises(UserError, match=r"^data/dit is not what dvc\.lock records; `rectok verify` says what to do$"):
+        promote_current(params, "a", "why", measured=False)

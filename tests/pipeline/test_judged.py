@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from rectok import artifacts
+from rectok.artifacts import GateReport, write_report
+from rectok.errors import UserError
+from rectok.pipeline.judged import hashes_of, require_judged
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("dit/model.safetensors", "dit/config.json", "latents/00000.safetensors", "latents/00001.safetensors"):
+        path = artifacts.DATA / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    for stage, shard in (("dit", None), ("latents", "00000")):
+        write_report(GateReport(stage, shard, (), hashes_of(artifacts.outputs(stage, shard))))
+
+
+def test_files_that_their_gates_passed_are_taken_and_others_are_named() -> None:
+    require_judged(["data/dit", "data/latents", "data/passed/dit", "params.yaml", "data/raw"])
+    for name in ("dit/config.json", "latents/00000.safetensors"):
+        path = artifacts.DATA / name
+        whole = path.read_bytes()
+        path.write_bytes(whole.swapcase())
+        with pytest.raises(UserError, match=rf"^{path} is not the file that gate .* passed; `rectok verify` says"):
+            require_judged(["data/dit", "data/latents"])
+        path.write_bytes(whole)
+
+
+def test_a_file_that_was_added_is_named() -> None:
+    (artifacts.stage_dir("dit") / "new").touch()
+    with pytest.raises(UserError, match="data/dit/new is not the file that gate dit passed"):
+        require_judged(["data/dit"])
+
+
+def test_what_no_gate_has_passed_or_is_about_to_be_judged_is_not_compared() -> None:
+    artifacts.latents_file("00001").write_text("another")
+    require_judged(["data/latents/00001.safetensors"])
+    artifacts.config_file("dit").write_text("another")
+    require_judged(["data/dit"], besides="dit")
