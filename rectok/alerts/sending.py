@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from rectok.alerts.alert_config import AlertConfig, MailConfig
 from rectok.errors import UserError
@@ -142,6 +142,13 @@ def _refusal(code: int, answer: str) -> Exception:
     return UserError(f"the server answered {answer}") if code >= 500 else ConnectionError(answer)
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """urllib follows a redirect of a POST by a GET without the message, which then counts as delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None makes urllib raise HTTPError."""
+
+
 def send_webhook(url: str, record: Mapping[str, str]) -> None:
     """POST `record` as JSON to `url`, a secret that no message contains. Chat services show its field `text`.
 
@@ -149,21 +156,24 @@ def send_webhook(url: str, record: Mapping[str, str]) -> None:
     """
     if not url.startswith(("https://", "http://")):
         raise UserError("its URL must begin with https:// or http://")
-    body = json.dumps(record, ensure_ascii=False).encode()
+    body = json.dumps(record, ensure_ascii=False).encode(errors="replace")
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "rectok"}
-    request = urllib.request.Request(url, body, headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=WEB_TIMEOUT):
+        request = urllib.request.Request(url, body, headers, method="POST")
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=WEB_TIMEOUT):
             return
     except urllib.error.HTTPError as error:
-        answer = f"the server answered {error.code} {error.reason}"
+        # The standard's words and not the server's, which may repeat the path.
+        answer = f"the server answered {error.code} {http.client.responses.get(error.code, '')}".rstrip()
+        if 300 <= error.code < 400:
+            answer += "; its URL must be the one that takes the message, for none is sent after a redirect"
         error.close()
         if error.code >= 500 or error.code in TEMPORARY:
             raise ConnectionError(answer) from None
         raise UserError(answer) from None
     except urllib.error.URLError as error:
         raise ConnectionError(f"the server cannot be reached: {error.reason}") from None
-    except (http.client.InvalidURL, UnicodeError):
+    except (http.client.InvalidURL, ValueError):
         raise UserError("its URL is not valid") from None
     except http.client.HTTPException as error:
         raise ConnectionError(f"the server's answer is not HTTP ({type(error).__name__})") from None

@@ -17,12 +17,13 @@ from aiosmtpd.smtp import AuthResult, Envelope, Session
 
 @dataclass
 class Hook:
-    """The server sends `answers` one by one, then 200."""
+    """The server sends `answers` one by one, then 200. Its reason repeats the path where it `echoes`. GET is answered too."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
+    echoes: bool = False
 
 
 def free_port() -> int:
@@ -45,7 +46,14 @@ def webhook(port: int = 0) -> Iterator[Hook]:
             if status == 200:
                 hook.received.append(json.loads(body))
                 hook.kinds.append(self.headers["Content-Type"])
-            self.send_response(status)
+            self.send_response(status, f"no {self.path}" if hook.echoes else None)
+            if 300 <= status < 400:
+                self.send_header("Location", self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -69,7 +69,31 @@ def test_a_webhook_that_is_busy_is_tried_again_and_one_that_refuses_is_not(monke
         send(config, ALERT)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:port/secret-token", "http://127.0.0.1/a b/secret-token"])
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_not_followed_and_counts_as_not_delivered(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    with webhook() as hook:
+        hook.answers = [code]
+        with pytest.raises(
+            UserError, match=rf"by webhook: the server answered {code} .*; its URL must be the one that takes"
+        ):
+            send(hooked(monkeypatch, hook.url), ALERT)
+        assert hook.received == []
+
+
+@pytest.mark.parametrize("code", [301, 404, 418, 503, 599])
+def test_no_message_repeats_the_token_though_the_server_echoes_the_path(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with webhook() as hook:
+        hook.answers, hook.echoes = [code] * sending.ATTEMPTS, True
+        with pytest.raises(UserError, match=f"by webhook: the server answered {code}") as caught:
+            send(hooked(monkeypatch, hook.url), ALERT)
+        assert "secret-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/secret-token", "http://127.0.0.1:port/secret-token", "http://127.0.0.1/a b/secret-token"]
+)
 def test_a_url_that_is_none_is_said_and_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     with pytest.raises(UserError, match="by webhook: its URL is not valid") as caught:
         send(hooked(monkeypatch, url), ALERT)
