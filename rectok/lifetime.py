@@ -1,6 +1,8 @@
 """Processes that end with the one that started them, by SIGKILL too."""
 
 import ctypes
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -17,3 +19,15 @@ def ending_with_parent(number: int) -> Callable[[], None] | None:
         return None
     libc = ctypes.CDLL(None)  # here, since little is safe in a process just forked
     return lambda: libc.prctl(PR_SET_PDEATHSIG, number)
+
+
+def end_with_dvc() -> None:
+    """End this process at once when the `dvc repro` that runs it is killed, which tells its stage nothing.
+
+    It would write on into files that the next `dvc repro` makes anew.
+    """
+    if "DVC_STAGE" in os.environ and "RANK" not in os.environ and (arm := ending_with_parent(signal.SIGKILL)):
+        parent = os.getppid()
+        arm()
+        if os.getppid() != parent:  # it died in between
+            os.kill(os.getpid(), signal.SIGKILL)

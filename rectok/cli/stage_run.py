@@ -12,6 +12,7 @@ from typing import Any
 
 from rectok import artifacts
 from rectok.errors import UserError
+from rectok.lifetime import end_with_dvc
 from rectok.params import Params, load
 from rectok.pipeline.code_versions import GATE, mismatch
 from rectok.pipeline.declared import Declared, changed_parameter, declared, values
@@ -25,6 +26,7 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
     Raises UserError if an input is not what its gate passed, and, with the outputs removed, if a parameter or the code version
     that dvc.yaml declares for the stage changes meanwhile: DVC would record the new value for what the old one made.
     """
+    end_with_dvc()
     declaration = declared(stage, shard)
     before = values(declaration)
     params = load()
