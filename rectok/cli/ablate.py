@@ -40,8 +40,9 @@ def ablate(
     from rectok.ablation.sweep import make_sweep
     from rectok.ablation.workspace import located, prepare, prepare_shared
 
+    params = load()  # every run begins with a copy of it
     if vary:
-        ablation = str(make_sweep(ablation, vary, load().gates.probe.at, target or ()))
+        ablation = str(make_sweep(ablation, vary, params.gates.probe.at, target or ()))
     spec, name = load_spec(ablation), Path(ablation).stem
     runs = cells(spec)
     if only and only not in [cell.name for cell in runs]:

@@ -87,7 +87,7 @@ class ImageConfig(Config):
     Of several frames or pages, `frames` takes the `first` or the `middle` one, or puts the file into quarantine.
     """
 
-    size: int = Field(gt=0)
+    size: int = Field(gt=0, le=2**14)
     modes: tuple[str, ...]
     max_pixels: int = Field(gt=0)
     flip: bool

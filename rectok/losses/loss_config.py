@@ -43,8 +43,8 @@ class AdversaryConfig(Config):
 
     weight: float = Field(ge=0)
     start: float = Field(ge=0, le=1)
-    filters: int = Field(gt=0)
-    layers: int = Field(gt=0)
+    filters: int = Field(gt=0, le=2**12)
+    layers: int = Field(gt=0, le=12)
     lr_per_256: float = Field(gt=0)
 
 

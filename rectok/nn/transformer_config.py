@@ -10,9 +10,9 @@ from rectok.config import Config
 class TransformerConfig(Config):
     """A stack of pre-norm blocks: `width` channels, `depth` blocks, `heads` attention heads."""
 
-    width: int = Field(gt=0)
-    depth: int = Field(gt=0)
-    heads: int = Field(gt=0)
+    width: int = Field(gt=0, le=2**16)
+    depth: int = Field(gt=0, le=2**10)
+    heads: int = Field(gt=0, le=2**10)
 
     @property
     def head_width(self) -> int:

@@ -3,6 +3,8 @@
 import difflib
 import json
 import types
+from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +19,9 @@ from rectok.params.schema import Params
 PARAMS_FILE = Path("params.yaml")
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message repeats."""
+DEEPEST = 100
+LARGEST = 2**53
+"""The largest whole number that JSON and every reader of it keep exactly."""
 WRONG_LENGTH = {"missing": "few", "too_long": "many"}
 WORDS = {
     "an object": "a section",
@@ -50,14 +55,35 @@ def parse(text: str, name: str) -> Params:
 
 def tree_of(text: str, name: str, yaml: YAML) -> Any:
     """What `yaml` reads in `text`. Raises UserError with the line at fault."""
+    brackets = accumulate((character in "[{") - (character in "]}") for character in text)
     try:
+        if max(brackets, default=0) > DEEPEST:  # the parser needs seconds to give up
+            raise RecursionError
         return yaml.load(text)
     except YAMLError as error:
         raise UserError(f"{name} is not valid YAML{_place(error)}") from None
+    except RecursionError:
+        raise UserError(f"{name} nests deeper than {DEEPEST} levels, so it is no file of parameters") from None
+    except ValueError as error:  # Python's limit of digits
+        raise UserError(f"{name} holds a number with too many digits: {str(error).partition(';')[0]}") from None
+
+
+def _require_plain(node: Any, key: str, name: str) -> None:
+    """Raise UserError, which names the key, for text that is no Unicode and for numbers beyond LARGEST."""
+    if isinstance(node, dict | list):
+        for part, value in node.items() if isinstance(node, dict) else enumerate(node):
+            _require_plain(value, f"{key}.{part}" if key else str(part), name)
+    shown = key.encode(errors="backslashreplace").decode()
+    if any("\ud800" <= character <= "\udfff" for character in f"{key}{node if isinstance(node, str) else ''}"):
+        raise UserError(f"{name}: parameter {shown} holds half of a surrogate pair, but must be text")
+    if type(node) is int and abs(node) > LARGEST:
+        raise UserError(f"{name}: parameter {shown} must be a whole number of at most {LARGEST}")
 
 
 def validated(tree: Any, name: str) -> Params:
     """The parameters in `tree`, as YAML was read; `name` is for messages."""
+    with suppress(RecursionError):  # an alias of what holds it, which JSON refuses below
+        _require_plain(tree, "", name)
     try:
         # JSON mode keeps types strict, yet lets a YAML list become a tuple and a whole number a float.
         text = json.dumps(tree)

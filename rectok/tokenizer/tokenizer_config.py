@@ -18,8 +18,8 @@ class SemanticDecoderConfig(Config):
 class TokenizerSizes(Config):
     """What a user chooses about the tokenizer; image side and teacher width follow from elsewhere."""
 
-    patch: int = Field(gt=0)
-    channels: int = Field(gt=0)
+    patch: int = Field(gt=0, le=2**10)
+    channels: int = Field(gt=0, le=2**14)
     encoder: TransformerConfig
     decoder: TransformerConfig
     semantic: SemanticDecoderConfig
