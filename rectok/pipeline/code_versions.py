@@ -70,8 +70,9 @@ def installed_versions() -> dict[str, int]:
 
 def mismatch(folder: Path = Path()) -> str:
     """How versions.yaml of the project in `folder` differs from the installed package, as a sentence; empty where it does not."""
-    project = read_versions(folder / VERSIONS_FILE)
-    if not project and not (folder / "dvc.yaml").exists():  # no pipeline, so nothing compares versions
+    project, pipeline = read_versions(folder / VERSIONS_FILE), folder / "dvc.yaml"
+    # Without a pipeline nothing compares versions; where it names the file, DVC itself says that it is missing.
+    if not project and (not pipeline.exists() or str(VERSIONS_FILE) in pipeline.read_text(encoding="utf-8")):
         return ""
     for name, version in installed_versions().items():
         if project.get(name) != version:
