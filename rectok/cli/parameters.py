@@ -17,6 +17,7 @@ from rectok.files import write_bytes, write_text
 from rectok.params import load, parse, preset_names, preset_text
 from rectok.params.editing import edited, read, shard_names
 from rectok.params.loading import PARAMS_FILE, read_file
+from rectok.params.presets import completed
 from rectok.params.renamed import migrated, old_folders
 
 MOST_SHARDS = 100_000
@@ -74,14 +75,20 @@ def shards_count(count: Annotated[str, typer.Argument(metavar="N", help="Number 
 def migrate_params(
     file: Annotated[Path, typer.Argument(help="A params.yaml of an earlier version")] = PARAMS_FILE,
 ) -> None:
-    """Give old parameters in params.yaml their new names; values, order and comments stay."""
+    """Give old parameters in params.yaml their new names and add those that are new; values, order and comments stay."""
     text = read_file(file)
     new, names = migrated(text, read(text, str(file)))
-    if names:
+    new, added = completed(new)
+    if new != text:
         write_text(file, new)
+    if names:
         typer.echo(f"renamed in {file}: {', '.join(f'{old} is {now}' for old, now in names.items())}")
     else:
         typer.echo(f"{file} has no old name")
+    if added:
+        typer.echo(
+            f"added to {file}, as in its preset: {', '.join(f'{key} {value!r}' for key, value in added.items())}"
+        )
     for advice in old_folders():
         typer.echo(advice)
     parse(new, str(file))

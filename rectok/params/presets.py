@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ruamel.yaml.comments import CommentedMap
 
 from rectok.errors import UserError
 from rectok.params.editing import dumped, put, read, shard_names
@@ -16,6 +18,8 @@ from rectok.params.loading import nearest
 
 FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
+NEW = ("index.image", "image.orientation", "image.profile", "image.background", "image.frames")
+"""What an earlier version had no parameter for."""
 KEY = re.compile(r"( *)(\w+):")
 COMMENT = re.compile(r"(^ *|  )#.*|^\n", re.MULTILINE)
 
@@ -41,6 +45,19 @@ def preset_text(name: str) -> str:
     if name not in preset_names():
         raise UserError(f"there is no preset {name!r}; {nearest(name, preset_names())}")
     return _complete(name)
+
+
+def completed(text: str) -> tuple[str, dict[str, Any]]:
+    """`text` with the parameters of NEW that it lacks, valued as in its preset, and those values. Comments stay."""
+    tree, added = read(text), {}
+    preset = tree.get("preset") if isinstance(tree, dict) else None
+    defaults = read(_complete(preset if preset in preset_names() else BASE))
+    for name in reversed(NEW):
+        section, key = name.split(".")
+        if isinstance(there := tree.get(section), CommentedMap) and key not in there:
+            there.insert(min(1, len(there)), key, defaults[section][key])
+            added[name] = defaults[section][key]
+    return dumped(tree) if added else text, dict(reversed(added.items()))
 
 
 def _complete(name: str) -> str:

@@ -11,6 +11,7 @@ from rectok.cli import main
 from rectok.errors import UserError
 from rectok.params import parse, preset_names, preset_text
 from rectok.params.editing import edited, read
+from rectok.params.presets import NEW, completed
 from rectok.params.renamed import PARAMETERS, migrated, renamed_command
 
 OLD = {"metric_network:": "judge:", "autoguidance:": "guide:", "runs:": "nights:"}
@@ -74,6 +75,17 @@ def test_the_command_rewrites_the_file_and_says_what_else_is_to_do(
     before = file.stat()
     assert migrate("params.yaml").startswith("params.yaml has no old name")
     assert file.stat() == before
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_what_an_earlier_version_had_no_parameter_for_is_added_as_in_the_preset(name: str) -> None:
+    lines = preset_text(name).splitlines(keepends=True)
+    keys = [key.rpartition(".")[2] for key in NEW]
+    old = "".join(line for line in lines if not re.match(rf"  ({'|'.join(keys)}): [^{{]*$", line))
+    text, added = completed(old)
+    assert tuple(added) == NEW and parse(text, name) == parse(preset_text(name), name)
+    assert completed(text) == (text, {})
+    assert sorted(re.findall("#.*", text)) == sorted(re.findall("#.*", old))
 
 
 @pytest.mark.parametrize(
