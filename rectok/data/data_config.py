@@ -1,5 +1,6 @@
 """Where images come from and how they are prepared."""
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,6 +12,7 @@ LatentStorage = Literal["float32", "float16"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 IGNORE = "ignore"
 """What `image.orientation`, `image.profile` and `image.background` are where the pixels stay as they are stored."""
+COLOUR = re.compile(r"white|gray|black|#[0-9a-fA-F]{6}")
 COLUMN = "column:"
 """Prefix of `index.labels` for a column."""
 
@@ -83,7 +85,7 @@ class ImageConfig(Config):
 
     `modes` are the modes to accept, by Pillow's names; behind a mode of 16 bits stands `;16`, as in `I;16` (grey) and `RGB;16`.
     `orientation: exif` turns an image upright as its EXIF says. `profile: srgb` converts colours by the ICC profile of the file.
-    `background` is the colour under transparency, a name or `#rrggbb`. `ignore` leaves each of the three as it is stored.
+    `background` is the colour under transparency: white, gray, black or `#rrggbb`. `ignore` leaves each of the three as it is stored.
     Of several frames or pages, `frames` takes the `first` or the `middle` one, or puts the file into quarantine.
     """
 
@@ -98,17 +100,8 @@ class ImageConfig(Config):
 
     @model_validator(mode="after")
     def _knows_its_background(self) -> Self:
-        if self.background != IGNORE and not _is_colour(self.background):
+        if self.background != IGNORE and not COLOUR.fullmatch(self.background):
             raise ValueError(
-                f"background is {self.background!r}, but must be a colour such as white or '#ffffff', or ignore"
+                f"background is {self.background!r}, but must be white, gray, black, ignore or such as '#102030'"
             )
         return self
-
-
-def _is_colour(name: str) -> bool:
-    from PIL import ImageColor  # not at the top: most commands need no Pillow
-
-    try:
-        return len(ImageColor.getrgb(name)) == 3
-    except ValueError:
-        return False

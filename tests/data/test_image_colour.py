@@ -190,7 +190,9 @@ def test_a_profile_that_does_not_fit_is_ignored_and_counted(profile: bytes) -> N
 
 
 def test_a_background_that_is_no_colour_is_refused() -> None:
-    with pytest.raises(UserError, match="background is 'wihte', but must be a colour such as white or '#ffffff'"):
+    with pytest.raises(
+        UserError, match="background is 'wihte', but must be white, gray, black, ignore or such as '#102030'"
+    ):
         image_config(background="wihte")
 
 

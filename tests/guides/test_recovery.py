@@ -16,12 +16,15 @@ TRIED = {
     "ran out of GPU memory": "test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve",
     "not a finite number": GUIDE,
     "parameters or inputs changed": "test_other_parameters_remove_the_state",
+    "is damaged in": "test_a_damaged_checkpoint_gives_way_to_the_one_before",
     "the disk is full": "test_a_full_disk_keeps_the_checkpoint_before",
     # Gates
     "a gate failed": "test_a_new_threshold_reruns_the_gate_and_no_training",
     "waits for gate-shards": "test_a_failed_gate_blocks_until_dvc_repro_outside_passes_it",
     "the index drifted": GUIDE,
     "features or shards are damaged": GUIDE,
+    "is not the file that gate": "test_a_stage_refuses_an_input_that_is_not_what_its_gate_passed",
+    "changed while dit ran": "test_a_stage_whose_parameters_change_meanwhile_keeps_nothing",
     "images are quarantined": "test_bring_your_own_images",
     # DVC and data
     "was deleted or changed": GUIDE,

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from rectok.errors import UserError
+from rectok.pipeline.code_versions import read_versions
 from rectok.pipeline.graph import Stage, all_needs, depths, longest_chain, read_stages, with_needs
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,9 +26,8 @@ def test_the_pipeline_is_read_as_dvc_sees_it(tmp_path: Path, monkeypatch: pytest
     found = read_stages()
     gate = found["gate@teacher"]
     assert (gate.needs, gate.pool, gate.command) == ({"teacher"}, "", "rectok gate teacher")
-    assert gate.params["versions.yaml"] == {"gates.teacher": 1} and gate.params["params.yaml"].keys() == {
-        "gates.teacher"
-    }
+    assert gate.params["versions.yaml"] == {"gates.teacher": read_versions()["gate-teacher"]}
+    assert gate.params["params.yaml"].keys() == {"gates.teacher"}
     assert found["teacher"].pool == found["dit"].pool == "accelerator" and found["index"].pool == ""
     assert {"features@00000", "gate-features@00001", "gate@teacher"} <= found["tokenizer"].needs
     assert list(with_needs(found, ["gate-shards"])) == [  # as dvc.yaml declares them
