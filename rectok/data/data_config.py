@@ -85,8 +85,8 @@ class ImageConfig(Config):
 
     `modes` are the modes to accept, by Pillow's names; behind a mode of 16 bits stands `;16`, as in `I;16` (grey) and `RGB;16`.
     `orientation: exif` turns an image upright as its EXIF says. `profile: srgb` converts colours by the ICC profile of the file.
-    `background` is the colour under transparency: white, gray, black or `#rrggbb`. `ignore` leaves each of the three as it is stored.
-    Of several frames or pages, `frames` takes the `first` or the `middle` one, or puts the file into quarantine.
+    `background` is the colour under transparency: white, gray, black or `#rrggbb`. `ignore` leaves each of the three as it is
+    stored. Of several frames or pages, `frames` takes the `first` or the `middle` one, or puts the file into quarantine.
     """
 
     size: int = Field(gt=0, le=2**14)
