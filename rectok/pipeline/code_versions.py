@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from rectok.artifacts import STAGES
 from rectok.errors import UserError
 from rectok.files import write_text
-from rectok.pipeline.source_code import DIGITS, DISPATCHERS, SourceCode
+from rectok.pipeline.source_code import DISPATCHERS, HASH_DIGITS, SourceCode
 
 VERSIONS_FILE = Path("versions.yaml")
 PACKAGE = Path(__file__).parents[1]
@@ -188,7 +188,7 @@ def _order(entry: tuple[str, object]) -> tuple[bool, int, str]:
 
 def _combined(files: Mapping[str, str]) -> str:
     text = "".join(f"{path} {fingerprint}\n" for path, fingerprint in sorted(files.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
 
 
 def main(arguments: Sequence[str]) -> str:

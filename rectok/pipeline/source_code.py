@@ -16,7 +16,7 @@ also errors and progress displays: an edit there is rare, and `record` says in a
 """
 DISPATCHERS = ("rectok.checks.run",)
 """Modules that import a stage or a gate by a computed name. That one is a root itself."""
-DIGITS = 16
+HASH_DIGITS = 16
 
 
 class SourceCode:
@@ -111,7 +111,7 @@ class SourceCode:
     def _fingerprint(self, path: Path) -> str:
         if path not in self._fingerprints:
             text = _dumped(self._tree(self._name(path))) if path.suffix == ".py" else path.read_text(encoding="utf-8")
-            self._fingerprints[path] = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+            self._fingerprints[path] = hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
         return self._fingerprints[path]
 
 

@@ -13,9 +13,9 @@ from rectok.errors import DamagedError, UserError
 from rectok.files import is_disk_full, sync
 from rectok.storage.folder import damaged_file, fetch_folder, is_whole, publish_folder, write_list
 from rectok.storage.objects import below, is_remote, list_files, remove_below
-from rectok.train.checkpoint_loading import load_weights_only
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
+from rectok.train.safe_loading import load_weights_only
 from rectok.train.world import World
 
 STEP = re.compile(r"step-(\d{9})")
@@ -133,7 +133,7 @@ class Checkpoints:
         """All checkpoints on this machine."""
         return [path for path in self.folder.glob("step-*") if STEP.fullmatch(path.name)]
 
-    def _make_ready(self) -> None:
+    def _go_back_to_whole(self) -> None:
         """Leave the newest whole checkpoint as the latest one here, fetched where it is a copy; remove damaged ones after it.
 
         Raises UserError if there are checkpoints, but all are damaged.
@@ -168,7 +168,7 @@ class Checkpoints:
         Raises UserError for another world size, and where a checkpoint is damaged or holds what does not belong there.
         """
         if self.world.first:
-            self._make_ready()
+            self._go_back_to_whole()
         self.world.barrier()
         path = self.latest()
         if path is None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rectok.train.checkpoint_loading import load_weights_only
+from rectok.train.safe_loading import load_weights_only
 from rectok.train.schedule import factor
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World

@@ -7,7 +7,8 @@ from typing import Literal
 
 from rectok.data.data_config import Split
 
-SourceKind = Literal["image", "parquet", "tar", "zip"]
+PackedKind = Literal["parquet", "tar", "zip"]
+SourceKind = Literal["image"] | PackedKind
 _ENDINGS: dict[SourceKind, tuple[str, ...]] = {
     "image": (
         ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",

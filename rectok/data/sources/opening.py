@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import assert_never
 
 from rectok.data.sources.image_source import ImageSource
-from rectok.data.sources.names import SourceKind, kind_of
+from rectok.data.sources.names import PackedKind, kind_of
 from rectok.data.sources.source_folder import SourceFolder
 from rectok.errors import UserError
 from rectok.storage.objects import is_remote
@@ -49,15 +50,19 @@ def _open_file(path: str, choice: str) -> ImageSource:
     return _open_packed(kind, root or ("/" if path.startswith("/") else "."), lambda: [name], choice)
 
 
-def _open_packed(kind: SourceKind, root: str, list_names: Callable[[], list[str]], choice: str) -> ImageSource:
-    if kind == "parquet":
-        from rectok.data.sources.parquet_files import ParquetFiles
+def _open_packed(kind: PackedKind, root: str, list_names: Callable[[], list[str]], choice: str) -> ImageSource:
+    match kind:
+        case "parquet":
+            from rectok.data.sources.parquet_files import ParquetFiles
 
-        return ParquetFiles(root, list_names, choice)
-    if kind == "zip":
-        from rectok.data.sources.zip_archives import ZipArchives
+            return ParquetFiles(root, list_names, choice)
+        case "zip":
+            from rectok.data.sources.zip_archives import ZipArchives
 
-        return ZipArchives(root, list_names, choice)
-    from rectok.data.sources.tar_archives import TarArchives
+            return ZipArchives(root, list_names, choice)
+        case "tar":
+            from rectok.data.sources.tar_archives import TarArchives
 
-    return TarArchives(root, list_names, choice)
+            return TarArchives(root, list_names, choice)
+        case _:
+            assert_never(kind)
