@@ -15,10 +15,10 @@ demo: $(RUNS)  ## the whole pipeline on real digits: images in, evaluated genera
 	rectok summary --text
 
 test: $(DEVELOPS) lint  ## linters, types, import contracts and every test
-	OMP_NUM_THREADS=1 pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 quick: $(DEVELOPS)  ## the quick unit tests only
-	OMP_NUM_THREADS=1 pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+	OMP_NUM_THREADS=1 pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(DEVELOPS)
 	ruff format --check .
