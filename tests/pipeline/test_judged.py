@@ -38,6 +38,9 @@ def test_a_file_that_was_added_is_named() -> None:
 
 def test_what_no_gate_has_passed_or_is_about_to_be_judged_is_not_compared() -> None:
     artifacts.latents_file("00001").write_text("another")
+    assert not artifacts.passed_file("latents", "00001").exists()
     require_judged(["data/latents/00001.safetensors"])
     artifacts.config_file("dit").write_text("another")
+    with pytest.raises(UserError, match="is not the file that gate dit passed"):
+        require_judged(["data/dit"])
     require_judged(["data/dit"], besides="dit")
