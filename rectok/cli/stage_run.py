@@ -26,8 +26,8 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
     Raises UserError if an input is not what its gate passed, and, with the outputs removed, if a parameter or the code version
     that dvc.yaml declares for the stage changes meanwhile: DVC would record the new value for what the old one made.
     """
-    end_with_dvc()
     declaration = declared(stage, shard)
+    end_with_dvc(declaration.outs)
     before = values(declaration)
     params = load()
     if stage.removeprefix(GATE) in artifacts.STAGES and (sentence := mismatch()):
