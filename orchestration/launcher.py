@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.private import build_external_execution_context_data, capture_interrupts
+from orchestration.workers import tag_run
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
@@ -46,6 +47,11 @@ class Launcher(dg.ConfigurableResource[Any]):
     grace_seconds: float = Field(
         default=120.0, gt=0, description="how long a cancelled command may take to write its checkpoint"
     )
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Dagster calls this in the process that works on a run, before the run's first command."""
+        if context.instance and context.run:
+            tag_run(context.instance, context.run.run_id)
 
     def repro(self, context: Context, *stages: str, on_message: OnMessage | None = None) -> Finished:
         """Run `dvc repro` for exactly these stages, in this order. Without `stages`, run the whole pipeline."""

@@ -20,12 +20,18 @@ from dagster._core.definitions.data_version import (
 # `DagsterInstance.get_latest_asset_check_evaluation_record` knows no partitions and counts checks that are only planned.
 from dagster._core.event_api import PartitionKeyFilter
 
+# A launcher answers Dagster's run monitoring with these. `dagster.RunLauncher` does not name them.
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
 # `open_pipes_session` logs a warning when a command reports nothing. Most of our commands have nothing to report.
 from dagster._core.pipes.context import build_external_execution_context_data
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 # The instance's storage hands out the slots of pools. Its public base class has no methods for them.
 from dagster._core.storage.event_log import SqlEventLogStorage
+
+# What a code server answers when it is asked for its runs.
+from dagster._grpc.types import GetCurrentRunsResult
 
 # A second Ctrl-C or SIGTERM must not interrupt the wait for a checkpoint. Dagster handles the signals of a run itself.
 from dagster._utils.interrupts import capture_interrupts
@@ -40,8 +46,11 @@ __all__ = [
     "DEFAULT_DATA_VERSION",
     "NULL_EVENT_POINTER",
     "AssetCheckExecutionRecordStatus",
+    "CheckRunHealthResult",
+    "GetCurrentRunsResult",
     "PartitionKeyFilter",
     "SqlEventLogStorage",
+    "WorkerStatus",
     "build_external_execution_context_data",
     "capture_interrupts",
     "cron_string_iterator",

@@ -14,6 +14,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Any
 
+from rectok.lifetime import ending_with_parent
+
 DVC = ("dvc", "--wait-for-lock")
 """Waits for the repository's lock. The locks of single files are others: see `BUSY`."""
 BUSY = "is busy, it is being blocked by"
@@ -78,6 +80,7 @@ def run_to_end(
 class ChildProcess:
     """A running command with everything that it starts, in a process group of its own unless `own_group` is False.
 
+    It ends with the thread that started it, so that no `dvc` outlives a Dagster process that was killed.
     It is over when nothing holds its output any more, so a training that outlives the `dvc` above it is still waited for.
     """
 
@@ -94,6 +97,7 @@ class ChildProcess:
             text=True,
             errors="replace",
             start_new_session=own_group,
+            preexec_fn=ending_with_parent(signal.SIGKILL),  # no one else would stop it before the next run of its stage
         )
         assert self.process.stdout and self.process.stderr
         self._queue: Queue[str | None] = Queue()

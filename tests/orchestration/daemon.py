@@ -11,6 +11,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.definitions.freshness import FreshnessState
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster._core.test_utils import (
     create_run_for_test,
@@ -27,6 +28,7 @@ from dagster._scheduler.scheduler import launch_scheduled_runs
 __all__ = [
     "AssetCheckEvaluationPlanned",
     "FreshnessState",
+    "GrpcServerCodeLocation",
     "InstigatorTick",
     "TickStatus",
     "WorkspaceProcessContext",

@@ -98,13 +98,13 @@ def tokenizer():
         while step < steps():
             time.sleep(0.2)
             step += 1
+            write_text(state, str(step))
             reporter.report(step, {"lr": 0.1, "total": 1 / step}, 64.0)
             if step == 2:
                 write_bytes(newest_picture("tokenizer"), PNG)
                 reporter.show(newest_picture("tokenizer"))
             if signals:
                 time.sleep(1)
-                write_text(state, str(step))
                 sys.exit(f"rectok: tokenizer stopped at step {step} after its checkpoint")
     state.unlink(missing_ok=True)
     write_text(DATA / "tokenizer" / "log.csv", "step,lr,pixel\\n" + "".join(f"{i},1,{1 / i}\\n" for i in range(1, 101)))

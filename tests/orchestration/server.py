@@ -184,7 +184,7 @@ class Server:
 def serving(project: Project) -> Iterator[Server]:
     """`dagster dev` with our dagster.yaml and shorter intervals, until the end of the block."""
     home = project.root / ".dagster"
-    home.mkdir()
+    home.mkdir(exist_ok=True)  # it exists where a server ran before
     settings = (REPOSITORY / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(settings.replace(COORDINATOR, COORDINATOR + AT_ONCE), encoding="utf-8")
     with socket.socket() as free:

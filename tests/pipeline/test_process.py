@@ -82,3 +82,19 @@ def test_stopping_what_has_ended_does_nothing(tmp_path: Path) -> None:
 def test_a_command_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ChildProcess(("no-such-command",), tmp_path)
+
+
+def test_a_command_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    starter = f"""
+import sys
+from pathlib import Path
+from rectok.pipeline.process import ChildProcess
+child = ChildProcess((sys.executable, "-c", {STUBBORN!r}), Path.cwd())
+print(next(child.lines()), child.process.pid, flush=True)
+child.code
+"""
+    group = started(tmp_path, starter)
+    command = psutil.Process(int(first(group).split()[1]))
+    group.process.kill()
+    command.wait(10)
+    assert group.code == -9
