@@ -21,9 +21,15 @@ from rectok.params import load as load_params
 SENSOR_SECONDS = "RECTOK_SENSOR_SECONDS"
 """Environment variable: seconds between two ticks of the sensors `external` and `pools`, 30 if it is not set."""
 
+VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+"""Environment variable that `dagster definitions validate` sets. Only then does a broken file fail the definitions."""
+
 
 def build(root: Path) -> dg.Definitions:
-    """All definitions of the project at `root`. A file that cannot be read becomes an asset that says why."""
+    """All definitions of the project at `root`. A file that cannot be read becomes an asset that says why.
+
+    Raises what is wrong with it instead under `dagster definitions validate`.
+    """
     seconds = sensor_seconds()
     # Each step is a command in a process group of its own. A Dagster process for it would only cost seconds.
     launcher = {"launcher": Launcher(root=str(root))}
@@ -55,5 +61,7 @@ def sensor_seconds() -> int:
 
 
 def _broken(name: str, error: Exception) -> dg.Definitions:
+    if os.environ.get(VALIDATION):
+        raise error
     logging.getLogger("dagster").error("%s: %s", name.replace("_", " "), error)
     return dg.Definitions(assets=[dg.AssetSpec(name, description=str(error), group_name="broken", kinds={"error"})])

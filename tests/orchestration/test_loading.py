@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,15 @@ def test_parameters_that_even_dvc_cannot_read_are_named(ours: Project) -> None:
     found = shown(build(ours.root))
     assert found.keys() == {"dvc_yaml_is_broken", "params_yaml_is_broken"}
     assert all("params.yaml" in (spec.description or "") for spec in found.values())
+
+
+def test_dagster_definitions_validate_fails_and_says_what_is_wrong(ours: Project) -> None:
+    validate = ("dagster", "definitions", "validate", "-m", "orchestration.definitions")
+    assert ours.run(*validate).returncode == 0
+    ours.change("nightly.per_class", "many")
+    finished = ours.run(*validate)
+    assert finished.returncode == 1
+    assert re.search(r"UserError: .*nightly\.per_class", finished.stdout)
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "1.5"])
