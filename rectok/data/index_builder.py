@@ -13,7 +13,7 @@ from typing import Any
 
 from rectok.data.catalogue import Catalogue, CatalogueCounts, HashedImage, Stratum
 from rectok.data.data_config import SPLITS, IndexConfig, Split
-from rectok.data.parallel_map import map_in_threads, threads_for
+from rectok.data.parallel_map import CHUNK, map_in_threads, threads_for
 from rectok.data.sources.content import is_image
 from rectok.data.sources.folder_labels import annotate_folders, only_splits
 from rectok.data.sources.image_source import ImageSource, SourceImage
@@ -21,6 +21,7 @@ from rectok.data.sources.labels import Labels
 from rectok.data.sources.left_out import LeftOut
 from rectok.data.tables import IndexRow
 from rectok.errors import UserError
+from rectok.storage.objects import is_remote
 
 KEY_DIGITS = 16
 _OTHERWISE = ", name a table or a column in index.labels, or set index.labels to none"
@@ -97,7 +98,9 @@ def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Ite
     Raises UserError for a source that is empty or has one class only, and for a class with one image.
     """
     with closing(Catalogue()) as catalogue:
-        hashed = map_in_threads(_hash, source.images(labels), threads_for(config.source))
+        # The images of packed files lie in memory until a thread takes them.
+        chunk = 1 if source.packed or is_remote(config.source) else CHUNK
+        hashed = map_in_threads(_hash, source.images(labels), threads_for(config.source), chunk)
         images = _without_other_files(hashed, labels.left_out)
         catalogue.add_all((_shard_number(image.sha256, len(config.shards)), image) for image in images)
         labels.check_complete()

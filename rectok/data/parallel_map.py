@@ -23,7 +23,7 @@ REMOTE_THREADS = 32
 """For an object store, whose answers take a while."""
 
 CHUNK = 64
-"""Items that travel to a process at once."""
+"""Items that travel to a process at once, or small files that a thread reads at once."""
 
 
 def threads_for(uri: str) -> int:
@@ -31,10 +31,13 @@ def threads_for(uri: str) -> int:
     return REMOTE_THREADS if is_remote(uri) else THREADS
 
 
-def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
-    """function(item) for every item, in order. At most four calls per thread are pending."""
+def map_in_threads(
+    function: Callable[[T], R], items: Iterable[T], threads: int = THREADS, chunk: int = 1
+) -> Iterator[R]:
+    """function(item) for every item, in order. A thread takes `chunk` items at once; four chunks per thread are pending."""
     with ThreadPoolExecutor(threads) as pool:
-        yield from _in_order(pool, function, items, threads)
+        for results in _in_order(pool, partial(_each, function), _chunks(items, chunk), threads):
+            yield from results
 
 
 def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
@@ -42,11 +45,9 @@ def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: 
 
     This is faster where Python spends much more time on an item than on pickling it, as with many small images.
     """
-    items = iter(items)
-    chunks = iter(lambda: list(islice(items, CHUNK)), [])
     # Not forked, since this process has threads.
     with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (os.getpid(),)) as pool:
-        for results in _in_order(pool, partial(_each, function), chunks, processes):
+        for results in _in_order(pool, partial(_each, function), _chunks(items, CHUNK), processes):
             yield from results
 
 
@@ -63,6 +64,11 @@ def _in_order(pool: Executor, function: Callable[[T], R], items: Iterable[T], wo
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    items = iter(items)
+    return iter(lambda: list(islice(items, size)), [])
 
 
 def _each(function: Callable[[T], R], items: list[T]) -> list[R]:

@@ -172,16 +172,16 @@ def _walk(folder: str, name: str) -> Iterator[StoredFile]:
     """Files below `folder`, whose own name below the root is `name`. Like objects they come in the order of whole names."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(_name_and_size(entry) for entry in entries if entry.is_dir() or entry.is_file())
+            files = sorted(_file(entry) for entry in entries if entry.is_dir() or entry.is_file())
     except OSError as error:
         raise UserError(f"{folder} cannot be listed: {error.strerror}") from None
-    for entry_name, size in names:
+    for entry_name, size, link in files:
         if entry_name.endswith("/"):
             yield from _walk(f"{folder}/{entry_name[:-1]}", f"{name}{entry_name}")
         else:
-            yield StoredFile(name + entry_name, size)
+            yield StoredFile(name + entry_name, size, link)
 
 
-def _name_and_size(entry: "os.DirEntry[str]") -> tuple[str, int]:
-    """Name and size. The name of a folder ends in a slash, so that it sorts as the names of its files do."""
-    return (f"{entry.name}/", 0) if entry.is_dir() else (entry.name, entry.stat().st_size)
+def _file(entry: "os.DirEntry[str]") -> tuple[str, int, bool]:
+    """Name, size and link. The name of a folder ends in a slash, so that it sorts as the names of its files do."""
+    return (f"{entry.name}/", 0, False) if entry.is_dir() else (entry.name, entry.stat().st_size, entry.is_symlink())

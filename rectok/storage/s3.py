@@ -21,10 +21,14 @@ DELETED_PER_REQUEST = 1000
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file below a folder or prefix: its `name` relative to that with forward slashes, and its size in bytes."""
+    """A file below a folder or prefix: its `name` relative to that with forward slashes, and its size in bytes.
+
+    `link` says whether a local file is a symbolic link.
+    """
 
     name: str
     size: int
+    link: bool = False
 
 
 @dataclass(frozen=True)

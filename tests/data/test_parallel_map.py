@@ -32,6 +32,14 @@ def test_only_a_window_of_items_is_consumed_at_a_time() -> None:
     assert len(consumed) <= 8
 
 
+def test_a_thread_may_take_several_items_at_once() -> None:
+    consumed: list[int] = []
+    results = map_in_threads(abs, numbers(1000, consumed), threads=2, chunk=5)
+    assert next(results) == 0
+    assert len(consumed) == 8 * 5
+    assert list(results) == list(range(1, 1000))
+
+
 def test_several_threads_work() -> None:
     barrier = threading.Barrier(3, timeout=5)
     assert list(map_in_threads(lambda _: barrier.wait() >= 0, range(3), threads=3)) == [True] * 3

@@ -27,14 +27,14 @@ def uri_inside(root: str, name: str, where: str) -> str:
 
 
 class Links:
-    """Checks the symbolic links of the folder `root`. A name without links costs one system call."""
+    """Checks the symbolic links of the folder `root`."""
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._folder = ""
         """The last folder that was checked, with all folders around it."""
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, may_be_link: bool = True) -> None:
         """Raises UserError if the file `name` or a folder around it is a link out of the root, or back to a folder around it."""
         if is_remote(self.root):
             name_inside(name, f"index.source {self.root}")
@@ -45,7 +45,8 @@ class Links:
             for depth in range(1, len(parts) + 1):
                 self._check_link("/".join(parts[:depth]))
             self._folder = folder
-        self._check_link(name)
+        if may_be_link:
+            self._check_link(name)
 
     def _check_link(self, name: str) -> None:
         path = f"{self.root}/{name}"

@@ -46,7 +46,10 @@ class Annotation:
 def kind_of(name: str) -> SourceKind | None:
     """The kind that a file's ending names. None for tables, notes and other files that may lie beside any kind."""
     lowered = name.lower()
-    return next((kind for kind, endings in _ENDINGS.items() if lowered.endswith(endings)), None)
+    for kind, endings in _ENDINGS.items():
+        if lowered.endswith(endings):
+            return kind
+    return None
 
 
 def without_ending(name: str) -> str:

@@ -47,7 +47,7 @@ class SourceFolder:
         links = Links(self.root)
         for file in list_files(self.root):
             if not is_hidden(file.name):
-                links.check(file.name)
+                links.check(file.name, file.link)
                 self._check(file.name)
                 yield file
 
