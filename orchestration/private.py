@@ -30,6 +30,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 # The instance's storage hands out the slots of pools. Its public base class has no methods for them.
 from dagster._core.storage.event_log import SqlEventLogStorage
 
+# Runs and schedules in SQLite wait 5 s for a lock, and no setting of dagster.yaml changes that.
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
 # What a code server answers when it is asked for its runs.
 from dagster._grpc.types import GetCurrentRunsResult
 
@@ -47,6 +50,7 @@ __all__ = [
     "NULL_EVENT_POINTER",
     "AssetCheckExecutionRecordStatus",
     "CheckRunHealthResult",
+    "DagsterSqliteStorage",
     "GetCurrentRunsResult",
     "PartitionKeyFilter",
     "SqlEventLogStorage",

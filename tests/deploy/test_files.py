@@ -25,7 +25,7 @@ def read(path: Path) -> Any:
 
 def test_postgres_differs_from_sqlite_in_its_storage_alone() -> None:
     sqlite, postgres = (read(DEPLOY / name / "dagster.yaml") for name in ("sqlite", "postgres"))
-    assert sqlite.pop("storage").keys() == {"sqlite"}
+    assert sqlite.pop("storage")["custom"]["class"] == "SqliteStorage"
     assert postgres.pop("storage").keys() == {"postgres"}
     assert sqlite == postgres
     assert (DEPLOY / "sqlite" / "dagster.yaml").samefile(REPOSITORY / ".dagster" / "dagster.yaml")
