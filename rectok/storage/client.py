@@ -53,6 +53,14 @@ def request(uri: str, action: str, call: Callable[[Any], T]) -> T:
             if attempt == ATTEMPTS or not _is_temporary(error, attempt):
                 raise UserError(f"{uri} cannot be {action}: {_reason(error)}") from None
             time.sleep(FIRST_WAIT * 2**attempt * random.random())
+        except KeyError as error:  # botocore requires no field of an answer
+            raise UserError(f"{uri} cannot be {action}: the store's answer has no {error.args[0]}") from None
+        except RecursionError:
+            raise UserError(
+                f"{uri} cannot be {action}: the store redirects in a circle; check AWS_ENDPOINT_URL"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{uri} cannot be {action}: the store's answer is not valid ({error})") from None
     raise AssertionError("the last attempt returns or raises")
 
 

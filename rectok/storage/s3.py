@@ -51,6 +51,8 @@ def current_version(uri: str) -> ObjectVersion:
             if error.response["Error"]["Code"] in ("400", "403"):  # the answer to GET has a body with the reason
                 client.get_object(**address(uri), Range="bytes=0-0")["Body"].close()
             raise
+        if head["ContentLength"] < 0:
+            raise ValueError(f"a length of {head['ContentLength']} bytes")
         return ObjectVersion(head["ContentLength"], head["ETag"])
 
     return request(uri, "read", read_head)
@@ -66,7 +68,15 @@ def read_range(uri: str, start: int, size: int, version: ObjectVersion) -> bytes
     if size == 0:
         return b""
     headers = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": version.tag}
-    return request(uri, "read", lambda client: _body(client.get_object(**address(uri), **headers), size))
+
+    def read(client: Any) -> bytes:
+        answer = client.get_object(**address(uri), **headers)
+        whole = answer.get("ContentRange", "").rpartition("/")[2]
+        if whole.isdecimal() and int(whole) != version.size:
+            raise ValueError(f"lengths of {version.size} and of {whole} bytes")
+        return _body(answer, size)
+
+    return request(uri, "read", read)
 
 
 def _body(answer: Any, size: int | None) -> bytes:
@@ -76,6 +86,8 @@ def _body(answer: Any, size: int | None) -> bytes:
     try:
         with closing(answer["Body"]) as stream:
             content: bytes = stream.read()
+    except (MemoryError, OverflowError):
+        raise ValueError(f"a length of {answer['ContentLength']} bytes") from None
     except BotoCoreError as error:
         raise IncompleteAnswer(f"the answer broke off ({' '.join(str(error).split())})") from None
     if len(content) != expected:

@@ -4,7 +4,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from rectok.storage import client as storage_client
 from rectok.storage.client import forget_client
 from tests.storage.server import running
 
-FaultKind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed"]
+FaultKind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed", "untagged", "moved", "length"]
 ERRORS = {
     "503": (503, "SlowDown", "Reduce your request rate"),
     "expired": (400, "ExpiredToken", "The provided token has expired."),
@@ -30,7 +30,7 @@ class Fault:
 
     cut: half of the body, then the connection closes. stall: half of it, then silence. truncated: half of it, announced as
     the whole (of an upload, the proxy forwards half). dropped: no answer. changed: `change` runs first. 503, expired: that
-    answer.
+    answer. untagged: no ETag. moved: a redirect to the same place. length: the announced length is `announced`.
     """
 
     kind: FaultKind
@@ -38,6 +38,7 @@ class Fault:
     where: str = ""
     times: int = 1
     change: Callable[[], object] = lambda: None
+    announced: str = ""
 
 
 @dataclass
@@ -83,13 +84,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._close()
         elif kind in ERRORS:
             self._refuse(*ERRORS[kind])
+        elif kind == "moved":
+            self._answer(307, {"Location": f"http://{self.headers['Host']}{self.path}"}, b"")
         else:
             if fault:
                 fault.change()
             if kind == "truncated" and self.command == "PUT":
                 del self.headers["Content-Length"]
                 body, kind = body[: len(body) // 2], None
-            self._forward(body, kind)
+            self._forward(body, kind, fault.announced if fault else "")
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
 
@@ -98,13 +101,15 @@ class _Handler(BaseHTTPRequestHandler):
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
         self._answer(status, {"Content-Type": "application/xml"}, b"" if head else text.encode())
 
-    def _forward(self, body: bytes, kind: FaultKind | None) -> None:
+    def _forward(self, body: bytes, kind: FaultKind | None, announced: str) -> None:
         server = http.client.HTTPConnection(self.proxy.target, timeout=20)
         server.request(self.command, self.path, body, dict(self.headers.items()))
         answer = server.getresponse()
         content = answer.read()
         headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("connection", "transfer-encoding", "date")}
         server.close()
+        if kind == "untagged":
+            headers.pop("ETag", None)
         if kind in ("cut", "stall"):
             self._answer(answer.status, headers, content[: len(content) // 2], announced=len(content))
             if kind == "stall":
@@ -113,21 +118,26 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "truncated":
             self._answer(answer.status, headers, content[: len(content) // 2])
         else:
-            self._answer(answer.status, headers, content, announced=int(headers.get("Content-Length", len(content))))
+            length = announced or headers.get("Content-Length", str(len(content)))
+            self._answer(answer.status, headers, content, announced=length)
+            if announced:
+                self._close()
 
-    def _answer(self, status: int, headers: dict[str, str], content: bytes, announced: int | None = None) -> None:
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, announced: int | str | None = None) -> None:
         self.send_response_only(status)
         for name, value in headers.items():
             if name.lower() != "content-length":
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(content) if announced is None else announced))
         self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
+        with suppress(OSError):
+            self.wfile.write(content)
+            self.wfile.flush()
 
     def _close(self) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # the client may have closed it
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

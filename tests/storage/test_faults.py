@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -70,6 +71,31 @@ def test_a_lasting_fault_is_one_sentence(store: FaultyStore, kind: FaultKind, me
         fetch(URI, DIGEST, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "fault,message",
+    [
+        (Fault("untagged"), "the store's answer has no ETag"),
+        (Fault("moved"), "the store redirects in a circle|Temporary Redirect"),
+        (Fault("length", announced="x"), r"the store's answer is not valid \(.*'x'\)"),
+        (Fault("length", announced="-5"), "a length of -5 bytes|total bytes expected is -5"),
+        (Fault("length", announced="7"), "lengths of 7 and of 2097152 bytes|the answer holds 7 bytes in place of"),
+        (Fault("length", announced="1" + "0" * 18), "bytes"),
+        (Fault("length", announced="1" + "0" * 30), "bytes"),
+    ],
+    ids=["untagged", "moved", "no-number", "negative", "short", "large", "larger"],
+)
+def test_an_answer_that_is_no_valid_s3_is_one_sentence(
+    store: FaultyStore, fault: Fault, message: str, method: str
+) -> None:
+    store.proxy.spoil(replace(fault, method=method, times=ALWAYS))
+    if (fault.kind, method) == ("untagged", "GET"):  # the version comes from HEAD
+        assert Ranges(URI).read(0, 1000) == CONTENT[:1000]
+        return
+    with pytest.raises(UserError, match=f"^{URI} cannot be read: .*({message})"):
+        Ranges(URI).read(0, 1000)
 
 
 @pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "truncated"])
