@@ -68,23 +68,18 @@ def read_range(uri: str, start: int, size: int, version: ObjectVersion) -> bytes
     if size == 0:
         return b""
     headers = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": version.tag}
-
-    def read(client: Any) -> bytes:
-        answer = client.get_object(**address(uri), **headers)
-        whole = answer.get("ContentRange", "").rpartition("/")[2]
-        if whole.isdecimal() and int(whole) != version.size:
-            raise ValueError(f"lengths of {version.size} and of {whole} bytes")
-        return _body(answer, size)
-
-    return request(uri, "read", read)
+    return request(uri, "read", lambda client: _body(client.get_object(**address(uri), **headers), size, version))
 
 
-def _body(answer: Any, size: int | None) -> bytes:
+def _body(answer: Any, size: int | None, version: ObjectVersion | None = None) -> bytes:
     from botocore.exceptions import BotoCoreError
 
     expected = answer["ContentLength"] if size is None else size
     try:
         with closing(answer["Body"]) as stream:
+            whole = answer.get("ContentRange", "").rpartition("/")[2]
+            if version and whole.isdecimal() and int(whole) != version.size:
+                raise ValueError(f"lengths of {version.size} and of {whole} bytes")
             content: bytes = stream.read()
     except (MemoryError, OverflowError):
         raise ValueError(f"a length of {answer['ContentLength']} bytes") from None
