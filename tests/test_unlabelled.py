@@ -1,4 +1,4 @@
-"""Images without labels from a folder to the report, with tiny networks from files."""
+"""Images without labels from a folder to the report: what `rectok init --from` writes, with tiny networks from files."""
 
 import importlib
 import warnings
@@ -10,13 +10,15 @@ from safetensors.torch import save_file
 from rectok import artifacts
 from rectok.artifacts import SHARDED, STAGES
 from rectok.checks import run as gate
+from rectok.cli.from_folder import parameters_from
 from rectok.errors import UserError
 from rectok.evaluation.metrics import read_record
-from rectok.params import Params, parse
+from rectok.params import Params, parse, preset_text
+from rectok.params.editing import edited
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network import VisionNetwork
 from tests.data.files import picture
-from tests.project import overridden
+from tests.project import TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 NETWORKS = ("teacher", "metric_network")
@@ -28,11 +30,13 @@ UNMEASURED = {
 
 
 def params(**weights: str) -> Params:
-    """Tiny parameters for the folder `photos`; `weights` are the files of the networks."""
-    changes = {"index.source": "photos", "index.watch": "photos", "index.labels": "none", "image.size": 16}
+    """Parameters for the folder `photos` with tiny networks; `weights` are the files of those that come from elsewhere."""
+    changes = {name: value for name, value in TINY.items() if not name.startswith(("index.", "gates.index."))}
+    network = parse(preset_text("photos"), "photos").teacher.network.model_dump()
+    changes = {f"{name}.network": network for name in NETWORKS} | changes | {"image.size": 16}
     for name, path in weights.items():
         changes |= {f"{name}.network.weights": path, f"{name}.network.sha256": sha256_file(Path(path))}
-    return parse(overridden(changes), "params.yaml")
+    return parse(edited(parameters_from("photos", "none", 64), changes), "params.yaml")
 
 
 def run(stage: str, settings: Params) -> None:
@@ -61,6 +65,7 @@ def test_everything_but_accuracy_is_measured(project: Path, monkeypatch: pytest.
         weights[name] = str(project / f"{name}.safetensors")
         save_file(network.trunk.state_dict(), weights[name])
     settings = params(**weights)
+    assert settings.index.source == "photos" and len(settings.index.shards) == 1
     (project / "params.yaml").write_text(settings.model_dump_json())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -21,7 +21,9 @@ def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
         print(f"{'pass' if check.passed else check.severity:5} {check.name}: {check.value} (limit {check.limit})")
     if report.errors:
         messages = "; ".join(f"{c.name}: {c.message}" for c in report.errors)
-        raise UserError(f"gate {gate} failed ({check_file(gate, shard)}): {messages}")
+        bounds = any(isinstance(check.limit, (int, float)) for check in report.errors)
+        hint = f"; the limits are in gates.{gate} of params.yaml" if bounds else ""
+        raise UserError(f"gate {gate} failed ({check_file(gate, shard)}): {messages}{hint}")
     return report
 
 

@@ -31,30 +31,44 @@ WITHOUT_GIT = "[core]\n    no_scm = true\n"
 
 def init(
     preset: Annotated[str, typer.Argument(help="One of the presets, e.g. digits")] = "",
+    source: Annotated[
+        str, typer.Option("--from", metavar="FOLDER", help="Look at these images and write parameters that fit them")
+    ] = "",
+    size: Annotated[int, typer.Option(help="With --from: side in pixels of the images that are learnt")] = 64,
+    labels: Annotated[str, typer.Option(help="With --from: index.labels, such as none for unlabelled images")] = "auto",
     force: Annotated[bool, typer.Option(help="Replace an existing params.yaml")] = False,
     upgrade: Annotated[
         bool, typer.Option(help="Replace the dvc.yaml of a project that an older version made; params.yaml stays")
     ] = False,
 ) -> None:
-    """Make this folder a project: write params.yaml from a preset, and whatever `dvc repro` needs."""
+    """Make this folder a project: write params.yaml from a preset or for your images, and whatever `dvc repro` needs."""
     if upgrade:
-        _upgrade(preset)
+        _upgrade(preset or source)
         return
-    if not preset:
-        raise UserError(f"init needs a preset, one of {', '.join(preset_names())}")
-    text = preset_text(preset)
+    if bool(preset) == bool(source):
+        raise UserError(f"init needs either --from FOLDER or a preset, one of {', '.join(preset_names())}")
+    if source and PARAMS_FILE.exists() and not force:
+        raise UserError(f"{PARAMS_FILE} exists, so this folder is a project already; add --force to replace it")
+    text = _parameters_for(source, labels, size) if source else preset_text(preset)
     parse(text, f"preset {preset}")
     if PARAMS_FILE.exists() and PARAMS_FILE.read_text(encoding="utf-8") != text and not force:
         raise UserError(f"{PARAMS_FILE} exists and differs from preset {preset}; add --force to replace it")
     for sentence in write_missing():
         typer.echo(sentence)
     write_text(PARAMS_FILE, text)
-    typer.echo(f"wrote {PARAMS_FILE} from preset {preset} (presets: {', '.join(preset_names())}); next: dvc repro")
+    origin = f"for {source}" if source else f"from preset {preset} (presets: {', '.join(preset_names())})"
+    typer.echo(f"wrote {PARAMS_FILE} {origin}; next: dvc repro")
+
+
+def _parameters_for(source: str, labels: str, size: int) -> str:
+    from rectok.cli.from_folder import parameters_from  # it imports what reads images
+
+    return parameters_from(source.rstrip("/") or "/", labels, size)
 
 
 def _upgrade(preset: str) -> None:
     if preset:
-        raise UserError("--upgrade takes no preset, for it leaves params.yaml alone")
+        raise UserError("--upgrade takes no preset and no --from, for it leaves params.yaml alone")
     sentences = [*upgrade_pipeline(), *write_missing(), *old_folders()]
     for sentence in sentences or ["everything is that of this version"]:
         typer.echo(sentence)

@@ -11,7 +11,7 @@ from rectok.params import Params
 from rectok.train.training_config import MachineConfig
 
 GIB = 2**30
-SMALL = ("digits",)
+SMALL = ("digits", "photos")
 """Presets that train on a CPU in minutes."""
 IMPORT = "import deepspeed, sys; print(deepspeed.__version__, file=sys.stderr)"
 
