@@ -15,9 +15,9 @@ LARGE = "cifar10"
 STEPS = {
     "teacher": (300, 3_000),
     "metric_network": (300, 3_000),
-    "tokenizer": (600, 6_000),
+    "tokenizer": (400, 6_000),
     "decoder": (100, 2_000),
-    "dit": (1_100, 15_000),
+    "dit": (900, 15_000),
     "autoguidance": (180, 1_500),
 }
 """Steps that each training takes on two CPU cores and on a GPU, whatever the number of images."""

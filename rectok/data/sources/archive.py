@@ -3,8 +3,8 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from urllib.parse import unquote
@@ -12,8 +12,10 @@ from urllib.parse import unquote
 from rectok.data.data_config import Split
 from rectok.data.sources.archive_label import ArchiveLabel, is_bare_image
 from rectok.data.sources.containment import name_inside
+from rectok.data.sources.folder_labels import in_archive
 from rectok.data.sources.image_source import PackedFiles, Readable, SourceImage, annotated
-from rectok.data.sources.labels import Labels
+from rectok.data.sources.labels import Labels, LabelTable
+from rectok.data.sources.metadata_tables import has_labels, is_metadata
 from rectok.data.sources.names import Annotation, is_hidden, kind_of, split_in
 from rectok.data.sources.samples import FIRST_DOT, SIDECARS, ArchiveMember, Sample, extension_of, key_of
 from rectok.errors import UserError
@@ -38,11 +40,13 @@ class Archives(PackedFiles, ABC):
         """Every image that has a label, archive by archive. One of several archives may label its images by its name."""
         labelled, dotted = False, ""
         for name in self.names:
-            archive_label = ArchiveLabel(self.path(name), len(self.names) > 1 and labels.by_folders)
-            with self._members(name) as members:
-                for _, group in groupby(_checked(name, members, labels), key=lambda member: key_of(member.name)):
+            with self._tables(name, labels) as each, self._members(name) as members:
+                by_name = len(self.names) > 1 and labels.by_folders and each is labels
+                archive_label = ArchiveLabel(self.path(name), by_name)
+                files = self._without_tables(name, _checked(name, members, each), each)
+                for _, group in groupby(files, key=lambda member: key_of(member.name)):
                     sample = Sample(name, list(group))
-                    images = list(self._sample_images(sample, archive_label, labels))
+                    images = list(self._sample_images(sample, archive_label, each))
                     labelled = labelled or bool(images)
                     dotted = dotted or next(
                         (m.name for m in sample.members if extension_of(m.name).endswith(".json")), ""
@@ -72,10 +76,27 @@ class Archives(PackedFiles, ABC):
     def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:
         """The images at `members` of one archive."""
 
+    def _tables(self, name: str, labels: Labels) -> AbstractContextManager[Labels]:
+        """The labels in the imagefolder tables of one archive, or `labels` if there are none or they come from elsewhere."""
+        return nullcontext(labels)
+
+    def _without_tables(self, name: str, members: Iterator[ArchiveMember], labels: Labels) -> Iterator[ArchiveMember]:
+        """All files but the tables that gave the `labels`. Raises UserError for a table with labels that gave none."""
+        for member in members:
+            if not is_metadata(member.name) or not (labels.setting == "auto" or labels.column):
+                yield member
+            elif not isinstance(labels, LabelTable):
+                if has_labels(self.path(name), member.name, labels, member.read()):
+                    raise UserError(
+                        f"{self.path(name)} holds the table {member.name}, which may lie behind its images; unpack the "
+                        "archive, or pack it as a zip file"
+                    )
+                yield member
+
     def _sample_images(self, sample: Sample, archive_label: ArchiveLabel, labels: Labels) -> Iterator[SourceImage]:
         """The images of one sample that have a label of their own, or that of the archive."""
         split = split_in(sample.name)
-        label = sample.label(labels)
+        label = None if isinstance(labels, LabelTable) else sample.label(labels)
         if label is not None:
             member = sample.image(self.choice, " beside its label")
             images = [_image(sample, member, Annotation(label, None), split, certain=True)]
@@ -133,6 +154,7 @@ def _image(
 ) -> SourceImage:
     uri = f"{_escaped(sample.name)}#{member.position}/{member.name}"
     uncertain = not certain and kind_of(member.name) != "image"
+    annotation = replace(annotation, folder=in_archive(sample.name, annotation.folder))
     return annotated(uri, annotation, split, partial(bytes, member.read()), uncertain)
 
 

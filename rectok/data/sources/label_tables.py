@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from rectok.data.data_config import Split
 from rectok.data.sources.label_values import label_of
@@ -16,6 +16,8 @@ from rectok.storage.objects import open_binary
 
 FILE_COLUMNS = ("file", "file_name")
 """Names of the column of files. The second is that of Hugging Face's imagefolder."""
+Opener = Callable[[str], AbstractContextManager[BinaryIO]]
+"""Opens the file with a name, such as one in an archive."""
 Record = tuple[str, dict[str, Any]]
 """A row's place in words, and its values by column."""
 
@@ -39,29 +41,29 @@ def read_table(path: str) -> Iterator[TableRow]:
     return read_rows(path, "label")
 
 
-def read_rows(path: str, column: str) -> Iterator[TableRow]:
+def read_rows(path: str, column: str, opener: Opener = open_binary) -> Iterator[TableRow]:
     """The rows of a CSV or JSON lines file with labels in `column`. Raises UserError, with the row, if one is of no use."""
-    for where, row in _records(path):
+    for where, row in _records(path, opener):
         file = next((row[name] for name in FILE_COLUMNS if row.get(name)), None)
         if not isinstance(file, str):
             raise UserError(f"{where} names no file")
         yield TableRow(file, Annotation(label_of(row.get(column), where), _split(row.get("split"), where)), where)
 
 
-def columns_of(path: str) -> set[str]:
+def columns_of(path: str, opener: Opener = open_binary) -> set[str]:
     """The columns of a CSV file, or the keys of the first line of a JSON lines file."""
     if path.endswith(".jsonl"):
-        return set(next((row for _, row in _json_lines(path)), {}))
-    with _open_csv(path) as rows:
+        return set(next((row for _, row in _json_lines(path, opener)), {}))
+    with _open_csv(path, opener) as rows:
         return set(rows.fieldnames or ())
 
 
-def _records(path: str) -> Iterator[Record]:
-    return _json_lines(path) if path.endswith(".jsonl") else _csv_records(path)
+def _records(path: str, opener: Opener) -> Iterator[Record]:
+    return _json_lines(path, opener) if path.endswith(".jsonl") else _csv_records(path, opener)
 
 
-def _csv_records(path: str) -> Iterator[Record]:
-    with _open_csv(path) as rows:
+def _csv_records(path: str, opener: Opener) -> Iterator[Record]:
+    with _open_csv(path, opener) as rows:
         for row in rows:
             where = f"line {rows.line_num} of {path}"
             if None in row:
@@ -70,9 +72,9 @@ def _csv_records(path: str) -> Iterator[Record]:
 
 
 @contextmanager
-def _open_csv(path: str) -> Iterator["csv.DictReader[str]"]:
+def _open_csv(path: str, opener: Opener) -> Iterator["csv.DictReader[str]"]:
     """A reader of rows. Raises UserError for text that is no CSV in UTF-8, and for two columns of one name."""
-    with open_binary(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+    with opener(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         try:
             rows = csv.DictReader(text)
             names = list(rows.fieldnames or ())
@@ -83,8 +85,8 @@ def _open_csv(path: str) -> Iterator["csv.DictReader[str]"]:
             raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from None
 
 
-def _json_lines(path: str) -> Iterator[Record]:
-    with open_binary(path) as file:
+def _json_lines(path: str, opener: Opener) -> Iterator[Record]:
+    with opener(path) as file:
         for number, line in enumerate(file, 1):
             where = f"line {number} of {path}"
             if not line.strip():

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 
-from rectok.data.sources.label_tables import FILE_COLUMNS, columns_of, read_rows
+from rectok.data.sources.label_tables import FILE_COLUMNS, Opener, columns_of, read_rows
 from rectok.data.sources.labels import Labels, open_table
 from rectok.data.sources.names import split_around
 from rectok.errors import UserError
-from rectok.storage.objects import below
+from rectok.storage.objects import below, open_binary
 
 METADATA = ("metadata.csv", "metadata.jsonl")
 
@@ -18,14 +19,16 @@ def is_metadata(name: str) -> bool:
 
 
 @contextmanager
-def open_metadata(root: str, names: Sequence[str], labels: Labels) -> Iterator[Labels]:
+def open_metadata(root: str, names: Sequence[str], labels: Labels, opener: Opener = open_binary) -> Iterator[Labels]:
     """The labels in the tables `names` below `root`, or `labels` unchanged where those come from elsewhere.
 
     Raises UserError if some tables lack the column of labels, but others have it or `labels` names it.
     """
     column = labels.column or "label"
     with_labels = (
-        _with_column(root, names, column, bool(labels.column)) if labels.setting == "auto" or labels.column else []
+        _with_column(root, names, column, bool(labels.column), opener)
+        if labels.setting == "auto" or labels.column
+        else []
     )
     if not with_labels:
         yield labels
@@ -33,13 +36,19 @@ def open_metadata(root: str, names: Sequence[str], labels: Labels) -> Iterator[L
     with open_table(labels.setting) as table:
         table.left_out = labels.left_out
         for name in with_labels:
-            table.add_all(read_rows(below(root, name), column), name.rpartition("/")[0], split_around(name))
+            table.add_all(read_rows(below(root, name), column, opener), name.rpartition("/")[0], split_around(name))
         yield table
         table.check_complete()
 
 
-def _with_column(root: str, names: Sequence[str], column: str, required: bool) -> Sequence[str]:
-    columns = {name: columns_of(below(root, name)) for name in names}
+def has_labels(root: str, name: str, labels: Labels, content: bytes) -> bool:
+    """Whether the table `name` with that content has the columns of files and of labels."""
+    columns = columns_of(below(root, name), lambda _: BytesIO(content))
+    return (labels.column or "label") in columns and not columns.isdisjoint(FILE_COLUMNS)
+
+
+def _with_column(root: str, names: Sequence[str], column: str, required: bool, opener: Opener) -> Sequence[str]:
+    columns = {name: columns_of(below(root, name), opener) for name in names}
     lacking = [name for name in names if column not in columns[name] or columns[name].isdisjoint(FILE_COLUMNS)]
     if lacking and (required or len(lacking) < len(names)):
         raise UserError(

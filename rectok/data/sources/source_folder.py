@@ -14,6 +14,8 @@ from rectok.storage.s3 import StoredFile
 
 STATISTICS = "_stats.json"
 """img2dataset writes 00000_stats.json beside 00000.parquet and 00000.tar, or beside the folder 00000."""
+ARROW = ".arrow"
+"""Ending of the files that save_to_disk writes, which are no Parquet."""
 PEEKED = 1000
 """File names that decide the kind of a source: one page of an object store's listing."""
 
@@ -60,6 +62,11 @@ class SourceFolder:
         return [file.name for file in self.files() if kind_of(file.name) == self.kind]
 
     def _check(self, name: str) -> None:
+        if name.endswith(ARROW):
+            raise UserError(
+                f"index.source {self.root} holds {name}, as save_to_disk of Hugging Face's datasets writes it; write Parquet "
+                "instead, with to_parquet of each split"
+            )
         kind = kind_of(name)
         if kind is None or kind == self.kind or (kind == "parquet" and self._is_companion(name)):
             return

@@ -7,9 +7,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 
 from rectok.data.sources.archive import Archives, MemberUri
 from rectok.data.sources.image_source import Readable
+from rectok.data.sources.labels import Labels
+from rectok.data.sources.metadata_tables import is_metadata, open_metadata
+from rectok.data.sources.names import is_hidden
 from rectok.data.sources.samples import ArchiveMember, member_name
 from rectok.errors import UserError
 from rectok.storage.objects import open_binary
@@ -26,6 +30,20 @@ class ZipArchives(Archives):
         with self._open(name) as file:
             infos = (info for info in file.infolist() if not info.is_dir())
             yield (_member(file, info) for info in infos)
+
+    @contextmanager
+    def _tables(self, name: str, labels: Labels) -> Iterator[Labels]:
+        if labels.setting != "auto" and not labels.column:
+            yield labels
+            return
+        with self._open(name) as file:
+            infos = {member_name(info.filename): info for info in file.infolist()}
+            tables = sorted(member for member in infos if is_metadata(member) and not is_hidden(member))
+            root = self.path(name)
+            with open_metadata(
+                root, tables, labels, lambda path: BytesIO(file.read(infos[path.removeprefix(f"{root}/")]))
+            ) as each:
+                yield each
 
     def _read_members(self, name: str, members: Sequence[MemberUri]) -> Iterator[Readable]:
         uris = {member.member: member.uri for member in members}

@@ -7,6 +7,7 @@ import pytest
 
 from rectok.data.sources.folder_labels import annotate_folders, folder_of, only_splits
 from rectok.data.sources.names import Annotation
+from rectok.errors import UserError
 from tests.data.sources.small_sources import annotated, write_folder, write_tar, write_zip
 
 
@@ -28,6 +29,9 @@ def test_the_outermost_folders_matter() -> None:
         (["Train/cat", "VALID"], False, {"Train/cat": ("cat", "train"), "VALID": None}),
         (["train", "bus"], False, {"train": ("train", None), "bus": ("bus", None)}),
         (["train", "test"], False, {"train": ("train", None), "test": ("test", None)}),
+        (["p_train/cat", "p_test/dog"], True, {"p_train/cat": ("cat", "train"), "p_test/dog": ("dog", "test")}),
+        (["train2017/cat", "val2017/cat"], False, {"train2017/cat": ("cat", "train"), "val2017/cat": ("cat", "val")}),
+        (["a/cat", "b/dog"], True, {"a/cat": ("a", None), "b/dog": ("b", None)}),
         ([], True, {}),
     ],
 )
@@ -70,6 +74,28 @@ def test_several_archives_may_hold_the_same_folder_but_not_one_each(tmp_path: Pa
         write_zip(tmp_path / "own" / f"{label}.zip", {f"{label}/1.png": b"1"})
     assert annotated(tmp_path / "same") == [("cat", "train", b"1"), ("dog", "val", b"1")]
     assert annotated(tmp_path / "own") == [("cat", None, b"1"), ("dog", None, b"1")]
+
+
+@pytest.mark.parametrize("writer", [write_tar, write_zip])
+def test_archives_with_a_folder_each_and_several_below_are_refused(tmp_path: Path, writer: Any) -> None:
+    ending = "tar" if writer is write_tar else "zip"
+    for part in ("part1", "part2"):
+        writer(tmp_path / "unclear" / f"{part}.{ending}", {f"{part}/{name}/1.png": b"1" for name in ("cat", "dog")})
+        writer(tmp_path / "one" / f"{part}.{ending}", {f"{part}/images/1.png": part.encode()})
+    with pytest.raises(
+        UserError, match=r"holds one folder \(part1, part2\) with folders such as cat and dog below, so it is not"
+    ):
+        annotated(tmp_path / "unclear")
+    assert annotated(tmp_path / "one") == [("part1", None, b"part1"), ("part2", None, b"part2")]
+
+
+def test_folders_of_archives_that_name_a_split_are_splits(tmp_path: Path) -> None:
+    for name, split in (("a", "train"), ("b", "test")):
+        files = {f"photos_{split}/{label}/1.png": f"{split}{label}".encode() for label in ("cat", "dog")}
+        write_zip(tmp_path / f"{name}.zip", files)
+    assert annotated(tmp_path) == [
+        ("cat", "train", b"traincat"), ("dog", "train", b"traindog"), ("cat", "test", b"testcat"), ("dog", "test", b"testdog")
+    ]  # fmt: skip
 
 
 def test_images_beside_the_class_folders_of_a_split_are_left_out(tmp_path: Path) -> None:

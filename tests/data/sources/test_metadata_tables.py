@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rectok.errors import UserError
-from tests.data.sources.small_sources import annotated, write_folder
+from tests.data.sources.small_sources import annotated, write_folder, write_tar, write_zip
 from tests.storage.server import BUCKET
 
 IMAGES = {"1.png": b"1", "2.png": b"2"}
@@ -120,3 +120,39 @@ def test_a_folder_that_img2dataset_wrote_has_parts_and_no_classes(tmp_path: Path
     ):
         annotated(source)
     assert ("unlabelled", None, b"1") in annotated(source, "none")
+
+
+@pytest.mark.parametrize("place", ["", "photos/"])
+def test_a_table_in_a_zip_file(tmp_path: Path, place: str) -> None:
+    table = b"file_name,label,breed\n1.png,cat,p\n2.png,dog,q\n"
+    files = {f"{place}{name}": content for name, content in {**IMAGES, "metadata.csv": table, "3.png": b"3"}.items()}
+    path = write_zip(tmp_path / "train.zip", files)
+    assert annotated(path) == [("cat", "train", b"1"), ("dog", "train", b"2")]
+    assert annotated(path, "column:breed") == [("p", "train", b"1"), ("q", "train", b"2")]
+
+
+def test_tables_in_several_zip_files(tmp_path: Path) -> None:
+    for split, label in (("train", "cat"), ("test", "dog")):
+        table = json.dumps({"file_name": "images/1.png", "label": label}).encode()
+        write_zip(tmp_path / f"{split}.zip", {"images/1.png": label.encode(), "metadata.jsonl": table})
+    assert annotated(tmp_path) == [("dog", "test", b"dog"), ("cat", "train", b"cat")]
+
+
+def test_a_table_in_a_zip_file_without_labels_is_only_a_file(tmp_path: Path) -> None:
+    files = {"cat/1.png": b"1", "dog/2.png": b"2", "metadata.csv": b"file_name,text\n1.png,a cat\n"}
+    assert annotated(write_zip(tmp_path / "a.zip", files)) == PETS
+    assert annotated(write_tar(tmp_path / "a.tar", files)) == PETS
+
+
+def test_a_table_with_labels_in_a_tar_file_is_refused(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {**IMAGES, "metadata.csv": b"file_name,label\n1.png,cat\n2.png,dog\n"})
+    with pytest.raises(
+        UserError, match=r"a\.tar holds the table metadata\.csv, which .*; unpack the archive, or pack it as a zip"
+    ):
+        annotated(path)
+
+
+def test_an_incomplete_zip_file_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"1.png": b"1", "metadata.csv": b"file_name,label\n1.png,cat\n2.png,dog\n"})
+    with pytest.raises(UserError, match=r"lists 2\.png, which index\.source does not hold"):
+        annotated(path)

@@ -11,7 +11,7 @@ from rectok.data.sources.archive import Archives
 from rectok.data.sources.image_files import ImageFiles
 from rectok.data.sources.opening import open_source
 from rectok.data.sources.parquet_files import ParquetFiles
-from rectok.data.sources.source_folder import PEEKED
+from rectok.data.sources.source_folder import PEEKED, SourceFolder
 from rectok.data.sources.tar_archives import TarArchives
 from rectok.data.sources.zip_archives import ZipArchives
 from rectok.errors import UserError
@@ -164,3 +164,13 @@ def test_a_folder_that_is_gone_before_it_is_listed_is_named(tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "cat")
     with pytest.raises(UserError, match=r"/cat/ cannot be listed: No such file or directory"):
         next(names)
+
+
+def test_a_folder_of_save_to_disk_is_named(tmp_path: Path) -> None:
+    write_folder(
+        tmp_path, {"train/data-00000-of-00001.arrow": b"-", "train/state.json": b"{}", "dataset_dict.json": b"{}"}
+    )
+    with pytest.raises(
+        UserError, match=r"holds train/data-00000-of-00001\.arrow, as save_to_disk .* with to_parquet of each"
+    ):
+        SourceFolder(str(tmp_path))
