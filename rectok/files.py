@@ -11,10 +11,19 @@ from pathlib import Path
 
 from rectok.errors import UserError
 
+_FULL = ("the disk is full", "free some space")
+REFUSALS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: ("a file may not grow that large here", "raise `ulimit -f` or use another disk"),
+    errno.EROFS: ("the disk is read-only", "make it writable"),
+}
+"""Errors with which a system refuses a write: what they mean, and what helps."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file, flushed to take the place of `path` on success, else removed. Raises UserError if the disk is full."""
+    """A temporary file, flushed to take the place of `path` on success, else removed. Raises UserError for a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
@@ -29,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """An empty folder, which takes the place of `path` on success, else is removed. Raises UserError if the disk is full."""
+    """An empty folder, which takes the place of `path` on success, else is removed. Raises UserError for a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     old = temporary.with_suffix(".old")
@@ -47,15 +56,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _cleaned_up(path: Path, remove: Callable[[], None]) -> Iterator[None]:
-    """After an error call `remove`. Raises UserError in place of the error if the disk is full."""
+    """After an error call `remove`. Raises UserError in place of the error if the system refused the write."""
     try:
         yield
     except BaseException as error:
         remove()
-        if is_disk_full(error):
-            raise UserError(
-                f"the disk is full while writing {path}; free some space and run the command again"
-            ) from error
+        if reason := refusal(error):
+            raise UserError(f"{reason[0]} while writing {path}; {reason[1]} and run the command again") from error
         raise
 
 
@@ -79,7 +86,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of the system, or of a library on top of it, says that no space is left."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or os.strerror(errno.ENOSPC) in str(error)
+def refusal(error: BaseException) -> tuple[str, str] | None:
+    """Why the system refused a write, and what helps, from its error or one of a library on top of it; None for other errors."""
+    number = error.errno if isinstance(error, OSError) else None
+    return next((REFUSALS[n] for n in REFUSALS if n == number or os.strerror(n) in str(error)), None)

@@ -1,11 +1,15 @@
 import errno
 import os
+import resource
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rectok.errors import UserError
-from rectok.files import is_disk_full, replacing, write_bytes, write_text
+from rectok.files import refusal, replacing, write_bytes, write_text
+from tests.cli.project import refused
 
 
 def test_a_new_file_has_its_content_and_plain_rights(tmp_path: Path) -> None:
@@ -44,6 +48,42 @@ def test_a_full_disk_is_told(tmp_path: Path, number: int) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_what_a_full_disk_is() -> None:
-    assert is_disk_full(RuntimeError("I/O error: No space left on device (os error 28)"))
-    assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
+def test_a_refusal_of_the_system_is_known_from_the_words_of_a_library() -> None:
+    full, large = (refusal(OSError(number, "")) for number in (errno.ENOSPC, errno.EFBIG))
+    assert full and refusal(RuntimeError("I/O error: No space left on device (os error 28)")) == full
+    assert large and refusal(RuntimeError("I/O error: File too large (os error 27)")) == large
+    assert refusal(OSError(errno.EACCES, "Permission denied")) is None
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """Within the test, no file may grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    yield 10_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_limit_of_file_sizes_is_a_sentence_and_keeps_the_old_file(tmp_path: Path, small_files: int) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+    with pytest.raises(
+        UserError, match=rf"a file may not grow that large here while writing {path}; raise `ulimit -f`"
+    ):
+        write_bytes(path, bytes(small_files + 1))
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_read_only_disk_is_a_sentence_of_the_command_line(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a disk")
+    mount = ("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", tmp_path)
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        said = refused(tmp_path, "init", "digits")
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert said.startswith("the disk is read-only while writing ")
+    assert said.endswith("; make it writable and run the command again")

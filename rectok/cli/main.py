@@ -22,7 +22,7 @@ from rectok.cli.stage_run import stage_run
 from rectok.cli.status import status
 from rectok.cli.verify import verify
 from rectok.errors import UserError
-from rectok.files import is_disk_full
+from rectok.files import refusal
 from rectok.params.renamed import renamed_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -89,9 +89,10 @@ def main() -> None:
     except (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         _fail(f"{error.filename} cannot be used: {str(error.strerror).lower()}")
     except OSError as error:
-        if not is_disk_full(error):
+        if (reason := refusal(error)) is None:
             raise
-        _fail("the disk is full; free some space and run the command again")
+        place = f" while writing {error.filename}" if error.filename else ""
+        _fail(f"{reason[0]}{place}; {reason[1]} and run the command again")
 
 
 def _fail(sentence: str) -> None:

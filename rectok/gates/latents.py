@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from rectok import artifacts
 from rectok.artifacts import Check
@@ -11,11 +12,19 @@ from rectok.checks.bounds import at_most, holds, listed
 from rectok.data.data_config import SPLITS
 from rectok.data.tables import read_table
 from rectok.data.tensors import LatentsFile
+from rectok.errors import UserError
 from rectok.params import Params
 
 
 def check(params: Params, shard: str) -> Iterator[Check]:
     """Checks of one shard's latents against the table of its images; messages name the shard and the row."""
+    try:
+        yield from _checks(params, shard)
+    except (UserError, SafetensorError, IndexError, KeyError, TypeError, ValueError) as error:
+        yield holds("readable", False, f"the latents of shard {shard} cannot be read: {' '.join(str(error).split())}")
+
+
+def _checks(params: Params, shard: str) -> Iterator[Check]:
     latents = LatentsFile(artifacts.latents_file(shard))
     rows = list(zip(latents.keys, latents.labels.tolist(), (SPLITS[code] for code in latents.splits), strict=True))
     table = read_table(artifacts.shard_table(shard))

@@ -66,6 +66,8 @@ def opened(root: Path) -> Iterator[Any]:
                 yield repo
     except DvcException as error:
         raise UserError(f"DVC cannot read the pipeline: {_causes(error)}") from None
+    except RecursionError:
+        raise UserError(f"DVC cannot read the pipeline: {PIPELINE} or a file that it names nests too deep") from None
 
 
 def stages_of(repo: Any) -> dict[str, Stage]:

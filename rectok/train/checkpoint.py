@@ -1,6 +1,8 @@
 """Resumable checkpoints: folders that appear whole or not at all, with hashes, and hold everything that the next step needs."""
 
+import errno
 import re
+import resource
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 import torch
 
 from rectok.errors import DamagedError, UserError
-from rectok.files import is_disk_full, sync
+from rectok.files import REFUSALS, refusal, sync
 from rectok.storage.folder import damaged_file, fetch_folder, is_whole, publish_folder, write_list
 from rectok.storage.objects import below, is_remote, list_files, remove_below
 from rectok.train.ema import EMA
@@ -21,6 +23,14 @@ from rectok.train.world import World
 STEP = re.compile(r"step-(\d{9})")
 FAILED_WRITE = ("PytorchStreamWriter", "iostream error", "unexpected pos")
 """How torch.save words a write that the system refused; it does not pass on why."""
+
+
+def _torch_refusal(error: Exception) -> tuple[str, str] | None:
+    """The same as `refusal` for torch's own words: the disk is full, unless files are limited."""
+    if not any(words in str(error) for words in FAILED_WRITE):
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return REFUSALS[errno.ENOSPC if limit == resource.RLIM_INFINITY else errno.EFBIG]
 
 
 @dataclass
@@ -63,16 +73,16 @@ class Checkpoints:
         return max(self._here(), default=None)
 
     def save(self, state: State) -> None:
-        """Write a checkpoint beside the last one; older ones are dropped first. Raises UserError when the disk is full."""
+        """Write a checkpoint beside the last one; older ones are dropped first. Raises UserError for a full disk."""
         whole = self.folder / f"step-{state.step:09d}"
         partial = self.folder / "partial"
         try:
             self._write(state, partial)
         except (OSError, RuntimeError) as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if is_disk_full(error) or any(words in str(error) for words in FAILED_WRITE):
+            if reason := refusal(error) or _torch_refusal(error):
                 raise UserError(
-                    f"the disk is full while writing checkpoint {whole}; the one before it is kept, free some space and "
+                    f"{reason[0]} while writing checkpoint {whole}; the one before it is kept, {reason[1]} and "
                     "run the command again"
                 ) from error
             raise

@@ -81,3 +81,16 @@ def test_latents_of_other_images_are_refused() -> None:
     assert "latents of shard 00000 belong to other images" in failed()["images"]
     shutil.copy(artifacts.latents_file("00002"), artifacts.latents_file(SHARD))
     assert "7 rows for 12 images" in failed()["images"]
+
+
+@pytest.mark.parametrize("place", ["head", "tail"])
+def test_damage_anywhere_is_a_failed_check(place: str) -> None:
+    path = artifacts.latents_file(SHARD)
+    content = bytearray(path.read_bytes())
+    if place == "head":
+        content[content.index(b'"shape":[12,2') + len('"shape":[')] = ord("9")
+    else:
+        content[-1] = 255  # the split of the last image
+    path.write_bytes(content)
+    assert failed().keys() == {"readable"}
+    assert failed()["readable"].startswith(f"the latents of shard {SHARD} cannot be read: ")

@@ -74,6 +74,13 @@ def test_what_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.M
         read_stages()
 
 
+def test_a_pipeline_that_nests_3000_levels_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_project(tmp_path, f"stages:\n  a: {{cmd: x, meta: {'[' * 3000}{']' * 3000}}}\n")
+    with pytest.raises(UserError, match=r"dvc\.yaml or a file that it names nests too deep"):
+        read_stages()
+
+
 def test_targets_bring_all_that_they_need_and_nothing_else() -> None:
     assert with_needs(DIAMOND, ["left"]).keys() == {"index", "left"}
     assert with_needs(DIAMOND, ["report"]).keys() == {"index", "left", "right", "report"}

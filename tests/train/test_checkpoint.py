@@ -1,5 +1,6 @@
 """A checkpoint is whole or not there, and belongs to one set of parameters and inputs."""
 
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,22 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path) -> None:
     checkpoints.save(state(4))
     with pytest.raises(UserError, match=r"the disk is full while writing checkpoint .*step-000000005; the one before"):
         checkpoints.save(state(5, FullDisk))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000004"]
+    assert checkpoints.restore(state(0))
+
+
+def test_a_limit_of_file_sizes_keeps_the_one_before(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(4))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(
+            UserError, match=r"a file may not grow that large here while writing checkpoint .*; the one"
+        ):
+            checkpoints.save(state(5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000004"]
     assert checkpoints.restore(state(0))
 
