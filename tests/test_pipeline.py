@@ -101,7 +101,7 @@ def test_damage_stops_at_the_gate_and_the_repaired_pipeline_goes_to_the_end(proj
     check_that_both_doors_stop(project, "shards", row)
     assert not (data / "teacher").exists()
 
-    project.must("dvc", "repro", "--force", "--single-item", f"shards@{SHARD}")
+    project.must("rectok", "repair", f"shards@{SHARD}")
     project.must("dvc", "repro", f"features@{SHARD}")
     row = 5
     features = data / f"features/{SHARD}.safetensors"
@@ -109,7 +109,7 @@ def test_damage_stops_at_the_gate_and_the_repaired_pipeline_goes_to_the_end(proj
     check_that_both_doors_stop(project, "features", row)
     assert not (data / "tokenizer").exists()
 
-    project.must("dvc", "repro", "--force", "--single-item", f"features@{SHARD}")
+    project.must("rectok", "repair", f"features@{SHARD}")
     project.must("dvc", "repro")
     assert (data / "report/index.html").stat().st_size > 10_000
     assert "up to date" in project.must("dvc", "repro")

@@ -11,7 +11,7 @@ from rectok.config import Config
 from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.params import Params
 from rectok.params.gates import DiTGateParams
-from rectok.storage.hashing import sha256_file
+from rectok.pipeline.hashes import hash_of
 
 MIN_EMA_DISTANCE = 1e-9
 MIN_ADVERSARY = 0.01
@@ -22,7 +22,7 @@ def network_checks(stage: str, min_accuracy: float) -> Iterator[Check]:
     """Whole weights; those that were asked for; and a network trained here must know images that it has not seen."""
     summary = summary_of(stage)
     path = artifacts.weights_file(stage)
-    digest = sha256_file(path)
+    digest = hash_of(path)
     yield _whole(stage, digest)
     network = artifacts.read_json(artifacts.config_file(stage))["network"]
     expected = network["sha256"].lower()
@@ -63,10 +63,10 @@ def training_checks(stage: str, params: Params, max_loss_ratio: float) -> Iterat
     summary = summary_of(stage)
     if summary["trained"]:
         yield from _learnt(stage, summary, max_loss_ratio)
-    yield _whole(stage, sha256_file(artifacts.weights_file(stage)))
+    yield _whole(stage, hash_of(artifacts.weights_file(stage)))
     section: Config = getattr(params, stage)
     same = artifacts.read_json(artifacts.params_file(stage)) == section.model_dump(mode="json")
-    yield holds("params", same, f"params.yaml changed while {stage} ran; repeat it with `dvc repro -f {stage}`")
+    yield holds("params", same, f"params.yaml changed while {stage} ran; repeat it with `rectok repair {stage}`")
 
 
 def generator_checks(stage: str, params: Params) -> Iterator[Check]:

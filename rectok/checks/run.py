@@ -7,7 +7,7 @@ from rectok.artifacts import Check, GateReport, check_file, missing, outputs, pa
 from rectok.checks.bounds import holds
 from rectok.errors import UserError
 from rectok.params import Params
-from rectok.pipeline.judged import hashes_of
+from rectok.pipeline.hashes import hashes_of
 
 
 def run(gate: str, params: Params, shard: str | None = None) -> GateReport:

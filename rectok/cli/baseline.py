@@ -7,7 +7,7 @@ import typer
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.params import load
-from rectok.pipeline.judged import hashes_of
+from rectok.pipeline.hashes import hashes_of
 
 
 def baseline(artefact: Annotated[Literal["index"], typer.Argument(help="The artefact: index")]) -> None:

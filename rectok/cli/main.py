@@ -17,6 +17,7 @@ from rectok.cli.images import reconstruct, sample
 from rectok.cli.measure import bench, plan
 from rectok.cli.parameters import init, migrate_params, shards_count
 from rectok.cli.promote import alert, promote
+from rectok.cli.repair import repair
 from rectok.cli.repro import repro
 from rectok.cli.stage_run import stage_run
 from rectok.cli.status import status
@@ -67,8 +68,8 @@ def gate(
 
 
 for _command in (
-    init, shards_count, migrate_params, doctor, repro, status, verify, baseline, sample, reconstruct, export, summary, nightly,
-    promote, alert, ablate, bench, plan,
+    init, shards_count, migrate_params, doctor, repro, status, verify, repair, baseline, sample, reconstruct, export, summary,
+    nightly, promote, alert, ablate, bench, plan,
 ):  # fmt: skip
     app.command(rich_help_panel=USER_COMMANDS)(_command)
 app.command("import", rich_help_panel=USER_COMMANDS)(import_checkpoint)  # a keyword is no function's name

@@ -14,7 +14,7 @@ from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import FeaturesFile
 from rectok.errors import UserError
 from rectok.params import Params
-from rectok.storage.hashing import sha256_file
+from rectok.pipeline.hashes import hash_of
 
 NORM_SPREAD = 1e3
 """Largest over median token norm; the outlier tokens of DINOv2 reach about ten times the median."""
@@ -48,7 +48,7 @@ def keys_check(file: FeaturesFile, reader: ShardReader) -> Check:
 def _provenance(file: FeaturesFile, shard: str, storage: str) -> Iterator[Check]:
     made_from = file.provenance
     for name, path in (("teacher", artifacts.weights_file("teacher")), ("shard", artifacts.shard_tar(shard))):
-        same = made_from[name] == sha256_file(path)
+        same = made_from[name] == hash_of(path)
         yield holds(f"made from this {name}", same, f"the features of shard {shard} were made from another {path}")
     same = made_from["storage"] == storage
     yield holds("storage", same, f"shard {shard} is stored as {made_from['storage']}, but {storage} was asked for")

@@ -10,7 +10,7 @@ from rectok.checks.bounds import at_least, at_most, holds
 from rectok.data.moments import LatentMoments, latent_moments
 from rectok.data.tensors import LatentsFile
 from rectok.params import Params
-from rectok.storage.hashing import sha256_file
+from rectok.pipeline.hashes import hash_of
 
 COLLAPSED = 0.1
 """A channel whose means vary less than this share of the sampled latent holds the prior's noise and nothing else."""
@@ -21,7 +21,7 @@ def check(params: Params) -> Iterator[Check]:
     limits = params.gates.statistics
     record = artifacts.read_json(artifacts.statistics_file())
     mean, std = np.array(record["mean"]), np.array(record["std"])
-    digest = sha256_file(artifacts.weights_file("tokenizer"))
+    digest = hash_of(artifacts.weights_file("tokenizer"))
     yield holds("tokenizer", record["tokenizer"] == digest, "the statistics were made with another tokenizer")
     files = {shard: LatentsFile(artifacts.latents_file(shard)) for shard in params.index.shards}
     strangers = [shard for shard, file in files.items() if file.provenance.get("tokenizer", "") != digest]

@@ -32,7 +32,7 @@ class Damage:
         also = f"{self.path} and its copy in DVC's cache ({copies}) are" if self.here else f"{copies} ({self.path}) is"
         return (
             f"{also} damaged; remove {'both' if self.here else 'it'}, then `dvc pull {self.stage}` fetches it again, or where "
-            f"no remote has it `dvc repro --force --single-item {self.stage}` makes it"
+            f"no remote has it `rectok repair {self.stage}` makes it"
         )
 
 
@@ -54,7 +54,7 @@ def damages(records: Mapping[str, Record], cache: Path = CACHE) -> list[Damage]:
         here = pool.map(lambda out: Path(out.path).exists() and md5_of(Path(out.path)) != out.md5, (o for _, o in outs))
     damaged = []
     for (stage, out), differs in zip(outs, here, strict=True):
-        cached = tuple(file for md5 in _contents(cache, out.md5) if (file := _file(cache, md5)) in bad_files)
+        cached = tuple(file for file in cached_files(cache, out.md5) if file in bad_files)
         if differs or cached:
             damaged.append(Damage(stage, out.path, differs, cached))
     return damaged
@@ -64,20 +64,23 @@ def _damaged_files(cache: Path) -> set[Path]:
     """Files of the cache whose content is not what their name says."""
     files = [file for file in cache.glob("??/*") if file.is_file()]
     with ThreadPoolExecutor() as pool:
-        hashes = pool.map(md5_of, files)
-    return {
-        file for file, md5 in zip(files, hashes, strict=True) if file.parent.name + file.name.removesuffix(TREE) != md5
-    }
+        return {file for file, damaged in zip(files, pool.map(is_damaged, files), strict=True) if damaged}
 
 
-def _contents(cache: Path, md5: str) -> list[str]:
-    """The hash of an output and, where it is a folder, those of its files."""
+def is_damaged(file: Path) -> bool:
+    """Whether the content of a file of the cache is not what its name says."""
+    return file.parent.name + file.name.removesuffix(TREE) != md5_of(file)
+
+
+def cached_files(cache: Path, md5: str) -> list[Path]:
+    """Where the cache has an output, and the files in it where it is a folder."""
+    place = _file(cache, md5)
     if not md5.endswith(TREE):
-        return [md5]
+        return [place]
     try:
-        return [md5, *(entry["md5"] for entry in json.loads(_file(cache, md5).read_bytes()))]
+        return [place, *(_file(cache, entry["md5"]) for entry in json.loads(place.read_bytes()))]
     except (OSError, ValueError, LookupError, TypeError):
-        return [md5]
+        return [place]
 
 
 def _file(cache: Path, md5: str) -> Path:

@@ -179,7 +179,7 @@ def _above(path: str) -> list[str]:
 
 def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str, Stage]:
     """`targets` (stages, or nouns of a foreach; none: all) and what they need, in order. Raises UserError for others."""
-    queue = [address for target in targets for address in _named(stages, target)] or list(stages)
+    queue = [address for target in targets for address in named(stages, target)] or list(stages)
     chosen: set[str] = set()
     while queue:
         address = queue.pop()
@@ -189,12 +189,13 @@ def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str,
     return {address: stage for address, stage in stages.items() if address in chosen}
 
 
-def _named(stages: Mapping[str, Stage], target: str) -> list[str]:
-    named = [address for address in stages if address == target or address.startswith(f"{target}@")]
-    if not named:
+def named(stages: Mapping[str, Stage], target: str) -> list[str]:
+    """Stages by address or noun. Raises UserError where there is none."""
+    addresses = [address for address in stages if address == target or address.startswith(f"{target}@")]
+    if not addresses:
         names = sorted({address.partition("@")[0] for address in stages})
         raise UserError(f"there is no stage {target!r} in {PIPELINE}; its stages are {', '.join(names)}")
-    return named
+    return addresses
 
 
 def depths(stages: Mapping[str, Stage]) -> dict[str, int]:

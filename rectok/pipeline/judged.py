@@ -1,20 +1,11 @@
 """Whether files are the ones that their gates passed: pass markers hold the sha256 of everything that was judged."""
 
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rectok.artifacts import DATA, SHARDED, STAGES, passed_file, read_marker
 from rectok.errors import UserError
-from rectok.storage.hashing import sha256_file
-
-
-def hashes_of(paths: Iterable[Path]) -> dict[str, str]:
-    """sha256 of each file, by path. Several are read at once."""
-    files = sorted(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return {file.as_posix(): digest for file, digest in zip(files, pool.map(sha256_file, files), strict=True)}
+from rectok.pipeline.hashes import hashes_of
 
 
 def require_judged(paths: Iterable[str], besides: str = "") -> None:

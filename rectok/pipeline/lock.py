@@ -47,10 +47,11 @@ def read(root: Path = Path()) -> Mapping[str, Record]:
     except FileNotFoundError:
         return {}
     stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
-    return {address: _record(stage) for address, stage in stages.items()}
+    return {address: record_of(stage) for address, stage in stages.items()}
 
 
-def _record(stage: Mapping[str, Any]) -> Record:
+def record_of(stage: Mapping[str, Any]) -> Record:
+    """An entry of dvc.lock or of DVC's run cache."""
     files = dict(stage.get("params") or {})
     versions = files.pop(str(VERSIONS_FILE), {})
     params = {name: value for file in files.values() for name, value in file.items()}

@@ -11,15 +11,15 @@ from rectok import artifacts
 from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_features
 from rectok.params import Params
-from rectok.storage.hashing import sha256_file
+from rectok.pipeline.hashes import hash_of
 
 
 def run(params: Params, shard: str) -> None:
     """Write data/features/<shard>.safetensors; with storage `online` it holds the keys alone."""
     reader = ShardReader(shard)
     provenance = {
-        "teacher": sha256_file(artifacts.weights_file("teacher")),
-        "shard": sha256_file(artifacts.shard_tar(shard)),
+        "teacher": hash_of(artifacts.weights_file("teacher")),
+        "shard": hash_of(artifacts.shard_tar(shard)),
     }
     batches = _computed(params, reader)  # nothing is computed until it is read
     write_features(artifacts.features_file(shard), reader.keys, batches, params.features.storage, provenance)

@@ -7,7 +7,7 @@ from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_latents
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.params import Params
-from rectok.storage.hashing import sha256_file
+from rectok.pipeline.hashes import hash_of
 from rectok.tokenizer.model import from_bytes, load_tokenizer
 from rectok.train.world import device_of
 
@@ -35,5 +35,5 @@ def run(params: Params, shard: str) -> None:
         labels=reader.labels,
         splits=reader.splits,
         moments=moments.numpy(),
-        provenance={"tokenizer": sha256_file(artifacts.weights_file("tokenizer"))},
+        provenance={"tokenizer": hash_of(artifacts.weights_file("tokenizer"))},
     )

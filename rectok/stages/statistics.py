@@ -10,7 +10,7 @@ from rectok import artifacts
 from rectok.data.moments import LatentMoments, latent_moments
 from rectok.errors import UserError
 from rectok.params import Params
-from rectok.storage.hashing import sha256_file
+from rectok.pipeline.hashes import hash_of
 from rectok.storage.objects import verified
 from rectok.storage.storage_config import WeightsFile
 
@@ -28,7 +28,7 @@ def run(params: Params) -> None:
             "std_means": measured.std_means.tolist(),
             "std_sampled": measured.std_sampled.tolist(),
             "tokens": measured.tokens,
-            "tokenizer": sha256_file(artifacts.weights_file("tokenizer")),
+            "tokenizer": hash_of(artifacts.weights_file("tokenizer")),
         },
     )
 

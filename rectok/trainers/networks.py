@@ -12,8 +12,8 @@ from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
+from rectok.pipeline.hashes import hash_of
 from rectok.seeds import seed_of
-from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import Described, save_config, save_network
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import NetworkConfig
@@ -46,7 +46,7 @@ def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> N
     summary = {
         "network": section.network.name,
         "licence": section.network.licence,
-        "sha256": sha256_file(artifacts.weights_file(stage)),
+        "sha256": hash_of(artifacts.weights_file(stage)),
         **figures,
     }
     artifacts.write_json(artifacts.summary_file(stage), summary)

@@ -53,6 +53,6 @@ def sentence(errors: str) -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder`, but for the locks, which only hold the process that had them last."""
-    files = (path for path in folder.rglob("*") if path.is_file() and "locks" not in path.parts)
+    """Every file below `folder`, but for remembered hashes and the locks, which only hold the process that had them last."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not {"locks", "hashes.sqlite"} & {*path.parts})
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

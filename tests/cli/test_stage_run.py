@@ -10,7 +10,7 @@ from rectok.artifacts import GateReport, write_report
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import installed_versions
-from rectok.pipeline.judged import hashes_of
+from rectok.pipeline.hashes import hashes_of
 from tests.guides.guide import REPOSITORY
 from tests.project import write_params
 

@@ -69,4 +69,4 @@ def test_parameters_that_changed_while_it_trained_are_an_error_that_says_what_to
     other = changed(PARAMS, {"decoder.training.epochs": 1})
     [found] = [check for check in training_checks("decoder", other, 1.0) if check.name == "params"]
     assert not found.passed and found.severity == "ERROR"
-    assert found.message == "params.yaml changed while decoder ran; repeat it with `dvc repro -f decoder`"
+    assert found.message == "params.yaml changed while decoder ran; repeat it with `rectok repair decoder`"

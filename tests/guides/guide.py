@@ -50,9 +50,10 @@ class Clone:
 
     def follow(self, guide: str) -> str:
         """Do what docs/guides/<guide>.md says and return what its commands printed. Fails where one of them fails."""
-        return "".join(self._follow(block) for block in blocks(f"docs/guides/{guide}.md"))
+        return "".join(self.follow_block(block) for block in blocks(f"docs/guides/{guide}.md"))
 
-    def _follow(self, block: Block) -> str:
+    def follow_block(self, block: Block) -> str:
+        """Do what one block says and return what its commands printed."""
         if block.kind == "sh":
             return self.run("bash", "-euo", "pipefail", "-c", block.text)
         if block.kind == "diff":

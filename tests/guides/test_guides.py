@@ -1,6 +1,7 @@
 """Every guide works as it is written."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from ruamel.yaml import YAML
 from torchvision.models.vgg import cfgs, make_layers
 
+from rectok.ablation.workspace import CONFIG
+from rectok.files import write_text
 from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import load_lpips
 from rectok.nightly.history import read_history
@@ -127,7 +130,14 @@ def test_read_the_nightly_page(here: Clone, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_recover_from_failures(here: Clone) -> None:
     here.change(["params.yaml"], {"gates": {"teacher": {"min_accuracy": 0.0}}})  # of few images it learns little
-    printed = here.follow("recovery")
+    first, *others = blocks("docs/guides/recovery.md")
+    printed = here.follow_block(first)
+    # The second recipe loses the run cache, and the others add to one.
+    shard = Path("data/shards/00000.tar")
+    assert experiment(here, "shards@00000", shard) == (here.root / shard).read_bytes()
+    printed += "".join(map(here.follow_block, others))
+    weights = Path("data/tokenizer/model.safetensors")
+    assert experiment(here, "tokenizer", weights) == (here.root / weights).read_bytes()
     assert "gate shards failed" in printed and "the gate has stopped it" in printed
     back, _, further = printed.partition("pushed")[2].partition("it says what is wrong")
     assert back.count("data/shards/00000.tar") == 2 and "fetched" in back and "Running stage" not in back
@@ -136,7 +146,19 @@ def test_recover_from_failures(here: Clone) -> None:
     _, drifted, accepted = further.partition("the index has drifted")
     assert drifted and "accepted 290 images" in accepted and "pass  class drift: 0.0" in accepted
     assert "tokenizer: the loss is not a finite number at step" in accepted and "it says at which step" in accepted
-    assert (here.root / "data/tokenizer/model.safetensors").exists()
+
+
+def experiment(project: Clone, target: str, path: Path) -> bytes:
+    """The file that DVC has in its cache for an experiment, whose folder knows the inputs and no results."""
+    folder = project.root.parent / "experiment"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in ("dvc.yaml", "params.yaml", "versions.yaml", "data/raw", "data/baseline"):
+        project.run("cp", "-r", "--parents", name, str(folder))
+    write_text(folder / ".dvc/config", CONFIG.format(cache=project.root / ".dvc/cache"))
+    printed = Clone(folder).run("dvc", "repro", target)
+    assert f"Running stage '{target}'" not in printed
+    return (folder / path).read_bytes()
 
 
 def test_run_on_eight_gpus(here: Clone) -> None:

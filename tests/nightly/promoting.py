@@ -5,7 +5,7 @@ from dataclasses import replace
 from rectok.artifacts import GateReport, outputs, write_report
 from rectok.nightly.generator_copy import PARTS
 from rectok.nightly.history import NightlyRun
-from rectok.pipeline.judged import hashes_of
+from rectok.pipeline.hashes import hashes_of
 from rectok.reporting.summary import EVALUATIONS
 
 

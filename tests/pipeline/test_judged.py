@@ -5,7 +5,8 @@ import pytest
 from rectok import artifacts
 from rectok.artifacts import GateReport, write_report
 from rectok.errors import UserError
-from rectok.pipeline.judged import hashes_of, require_judged
+from rectok.pipeline.hashes import hashes_of
+from rectok.pipeline.judged import require_judged
 
 
 @pytest.fixture(autouse=True)
