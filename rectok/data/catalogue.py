@@ -25,6 +25,8 @@ class HashedImage:
     sha256: str
     folder: str = ""
     """Stands for the label until all folders of the source are known."""
+    parameters: tuple[str, ...] | None = None
+    """Parameters that decide how the image is shown (rectok.data.image_headers). None if its header was not read."""
 
 
 @dataclass(frozen=True)

@@ -149,12 +149,12 @@ def _load(image: Image.Image, content: bytes, config: ImageConfig) -> tuple[Imag
     else:
         image.load()
     if config.orientation != IGNORE and image.format != "TIFF":
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         image = image.transpose(TURNS[orientation]) if orientation in TURNS else image
     return image, ["turned upright"] if orientation in TURNS else []
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation. 1, which is upright, where the EXIF is missing or damaged: the pixels are whole nevertheless."""
     try:
         return int(image.getexif().get(Base.Orientation, 1))

@@ -13,6 +13,7 @@ from typing import Any
 
 from rectok.data.catalogue import Catalogue, CatalogueCounts, HashedImage, Stratum
 from rectok.data.data_config import SPLITS, IndexConfig, Split
+from rectok.data.image_headers import HeaderCounts, is_sampled, parameters_for
 from rectok.data.parallel_map import CHUNK, map_in_threads, threads_for
 from rectok.data.sources.content import is_image
 from rectok.data.sources.folder_labels import annotate_folders, only_splits
@@ -39,6 +40,7 @@ class Index:
     catalogue: Catalogue
     counts: CatalogueCounts
     left_out: LeftOut
+    headers: HeaderCounts
     classes: Sequence[str]
     fractions: Mapping[Split, float]
 
@@ -77,6 +79,7 @@ class Index:
             "found": self.counts.images,
             "unlisted": self.left_out.count("not in the table"),
             **({"left_out": left_out} if (left_out := self.left_out.summary()) else {}),
+            "headers": self.headers.summary(),
             "duplicates": self.counts.images - self.counts.distinct,
             "contradictory": self.counts.contradictory,
             "images": per_shard.total(),
@@ -100,8 +103,9 @@ def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Ite
     with closing(Catalogue()) as catalogue:
         # The images of packed files lie in memory until a thread takes them.
         chunk = 1 if source.packed or is_remote(config.source) else CHUNK
-        hashed = map_in_threads(_hash, source.images(labels), threads_for(config.source), chunk)
-        images = _without_other_files(hashed, labels.left_out)
+        hashed = map_in_threads(_hash, enumerate(source.images(labels)), threads_for(config.source), chunk)
+        headers = HeaderCounts()
+        images = _without_other_files(hashed, labels.left_out, headers)
         catalogue.add_all((_shard_number(image.sha256, len(config.shards)), image) for image in images)
         labels.check_complete()
         for uri in catalogue.label_folders(annotate_folders(catalogue.folders(), source.packed)):
@@ -111,7 +115,7 @@ def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Ite
         if config.limit:
             catalogue.truncate(config.limit)
         classes = _ordered(catalogue.images_per_label(), source.classes(labels))
-        yield Index(config, catalogue, counts, labels.left_out, classes, _fractions(catalogue, config))
+        yield Index(config, catalogue, counts, labels.left_out, headers, classes, _fractions(catalogue, config))
 
 
 def shard_of(sha256: str, shards: Sequence[str]) -> str:
@@ -141,8 +145,9 @@ def _split_at(position: int, ends: Sequence[tuple[Split, int]]) -> Split:
     return next((split for split, end in ends if position < end), "train")
 
 
-def _hash(image: SourceImage) -> HashedImage | str:
+def _hash(numbered: tuple[int, SourceImage]) -> HashedImage | str:
     """The image, or the uri of a file that is none."""
+    number, image = numbered
     content = image.read()
     try:
         image.uri.encode()
@@ -151,15 +156,21 @@ def _hash(image: SourceImage) -> HashedImage | str:
     if image.uncertain and not is_image(content):
         return image.uri
     digest = hashlib.sha256(content).hexdigest()
-    return HashedImage(image.uri, image.label, image.split, len(content), digest, image.folder)
+    parameters = parameters_for(content) if is_sampled(number) else None
+    return HashedImage(image.uri, image.label, image.split, len(content), digest, image.folder, parameters)
 
 
-def _without_other_files(hashed: Iterable[HashedImage | str], left_out: LeftOut) -> Iterator[HashedImage]:
+def _without_other_files(
+    hashed: Iterable[HashedImage | str], left_out: LeftOut, headers: HeaderCounts
+) -> Iterator[HashedImage]:
+    """The images. Counts the other files, and what the headers say."""
     for image in hashed:
         if isinstance(image, str):
             left_out.add("not an image", image)
-        else:
-            yield image
+            continue
+        if image.parameters is not None:
+            headers.add(image.parameters)
+        yield image
 
 
 def _check_classes(counts: Mapping[str, int], config: IndexConfig) -> None:
