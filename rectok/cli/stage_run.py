@@ -55,13 +55,19 @@ def _require_unchanged(stage: str, declaration: Declared, before: Mapping[tuple[
 
 @contextmanager
 def within_memory(stage: str, params: Params) -> Iterator[None]:
-    """Raises UserError in place of torch's error where the GPU's memory is too small."""
+    """Raises UserError in place of an error of torch or Python where memory is too small for the GPU or for a process."""
     try:
         yield
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch.OutOfMemoryError; most stages do without torch
+        kind, words = type(error).__name__, str(error)
+        if kind == "BrokenProcessPool" or words.startswith("DataLoader worker (pid"):
+            raise UserError(
+                f"a process that loads images for {stage} was killed, most likely because the machine's memory is full; "
+                "lower machine.workers and run the command again"
+            ) from None
+        if kind != "OutOfMemoryError":  # torch.OutOfMemoryError; most stages do without torch
             raise
-        request = str(error).partition(" GPU ")[0].removeprefix("CUDA out of memory. ").rstrip(".")
+        request = words.partition(" GPU ")[0].removeprefix("CUDA out of memory. ").rstrip(".")
         raise UserError(f"{stage} ran out of GPU memory ({request}); halve {_batch_of(stage, params)}") from None
 
 

@@ -1,5 +1,8 @@
 import json
+import multiprocessing
+import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,11 @@ import torch
 from rectok import artifacts
 from rectok.artifacts import GateReport, write_report
 from rectok.cli.stage_run import stage_run
+from rectok.data.parallel_map import map_in_processes
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import installed_versions
 from rectok.pipeline.hashes import hashes_of
+from tests.data.test_loader import loader
 from tests.guides.guide import REPOSITORY
 from tests.project import write_params
 
@@ -50,6 +55,27 @@ def test_a_stage_refuses_a_project_of_other_code_versions_and_a_nightly_run_does
             pytest.fail("it ran")
     with stage_run("nightly"):
         pass
+
+
+KILLED = r"^a process that loads images for {} was killed, .*; lower machine\.workers and run the command again$"
+
+
+def test_a_killed_loader_process_is_a_sentence() -> None:
+    others = multiprocessing.active_children()
+    with (
+        pytest.raises(UserError, match=KILLED.format("tokenizer")),
+        stage_run("tokenizer"),
+        closing(loader(workers=1).iterate(0, 10_000)) as batches,
+    ):
+        for _ in batches:
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.kill()
+
+
+def test_a_killed_packing_process_is_a_sentence() -> None:
+    with pytest.raises(UserError, match=KILLED.format("shards")), stage_run("shards"):
+        list(map_in_processes(os._exit, [9], processes=1))
 
 
 def test_other_errors_keep_their_traceback() -> None:
