@@ -15,10 +15,10 @@ LARGE = "cifar10"
 STEPS = {
     "teacher": (300, 3_000),
     "metric_network": (300, 3_000),
-    "tokenizer": (400, 6_000),
-    "decoder": (100, 2_000),
-    "dit": (900, 15_000),
-    "autoguidance": (180, 1_500),
+    "tokenizer": (300, 6_000),
+    "decoder": (60, 2_000),
+    "dit": (600, 15_000),
+    "autoguidance": (120, 1_500),
 }
 """Steps that each training takes on two CPU cores and on a GPU, whatever the number of images."""
 GRID = {False: 8, True: 16}
