@@ -14,19 +14,19 @@ INCEPTION = "inception-v3-compat"
 class GenerationConfig(Config):
     """gFID protocol: `per_class` EMA samples of every class, unguided and guided."""
 
-    per_class: int = Field(gt=0)
-    batch: int = Field(gt=0)
+    per_class: int = Field(gt=0, le=2**20)
+    batch: int = Field(gt=0, le=2**20)
     sampler: SamplerConfig
     guidance: GuidanceConfig
     rounding: Literal["round", "truncate"]
     reference: str = Field(description="npz with mu and sigma, or empty for the train split")
-    neighbours: int = Field(gt=0, description="k of precision and recall")
+    neighbours: int = Field(gt=0, le=2**10, description="k of precision and recall")
 
 
 class ReconstructionConfig(Config):
     """rFID, PSNR, SSIM and LPIPS on the whole `split`."""
 
-    batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=2**20)
     rounding: Literal["round", "truncate"]
     split: Literal["val", "test"]
 
@@ -36,10 +36,10 @@ class ProbeConfig(Config):
 
     times: tuple[float, ...]
     split: Literal["val", "test"]
-    per_class: int = Field(ge=0, description="training images of every class; 0 takes all")
-    batch: int = Field(gt=0)
+    per_class: int = Field(ge=0, le=2**20, description="training images of every class; 0 takes all")
+    batch: int = Field(gt=0, le=2**20)
     regularisation: float = Field(gt=0, description="inverse strength C of scikit-learn's logistic regression")
-    views: int = Field(gt=0, description="noise draws per training image")
+    views: int = Field(gt=0, le=2**10, description="noise draws per training image")
 
     @model_validator(mode="after")
     def _inside(self) -> Self:

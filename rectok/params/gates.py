@@ -36,7 +36,7 @@ class AccuracyGateParams(Config):
 
 class FeaturesGateParams(Config):
     max_cosine_error: float = Field(ge=0, le=2, description="1 − cosine between stored and recomputed features")
-    recomputed: int = Field(gt=0, description="images recomputed per shard")
+    recomputed: int = Field(gt=0, le=2**20, description="images recomputed per shard")
 
 
 class TokenizerGateParams(Config):

@@ -27,7 +27,7 @@ class NetworkParams(Config):
 
 class FeaturesParams(Config):
     storage: FeatureStorage
-    batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=2**20)
 
 
 class TrainedParams(Config):
@@ -61,7 +61,7 @@ class LatentsParams(Config):
     """float16 halves the disk; its rounding is far below the noise that the posterior adds."""
 
     storage: LatentStorage
-    batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=2**20)
 
 
 class StatisticsParams(Config):
@@ -85,7 +85,9 @@ class DiTParams(TrainedParams):
 class NoiseParams(Config):
     """How much a figure moves by itself from night to night: see rectok/nightly/regression.py."""
 
-    parts: int = Field(ge=2, description="parts of a night's samples, by seed, whose spread estimates the noise")
+    parts: int = Field(
+        ge=2, le=2**10, description="parts of a night's samples, by seed, whose spread estimates the noise"
+    )
     runs: int = Field(ge=2, description="first nights of the accepted generator that make the baseline and its spread")
     sigmas: float = Field(ge=0, description="how many times the noise a figure must be worse to count")
 
@@ -103,7 +105,7 @@ class NightlyParams(Config):
     cron: str
     timezone: str
     late_hours: float = Field(gt=0, description="hours after its time when a night without figures counts as missed")
-    per_class: int = Field(gt=0)
+    per_class: int = Field(gt=0, le=2**20)
     gfid_tolerance: float = Field(ge=0, description="relative rise of gFID that fails the check")
     accuracy_tolerance: float = Field(ge=0, description="absolute fall of sample accuracy that fails the check")
     noise: NoiseParams

@@ -31,4 +31,4 @@ class SamplerConfig(Config):
     """ODE solver over `points` time points (points − 1 steps)."""
 
     method: Literal["euler", "heun"]
-    points: int = Field(gt=1)
+    points: int = Field(gt=1, le=2**16)

@@ -23,7 +23,7 @@ class NetworkConfig(Config):
 
     name: str
     options: dict[str, int | float | bool | str | tuple[int, ...]]
-    image_size: int = Field(gt=0)
+    image_size: int = Field(gt=0, le=2**14)
     mean: tuple[float, float, float] | Literal["auto"]
     std: tuple[float, float, float] | Literal["auto"]
     weights: str
@@ -53,11 +53,11 @@ class ClassifierTraining(Config):
 
     optimizer: Literal["adamw", "sgd"]
     epochs: int = Field(gt=0)
-    batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=2**20)
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     label_smoothing: float = Field(ge=0, lt=1)
-    crop_padding: int = Field(ge=0)
+    crop_padding: int = Field(ge=0, le=2**10)
 
 
 FeatureStorage = Literal["int8", "float16", "online"]

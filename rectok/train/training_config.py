@@ -24,8 +24,8 @@ class TrainingConfig(Config):
     """
 
     epochs: float = Field(ge=0)
-    batch: int = Field(gt=0)
-    micro_batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=2**20)
+    micro_batch: int = Field(gt=0, le=2**20)
     lr_per_256: float = Field(gt=0)
     betas: tuple[float, float]
     weight_decay: float = Field(ge=0)
@@ -62,9 +62,9 @@ class MachineConfig(Config):
     """
 
     device: Literal["auto", "cpu", "cuda"]
-    processes: int = Field(ge=0)
+    processes: int = Field(ge=0, le=2**10)
     hostfile: str
     workers: int = Field(
-        ge=0, description="processes that load images for each training process, and that pack a shard"
+        ge=0, le=2**10, description="processes that load images for each training process, and that pack a shard"
     )
     compile: bool

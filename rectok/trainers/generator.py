@@ -11,6 +11,7 @@ from rectok import artifacts
 from rectok.data.dataset import LatentDataset
 from rectok.dit.model import load_dit
 from rectok.evaluation.image_quality import to_uint8
+from rectok.nn.memory import fitting
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
@@ -35,7 +36,9 @@ def train_generator(name: str, params: Params) -> None:
         tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
         classes = len(artifacts.read_json(artifacts.classes_file()))
         statistics = LatentStatistics.load().to(stage.world.device)
-        objective = generator_objective(section, tokenizer.config, classes, statistics.normalise)
+        objective = fitting(
+            f"{name}.sizes", lambda: generator_objective(section, tokenizer.config, classes, statistics.normalise)
+        )
         weights = initial_weights(section.initial)
         if weights is not None:
             assign_weights(objective.dit, weights, section.initial.path)

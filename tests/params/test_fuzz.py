@@ -2,9 +2,12 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from rectok.errors import UserError
 from rectok.params import parse
@@ -13,10 +16,14 @@ from rectok.params.schema import Params
 from tests.cli.project import refused
 from tests.project import overridden
 
-VALUES = [
+VALUES: list[Any] = [
     None, True, 0, -1, 1, 3, 10**11, 2**53 + 1, 10**300, 0.5, -0.5, 1e308, "", "a", "\ud800", "x" * 10_000, [], [[]], {},
     {"a": 1},
 ]  # fmt: skip
+COUNTS = {
+    "seed", "epochs", "checkpoint_every", "log_every", "limit", "max_pixels", "min_per_class", "sampled", "runs", "pictures",
+}  # fmt: skip
+"""Whole numbers of any size: limits, steps and counts of which nothing as large is built."""
 DEEP = ["seed: " + "[" * 3000 + "]" * 3000, "{" * 3000, "".join(f"{' ' * i}a:\n" for i in range(3000))]
 
 
@@ -42,6 +49,21 @@ def test_every_leaf_with_every_value_is_valid_or_a_sentence_that_names_a_key() -
                 assert f"parameter {name} " in said or any(key in said for key in keys[name.partition(".")[0]]), said
             slowest = max(slowest, time.process_time() - began)
     assert len(leaves) > 150 and slowest < 1.0
+
+
+def test_every_whole_number_that_takes_memory_is_bounded() -> None:
+    assert {name.rpartition(".")[2] for name in unbounded(Params)} == COUNTS
+
+
+def unbounded(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted names of the whole numbers below `model` that have no upper bound."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if inner is int and not any(hasattr(limit, "le") or hasattr(limit, "lt") for limit in field.metadata):
+            yield f"{prefix}{name}"
+        for candidate in get_args(inner) or (inner,):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                yield from unbounded(candidate, f"{prefix}{name}.")
 
 
 @pytest.mark.parametrize("text", DEEP)

@@ -1,0 +1,28 @@
+"""Networks that fit into the machine's memory: they are counted before they are built, since building fills the memory."""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from rectok.errors import UserError
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def fitting(key: str, make: Callable[[], M]) -> M:
+    """The network that `make` builds. Raises UserError, which names the parameter `key`, if the machine cannot hold its weights.
+
+    The first of its two calls makes tensors without values, which draws no random number.
+    """
+    with torch.device("meta"):
+        size = sum(tensor.numel() * tensor.element_size() for tensor in make().parameters())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise UserError(
+            f"{key} in params.yaml describes a network of {size / 1e9:,.0f} GB, but this machine has {memory / 1e9:,.0f} GB "
+            "of memory; `rectok plan` shows what each network needs"
+        )
+    return make()
