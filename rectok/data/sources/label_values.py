@@ -17,13 +17,16 @@ def is_missing(value: Any) -> bool:
 
 
 def label_of(value: Any, where: str) -> str:
-    """A label as text; 3.0 is 3. Raises UserError, which begins with `where`, for a missing label and for anything else."""
+    """A label as text without blanks around it; 3.0 is 3.
+
+    Raises UserError, which begins with `where`, for a missing label and for anything else.
+    """
     number = whole_number(value)
     if number is not None:
         return str(number)
     if not isinstance(value, str) or is_missing(value):
         raise UserError(f"{where} has the label {value!r}; it must be text or a whole number")
-    return value
+    return value.strip()
 
 
 def whole_number(value: Any) -> int | None:

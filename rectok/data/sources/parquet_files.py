@@ -41,7 +41,7 @@ class ParquetLabels:
         if self.classes is None:
             self._require_number(file, number, label, where)
             return Annotation(label, None)
-        name = self.classes.by_name(label) if isinstance(value, str) else None
+        name = self.classes.by_name(value) or self.classes.by_name(label) if isinstance(value, str) else None
         if name is None and number is not None:
             name = self.classes.by_number(file, number)
         if name is None:

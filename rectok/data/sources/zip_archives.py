@@ -37,7 +37,7 @@ class ZipArchives(Archives):
             yield labels
             return
         with self._open(name) as file:
-            infos = {member_name(info.filename): info for info in file.infolist()}
+            infos = {_name(info): info for info in file.infolist()}
             tables = sorted(member for member in infos if is_metadata(member) and not is_hidden(member))
             root = self.path(name)
             with open_metadata(
@@ -49,7 +49,7 @@ class ZipArchives(Archives):
         uris = {member.member: member.uri for member in members}
         with self._open(name) as file:
             for info in file.infolist():
-                if uri := uris.pop(member_name(info.filename), None):
+                if uri := uris.pop(_name(info), None):
                     yield uri, partial(bytes, file.read(info))
         if uris:
             raise UserError(f"{min(uris)} is not in {self.path(name)} any more; run the stage `index` again")
@@ -63,8 +63,13 @@ class ZipArchives(Archives):
             raise UserError(f"{self.path(name)} cannot be read as a zip file: {error}") from None
 
 
+def _name(info: zipfile.ZipInfo) -> str:
+    """The name of a file. Some programs of Windows write backslashes, which the format forbids (APPNOTE 4.4.17.1)."""
+    return member_name(info.filename.replace("\\", "/"))
+
+
 def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArchiveMember:
-    name, link = member_name(info.filename), None
+    name, link = _name(info), None
     if stat.S_ISLNK(info.external_attr >> 16):
         link = member_name(posixpath.join(posixpath.dirname(name), file.read(info).decode(errors="replace")))
     return ArchiveMember(name, "", partial(file.read, info), link)

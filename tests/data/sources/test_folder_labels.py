@@ -101,3 +101,10 @@ def test_folders_of_archives_that_name_a_split_are_splits(tmp_path: Path) -> Non
 def test_images_beside_the_class_folders_of_a_split_are_left_out(tmp_path: Path) -> None:
     source = write_folder(tmp_path, {"train/cat/1.png": b"1", "train/stray.png": b"-", "test/cat/2.png": b"2"})
     assert annotated(source) == [("cat", "test", b"2"), ("cat", "train", b"1")]
+
+
+def test_backslashes_in_a_zip_file_part_folders(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"cat\\1.png": b"1", "dog\\2.png": b"2"})
+    assert annotated(path) == [("cat", None, b"1"), ("dog", None, b"2")]
+    with pytest.raises(UserError, match=r"names '\.\./1\.png', which lies outside"):
+        annotated(write_zip(tmp_path / "b.zip", {"..\\1.png": b"1"}))

@@ -156,3 +156,7 @@ def test_an_incomplete_zip_file_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"1.png": b"1", "metadata.csv": b"file_name,label\n1.png,cat\n2.png,dog\n"})
     with pytest.raises(UserError, match=r"lists 2\.png, which index\.source does not hold"):
         annotated(path)
+
+
+def test_blanks_around_a_label_are_no_part_of_it(tmp_path: Path) -> None:
+    assert annotated(folder(tmp_path, "file_name,label\n1.png, cat\n2.png,dog \n")) == PETS
