@@ -16,6 +16,7 @@ from rectok.data.sources.containment import Links, name_inside
 from rectok.data.sources.opening import open_source
 from rectok.errors import UserError
 from tests.data.sources.small_sources import annotated, read_images, write_folder, write_tar, write_zip
+from tests.storage import newline_server
 from tests.storage.server import BUCKET
 
 OUTSIDE = ["../x.png", "/etc/hostname", "a/../../x.png", "..", ".", "", "a\0b.png", "//x.png", "./../x.png"]
@@ -167,7 +168,9 @@ def test_odd_characters_in_names(tmp_path: Path, odd: str) -> None:
     assert [content for *_, content in annotated(tmp_path / "parquet")] == [b"x", b"y"]
 
 
-@pytest.mark.parametrize("odd", [odd for odd in ODD if "\n" not in odd])  # moto's router knows no key with a newline
+@pytest.mark.parametrize(
+    "odd", [odd for odd in ODD if "\n" not in odd]
+)  # moto's router knows no key with a newline: see below
 def test_odd_characters_in_keys(bucket: Any, tmp_path: Path, odd: str) -> None:
     prefix = f"odd/{tmp_path.name}"
     for name, members in odd_files(odd).items():
@@ -184,3 +187,16 @@ def test_odd_characters_in_keys(bucket: Any, tmp_path: Path, odd: str) -> None:
 def test_keys_that_lead_out_are_refused() -> None:
     with pytest.raises(UserError, match=r"index\.source s3://pets names 'cat/\.\./\.\./x\.png', which lies outside"):
         Links("s3://pets").check("cat/../../x.png")
+
+
+@pytest.mark.parametrize("root", ["folder", "tar", "zip"])
+def test_newlines_in_keys(tmp_path: Path, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = "two\nlines\r"
+    name, members = next(item for item in odd_files(odd).items() if item[0].partition("/")[0] == root)
+    if root == "folder":
+        objects = {f"odd/folder/{member}": content for member, content in members.items()}
+    else:
+        objects = {f"odd/{name}": (write_tar if root == "tar" else write_zip)(tmp_path / "x", members).read_bytes()}
+    with newline_server.serving(objects, monkeypatch):
+        images = annotated(f"s3://{newline_server.BUCKET}/odd/{root}", "folders")
+    assert images == [(odd, None, b"1"), (odd, None, b"22")]
