@@ -14,8 +14,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import chdir
@@ -40,6 +38,7 @@ from rectok.storage.hashing import sha256_file
 from rectok.train.checkpoint import STEP
 from tests.evaluation.inception import write_random
 from tests.project import UNLEARNT, changed
+from tests.train.project import start, wait_for_checkpoint
 
 SIDE, CLASSES, TRAIN, VAL = 256, ("a", "b"), 24, 8
 """Side of the generated images, and how many of each class fall into either split."""
@@ -191,17 +190,14 @@ def _gate(stage: str, params: Params, shard: str | None) -> None:
 
 def _killed(stage: str) -> int:
     """Start the stage in a process of its own and kill it after its first checkpoint; the step of the last one."""
-    code = f"from rectok.params import load; from rectok.stages import {stage}; {stage}.run(load())"
-    child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    # A process that is forked where CUDA has been asked for cannot use it.
+    child = start(Path.cwd(), stage, prefix=("env",) if torch.cuda.is_available() else ())
     try:
-        while not _checkpoints(stage):
-            if child.poll() is not None:
-                raise SystemExit(f"{stage} ended before its first checkpoint, with exit status {child.returncode}")
-            time.sleep(0.02)
+        wait_for_checkpoint(Path.cwd(), child, stage)
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            child.communicate()
     assert not artifacts.weights_file(stage).exists(), f"{stage} was over before it could be killed"
     return max(_checkpoints(stage))
 

@@ -1,5 +1,6 @@
 """A tiny project in a temporary folder: the digits preset cut down until every stage takes a second or two."""
 
+import importlib
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from rectok.artifacts import SHARDED
+from rectok.checks.run import run as run_gate
 from rectok.params import Params, parse, preset_text
 
 BLOCKS = {"width": 16, "depth": 1, "heads": 2}
@@ -71,6 +74,11 @@ def overridden(changes: dict[str, Any]) -> str:
     return changed("digits", {**TINY, **changes})
 
 
+def tiny(**changes: Any) -> Params:
+    """The tiny parameters with changes; two underscores stand for a dot."""
+    return parse(overridden({name.replace("__", "."): value for name, value in changes.items()}), "params.yaml")
+
+
 def changed(preset: str, changes: dict[str, Any]) -> str:
     """A preset with `changes` (dotted names), as text."""
     tree = json.loads(_preset(preset))
@@ -92,3 +100,12 @@ def write_params(folder: Path, changes: dict[str, Any] | None = None) -> Params:
         (folder / "data" / watched).mkdir(parents=True, exist_ok=True)
         (folder / "data" / watched / "README.md").touch()
     return parse(text, "params.yaml")
+
+
+def run_stages(params: Params, *stages: str) -> None:
+    """Stages of the current folder, each with its gate after it, shard by shard where it has shards."""
+    for stage in stages:
+        module = importlib.import_module(f"rectok.stages.{stage}")
+        for shard in params.index.shards if stage in SHARDED else [None]:
+            module.run(params, *([shard] if shard else []))
+            run_gate(stage, params, shard)

@@ -13,14 +13,12 @@ from PIL import Image
 import rectok
 from rectok import Generator, Tokenizer
 from rectok.artifacts import write_json
-from rectok.dit.dit_config import DiTConfig
-from rectok.dit.model import DiTDH
-from rectok.errors import UserError
 from rectok.interop.exporting import read_network, write_checkpoint, write_hub
-from rectok.nn.weights import save_weights
 from rectok.params import parse
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer as Network
+from tests.errors import user_error
+from tests.networks import drawn, generator, keep
 from tests.project import overridden
 
 SIDE, TOKENS, CHANNELS = 16, 16, 4
@@ -36,13 +34,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("networks")
     params = parse(overridden(HEAD), "params.yaml")
     torch.manual_seed(0)
-    dit = DiTConfig(grid=4, channels=CHANNELS, classes=10, sizes=params.dit.sizes)
-    networks = {"decoder": Network(params.tokenizer_config(8)), "dit": DiTDH(dit), "autoguidance": DiTDH(dit)}
+    networks = {
+        "decoder": Network(params.tokenizer_config(8)),
+        "dit": generator(params),
+        "autoguidance": generator(params),
+    }
     for name, network in networks.items():
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-        save_weights(root / name / "model.safetensors", network.state_dict())
-        write_json(root / name / "config.json", network.config.model_dump())
+        keep(name, drawn(network, 0.3), root)
     write_json(root / "statistics" / "statistics.json", {"mean": [0.5] * CHANNELS, "std": [2.0] * CHANNELS})
     return root
 
@@ -80,15 +78,14 @@ def test_images_of_every_kind_have_the_same_latents(folder: Path) -> None:
     [torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, SIDE, SIDE, dtype=torch.int64), np.zeros((SIDE, SIDE), np.uint8)],
 )
 def test_images_that_do_not_fit(images: Any, folder: Path) -> None:
-    with pytest.raises(
-        UserError,
-        match=r"^images have shape \[.*\] and type \S+, but must be PIL images, uint8 arrays \[B, 16, 16, 3\]",
+    with user_error(
+        r"^images have shape \[.*\] and type \S+, but must be PIL images, uint8 arrays \[B, 16, 16, 3\]",
     ):
         tokenizer(folder).encode(images)
 
 
 def test_latents_that_do_not_fit(folder: Path) -> None:
-    with pytest.raises(UserError, match=r"latents have shape \[1, 4, 4\], but must have \[B, 16, 4\]"):
+    with user_error(r"latents have shape \[1, 4, 4\], but must have \[B, 16, 4\]"):
         tokenizer(folder).decode(torch.zeros(1, 4, 4))
 
 
@@ -101,9 +98,9 @@ def test_a_class_is_sampled_by_seeds(folder: Path) -> None:
     assert len({images.numpy().tobytes() for images in (first, *others)}) == 3
     never = ours.sample(3, 2, seed=7, sampler=FEW, guidance=3.0, interval=(1.0, 1.0))
     torch.testing.assert_close(never, first)
-    with pytest.raises(UserError, match="label 10 does not exist: labels run from 0 to 9"):
+    with user_error("label 10 does not exist: labels run from 0 to 9"):
         ours.sample(10)
-    with pytest.raises(UserError, match="count is 0, but must be at least 1"):
+    with user_error("count is 0, but must be at least 1"):
         ours.sample(1, 0)
 
 
@@ -120,14 +117,13 @@ def test_what_was_exported_gives_the_same_images(folder: Path, tmp_path: Path) -
     torch.testing.assert_close(images, Generator.load(folder, device="cpu").sample(3, sampler=FEW))
 
 
-def test_what_is_not_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^data/decoder/model\.safetensors is missing; `dvc repro` makes it"):
+def test_what_is_not_there(folder: Path, here: Path) -> None:
+    with user_error(r"^data/decoder/model\.safetensors is missing; `dvc repro` makes it"):
         Tokenizer.load()
-    with pytest.raises(UserError, match=r"^data/statistics/statistics\.json is missing; `dvc repro` makes it"):
+    with user_error(r"^data/statistics/statistics\.json is missing; `dvc repro` makes it"):
         Generator.load()
-    with pytest.raises(UserError, match=r"^none/model\.safetensors does not exist"):
+    with user_error(r"^none/model\.safetensors does not exist"):
         Generator.load(folder, dit="none")
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="device is cuda, but no GPU is visible here; use auto or cpu"):
+        with user_error("device is cuda, but no GPU is visible here; use auto or cpu"):
             Tokenizer.load(folder / "decoder", device="cuda")

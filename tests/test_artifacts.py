@@ -4,13 +4,10 @@ import pytest
 
 from rectok import artifacts
 from rectok.artifacts import Check, GateReport, read_config, read_json, read_report, write_json, write_report
-from rectok.errors import UserError
 from rectok.nn.transformer_config import TransformerConfig
+from tests.errors import user_error
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def check(passed: bool, severity: artifacts.Severity = "ERROR") -> Check:
@@ -56,7 +53,7 @@ def test_json_holds_numbers_only(value: float) -> None:
 @pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00"])
 def test_damaged_json_is_named(content: bytes) -> None:
     Path("a.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"^a\.json is damaged, for it is not JSON"):
+    with user_error(r"^a\.json is damaged, for it is not JSON"):
         read_json(Path("a.json"))
 
 
@@ -65,5 +62,5 @@ def test_a_config_goes_round_and_a_wrong_one_is_named() -> None:
     write_json(Path("c.json"), config.model_dump())
     assert read_config(Path("c.json"), TransformerConfig) == config
     write_json(Path("c.json"), {"width": 16, "depth": "one", "heads": 2})
-    with pytest.raises(UserError, match=r"^c\.json is damaged: depth: input should be a valid integer"):
+    with user_error(r"^c\.json is damaged: depth: input should be a valid integer"):
         read_config(Path("c.json"), TransformerConfig)

@@ -15,13 +15,13 @@ from orchestration.nightly.definitions import nightly
 from rectok import artifacts
 from rectok.checks.run import run as run_gate
 from rectok.config import Config
-from rectok.errors import UserError
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.storage.hashing import sha256_file
 from rectok.train import loop
 from tests.alerts.servers import mail_server, webhook
-from tests.project import write_params
+from tests.errors import user_error
+from tests.project import run_stages, write_params
 
 # Every library of the pipeline runs in this process; their warnings are not what is tested.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -39,13 +39,9 @@ def declared(model: type[Config]) -> Iterator[tuple[str, str]]:
 
 
 def run_everything(params: Params) -> None:
-    for stage in artifacts.STAGES:
-        run = importlib.import_module(f"rectok.stages.{stage}").run
-        for shard in params.index.shards if stage in artifacts.SHARDED else [None]:
-            run(params, *([shard] if shard else []))
-            run_gate(stage, params, shard)
-        if stage == "index":
-            promote_and_compare(params)
+    run_stages(params, "index")
+    promote_and_compare(params)
+    run_stages(params, *artifacts.STAGES[1:])
     importlib.import_module("rectok.nightly.run").run(params, "2026-01-01")
     nightly(params.nightly, Path.cwd(), ["generation"])
     tell_somebody(params)
@@ -97,16 +93,15 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
         importlib.import_module(f"rectok.stages.{stage}").run(params)
     for shard in params.index.shards:
         importlib.import_module("rectok.stages.shards").run(params, shard)
-    with pytest.raises(UserError, match="sha256"):
+    with user_error("sha256"):
         importlib.import_module("rectok.stages.tokenizer").run(params)
 
 
 def test_every_parameter_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "PREVIEW_EVERY", 0.0)
-    params = write_params(tmp_path, {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY})
+    params = write_params(here, {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY})
     read: set[tuple[str, str]] = set()
     plain = Config.__getattribute__
 
@@ -119,5 +114,5 @@ def test_every_parameter_is_read(
     run_everything(params)
     printed = capsys.readouterr().out
     assert all(f"{stage}: newest picture in" in printed for stage in ("tokenizer", "decoder", "dit", "autoguidance"))
-    run_what_the_digits_do_not_need(tmp_path)
+    run_what_the_digits_do_not_need(here)
     assert not sorted(set(declared(Params)) - read)

@@ -3,10 +3,7 @@
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +23,7 @@ from ruamel.yaml import YAML
 from orchestration.experiments import experiments
 from orchestration.launcher import Launcher
 from rectok.params import preset_text
+from tests.command import must
 from tests.orchestration.server import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -69,11 +67,7 @@ class Project:
 
     def run(self, *command: str) -> str:
         """What a command printed that had to succeed."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=self.root, env=env, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return must(self.root, *command)
 
     def json(self, *command: str) -> Any:
         """The same, where it is JSON."""

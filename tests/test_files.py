@@ -10,6 +10,7 @@ import pytest
 from rectok.errors import UserError
 from rectok.files import refusal, replacing, write_bytes, write_text
 from tests.cli.project import refused
+from tests.errors import user_error
 
 
 def test_a_new_file_has_its_content_and_plain_rights(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_a_link_is_replaced_and_what_it_shows_stays(tmp_path: Path) -> None:
 def test_a_full_disk_is_told(tmp_path: Path, number: int) -> None:
     path = tmp_path / "file"
     write_bytes(path, b"old")
-    with pytest.raises(UserError, match=rf"the disk is full while writing {path}; free some space"), replacing(path):
+    with user_error(rf"the disk is full while writing {path}; free some space"), replacing(path):
         raise OSError(number, os.strerror(number))
     assert path.read_bytes() == b"old"
 

@@ -1,28 +1,20 @@
 """The preset of the paper runs from images to samples; cut down in its sizes, with random weights for the published ones."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from rectok.artifacts import STAGES, read_json
+from tests import imagenet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # the libraries' own
 
 
 def test_the_preset_trains_resumes_and_samples(tmp_path: Path) -> None:
     folder = tmp_path / "project"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.imagenet", "--out", str(folder)],
-        cwd=Path(__file__).parents[1], env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = imagenet.run(folder, full=False)
 
     assert 1 <= found["resumed_at_step"] < 3
     for stage, losses in found["losses"].items():

@@ -14,16 +14,22 @@ import pytest
 import torch
 from PIL import Image
 
-from rectok.dit.dit_config import DiTConfig
-from rectok.dit.model import DiTDH
 from rectok.interop.published import to_published
 from rectok.params import parse, preset_text
 from rectok.tokenizer.model import Tokenizer
 from tests.interop.files import checkpoint
+from tests.networks import drawn, generator
 from tests.project import overridden
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
+# Commands of `rectok` in one process, since each would import torch anew.
+ONE_AFTER_ANOTHER = """
+import sys
+from rectok.cli.main import app
+for command in sys.argv[1:]:
+    app(command.split(), standalone_mode=False)
+"""
 SIZES = {"dit.sizes.head": {"width": 32, "depth": 1, "heads": 2}}
 
 
@@ -90,13 +96,8 @@ def test_an_empty_folder_becomes_a_project(installed: Installed, tmp_path: Path)
     assert "DVC works without git here" in printed and "wrote params.yaml from preset digits" in printed
     assert (tmp_path / "params.yaml").read_text() == preset_text("digits")
     for name in (
-        "dvc.yaml",
-        ".dvc/config",
-        ".dvcignore",
-        ".gitignore",
-        "data/raw/README.md",
-        "data/baseline/README.md",
-    ):
+        "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore", "data/raw/README.md", "data/baseline/README.md",
+    ):  # fmt: skip
         assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
     assert "Running stage 'index'" in installed.run(tmp_path, "dvc", "repro", "gate-index")
     assert (tmp_path / "data/passed/index").exists() and (tmp_path / "dvc.lock").exists()
@@ -119,35 +120,24 @@ def test_an_empty_folder_becomes_a_project(installed: Installed, tmp_path: Path)
 def test_networks_work_without_any_project(installed: Installed, tmp_path: Path) -> None:
     params = parse(overridden(SIZES), "params.yaml")
     torch.manual_seed(0)
-    tokenizer = Tokenizer(params.tokenizer_config(16))
-    dit = DiTDH(DiTConfig(grid=4, channels=4, classes=10, sizes=params.dit.sizes))
-    for name, network in {"tokenizer": tokenizer, "dit": dit}.items():
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
+    for name, network in {"tokenizer": Tokenizer(params.tokenizer_config(16)), "dit": generator(params)}.items():
+        drawn(network)
         checkpoint(tmp_path / f"{name}.pth", to_published(network.config, network.state_dict(), "dinov3"))
     (tmp_path / "statistics.json").write_text('{"mean": [0, 0, 0, 0], "std": [1, 1, 1, 1]}')
     Image.new("RGB", (40, 30), (200, 30, 60)).save(tmp_path / "red.png")
 
-    def rectok(*arguments: str) -> str:
-        return installed.run(tmp_path, "rectok", *arguments)
-
-    assert "Parameters" in rectok("plan", "--preset", "digits")
-    rectok("import", "tokenizer.pth", "--kind", "tokenizer", "--heads", "2,2,2", "--no-params")
-    rectok("import", "dit.pth", "--kind", "dit", "--no-params")
-    rectok("export", "--kind", "dit", "--from", "data/imported/dit", "--out", "again.pth")
-    rectok("reconstruct", "red.png", "--tokenizer", "data/imported/tokenizer", "--out", "rebuilt")
+    place = "--tokenizer data/imported/tokenizer --statistics statistics.json --label 3 --count 2"
+    printed = installed.run(
+        tmp_path, "python", "-c", ONE_AFTER_ANOTHER,
+        "plan --preset digits",
+        "import tokenizer.pth --kind tokenizer --heads 2,2,2 --no-params",
+        "import dit.pth --kind dit --no-params",
+        "export --kind dit --from data/imported/dit --out again.pth",
+        "reconstruct red.png --tokenizer data/imported/tokenizer --out rebuilt",
+        f"sample --dit data/imported/dit {place} --out folder.png",
+        f"sample --dit again.pth {place} --out file.png",
+    )  # fmt: skip
+    assert "Parameters" in printed
     assert (tmp_path / "rebuilt" / "red.png").exists()
-    parts = (
-        "--tokenizer",
-        "data/imported/tokenizer",
-        "--statistics",
-        "statistics.json",
-        "--label",
-        "3",
-        "--count",
-        "2",
-    )
-    rectok("sample", "--dit", "data/imported/dit", *parts, "--out", "folder.png")
-    rectok("sample", "--dit", "again.pth", *parts, "--out", "file.png")
     assert (tmp_path / "folder.png").read_bytes() == (tmp_path / "file.png").read_bytes()
     assert not (tmp_path / "params.yaml").exists()

@@ -1,10 +1,7 @@
 """The whole pipeline as its users run it: `dvc repro` and Dagster on a tiny project, with damage on the way."""
 
 import json
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 from safetensors import safe_open
 
 from rectok.data.tables import read_table
-from tests import forked
+from tests import command
 from tests.project import write_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -26,21 +23,15 @@ class Project:
 
     folder: Path
 
-    def run(self, *command: str) -> tuple[bool, str]:
+    def run(self, *words: str) -> tuple[bool, str]:
         """Whether the command succeeded, and all that it printed."""
-        env = {
-            **os.environ,
-            "PATH": forked.path(),
-            "OMP_NUM_THREADS": "1",
-            "DAGSTER_HOME": str(self.folder / ".dagster"),
-            "RECTOK_ROOT": str(self.folder),
-        }
-        done = subprocess.run(command, cwd=self.folder, env=env, text=True, capture_output=True)
+        places = {"DAGSTER_HOME": str(self.folder / ".dagster"), "RECTOK_ROOT": str(self.folder)}
+        done = command.run(self.folder, *words, **places)
         return done.returncode == 0, done.stdout + done.stderr
 
-    def must(self, *command: str) -> str:
+    def must(self, *words: str) -> str:
         """What a command printed that had to succeed."""
-        succeeded, printed = self.run(*command)
+        succeeded, printed = self.run(*words)
         assert succeeded, printed
         return printed
 
@@ -55,20 +46,17 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     found = Project(tmp_path_factory.mktemp("pipeline"))
-    for name in (
-        "dvc.yaml",
-        "versions.yaml",
-        ".gitignore",
-    ):  # git ignores data/, so DVC adds no .gitignore of its own to folders there
+    # git ignores data/, so DVC adds no .gitignore of its own to folders there
+    for name in ("dvc.yaml", "versions.yaml", ".gitignore"):
         shutil.copy(REPOSITORY / name, found.folder)
     shutil.copytree(REPOSITORY / ".dagster", found.folder / ".dagster")
     found.must("git", "init", "--quiet")
     found.must("dvc", "init", "--quiet")
     shutil.copy(REPOSITORY / ".dvc" / "config", found.folder / ".dvc")
     write_params(found.folder)
-    yield found
+    return found
 
 
 def damage(path: Path, offset: int) -> None:

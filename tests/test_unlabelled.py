@@ -8,17 +8,16 @@ import pytest
 from safetensors.torch import save_file
 
 from rectok import artifacts
-from rectok.artifacts import SHARDED, STAGES
-from rectok.checks import run as gate
+from rectok.artifacts import STAGES
 from rectok.cli.from_folder import parameters_from
-from rectok.errors import UserError
 from rectok.evaluation.metrics import read_record
 from rectok.params import Params, parse, preset_text
 from rectok.params.editing import edited
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network import VisionNetwork
 from tests.data.files import picture
-from tests.project import TINY
+from tests.errors import user_error
+from tests.project import TINY, run_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 NETWORKS = ("teacher", "metric_network")
@@ -37,14 +36,6 @@ def params(**weights: str) -> Params:
     for name, path in weights.items():
         changes |= {f"{name}.network.weights": path, f"{name}.network.sha256": sha256_file(Path(path))}
     return parse(edited(parameters_from("photos", "none", 64), changes), "params.yaml")
-
-
-def run(stage: str, settings: Params) -> None:
-    """A stage and its gate, shard by shard where it has shards."""
-    module = importlib.import_module(f"rectok.stages.{stage}")
-    for shard in settings.index.shards if stage in SHARDED else [None]:
-        module.run(settings, *([shard] if shard else []))
-        gate.run(stage, settings, shard)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +60,7 @@ def test_everything_but_accuracy_is_measured(project: Path, monkeypatch: pytest.
     (project / "params.yaml").write_text(settings.model_dump_json())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for stage in STAGES:
-            run(stage, settings)
+        run_stages(settings, *STAGES)
     assert artifacts.read_json(artifacts.classes_file()) == ["unlabelled"]
     for stage, names in UNMEASURED.items():
         record = read_record(stage)
@@ -92,8 +82,6 @@ def test_everything_but_accuracy_is_measured(project: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_without_weights_cannot_be_trained(name: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    run("index", params())
-    with pytest.raises(
-        UserError, match=rf"a {name} cannot be trained on unlabelled images .* in {name}\.network\.weights"
-    ):
+    run_stages(params(), "index")
+    with user_error(rf"a {name} cannot be trained on unlabelled images .* in {name}\.network\.weights"):
         importlib.import_module(f"rectok.stages.{name}").run(params())

@@ -1,9 +1,7 @@
 """Rows through the real DVC and the pipeline's own reconstruction and gate, on networks that nobody trained."""
 
 import json
-import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,8 +12,8 @@ from rectok.ablation import runner as running
 from rectok.ablation.spec import cells
 from rectok.ablation.workspace import Workspace, prepare
 from rectok.artifacts import read_json
-from tests import forked
 from tests.ablation.project import SPEC, build
+from tests.command import must, run
 from tests.evaluation import project
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,23 +45,7 @@ def write_pipeline(folder: Path) -> None:
     shutil.copy(REPOSITORY / ".gitignore", folder)  # git ignores data/, so DVC adds no .gitignore to folders there
 
 
-def run(*command: str) -> tuple[bool, str]:
-    """Whether the command succeeded, and all that it printed."""
-    env = {**os.environ, "PATH": forked.path(), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, text=True, capture_output=True, check=False)
-    return done.returncode == 0, done.stdout + done.stderr
-
-
-def must(*command: str) -> str:
-    succeeded, printed = run(*command)
-    assert succeeded, printed
-    return printed
-
-
-def test_a_row_that_shares_trainings_starts_when_those_are_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_row_that_shares_trainings_starts_when_those_are_done(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build()
     told: list[str] = []
 
@@ -83,26 +65,26 @@ def test_a_row_that_shares_trainings_starts_when_those_are_done(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_pipeline(tmp_path)
+    write_pipeline(here)
     project.params()
-    must("git", "init", "--quiet")
-    must("dvc", "init", "--quiet")
+    must(here, "git", "init", "--quiet")
+    must(here, "dvc", "init", "--quiet")
     with monkeypatch.context() as patch:
-        (tmp_path / "made").mkdir()
-        patch.chdir(tmp_path / "made")
+        (here / "made").mkdir()
+        patch.chdir(here / "made")
         project.build_shards()
         project.build_metric_network()
         project.build_models()
-    must("dvc", "repro", "reconstruction")
+    must(here, "dvc", "repro", "reconstruction")
 
-    file, report = tmp_path / "rounding.yaml", tmp_path / "data" / "ablations" / "rounding"
+    file, report = here / "rounding.yaml", here / "data" / "ablations" / "rounding"
     timings = {name: report / f"{name}-s0" / "data" / "timings" for name in ("round", "truncate")}
     file.write_text(ABLATION.replace("LIMIT", "99.0"))
-    succeeded, printed = run("rectok", "ablate", str(file))
-    assert not succeeded and "truncate-s0 failed: gate reconstruction failed" in printed
+    failed = run(here, "rectok", "ablate", str(file))
+    printed = failed.stdout + failed.stderr
+    assert failed.returncode and "truncate-s0 failed: gate reconstruction failed" in printed
     assert "1 of 2 runs failed (truncate-s0)" in printed
     assert {path.stem for path in timings["round"].iterdir()} == {"gate-reconstruction"}  # the rest was cached
     assert {path.stem for path in timings["truncate"].iterdir()} == {"reconstruction"}  # a failed gate has no time
@@ -110,7 +92,7 @@ def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
 
     times = {path: path.stat().st_mtime_ns for path in report.glob("*/data/timings/*")}
     file.write_text(ABLATION.replace("LIMIT", "0.0"))
-    assert "1 of 2 runs are done" in must("rectok", "ablate", str(file))
+    assert "1 of 2 runs are done" in must(here, "rectok", "ablate", str(file))
     assert {path for path in report.glob("*/data/timings/*") if path.stat().st_mtime_ns != times.get(path)} == {
         timings["truncate"] / "gate-reconstruction.json"
     }
@@ -121,4 +103,4 @@ def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
     assert " dB | — | — |" in (report / "table.md").read_text()
     assert (report / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert (report / "samples.png").read_bytes().startswith(b"\x89PNG")
-    assert "2 of 2 runs are done" in must("rectok", "ablate", str(file))
+    assert "2 of 2 runs are done" in must(here, "rectok", "ablate", str(file))

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from rectok.ablation.spec import Spec, cells, load_spec, spec_names
-from rectok.errors import UserError
 from rectok.evaluation.metrics import column_metric
 from rectok.params import parse, preset_text
-from rectok.params.editing import edited
+from rectok.params.editing import changed
+from tests.errors import user_error
 
 TEXT = """
 title: t
@@ -30,12 +30,11 @@ def written(folder: Path, text: str) -> Spec:
 
 @pytest.mark.parametrize("name", spec_names())
 def test_every_packaged_row_is_a_valid_variation_of_cifar10(name: str) -> None:
-    spec, text = load_spec(name), preset_text("cifar10")
+    spec, cifar10 = load_spec(name), parse(preset_text("cifar10"), "cifar10")
     one_seed = {cell.row.name: cell for cell in cells(spec)}
     assert len(one_seed) == len(spec.rows)
     for cell in one_seed.values():
-        found = parse(edited(text, cell.changes(spec)), cell.name)
-        assert found.seed == cell.seed
+        assert changed(cifar10, cell.changes(spec)).seed == cell.seed
     assert all(column_metric(column) for column in spec.columns)
 
 
@@ -66,7 +65,7 @@ def test_an_ablation_like_another_is_that_one_but_for_what_it_says(tmp_path: Pat
     "text,said", [("like: metod\n", "is like 'metod', which is none of"), ("like: method\nset: 3\n", "set: ")]
 )
 def test_a_mistake_in_what_it_is_like_is_named(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=said):
+    with user_error(said):
         written(tmp_path, text)
 
 
@@ -84,19 +83,17 @@ def test_a_mistake_in_what_it_is_like_is_named(text: str, said: str, tmp_path: P
     ],
 )
 def test_a_mistake_is_named(before: str, after: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"ablation .*mine\.yaml") as caught:
+    with user_error(r"ablation .*mine\.yaml") as caught:
         written(tmp_path, TEXT.replace(before, after))
     assert said in str(caught.value)
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"title: \xff")
-    with pytest.raises(UserError, match=r"mine\.yaml is no text in UTF-8"):
+    with user_error(r"mine\.yaml is no text in UTF-8"):
         load_spec(str(tmp_path / "mine.yaml"))
 
 
 def test_an_unknown_ablation_names_those_that_there_are() -> None:
-    with pytest.raises(
-        UserError, match=r"there is no ablation 'metod'.*channels, choices, compact, guidance, head, method"
-    ):
+    with user_error(r"there is no ablation 'metod'.*channels, choices, compact, guidance, head, method"):
         load_spec("metod")

@@ -5,14 +5,10 @@ import pytest
 from rectok.ablation.spec import cells, load_spec
 from rectok.ablation.sweep import make_sweep
 from rectok.ablation.workspace import prepare
-from rectok.errors import UserError
-from tests.project import write_params
+from tests.ablation.project import build
+from tests.errors import user_error
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_a_sweep_is_every_combination_and_an_ablation_like_any_other() -> None:
@@ -48,17 +44,15 @@ def test_one_parameter_of_numbers_is_the_axis_of_the_plot() -> None:
         ("a/b", "seed=1", "'a/b' cannot name a sweep"),
     ],
 )
-def test_what_is_no_sweep_is_named(folder: Path, name: str, vary: str, said: str) -> None:
-    with pytest.raises(UserError, match=r"cannot name|no setting|ablation mine") as caught:
+def test_what_is_no_sweep_is_named(here: Path, name: str, vary: str, said: str) -> None:
+    with user_error(r"cannot name|no setting|ablation mine") as caught:
         make_sweep(name, [vary], 0.5, [])
     assert said in str(caught.value)
-    assert not (folder / "data").exists()
+    assert not (here / "data").exists()
 
 
-def test_a_parameter_that_does_not_exist_is_named_before_anything_runs(folder: Path) -> None:
-    write_params(folder)
-    (folder / ".dvc").mkdir()
-    (folder / "dvc.yaml").write_text("stages: {}\n")
+def test_a_parameter_that_does_not_exist_is_named_before_anything_runs() -> None:
+    build()
     spec = load_spec(str(make_sweep("mine", ["dit.epoch=1"], 0.5, [])))
-    with pytest.raises(UserError, match=r"unknown parameter dit\.epoch"):
+    with user_error(r"unknown parameter dit\.epoch"):
         prepare("mine", spec, cells(spec)[0])

@@ -12,23 +12,26 @@ from rectok.ablation import report
 from rectok.ablation.report import write_report
 from rectok.ablation.spec import cells
 from rectok.ablation.table import markdown, tabulate, value_of
-from rectok.ablation.workspace import prepare
-from rectok.errors import UserError
+from rectok.ablation.workspace import Workspace, prepare
 from rectok.reporting.charts import Panel
 from rectok.reporting.images import write_png
 from tests.ablation.project import SPEC, build, finish
+from tests.errors import user_error
 from tests.project import write_params
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def project(here: Path) -> Path:
     build()
-    return tmp_path
+    return here
 
 
-def test_mean_and_spread_are_those_of_the_seeds(project: Path) -> None:
-    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+@pytest.fixture
+def workspaces(project: Path) -> list[Workspace]:
+    return [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+
+
+def test_mean_and_spread_are_those_of_the_seeds(workspaces: list[Workspace]) -> None:
     for workspace, psnr in zip(workspaces, (20.0, 30.0, 24.0, 30.5), strict=True):
         finish(workspace, psnr)
     table = tabulate(SPEC, workspaces)
@@ -37,16 +40,14 @@ def test_mean_and_spread_are_those_of_the_seeds(project: Path) -> None:
     assert "| short | 22.00 dB ± 2.83 dB | 44.000 ± 5.657 | 25.0% ± 0.0% | 0, 1 |" in markdown(SPEC, table)
 
 
-def test_an_unfinished_row_says_so_and_one_seed_has_no_spread(project: Path) -> None:
-    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+def test_an_unfinished_row_says_so_and_one_seed_has_no_spread(workspaces: list[Workspace]) -> None:
     finish(workspaces[0], 20.0)
     text = markdown(SPEC, tabulate(SPEC, workspaces))
     assert "| short | 20.00 dB | 40.000 | 25.0% | 0 |" in text
     assert "| long | not run | not run | not run | — |" in text
 
 
-def test_the_report_holds_table_records_and_plot(project: Path) -> None:
-    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+def test_the_report_holds_table_records_and_plot(project: Path, workspaces: list[Workspace]) -> None:
     finish(workspaces[0], 20.0)
     write_report("decoders", SPEC, workspaces, project / "out")
     names = sorted(path.relative_to(project / "out").as_posix() for path in (project / "out").rglob("*.*"))
@@ -56,8 +57,7 @@ def test_the_report_holds_table_records_and_plot(project: Path) -> None:
     assert record[0]["metrics"]["gfid"]["values"] == [40.0]
 
 
-def test_a_grid_shows_the_guided_samples_of_every_row_that_is_done(project: Path) -> None:
-    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+def test_a_grid_shows_the_guided_samples_of_every_row_that_is_done(project: Path, workspaces: list[Workspace]) -> None:
     grid = project / "out" / "samples.png"
     for workspace in workspaces[:2]:
         finish(workspace, 20.0)
@@ -76,8 +76,7 @@ def test_a_grid_shows_the_guided_samples_of_every_row_that_is_done(project: Path
     ]  # fmt: skip
 
 
-def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) -> None:
-    workspaces = [prepare("decoders", SPEC, cell) for cell in cells(SPEC)]
+def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path, workspaces: list[Workspace]) -> None:
     for workspace, figures in zip(workspaces[:3], ({"psnr": 20.0}, {"psnr": 30.0, "gfid": None}, {}), strict=True):
         found = {"params": workspace.params.read_text(), "metrics": {**figures, "protocol": {"generation": {}}}}
         artifacts.write_json(workspace.result, found)
@@ -91,10 +90,7 @@ def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path) ->
 
 @pytest.mark.parametrize(
     "lines,series",
-    [
-        (("", ""), [("", [1, 4], [[20.0], [30.0]])]),
-        (("a", "b"), [("a", [1], [[20.0]]), ("b", [4], [[30.0]])]),
-    ],
+    [(("", ""), [("", [1, 4], [[20.0], [30.0]])]), (("a", "b"), [("a", [1], [[20.0]]), ("b", [4], [[30.0]])])],
 )
 def test_rows_of_a_line_are_a_series_of_the_plot(
     lines: tuple[str, str], series: list[object], project: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,12 +146,12 @@ def test_changed_parameters_make_a_run_undone(project: Path) -> None:
 def test_an_impossible_row_is_named_before_anything_runs(project: Path) -> None:
     rows = (SPEC.rows[0].model_copy(update={"set": {"image.size": 17}}),)
     spec = SPEC.model_copy(update={"rows": rows})
-    with pytest.raises(UserError, match=r"row short-s0 of ablation decoders: image\.size 17 is not a multiple"):
+    with user_error(r"row short-s0 of ablation decoders: image\.size 17 is not a multiple"):
         prepare("decoders", spec, cells(spec)[0])
     assert not (project / "data" / "ablations").exists()
 
 
 def test_a_folder_without_dvc_is_refused(project: Path) -> None:
     (project / ".dvc").rmdir()
-    with pytest.raises(UserError, match=r"has no \.dvc"):
+    with user_error(r"has no \.dvc"):
         prepare("decoders", SPEC, cells(SPEC)[0])

@@ -7,19 +7,21 @@ import pytest
 from rectok.ablation.spec import cells
 from rectok.ablation.workspace import prepare, prepare_shared
 from rectok.artifacts import read_json, write_json
-from rectok.errors import UserError
 from rectok.params import parse
 from tests.ablation import project
+from tests.errors import user_error
 from tests.project import write_params
 
 SPEC = project.SPEC.model_copy(update={"set": {"dit.training.epochs": 7}})
 
 
-def test_what_rows_share_has_the_changes_of_all_rows_and_of_none_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def here(here: Path) -> Path:
     project.build()
+    return here
+
+
+def test_what_rows_share_has_the_changes_of_all_rows_and_of_none_alone(here: Path) -> None:
     before = parse(Path("params.yaml").read_text(), "params.yaml")
     shared = parse((prepare_shared("lengths", SPEC) / "params.yaml").read_text(), "shared")
     row = parse(prepare("lengths", SPEC, cells(SPEC)[0]).params.read_text(), "row")
@@ -27,11 +29,7 @@ def test_what_rows_share_has_the_changes_of_all_rows_and_of_none_alone(
     assert shared.decoder == before.decoder != row.decoder
 
 
-def test_a_row_starts_with_the_lock_of_what_is_shared_and_keeps_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    project.build()
+def test_a_row_starts_with_the_lock_of_what_is_shared_and_keeps_its_own(here: Path) -> None:
     Path("dvc.lock").write_text("stages: {}  # the project's\n")
     first, second = cells(SPEC)[:2]
     row = prepare("lengths", SPEC, first)
@@ -43,9 +41,7 @@ def test_a_row_starts_with_the_lock_of_what_is_shared_and_keeps_its_own(
     assert (prepare("lengths", SPEC, first).folder / "dvc.lock").read_text() == Path("dvc.lock").read_text()
 
 
-def test_a_run_of_other_code_versions_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    project.build()
+def test_a_run_of_other_code_versions_is_not_done(here: Path) -> None:
     Path("versions.yaml").write_text("stages: {dit: 1}\n")
     row = prepare("lengths", SPEC, cells(SPEC)[0])
     project.finish(row, 20.0)
@@ -60,8 +56,7 @@ def test_a_run_of_other_code_versions_is_not_done(tmp_path: Path, monkeypatch: p
     assert not row.done()
 
 
-def test_a_row_finds_what_the_parameters_name_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_row_finds_what_the_parameters_name_in_the_project(here: Path) -> None:
     for name in ("photos/cat/1.png", "labels.csv", "data/imported/tokenizer/model.safetensors", "reference.npz"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(name)
@@ -73,20 +68,19 @@ def test_a_row_finds_what_the_parameters_name_in_the_project(tmp_path: Path, mon
         "tokenizer.initial": {"path": "data/imported/tokenizer/model.safetensors", "sha256": "0" * 64},
         "teacher.network.weights": "timm",  # a library, and no file
     }
-    project.build()
-    write_params(tmp_path, changes)
+    write_params(here, changes)
     row = prepare("lengths", SPEC, cells(SPEC)[0]).folder
     assert prepare("lengths", SPEC, cells(SPEC)[0]).folder == row  # again
     for name in ("photos/cat/1.png", "labels.csv", "data/imported/tokenizer/model.safetensors", "reference.npz"):
         assert (row / name).read_text() == name
     assert not (row / "timm").exists()
 
-    write_params(tmp_path, {"index.source": "photos/cat", "index.watch": "photos"})
+    write_params(here, {"index.source": "photos/cat", "index.watch": "photos"})
     Path("photos/dog").mkdir()
     inner = prepare("nested", SPEC, cells(SPEC)[0]).folder
     assert (inner / "photos/dog").exists() and (inner / "photos").is_symlink()
 
-    write_params(tmp_path, {"index.source": "../photos", "index.watch": "../photos"})
-    (tmp_path / ".." / "photos").mkdir()
-    with pytest.raises(UserError, match=r"index\.source is \.\./photos, outside of the project; .* its absolute path"):
+    write_params(here, {"index.source": "../photos", "index.watch": "../photos"})
+    (here / ".." / "photos").mkdir()
+    with user_error(r"index\.source is \.\./photos, outside of the project; .* its absolute path"):
         prepare("lengths", SPEC, cells(SPEC)[1])

@@ -9,9 +9,9 @@ import torch
 
 from rectok.bench.benchmark import WORKS, Target, read_targets
 from rectok.bench.work import Bench, Budget, Prepared, Setting, Timer, Variant, matrix_peak, rates
-from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from rectok.train.world import World
+from tests.errors import user_error
 
 CPU = torch.device("cpu")
 SETTING = Setting(parse(preset_text("digits"), "digits"), World(0, 1, CPU), 10)
@@ -91,10 +91,10 @@ def test_wishes_name_work_variant_and_batch() -> None:
     assert Target.read("dit", 128) == Target("dit", "", 128)
     assert [target.work for target in read_targets(["all"], None)] == list(WORKS)
     for text, words in (("nothing", "there is no work 'nothing'"), ("dit:0", "the batch of dit:0 is '0'")):
-        with pytest.raises(UserError, match=words):
+        with user_error(words):
             Target.read(text, None)
 
 
 def test_an_unknown_variant_is_answered_with_those_there_are() -> None:
-    with pytest.raises(UserError, match="tokenizer has no variant 'offline'; choose from cached, "):
+    with user_error("tokenizer has no variant 'offline'; choose from cached, "):
         list(Target.read("tokenizer/offline", None).variants(SETTING))

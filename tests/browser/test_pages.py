@@ -98,11 +98,7 @@ def test_the_page_is_complete_and_readable(
 
 
 @pytest.mark.parametrize(
-    "broken, method",
-    [
-        ("<img src='gone.png'>", "broken_images"),
-        ("<pre>" + "x" * 500 + "</pre>", "overflow"),
-    ],
+    "broken, method", [("<img src='gone.png'>", "broken_images"), ("<pre>" + "x" * 500 + "</pre>", "overflow")]
 )
 def test_a_broken_page_is_detected(browser: Browser, broken: str, method: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"

@@ -2,29 +2,28 @@
 
 import contextlib
 import io
-import os
 import subprocess
 import warnings
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rectok.cli import main
-from tests import forked
+from rectok.cli.main import app
+from tests.command import run
 
 
 def rectok(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `rectok <arguments>` in `folder`."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [f"{forked.commands()}/rectok", *arguments],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return run(folder, "rectok", *arguments)
+
+
+def printed(*arguments: str) -> str:
+    """What `rectok <arguments>` prints in the current folder and in this process, where it must succeed."""
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def refused(folder: Path, *arguments: str) -> str:

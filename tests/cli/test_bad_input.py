@@ -1,7 +1,6 @@
 """What is wrong is said in one sentence, with a code that is not zero, and earlier artefacts stay whole."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,40 +12,13 @@ from safetensors.torch import load_file, save_file
 from rectok import artifacts
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
-from rectok.nn.weights import save_weights
 from rectok.params import preset_text
-from rectok.tokenizer.model import load_tokenizer
 from tests.cli.project import contents, rectok, refused, sentence
 from tests.data.files import image_folder
+from tests.networks import keep
 from tests.project import overridden, write_params
-from tests.train.project import make
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that is ready for `rectok dit`, and holds one that was never trained."""
-    folder = tmp_path_factory.mktemp("built")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        make(folder, {})
-        for stage in ("dit", "autoguidance"):
-            keep_untrained_generator(stage)
-    return folder
-
-
-@pytest.fixture
-def project(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / "project"))
-
-
-def keep_untrained_generator(stage: str) -> None:
-    sizes = write_params(Path.cwd()).dit.sizes
-    tokenizer = load_tokenizer(artifacts.stage_dir("decoder")).config
-    config = DiTConfig(grid=tokenizer.grid, channels=tokenizer.sizes.channels, classes=10, sizes=sizes)
-    save_weights(artifacts.weights_file(stage), DiTDH(config).state_dict())
-    artifacts.write_json(artifacts.config_file(stage), config.model_dump())
 
 
 def with_source(folder: Path, source: str) -> None:
@@ -213,25 +185,25 @@ def test_a_damaged_artefact_is_named(
     assert refused(project, *arguments.split()).startswith(f"data/{damaged} is damaged")
 
 
-def test_a_config_that_lacks_a_field_is_damaged(project: Path) -> None:
-    path = project / "data/tokenizer/config.json"
+def rewrite(path: Path, change: Callable[[Any], object]) -> None:
+    """Change what a JSON file holds."""
     record = artifacts.read_json(path)
-    del record["sizes"]["patch"]
+    change(record)
     artifacts.write_json(path, record)
+
+
+def test_a_config_that_lacks_a_field_is_damaged(project: Path) -> None:
+    rewrite(project / "data/tokenizer/config.json", lambda record: record["sizes"].pop("patch"))
     assert refused(project, "latents", "00000") == "data/tokenizer/config.json is damaged: sizes.patch: field required"
 
 
 def test_statistics_without_a_mean_are_damaged(project: Path) -> None:
-    path = project / "data/statistics/statistics.json"
-    record = artifacts.read_json(path)
-    del record["mean"]
-    artifacts.write_json(path, record)
+    rewrite(project / "data/statistics/statistics.json", lambda record: record.pop("mean"))
     assert refused(project, "dit").startswith("data/statistics/statistics.json is damaged")
 
 
 def test_latents_of_another_kind_are_damaged(project: Path) -> None:
-    path = project / "data/latents/00000.safetensors"
-    save_file({"x": torch.zeros(3)}, path)
+    save_file({"x": torch.zeros(3)}, project / "data/latents/00000.safetensors")
     assert refused(project, "dit").startswith("data/latents/00000.safetensors is damaged")
 
 
@@ -248,10 +220,7 @@ def test_tokenizer_weights_of_other_sizes(project: Path) -> None:
 
 
 def test_a_generator_of_other_sizes(project: Path) -> None:
-    path = project / "data/dit/config.json"
-    record = artifacts.read_json(path)
-    record["classes"] = 12
-    artifacts.write_json(path, record)
+    rewrite(project / "data/dit/config.json", lambda record: record.update(classes=12))
     found = refused(project, "sample", "--label", "3", "--out", "grid.png")
     assert found.startswith("data/dit/model.safetensors: tensor label.weight has shape [11, 16]") and found.endswith(
         "the checkpoint is of other sizes"
@@ -261,11 +230,8 @@ def test_a_generator_of_other_sizes(project: Path) -> None:
 
 def test_a_generator_for_another_tokenizer(project: Path) -> None:
     """Whole in itself, but its latents have other channels than the decoder's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        config = DiTConfig.model_validate({**artifacts.read_json(artifacts.config_file("dit")), "channels": 6})
-        save_weights(artifacts.weights_file("dit"), DiTDH(config).state_dict())
-        artifacts.write_json(artifacts.config_file("dit"), config.model_dump())
+    record = artifacts.read_json(project / "data/dit/config.json")
+    keep("dit", DiTDH(DiTConfig.model_validate({**record, "channels": 6})), project / "data")
     found = refused(project, "sample", "--label", "3", "--out", "grid.png")
     assert found == (
         "data/dit makes latents of 6 channels on a side of 4 tokens, but data/decoder reads 4 channels on 4; "
@@ -274,10 +240,7 @@ def test_a_generator_for_another_tokenizer(project: Path) -> None:
 
 
 def test_a_deeper_generator_lacks_tensors(project: Path) -> None:
-    path = project / "data/dit/config.json"
-    record = artifacts.read_json(path)
-    record["sizes"]["head"]["depth"] = 2
-    artifacts.write_json(path, record)
+    rewrite(project / "data/dit/config.json", lambda record: record["sizes"]["head"].update(depth=2))
     found = refused(project, "sample", "--label", "3", "--out", "grid.png")
     assert found.startswith("data/dit/model.safetensors lacks the tensor head.1.")
 

@@ -25,11 +25,9 @@ ASKED = {
 
 
 @pytest.fixture(autouse=True)
-def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def finished(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "140")
-    project.build_records()
-    project.build_evaluation()
+    project.build_results()
 
 
 def test_summary_is_one_json_object_and_loads_no_torch() -> None:

@@ -1,6 +1,5 @@
 """Published checkpoints through the real command line, and a pipeline that trains on top of them."""
 
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +8,18 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from rectok import artifacts
-from rectok.checks.run import run as run_gate
 from rectok.cli.exchange import export, import_checkpoint
-from rectok.dit.dit_config import DiTConfig
-from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.interop.published import to_published
 from rectok.params import Params, load
 from rectok.tokenizer.model import Tokenizer
-from tests.cli.project import contents, rectok, refused
+from tests.cli.project import contents, refused
+from tests.command import must
 from tests.interop import files
-from tests.project import overridden, write_params
+from tests.networks import drawn, generator
+from tests.project import overridden, run_stages, write_params
 from tests.reference import needs_reference
 
 TEACHER_WIDTH = 16
@@ -30,28 +27,18 @@ SIZES = {"dit.sizes.head": {"width": 32, "depth": 2, "heads": 2}}
 """Wider than the encoder, as in every published generator, so that the two can be told apart."""
 
 
-def done(folder: Path, *arguments: str) -> str:
-    found = rectok(folder, *arguments)
-    assert found.returncode == 0, found.stdout + found.stderr
-    return found.stdout
-
-
 def published(folder: Path, params: Params) -> None:
     """A tokenizer and a generator of the sizes in `params`, as others would publish them."""
     torch.manual_seed(0)
-    tokenizer = Tokenizer(params.tokenizer_config(TEACHER_WIDTH))
-    dit = DiTDH(DiTConfig(grid=4, channels=4, classes=10, sizes=params.dit.sizes))
-    for parameter in dit.parameters():
-        nn.init.normal_(parameter, std=0.2)
+    tokenizer, dit = Tokenizer(params.tokenizer_config(TEACHER_WIDTH)), drawn(generator(params))
     files.checkpoint(folder / "tokenizer.pth", to_published(tokenizer.config, tokenizer.state_dict(), "dinov3"))
     files.checkpoint(folder / "dit.pth", to_published(dit.config, dit.state_dict(), ""))
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_params(tmp_path, SIZES)
-    return tmp_path
+def project(here: Path) -> Path:
+    write_params(here, SIZES)
+    return here
 
 
 def said(command: Callable[..., None], *arguments: Any, **options: Any) -> str:
@@ -108,20 +95,22 @@ def test_an_imported_folder_is_used_at_once(project: Path) -> None:
     """The referee's tokenizer and generator fit each other, and nothing of the pipeline has run."""
     files.tokenizer(project / "t.pth")
     files.generator(project / "g.pth")
-    printed = done(project, "import", "t.pth", "--kind", "tokenizer", "--heads", "4,4,2", "--no-params")
+    printed = must(project, "rectok", "import", "t.pth", "--kind", "tokenizer", "--heads", "4,4,2", "--no-params")
     assert "next: rectok reconstruct FILES --tokenizer data/imported/tokenizer --out FOLDER" in printed
-    done(project, "import", "g.pth", "--kind", "dit", "--no-params")
+    must(project, "rectok", "import", "g.pth", "--kind", "dit", "--no-params")
 
     Image.new("RGB", (150, 140), (200, 30, 60)).save(project / "red.png")
     tokenizer = ["--tokenizer", "data/imported/tokenizer"]
-    done(project, "reconstruct", "red.png", *tokenizer, "--out", "rebuilt")
+    must(project, "rectok", "reconstruct", "red.png", *tokenizer, "--out", "rebuilt")
     with Image.open(project / "rebuilt" / "red.png") as image:
         assert image.width >= 2 * 128
     sample = ["sample", "--label", "3", "--count", "2", "--dit", "data/imported/dit", *tokenizer, "--out", "grid.png"]
     assert refused(project, *sample, "--statistics", "none.json") == "none.json does not exist"
     statistics = project / "statistics.json"
     statistics.write_text(json.dumps({"mean": [0.0] * 128, "std": [1.0] * 128}))
-    assert done(project, *sample, "--statistics", "statistics.json") == "wrote 2 images of class 3 to grid.png\n"
+    assert (
+        must(project, "rectok", *sample, "--statistics", "statistics.json") == "wrote 2 images of class 3 to grid.png\n"
+    )
     statistics.write_text(json.dumps({"mean": [0.0] * 9, "std": [1.0] * 9}))
     found = refused(project, *sample, "--statistics", "statistics.json")
     assert found == "statistics.json is for 9 channels, but data/imported/dit makes 128"
@@ -129,41 +118,32 @@ def test_an_imported_folder_is_used_at_once(project: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # every library of the pipeline runs in this process
-def test_the_pipeline_goes_to_its_end_on_imported_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pipeline_goes_to_its_end_on_imported_networks(here: Path) -> None:
     """Tokenizer and generator imported, decoder kept, autoguidance model trained here: all gates pass, and the report says so."""
-    published(tmp_path, write_params(tmp_path, SIZES))
-    (tmp_path / "params.yaml").write_text(f"# kept\n{overridden(SIZES)}")
-    done(tmp_path, "import", "tokenizer.pth", "--kind", "tokenizer", "--heads", "2,2,2")
-    assert done(tmp_path, "import", "dit.pth", "--kind", "dit").endswith("next: dvc repro\n")
-    assert (tmp_path / "params.yaml").read_text().startswith("# kept\n")
+    published(here, write_params(here, SIZES))
+    (here / "params.yaml").write_text(f"# kept\n{overridden(SIZES)}")
+    must(here, "rectok", "import", "tokenizer.pth", "--kind", "tokenizer", "--heads", "2,2,2")
+    assert must(here, "rectok", "import", "dit.pth", "--kind", "dit").endswith("next: dvc repro\n")
+    assert (here / "params.yaml").read_text().startswith("# kept\n")
 
-    monkeypatch.chdir(tmp_path)
     params = load()
     assert params.tokenizer.initial.path == "data/imported/tokenizer/model.safetensors"
     assert params.tokenizer.training.epochs == params.decoder.training.epochs == params.dit.training.epochs == 0
-    for stage in artifacts.STAGES:
-        run = importlib.import_module(f"rectok.stages.{stage}").run
-        for shard in params.index.shards if stage in artifacts.SHARDED else [None]:
-            run(params, *([shard] if shard else []))
-            run_gate(stage, params, shard)
-    page = (tmp_path / "data/report/index.html").read_text()
+    run_stages(params, *artifacts.STAGES)
+    page = (here / "data/report/index.html").read_text()
     for source in (
         "data/imported/tokenizer/model.safetensors",
         "data/tokenizer",
         "data/imported/dit/model.safetensors",
     ):
         assert f"Not trained here: taken from <code>{source}</code>" in page
-    imported = (tmp_path / "data/imported/dit/model.safetensors").read_bytes()
+    imported = (here / "data/imported/dit/model.safetensors").read_bytes()
     assert artifacts.weights_file("dit").read_bytes() == imported
 
-    done(tmp_path, "export", "--kind", "tokenizer", "--out", "hub", "--format", "hub")
-    card = (tmp_path / "hub/README.md").read_text()
-    for text in (
-        "the weights were taken from `data/tokenizer`",
-        "| PSNR |",
-        "Linear probe at t = 0.5",
-        "proxy: resnet10t",
-    ):
+    must(here, "rectok", "export", "--kind", "tokenizer", "--out", "hub", "--format", "hub")
+    card = (here / "hub/README.md").read_text()
+    taken = "the weights were taken from `data/tokenizer`"
+    for text in (taken, "| PSNR |", "Linear probe at t = 0.5", "proxy: resnet10t"):
         assert text in card
-    done(tmp_path, "export", "--kind", "autoguidance", "--out", "autoguidance.pth")
-    assert list(torch.load(tmp_path / "autoguidance.pth", weights_only=True)) == ["model_ema", "model"]
+    must(here, "rectok", "export", "--kind", "autoguidance", "--out", "autoguidance.pth")
+    assert list(torch.load(here / "autoguidance.pth", weights_only=True)) == ["model_ema", "model"]

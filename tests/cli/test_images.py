@@ -4,51 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from typer.testing import CliRunner
 
-from rectok import artifacts
-from rectok.cli.main import app
-from rectok.dit.dit_config import DiTConfig
-from rectok.dit.model import DiTDH
-from rectok.errors import UserError
-from rectok.nn.weights import save_weights
-from rectok.tokenizer.model import load_tokenizer
+from tests.cli.project import printed
 from tests.data.files import picture
-from tests.project import write_params
-from tests.train.project import make
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("images")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        make(folder, {})
-        sizes = write_params(folder).dit.sizes
-        tokenizer = load_tokenizer(artifacts.stage_dir("decoder")).config
-        config = DiTConfig(grid=tokenizer.grid, channels=tokenizer.sizes.channels, classes=10, sizes=sizes)
-        for seed, stage in enumerate(("dit", "autoguidance")):
-            torch.manual_seed(seed)
-            model = DiTDH(config)
-            for parameter in model.parameters():
-                torch.nn.init.normal_(parameter, std=0.3)
-            save_weights(artifacts.weights_file(stage), model.state_dict())
-            artifacts.write_json(artifacts.config_file(stage), config.model_dump())
-    return folder
+from tests.errors import user_error
 
 
 @pytest.fixture(autouse=True)
 def _project(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built)
-
-
-def rectok(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def pixels(path: Path) -> NDArray[np.uint8]:
@@ -57,14 +23,14 @@ def pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def sampled(out: Path, *arguments: str) -> NDArray[np.uint8]:
-    rectok("sample", "--label", "3", "--out", str(out), *arguments)
+    printed("sample", "--label", "3", "--out", str(out), *arguments)
     return pixels(out)
 
 
 def test_a_grid_of_one_class(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "grid.png"
     assert (
-        rectok("sample", "--label", "3", "--count", "9", "--out", str(out))
+        printed("sample", "--label", "3", "--count", "9", "--out", str(out))
         == f"wrote 9 images of class 3 (3) to {out}\n"
     )
     height, width = pixels(out).shape[:2]
@@ -82,30 +48,29 @@ def test_a_seed_gives_its_images_again_and_guidance_others(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("label", ["10", "-1"])
 def test_a_class_that_does_not_exist(label: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"label {label} does not exist: labels run from 0 to 9"):
-        rectok("sample", "--label", label, "--out", str(tmp_path / "grid.png"))
+    with user_error(rf"label {label} does not exist: labels run from 0 to 9"):
+        printed("sample", "--label", label, "--out", str(tmp_path / "grid.png"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_original_stands_beside_its_reconstruction(tmp_path: Path) -> None:
     (tmp_path / "in.jpeg").write_bytes(picture(1, (40, 30), kind="png"))
-    found = rectok("reconstruct", str(tmp_path / "in.jpeg"), "--out", str(tmp_path / "out"))
+    found = printed("reconstruct", str(tmp_path / "in.jpeg"), "--out", str(tmp_path / "out"))
     assert found == f"wrote 1 reconstructions to {tmp_path / 'out'}\n"
     height, width = pixels(tmp_path / "out" / "in.png").shape[:2]
     assert width >= 2 * 16 and height >= 16
 
 
 @pytest.mark.parametrize(
-    "content,said",
-    [(None, "does not exist"), (b"", "cannot be used"), (b"no image", "cannot be used")],
+    "content,said", [(None, "does not exist"), (b"", "cannot be used"), (b"no image", "cannot be used")]
 )
 def test_a_file_of_no_use_stops_before_anything_is_written(content: bytes | None, said: str, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     good.write_bytes(picture(1, (20, 20)))
     if content is not None:
         bad.write_bytes(content)
-    with pytest.raises(UserError, match=f"{bad} {said}"):
-        rectok("reconstruct", str(good), str(bad), "--out", str(tmp_path / "out"))
+    with user_error(f"{bad} {said}"):
+        printed("reconstruct", str(good), str(bad), "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -113,5 +78,5 @@ def test_two_files_of_one_name_would_overwrite_each_other(tmp_path: Path) -> Non
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.png").write_bytes(picture(1, (20, 20)))
-    with pytest.raises(UserError, match=r"two of the files would both become x\.png; rename one"):
-        rectok("reconstruct", str(tmp_path / "a/x.png"), str(tmp_path / "b/x.png"), "--out", str(tmp_path / "out"))
+    with user_error(r"two of the files would both become x\.png; rename one"):
+        printed("reconstruct", str(tmp_path / "a/x.png"), str(tmp_path / "b/x.png"), "--out", str(tmp_path / "out"))

@@ -1,30 +1,22 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from rectok.artifacts import weights_file
-from rectok.cli.main import app
-from rectok.errors import UserError
 from rectok.nightly.promotion import promotions
 from rectok.params.editing import edited
 from tests.alerts.servers import webhook
+from tests.cli.project import printed as run
+from tests.errors import user_error
 from tests.evaluation import project
 from tests.nightly.promoting import passed
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "200")
     project.params()
-    return tmp_path
-
-
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, [*arguments], catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
+    return here
 
 
 def test_promote_promotes_and_lists_what_was_promoted() -> None:
@@ -48,9 +40,7 @@ def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
     run("promote", "--why", "one", "--who", "a person", "--no-measure")
     assert run("promote", "--prune") == "there is no copy but the promoted one\n"
     weights_file("dit").write_bytes(weights_file("autoguidance").read_bytes())
-    with pytest.raises(
-        UserError, match=r"data/dit/model\.safetensors is not the file that gate dit passed; `rectok verify`"
-    ):
+    with user_error(r"data/dit/model\.safetensors is not the file that gate dit passed; `rectok verify`"):
         run("promote", "--why", "two", "--who", "a person", "--no-measure")
     passed()
     run("promote", "--why", "two", "--who", "a person", "--no-measure")
@@ -58,17 +48,17 @@ def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
     assert run("promote", "--prune") == f"removed {first.generator}\n"
     assert (first.folder.exists(), second.folder.exists()) == (False, True)
     assert promotions() == [first, second]
-    with pytest.raises(UserError, match=rf"{first.folder} was removed; take up commit .* of promotion 1"):
+    with user_error(rf"{first.folder} was removed; take up commit .* of promotion 1"):
         run("promote", "--again", "1", "--why", "back", "--who", "a person")
 
 
 def test_nobody_promotes_without_a_reason() -> None:
-    with pytest.raises(UserError, match="say why it is promoted"):
+    with user_error("say why it is promoted"):
         run("promote")
 
 
 def test_a_trial_alert_goes_where_alerts_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="alerts go nowhere"):
+    with user_error("alerts go nowhere"):
         run("alert")
     params = folder / "params.yaml"
     params.write_text(edited(params.read_text(), {"nightly.alert.webhook": "HOOK"}))

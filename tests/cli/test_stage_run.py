@@ -1,8 +1,8 @@
-import json
 import multiprocessing
 import os
 import shutil
 from contextlib import closing
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,11 @@ from rectok.artifacts import GateReport, write_report
 from rectok.cli.stage_run import stage_run
 from rectok.data.parallel_map import map_in_processes
 from rectok.errors import UserError
+from rectok.params.editing import edited
 from rectok.pipeline.code_versions import installed_versions
 from rectok.pipeline.hashes import hashes_of
 from tests.data.test_loader import loader
+from tests.errors import user_error
 from tests.guides.guide import REPOSITORY
 from tests.project import write_params
 
@@ -26,9 +28,8 @@ SAID = (
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_params(tmp_path)
+def folder(here: Path) -> None:
+    write_params(here)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve(stage: str, key:
 def test_a_stage_refuses_a_project_of_other_code_versions_and_a_nightly_run_does_not(tmp_path: Path) -> None:
     Path("versions.yaml").write_text(f"stages: {{index: {installed_versions()['index']}}}\n")
     for name in ("index", "gate-index"):
-        with pytest.raises(UserError, match=r"lacks stages\..*; `rectok init --upgrade` writes"), stage_run(name):
+        with user_error(r"lacks stages\..*; `rectok init --upgrade` writes"), stage_run(name):
             pytest.fail("it ran")
     with stage_run("nightly"):
         pass
@@ -86,7 +87,7 @@ def test_other_errors_keep_their_traceback() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="here is no GPU")
 def test_a_gpu_that_is_really_full_says_so() -> None:
     with (
-        pytest.raises(UserError, match=r"tokenizer ran out of GPU memory \(Tried to allocate .* GiB\)"),
+        user_error(r"tokenizer ran out of GPU memory \(Tried to allocate .* GiB\)"),
         stage_run("tokenizer"),
     ):
         torch.empty(1 << 50, device="cuda", dtype=torch.uint8)
@@ -119,30 +120,21 @@ def test_a_stage_whose_parameters_change_meanwhile_keeps_nothing(
 ) -> None:
     section = {"index": "index.limit", "latents": "latents.batch", "gate-shards": "gates.shards.max_quarantined"}[stage]
     with (
-        pytest.raises(
-            UserError, match=rf"{'.*' if break_it else section} of params.yaml changed while {stage} ran, so what"
-        ),
+        user_error(rf"{'.*' if break_it else section} of params.yaml changed while {stage} ran, so what"),
         stage_run(stage, shard) as params,
     ):
         for out in map(Path, outs):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text("made")
-        if break_it:
-            Path("params.yaml").write_text("seed: [")
-        else:
-            changed = {**params.model_dump(mode="json")}
-            place = changed
-            *path, key = section.split(".")
-            for name in path:
-                place = place[name]
-            place[key] += 1
-            Path("params.yaml").write_text(json.dumps(changed))
+        value = reduce(getattr, section.split("."), params)
+        text = edited(Path("params.yaml").read_text(), {section: value + 1})
+        Path("params.yaml").write_text("seed: [" if break_it else text)
     assert not any(Path(out).exists() for out in outs)
 
 
 @pytest.mark.usefixtures("pipeline")
 def test_a_stage_whose_code_version_changes_meanwhile_keeps_nothing() -> None:
-    with pytest.raises(UserError, match=r"stages\.index of versions\.yaml changed while index ran"), stage_run("index"):
+    with user_error(r"stages\.index of versions\.yaml changed while index ran"), stage_run("index"):
         edit("versions.yaml", "  index: ", "  index: 9")
 
 
@@ -152,9 +144,8 @@ def test_parameters_of_other_stages_and_comments_may_change_meanwhile() -> None:
     with stage_run("index") as params:
         made.parent.mkdir()
         made.write_text("made")
-        changed = params.model_dump(mode="json")
-        changed["latents"]["batch"] += 1
-        Path("params.yaml").write_text(json.dumps(changed) + "\n# why")
+        text = edited(Path("params.yaml").read_text(), {"latents.batch": params.latents.batch + 1})
+        Path("params.yaml").write_text(f"{text}\n# why")
     assert made.read_text() == "made"
 
 
@@ -167,7 +158,7 @@ def test_a_stage_refuses_an_input_that_is_not_what_its_gate_passed() -> None:
     with stage_run("latents", "00000"), stage_run("gate-tokenizer"):
         weights.write_bytes(b"Weights")
     message = "data/tokenizer/model.safetensors is not the file that gate tokenizer passed"
-    with pytest.raises(UserError, match=message), stage_run("latents", "00000"):
+    with user_error(message), stage_run("latents", "00000"):
         pytest.fail("it ran")
     with stage_run("gate-tokenizer"):
         pass  # which judges it anew

@@ -13,25 +13,17 @@ import pytest
 
 from tests.cli.project import contents, rectok, sentence
 from tests.project import write_params
-from tests.train.project import finish, make, start
-from tests.train.test_resume import wait_for_checkpoint
+from tests.train.project import finish, start, wait_for_checkpoint
 
 pytestmark = pytest.mark.slow
 LONG = {"dit.training.epochs": 40, "dit.training.checkpoint_every": 1}
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("built")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        make(folder, {})
-    return folder
-
-
 @pytest.fixture
-def project(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / "project"))
+def project(project: Path) -> Path:
+    """Nothing is trained yet."""
+    shutil.rmtree(project / "data" / "dit")
+    return project
 
 
 def checkpoints(folder: Path) -> list[str]:
@@ -57,7 +49,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(project: Path) -> None:
 
 
 def test_a_second_run_is_refused_and_the_first_goes_on(project: Path) -> None:
-    write_params(project, {**LONG, "dit.training.epochs": 120})
+    write_params(project, {**LONG, "dit.training.epochs": 60})
     first = start(project)
     wait_for_checkpoint(project, first)
     second = rectok(project, "dit")
@@ -100,7 +92,7 @@ def test_a_full_disk_leaves_no_half_written_artefact(project: Path, small_disk: 
 
 @pytest.mark.parametrize("small_disk", [("state", 4000)], indirect=True)
 def test_a_full_disk_keeps_the_checkpoint_before(project: Path, small_disk: Path) -> None:
-    write_params(project, {**LONG, "dit.training.epochs": 120, "dit.training.checkpoint_every": 2})
+    write_params(project, {**LONG, "dit.training.checkpoint_every": 2})
     process = start(project)
     wait_for_checkpoint(project, process)
     filler = small_disk / "filler"
@@ -121,4 +113,4 @@ def test_a_full_disk_keeps_the_checkpoint_before(project: Path, small_disk: Path
     filler.unlink()
     finish(start(project))
     with (project / "data/dit/log.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 120 * 77 // 32 + 1
+        assert len(list(csv.DictReader(file))) == 40 * 77 // 32 + 1

@@ -85,13 +85,8 @@ def test_docker_accepts_the_compose_files(tmp_path: Path) -> None:
     shutil.copy(copied / "example.env", copied / ".env")
     files = [part for name in ("compose.yaml", "gpu.yaml") for part in ("--file", name)]
     command = ["docker", "compose", *files, "config", "--quiet"]
-    done = subprocess.run(
-        command,
-        cwd=copied,
-        env={"POSTGRES_PASSWORD": "x", "PATH": "/usr/bin:/bin:/usr/local/bin"},
-        capture_output=True,
-        text=True,
-    )
+    env = {"POSTGRES_PASSWORD": "x", "PATH": "/usr/bin:/bin:/usr/local/bin"}
+    done = subprocess.run(command, cwd=copied, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -141,10 +136,5 @@ def test_kubectl_builds_the_whole() -> None:
     command = ["kubectl", "kustomize", str(DEPLOY / "kubernetes")]
     built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     objects = [found for found in YAML(typ="safe", pure=True).load_all(built) if found]
-    assert sorted({found["kind"] for found in objects}) == [
-        "ConfigMap",
-        "Deployment",
-        "PersistentVolumeClaim",
-        "Service",
-    ]
+    assert {found["kind"] for found in objects} == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service"}
     assert "registry.example.org/rectok" in built and "image: rectok\n" not in built

@@ -37,6 +37,15 @@ def start(folder: Path, seconds: float) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(["bash", str(SCRIPT), "dit", "--force"], env=environment, cwd=folder)
 
 
+def training(folder: Path) -> "subprocess.Popen[bytes]":
+    """A job whose training has begun."""
+    job = start(folder, 60)
+    while not (folder / "training").exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    return job
+
+
 def test_it_writes_the_hostfile_and_reproduces(tmp_path: Path) -> None:
     assert start(tmp_path, 0).wait(60) == 0
     assert (tmp_path / "data/state/hosts").read_text() == "node-1 slots=8\nnode-2 slots=8\n"
@@ -45,10 +54,7 @@ def test_it_writes_the_hostfile_and_reproduces(tmp_path: Path) -> None:
 
 
 def test_when_its_time_is_up_the_training_keeps_a_checkpoint_and_the_job_is_queued_again(tmp_path: Path) -> None:
-    job = start(tmp_path, 60)
-    while not (tmp_path / "training").exists():
-        assert job.poll() is None
-        time.sleep(0.05)
+    job = training(tmp_path)
     job.send_signal(signal.SIGUSR1)
     assert job.wait(60) == 0
     assert (tmp_path / "checkpoint").exists()
@@ -56,10 +62,7 @@ def test_when_its_time_is_up_the_training_keeps_a_checkpoint_and_the_job_is_queu
 
 
 def test_a_failure_is_a_failure(tmp_path: Path) -> None:
-    job = start(tmp_path, 60)
-    while not (tmp_path / "training").exists():
-        assert job.poll() is None
-        time.sleep(0.05)
+    job = training(tmp_path)
     job.send_signal(signal.SIGTERM)
     assert job.wait(60) == 255
     assert "requeue" not in (tmp_path / "asked").read_text()

@@ -17,8 +17,9 @@ from rectok.doctor.local_paths import weights
 from rectok.doctor.versions import bytecode, versions
 from rectok.files import write_text
 from rectok.storage.hashing import sha256_file
-from tests.doctor.diagnoses import params, statuses
+from tests.doctor.diagnoses import statuses
 from tests.project import overridden
+from tests.project import tiny as params
 
 
 @pytest.mark.slow  # makes a plan

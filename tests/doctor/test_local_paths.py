@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from rectok.doctor.local_paths import folders, labels
-from tests.doctor.diagnoses import params, statuses
+from tests.doctor.diagnoses import statuses
+from tests.project import tiny as params
 
 
 def test_a_local_table_of_labels_is_read(folder: Path) -> None:

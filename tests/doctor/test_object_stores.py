@@ -14,7 +14,8 @@ import pytest
 from rectok.doctor.diagnosis import Diagnosis
 from rectok.doctor.object_stores import credentials
 from rectok.params import Params
-from tests.doctor.diagnoses import params, statuses
+from tests.doctor.diagnoses import statuses
+from tests.project import tiny as params
 from tests.storage.server import BUCKET, running
 
 PREFIX = f"s3://{BUCKET}/project"

@@ -32,13 +32,7 @@ def write_random(path: Path, seed: int = 0) -> NetworkConfig:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.save(_Untrained().state_dict(), path)
+    half, digest = (0.5, 0.5, 0.5), sha256_file(path)
     return NetworkConfig(
-        name=INCEPTION,
-        options={},
-        image_size=299,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        weights=str(path),
-        sha256=sha256_file(path),
-        licence="Apache-2.0",
-    )
+        name=INCEPTION, options={}, image_size=299, mean=half, std=half, weights=str(path), sha256=digest, licence="Apache-2.0",
+    )  # fmt: skip

@@ -6,20 +6,18 @@ from typing import Any
 import numpy as np
 import torch
 from ruamel.yaml import YAML
-from torch import nn
 
 from rectok import artifacts
 from rectok.artifacts import Check, GateReport
 from rectok.data.dataset import ImageDataset
 from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
-from rectok.dit.dit_config import DiTConfig
+from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import record_of, write_record
 from rectok.files import write_text
 from rectok.nn.transformer_config import TransformerConfig
-from rectok.nn.weights import save_weights
 from rectok.params import Params, parse, preset_text
 from rectok.params.loading import PARAMS_FILE
 from rectok.reporting.images import grid, write_png
@@ -28,6 +26,7 @@ from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import NetworkConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from tests.networks import drawn, keep
 
 CLASSES = 3
 SIDE = 32
@@ -61,6 +60,11 @@ def picture(label: int, seed: int) -> np.ndarray:
     return noise.astype(np.uint8)
 
 
+def pictures(count: int, first: int = 0) -> torch.Tensor:
+    """uint8 [count, 3, H, W] of all classes in turn."""
+    return torch.from_numpy(np.stack([picture(i % 3, first + i) for i in range(count)]))
+
+
 def build_shards() -> None:
     """24 images of three classes, every third of them for testing."""
     pictures = [picture(i // 8, i).transpose(1, 2, 0) for i in range(24)]
@@ -71,15 +75,9 @@ def build_shards() -> None:
 
 def build_metric_network() -> MetricNetwork:
     """A network with random weights, kept where the stage `metric_network` keeps its own."""
+    half = (0.5, 0.5, 0.5)
     config = NetworkConfig(
-        name="regnetx_002",
-        options={},
-        image_size=SIDE,
-        mean=(0.5,) * 3,
-        std=(0.5,) * 3,
-        weights="",
-        sha256="",
-        licence="",
+        name="regnetx_002", options={}, image_size=SIDE, mean=half, std=half, weights="", sha256="", licence=""
     )
     torch.manual_seed(0)
     folder = artifacts.stage_dir("metric_network")
@@ -97,27 +95,12 @@ def build_models() -> None:
     config = TokenizerConfig(image_size=SIDE, teacher_width=8, sizes=sizes)
     torch.manual_seed(1)
     for stage in ("tokenizer", "decoder"):
-        _save(stage, Tokenizer(config), config.model_dump())
-    dit = DiTConfig.model_validate(
-        {
-            "grid": 4,
-            "channels": 4,
-            "classes": CLASSES,
-            "sizes": {"encoder": SMALL.model_dump(), "head": SMALL.model_dump()},
-        }
-    )
+        keep(stage, Tokenizer(config))
+    dit = DiTConfig(grid=4, channels=4, classes=CLASSES, sizes=DiTSizes(encoder=SMALL, head=SMALL))
     for stage in ("dit", "autoguidance"):
-        model = DiTDH(dit)
-        for parameter in model.parameters():
-            nn.init.normal_(parameter, std=0.2)
-        _save(stage, model, dit.model_dump())
+        keep(stage, drawn(DiTDH(dit)))
     statistics = {"mean": [0.0] * 4, "std": [1.0] * 4, "tokenizer": "0" * 64}
     artifacts.write_json(artifacts.stage_dir("statistics") / "statistics.json", statistics)
-
-
-def _save(stage: str, model: nn.Module, config: dict[str, object]) -> None:
-    save_weights(artifacts.weights_file(stage), model.state_dict())
-    artifacts.write_json(artifacts.config_file(stage), config)
 
 
 def build_records() -> None:
@@ -155,13 +138,8 @@ def train_split() -> ImageDataset:
 def build_evaluation() -> None:
     """What reconstruction, probe and generation leave: metrics that could be, and pictures."""
     plain = {
-        "gfid": 8.25,
-        "kid": 0.01,
-        "inception_score": 8.5,
-        "inception_score_std": 0.0,
-        "precision": 0.75,
-        "recall": 0.5,
-    }
+        "gfid": 8.25, "kid": 0.01, "inception_score": 8.5, "inception_score_std": 0.0, "precision": 0.75, "recall": 0.5,
+    }  # fmt: skip
     both = {f"{name}{suffix}": value for suffix in ("", "_guided") for name, value in plain.items()}
     accuracies = {"sample_accuracy": 0.96, "sample_accuracy_guided": 0.99}
     metrics: dict[str, dict[str, Any]] = {
@@ -178,3 +156,13 @@ def build_evaluation() -> None:
     pixels = np.stack([picture(label, 0) for label in range(CLASSES)])
     for name in ("reconstruction/grid.png", "generation/unguided.png", "generation/guided.png"):
         write_png(artifacts.DATA / name, grid(pixels, 1))
+
+
+def build_results() -> None:
+    """What a finished pipeline says of itself, without its networks and images."""
+    build_records()
+    build_evaluation()
+    for role in ("metric_network", "teacher"):
+        summary = {"network": "resnet10t", "proxy": "proxy: resnet10t trained here"}
+        artifacts.write_json(artifacts.summary_file(role), summary)
+    artifacts.write_json(artifacts.classes_file(), ["red", "green", "blue"])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from rectok.errors import UserError
 from rectok.evaluation.fidelity import (
     Features,
     ReferenceFeatures,
@@ -17,17 +16,13 @@ from rectok.evaluation.fidelity import (
 from rectok.evaluation.image_sets import TensorImages
 from rectok.evaluation.metric_network import LOGITS, POOLED, MetricNetwork, load_metric_network
 from rectok.evaluation.reference import Reference, Statistics, load_reference
+from tests.errors import user_error
 from tests.evaluation import project
 
 
 @pytest.fixture
-def metric_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricNetwork:
-    monkeypatch.chdir(tmp_path)
+def metric_network(here: Path) -> MetricNetwork:
     return project.build_metric_network()
-
-
-def pictures(count: int, first: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.stack([project.picture(i % 3, first + i) for i in range(count)]))
 
 
 def pooled(metric_network: MetricNetwork, images: torch.Tensor) -> np.ndarray:
@@ -47,7 +42,7 @@ def distance(images: torch.Tensor, reference: Reference, metric_network: MetricN
 
 
 def test_it_gives_the_models_features_in_float64_under_their_names(metric_network: MetricNetwork) -> None:
-    images = pictures(4)
+    images = project.pictures(4)
     named = metric_network.convert_features_tuple_to_dict(metric_network(images))
     logits, features = named[LOGITS], named[POOLED]
     assert logits.dtype == features.dtype == torch.float64
@@ -55,15 +50,10 @@ def test_it_gives_the_models_features_in_float64_under_their_names(metric_networ
     assert torch.equal(features, metric_network.model.features_and_logits(images.float() / 255)[0].double())
 
 
-def test_a_set_has_no_distance_to_itself(metric_network: MetricNetwork) -> None:
-    images = pictures(12)
-    assert distance(images, Reference(TensorImages(images), None, ""), metric_network) == pytest.approx(0, abs=1e-4)
-
-
 def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_distance_of_means(
     metric_network: MetricNetwork,
 ) -> None:
-    images = pictures(12)
+    images = project.pictures(12)
     features = pooled(metric_network, images)
     mu, sigma = features.mean(0), np.cov(features, rowvar=False)
     shifted = Statistics("there.npz", mu + 0.5, sigma)
@@ -74,7 +64,7 @@ def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_dist
 
 
 def test_statistics_and_images_give_the_same_distance(metric_network: MetricNetwork) -> None:
-    images, others = pictures(12), pictures(15, first=100)
+    images, others = project.pictures(12), project.pictures(15, first=100)
     features = pooled(metric_network, others)
     statistics = Statistics("there.npz", features.mean(0), np.cov(features, rowvar=False))
     by_images = distance(images, Reference(TensorImages(others), None, ""), metric_network)
@@ -85,7 +75,7 @@ def test_statistics_and_images_give_the_same_distance(metric_network: MetricNetw
 
 
 def test_precision_and_recall_know_equal_and_distant_sets(metric_network: MetricNetwork) -> None:
-    images = pictures(12)
+    images = project.pictures(12)
     features = features_of(images, metric_network)
     itself, inverted = as_reference(images, metric_network), as_reference(255 - images, metric_network)
     same, far = fidelity(features, itself, 2), fidelity(features, inverted, 2)
@@ -98,7 +88,7 @@ def test_precision_and_recall_know_equal_and_distant_sets(metric_network: Metric
 
 
 def test_features_do_not_depend_on_the_batch(metric_network: MetricNetwork) -> None:
-    images = pictures(12)
+    images = project.pictures(12)
     features = features_of(images, metric_network)
     by_five = features_of(images, load_metric_network(Path("data/metric_network"), "cpu", 5))
     torch.testing.assert_close(by_five.pooled, features.pooled)
@@ -108,8 +98,8 @@ def test_features_do_not_depend_on_the_batch(metric_network: MetricNetwork) -> N
 def test_of_large_sets_all_images_make_the_fid_and_evenly_spaced_ones_the_rest(
     metric_network: MetricNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    features = features_of(pictures(13), metric_network)
-    reference = as_reference(pictures(9, first=100), metric_network)
+    features = features_of(project.pictures(13), metric_network)
+    reference = as_reference(project.pictures(9, first=100), metric_network)
     some = Features(features.pooled[::3], features.logits[::3])
     some_reference = ReferenceFeatures(reference.pooled[::2], reference.statistics)
     expected, fid = fidelity(some, some_reference, 1), frechet(features, reference)
@@ -124,8 +114,8 @@ def test_of_large_sets_all_images_make_the_fid_and_evenly_spaced_ones_the_rest(
 
 
 def test_too_few_images_for_the_neighbours_are_a_sentence(metric_network: MetricNetwork) -> None:
-    with pytest.raises(UserError, match=r"generation\.neighbours is 3, .* only 3 images"):
-        fidelity(features_of(pictures(4), metric_network), as_reference(pictures(3), metric_network), 3)
+    with user_error(r"generation\.neighbours is 3, .* only 3 images"):
+        fidelity(features_of(project.pictures(4), metric_network), as_reference(project.pictures(3), metric_network), 3)
 
 
 @pytest.mark.parametrize(("samples", "splits"), [(15, 1), (500, 1), (1000, 2), (4999, 9), (5000, 10), (50_000, 10)])
@@ -134,7 +124,7 @@ def test_inception_splits_grow_to_ten(samples: int, splits: int) -> None:
 
 
 def test_accuracy_is_the_share_of_right_labels(metric_network: MetricNetwork) -> None:
-    images = pictures(10)
+    images = project.pictures(10)
     logits = features_of(images, metric_network).logits
     labels = metric_network.model.features_and_logits(images.float() / 255)[1].argmax(1)
     assert metric_network.accuracy(logits, labels) == 1.0
@@ -144,7 +134,7 @@ def test_accuracy_is_the_share_of_right_labels(metric_network: MetricNetwork) ->
 
 def test_a_metric_network_of_other_classes_is_a_sentence(metric_network: MetricNetwork) -> None:
     metric_network.require_classes(3)
-    with pytest.raises(UserError, match="regnetx_002 tells 3 classes apart, but the images have 5"):
+    with user_error("regnetx_002 tells 3 classes apart, but the images have 5"):
         metric_network.require_classes(5)
 
 
@@ -167,10 +157,10 @@ def test_a_reference_that_does_not_fit_is_a_sentence(metric_network: MetricNetwo
     project.build_shards()
     train = project.train_split()
     np.savez("half.npz", mu=np.zeros(4))
-    with pytest.raises(UserError, match=r"half\.npz has no array sigma"):
+    with user_error(r"half\.npz has no array sigma"):
         load_reference("half.npz", train)
-    with pytest.raises(UserError, match=r"gone\.npz cannot be read"):
+    with user_error(r"gone\.npz cannot be read"):
         load_reference("gone.npz", train)
     np.savez("other.npz", mu=np.zeros(4), sigma=np.eye(4))
-    with pytest.raises(UserError, match=r"other\.npz holds statistics of 4 features, but the metric network has 368"):
+    with user_error(r"other\.npz holds statistics of 4 features, but the metric network has 368"):
         reference_features(load_reference("other.npz", train), metric_network)

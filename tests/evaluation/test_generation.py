@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pytest
 import torch
 
 from rectok.evaluation.generation import balanced_labels, draw, sample_features
@@ -14,10 +13,7 @@ def test_labels_are_balanced() -> None:
     assert balanced_labels(3, 4).bincount().tolist() == [4, 4, 4]
 
 
-def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(here: Path) -> None:
     params = project.build()
     generator, labels = load_generator(torch.device("cpu")), balanced_labels(3, 3)
     seeds = sample_seeds(0, "generation", 9)
@@ -31,10 +27,7 @@ def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(
     assert not torch.equal(by_four.unguided, by_four.guided)
 
 
-def test_guidance_that_changes_nothing_is_neither_sampled_nor_judged_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_guidance_that_changes_nothing_is_neither_sampled_nor_judged_again(here: Path) -> None:
     params = project.build()
     config = params.generation
     neutral = config.model_copy(update={"guidance": config.guidance.model_copy(update={"scale": 1.0})})

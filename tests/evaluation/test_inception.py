@@ -1,4 +1,7 @@
 import math
+import os
+import shutil
+from contextlib import chdir
 from pathlib import Path
 from urllib.error import URLError
 
@@ -10,8 +13,6 @@ from torch_fidelity import calculate_metrics
 from rectok import artifacts
 from rectok.artifacts import read_json, write_json
 from rectok.checks.networks import network_checks
-from rectok.errors import UserError
-from rectok.evaluation.evaluation_config import GenerationConfig
 from rectok.evaluation.fidelity import extract_features, fidelity, frechet, reference_features
 from rectok.evaluation.generation import Samples, generation_metrics, sample_features
 from rectok.evaluation.image_sets import TensorImages
@@ -20,10 +21,10 @@ from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import metric_sources
 from rectok.evaluation.reference import Reference, load_reference
 from rectok.params.schema import NetworkParams
-from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network_config import ClassifierTraining, NetworkConfig
 from rectok.trainers.networks import take
+from tests.errors import user_error
 from tests.evaluation import project
 from tests.evaluation.inception import write_random
 
@@ -37,22 +38,24 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> NetworkConfig:
     return write_random(tmp_path_factory.mktemp("weights") / "inception.pth")
 
 
+@pytest.fixture(scope="module")
+def kept(config: NetworkConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the stage `metric_network` leaves."""
+    with chdir(tmp_path_factory.mktemp("kept")):
+        artifacts.write_json(artifacts.classes_file(), ["a", "b"])
+        take("metric_network", NetworkParams(seed=0, network=config, training=TRAINING), obtain_inception)
+        return artifacts.DATA.absolute()
+
+
 @pytest.fixture
-def metric_network(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricNetwork:
-    """Kept as the stage `metric_network` keeps it."""
-    monkeypatch.chdir(tmp_path)
-    artifacts.write_json(artifacts.classes_file(), ["a", "b"])
-    take("metric_network", NetworkParams(seed=0, network=config, training=TRAINING), obtain_inception)
+def metric_network(kept: Path, here: Path) -> MetricNetwork:
+    shutil.copytree(kept, artifacts.DATA, copy_function=os.link)
     return load_metric_network(artifacts.stage_dir("metric_network"), "cpu", 8)
-
-
-def pictures(count: int, first: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.stack([project.picture(i % 3, first + i) for i in range(count)]))
 
 
 @pytest.mark.slow  # distances of 2048 features
 def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwork, config: NetworkConfig) -> None:
-    images, others = pictures(10), pictures(9, first=100)
+    images, others = project.pictures(10), project.pictures(9, first=100)
     theirs = calculate_metrics(
         input1=TensorImages(images), input2=TensorImages(others), fid=True, isc=True, prc=True, cuda=False, verbose=False,
         batch_size=8, cache=False, isc_splits=1, feature_extractor=config.name, save_cpu_ram=True,
@@ -70,7 +73,7 @@ def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwor
 @pytest.mark.slow
 def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(metric_network: MetricNetwork) -> None:
     project.build_shards()
-    images, others = pictures(8), pictures(6, first=100)
+    images, others = project.pictures(8), project.pictures(6, first=100)
     features = metric_network.model.features_and_logits(others.float() / 255)[0].double().numpy()
     assert features.shape == (6, 2048)
     sigma = np.cov(features, rowvar=False)
@@ -81,7 +84,7 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(me
     metric_network.require_classes(1000)
     samples = sample_features(Samples(labels, images, images), metric_network)
     published = reference_features(reference, metric_network)
-    found = generation_metrics(samples, samples.unguided, generation_config(), published, metric_network)
+    found = generation_metrics(samples, samples.unguided, project.params().generation, published, metric_network)
     by_images = frechet(samples.unguided, reference_features(Reference(TensorImages(others), None, ""), metric_network))
     assert found["gfid"] == pytest.approx(by_images, rel=1e-3)
     assert found["gfid_guided"] == found["gfid"]
@@ -90,18 +93,6 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(me
     networks = metric_sources("generation", found, metric_network.title)
     assert networks["gfid"] == "inception-v3-compat"
     assert networks["sample_accuracy"].startswith("not measured: inception-v3-compat knows other classes")
-
-
-def generation_config() -> GenerationConfig:
-    return GenerationConfig(
-        per_class=4,
-        batch=8,
-        sampler=SamplerConfig(method="euler", points=2),
-        guidance=GuidanceConfig(kind="autoguidance", scale=1.29, low=0.0, high=1.0),
-        rounding="truncate",
-        reference="adm.npz",
-        neighbours=3,
-    )
 
 
 def test_the_kept_network_passes_its_gate_and_is_what_was_asked_for(
@@ -129,13 +120,12 @@ def test_every_level_of_8_bits_reaches_the_network_as_it_is(metric_network: Metr
 
 
 def refused(config: NetworkConfig, message: str, **changes: object) -> None:
-    with pytest.raises(UserError, match=message):
+    with user_error(message):
         obtain_inception(config.model_copy(update=changes), Path("kept"))
     assert not list(Path("kept").glob("*"))
 
 
-def test_mistakes_are_sentences(config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_mistakes_are_sentences(config: NetworkConfig, here: Path) -> None:
     refused(config, r"weights is empty, .* torch-fidelity's release has it \(https://.*, Apache-2\.0\)", weights="")
     refused(config, f"has sha256 {config.sha256}, but {'0' * 64} was expected", sha256="0" * 64)
     refused(config, r"metric_network\.network\.image_size must be 299 for inception-v3-compat", image_size=224)
@@ -157,7 +147,5 @@ def test_a_download_that_fails_says_where_the_file_is(config: NetworkConfig, mon
         raise URLError("no route to host")
 
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
-    with pytest.raises(
-        UserError, match=r"could not be downloaded .*no route to host.* set metric_network\.network\.weights to"
-    ):
+    with user_error(r"could not be downloaded .*no route to host.* set metric_network\.network\.weights to"):
         obtain_inception(config.model_copy(update={"weights": "torch-fidelity", "sha256": ""}), Path("kept"))

@@ -36,14 +36,8 @@ VENDI = Metric(
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    project.build_records()
-    project.build_evaluation()
-    for role in ("metric_network", "teacher"):
-        artifacts.write_json(artifacts.summary_file(role), {"network": "resnet10t", "proxy": ""})
-    artifacts.write_json(artifacts.classes_file(), ["red", "green", "blue"])
+def params(here: Path) -> Params:
+    project.build_results()
     return project.params()
 
 
@@ -137,8 +131,7 @@ def test_every_tolerance_is_a_parameter_and_every_entry_can_be_written() -> None
 
 
 @pytest.mark.parametrize("stage", ["reconstruction", "generation"])
-def test_the_metric_network_is_read_once(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_metric_network_is_read_once(stage: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = project.build()
     paths: list[Path] = []
     real = weights.load_file

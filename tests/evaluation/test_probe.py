@@ -11,8 +11,7 @@ from tests.evaluation import project
 
 
 @pytest.fixture
-def tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tokenizer:
-    monkeypatch.chdir(tmp_path)
+def tokenizer(here: Path) -> Tokenizer:
     project.build_shards()
     project.build_models()
     return load_tokenizer(artifacts.stage_dir("tokenizer"))
@@ -38,8 +37,7 @@ def test_standardisation_makes_the_scale_of_features_irrelevant() -> None:
     )
 
 
-def test_few_images_are_the_first_of_every_class_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_few_images_are_the_first_of_every_class_by_key(here: Path) -> None:
     project.build_shards()
     images = project.train_split()
     few = ClassSubset(images, 2)

@@ -6,8 +6,7 @@ from rectok.artifacts import metrics_file, read_json
 from rectok.evaluation.metrics import Record, read_record, record_of, write_record
 
 
-def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_record_survives_the_disk(here: Path) -> None:
     metrics = {"semantic_accuracy": 0.5, "probe": [{"t": 0.0, "accuracy": 0.9}]}
     record = record_of("probe", metrics, {"images": 8})
     assert record.networks == dict.fromkeys(metrics, "no network: logistic regression")
@@ -24,8 +23,7 @@ def test_a_record_survives_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert read_record("probe") == record
 
 
-def test_dvc_metrics_are_numbers_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_dvc_metrics_are_numbers_and_nothing_else(here: Path) -> None:
     metrics = {"gfid": 8.5, "sample_accuracy": None, "probe": [{"t": 0.25, "accuracy": 0.75}]}
     write_record("probe", Record(metrics, dict.fromkeys(metrics, "a metric network"), {"sampler": "euler", "n": 8}))
     assert read_json(metrics_file("probe")) == {"gfid": 8.5, "probe@0.25": 0.75}

@@ -7,19 +7,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rectok.artifacts import write_json
-from rectok.errors import UserError
 from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
-from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import save_weights
 from rectok.tokenizer.model import Tokenizer, load_tokenizer
-from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from tests.errors import user_error
 from tests.interop import files
+from tests.networks import keep as keep_network
 from tests.reference import needs_reference, tensors
-
-SMALL = TransformerConfig(width=16, depth=1, heads=2)
+from tests.tokenizer.test_model import config
 
 
 def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -31,12 +28,9 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 def own_tokenizer(folder: Path, kind: str = "transformer") -> Tokenizer:
     """A tokenizer as a stage leaves it, its last weights beside the averaged ones."""
-    semantic = SemanticDecoderConfig.model_validate({"kind": kind, "transformer": SMALL})
-    sizes = TokenizerSizes(patch=4, channels=4, encoder=SMALL, decoder=SMALL, semantic=semantic)
-    model = Tokenizer(TokenizerConfig(image_size=16, teacher_width=8, sizes=sizes))
-    save_weights(folder / "model.safetensors", model.state_dict())
+    model = Tokenizer(config(kind))
+    keep_network(folder.name, model, folder.parent)
     save_weights(folder / "raw.safetensors", {key: 2 * tensor for key, tensor in model.state_dict().items()})
-    write_json(folder / "config.json", model.config.model_dump())
     return model
 
 
@@ -65,24 +59,20 @@ def test_export_then_import_is_equal_in_every_tensor(tmp_path: Path) -> None:
 def test_a_network_that_was_never_published_is_for_the_hub_only(tmp_path: Path) -> None:
     own_tokenizer(tmp_path / "own", kind="mlp")
     network = read_network(tmp_path / "own", "tokenizer")
-    with pytest.raises(UserError, match="the semantic decoder is of kind mlp, but published checkpoints know"):
+    with user_error("the semantic decoder is of kind mlp, but published checkpoints know"):
         write_checkpoint(network, tmp_path / "x.pth", "dinov3")
     assert not (tmp_path / "x.pth").exists()
     write_hub(network, tmp_path / "hub", "card")
     assert_same(load_tokenizer(tmp_path / "hub").state_dict(), network.weights)
-    assert sorted(file.name for file in (tmp_path / "hub").iterdir()) == [
-        "README.md",
-        "config.json",
-        "model.safetensors",
-    ]
+    assert {file.name for file in (tmp_path / "hub").iterdir()} == {"README.md", "config.json", "model.safetensors"}
 
 
 def test_a_folder_without_a_network_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none/config\.json is missing"):
+    with user_error(r"none/config\.json is missing"):
         read_network(tmp_path / "none", "dit")
     own_tokenizer(tmp_path / "own")
-    with pytest.raises(UserError, match=r"own/config\.json is damaged"):
+    with user_error(r"own/config\.json is damaged"):
         read_network(tmp_path / "own", "dit")
     save_weights(tmp_path / "own" / "model.safetensors", {"x": torch.ones(1)})
-    with pytest.raises(UserError, match=r"own/model\.safetensors lacks the tensor"):
+    with user_error(r"own/model\.safetensors lacks the tensor"):
         read_network(tmp_path / "own", "tokenizer")

@@ -94,10 +94,7 @@ def candidates(moments: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, expe
 
 def dit(name: str, part: str) -> DiTDH:
     c = record("parity/dit.config.json")
-    sizes = DiTSizes(
-        encoder=TransformerConfig(**c[f"{part}encoder"]),
-        head=TransformerConfig(**c[f"{part}head"]),
-    )
+    sizes = DiTSizes(encoder=TransformerConfig(**c[f"{part}encoder"]), head=TransformerConfig(**c[f"{part}head"]))
     model = DiTDH(DiTConfig(grid=c["grid"], channels=c["latent_channels"], classes=c["num_classes"], sizes=sizes))
     load_published(model, name)
     return model

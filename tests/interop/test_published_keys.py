@@ -4,17 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
 from rectok.interop.published import dit_key, tables, tokenizer_key
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
+from tests.interop.files import ENCODERS, full_config
 from tests.reference import needs_reference, record
 
 VIT_B = TransformerConfig(width=768, depth=12, heads=12)
-HEAD = TransformerConfig(width=2048, depth=2, heads=16)
-ENCODERS = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "xl": (1152, 28, 16)}
 MILLIONS = {"s": 193, "b": 291, "l": 618, "xl": 835}
 
 
@@ -26,10 +24,8 @@ def full_tokenizer() -> Tokenizer:
 
 
 def full_dit(size: str) -> DiTDH:
-    width, depth, heads = ENCODERS[size]
-    sizes = DiTSizes(encoder=TransformerConfig(width=width, depth=depth, heads=heads), head=HEAD)
     with torch.device("meta"):
-        return DiTDH(DiTConfig(grid=16, channels=128, classes=1000, sizes=sizes))
+        return DiTDH(full_config(size))
 
 
 def trainable(model: nn.Module) -> int:

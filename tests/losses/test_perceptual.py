@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from rectok.errors import UserError
 from rectok.losses.loss_config import PerceptualConfig, PerceptualFile
 from rectok.losses.perceptual import PerceptualLoss, feature_distance, load_lpips
 from rectok.storage.hashing import sha256_file
+from tests.errors import user_error
 
 pytestmark = pytest.mark.slow  # VGG16 and ConvNeXt-S in full size
 NONE = PerceptualFile(path="", sha256="")
@@ -43,16 +43,21 @@ def file(path: Path) -> PerceptualFile:
 
 
 def config(folder: Path | None, logits: float = 0.1) -> PerceptualConfig:
-    if folder is None:
-        return PerceptualConfig(weight=1.0, lpips=1.0, logits=logits, vgg=NONE, lpips_heads=NONE, convnext=NONE)
-    return PerceptualConfig(
-        weight=1.0,
-        lpips=1.0,
-        logits=logits,
-        vgg=file(folder / "vgg.safetensors"),
-        lpips_heads=file(folder / "heads.safetensors"),
-        convnext=file(folder / "convnext.safetensors") if logits else NONE,
-    )
+    files = [file(folder / f"{name}.safetensors") if folder else NONE for name in ("vgg", "heads", "convnext")]
+    names = ("vgg", "lpips_heads", "convnext")
+    of = dict(zip(names, files, strict=True)) | ({} if logits else {"convnext": NONE})
+    return PerceptualConfig(weight=1.0, lpips=1.0, logits=logits, **of)
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> PerceptualLoss:
+    """LPIPS and the logits of ConvNeXt-S."""
+    return PerceptualLoss(config(folder), nothing)
+
+
+@pytest.fixture(scope="module")
+def lpips(folder: Path) -> PerceptualLoss:
+    return PerceptualLoss(config(folder, logits=0.0), nothing)
 
 
 def nothing(images: Tensor) -> Sequence[Tensor]:
@@ -63,12 +68,11 @@ def images(seed: int, side: int = 48) -> Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-def test_lpips_agrees_with_torchmetrics(folder: Path) -> None:
-    loss = PerceptualLoss(config(folder, logits=0.0), nothing)
+def test_lpips_agrees_with_torchmetrics(folder: Path, lpips: PerceptualLoss) -> None:
     theirs = torch.load(folder / "theirs.pt", weights_only=False)
     expected = theirs(images(0), images(1), normalize=True).mean()
-    torch.testing.assert_close(loss(images(0), images(1)), expected, rtol=1e-4, atol=1e-7)
-    assert loss.name == "LPIPS-VGG16"
+    torch.testing.assert_close(lpips(images(0), images(1)), expected, rtol=1e-4, atol=1e-7)
+    assert lpips.name == "LPIPS-VGG16"
 
 
 def test_lpips_of_its_own_is_one_distance_an_image(folder: Path) -> None:
@@ -83,32 +87,30 @@ def test_lpips_of_its_own_is_one_distance_an_image(folder: Path) -> None:
     assert load_lpips(config(None)) is None
 
 
-def test_logits_are_added_in_their_share(folder: Path) -> None:
+def test_logits_are_added_in_their_share(folder: Path, whole: PerceptualLoss, lpips: PerceptualLoss) -> None:
     a, b = images(0), images(1)
-    both = PerceptualLoss(config(folder), nothing)
-    assert both.name == "LPIPS-VGG16 + ConvNeXt-S"
-    lpips = PerceptualLoss(config(folder, logits=0.0), nothing)(a, b)
+    assert whole.name == "LPIPS-VGG16 + ConvNeXt-S"
+    distance = lpips(a, b)
     convnext = timm.create_model("convnext_small").eval()
     convnext.load_state_dict(load_file(folder / "convnext.safetensors"))
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     ours, theirs = (convnext((F.interpolate(x, 224, mode="bilinear", antialias=True) - mean) / std) for x in (a, b))
     mse = (ours - theirs).square().mean()
-    assert 0.1 * mse > 1e-3 * lpips
-    torch.testing.assert_close(both(a, b), (lpips + 0.1 * mse) / 1.1)
+    assert 0.1 * mse > 1e-3 * distance
+    torch.testing.assert_close(whole(a, b), (distance + 0.1 * mse) / 1.1)
 
 
-def test_gradients_reach_the_images_only(folder: Path) -> None:
-    loss = PerceptualLoss(config(folder), nothing)
+def test_gradients_reach_the_images_only(whole: PerceptualLoss) -> None:
     a, b = images(0).requires_grad_(), images(1).requires_grad_()
-    loss(a, b).backward()
+    whole(a, b).backward()
     assert a.grad is not None and a.grad.isfinite().all() and a.grad.abs().sum() > 0
     assert b.grad is None
-    assert all(p.grad is None for p in loss.parameters())
+    assert all(p.grad is None for p in whole.parameters())
 
 
-def test_equal_images_have_no_distance_and_finite_gradients(folder: Path) -> None:
+def test_equal_images_have_no_distance_and_finite_gradients(whole: PerceptualLoss) -> None:
     a = images(0).requires_grad_()
-    value = PerceptualLoss(config(folder), nothing)(a, a.detach())
+    value = whole(a, a.detach())
     value.backward()
     assert value.item() == 0
     assert a.grad is not None and a.grad.isfinite().all()
@@ -158,7 +160,7 @@ def test_it_computes_in_the_autocast_type() -> None:
 def test_weights_given_in_part_are_an_error(folder: Path) -> None:
     whole = config(folder)
     for name in ("vgg", "lpips_heads", "convnext"):
-        with pytest.raises(UserError, match=f"perceptual.{name}.path is empty"):
+        with user_error(f"perceptual.{name}.path is empty"):
             PerceptualLoss(whole.model_copy(update={name: NONE}), nothing)
 
 
@@ -166,26 +168,23 @@ def test_damaged_and_foreign_weights_are_named(folder: Path, tmp_path: Path) -> 
     whole = config(folder)
     build = partial(PerceptualLoss, layers=nothing)
     wrong = PerceptualFile(path=whole.vgg.path, sha256="0" * 64)
-    with pytest.raises(
-        UserError, match=rf"{whole.vgg.path} has sha256 {whole.vgg.sha256}, but {'0' * 64} was expected"
-    ):
+    with user_error(rf"{whole.vgg.path} has sha256 {whole.vgg.sha256}, but {'0' * 64} was expected"):
         build(whole.model_copy(update={"vgg": wrong}))
-    with pytest.raises(UserError, match=r"heads.safetensors lacks the tensor features.0.weight"):
+    with user_error(r"heads.safetensors lacks the tensor features.0.weight"):
         build(whole.model_copy(update={"vgg": whole.lpips_heads}))
     vgg = load_file(folder / "vgg.safetensors")
     save_file({**vgg, "features.0.weight": torch.zeros(64, 3, 5, 5)}, tmp_path / "vgg.safetensors")
-    with pytest.raises(UserError, match=r"features.0.weight has shape \[64, 3, 5, 5\].* needs \[64, 3, 3, 3\]"):
+    with user_error(r"features.0.weight has shape \[64, 3, 5, 5\].* needs \[64, 3, 3, 3\]"):
         build(whole.model_copy(update={"vgg": file(tmp_path / "vgg.safetensors")}))
     (tmp_path / "noise.safetensors").write_bytes(b"noise" * 10)
-    with pytest.raises(UserError, match=r"noise.safetensors is damaged or not a safetensors file"):
+    with user_error(r"noise.safetensors is damaged or not a safetensors file"):
         build(whole.model_copy(update={"vgg": file(tmp_path / "noise.safetensors")}))
 
 
-def test_unread_weights_are_random_ones_of_the_same_networks(folder: Path) -> None:
+def test_unread_weights_are_random_ones_of_the_same_networks(folder: Path, whole: PerceptualLoss) -> None:
     absent = PerceptualFile(path="absent.safetensors", sha256="0" * 64)
     named = config(folder).model_copy(update={"vgg": absent, "lpips_heads": absent, "convnext": absent})
-    random, read = PerceptualLoss(named, nothing, read=False), PerceptualLoss(config(folder), nothing)
-    assert random.name == read.name
-    assert {key: x.shape for key, x in random.state_dict().items()} == {
-        key: x.shape for key, x in read.state_dict().items()
-    }
+    random = PerceptualLoss(named, nothing, read=False)
+    assert random.name == whole.name
+    shapes, expected = ({key: x.shape for key, x in of.state_dict().items()} for of in (random, whole))
+    assert shapes == expected

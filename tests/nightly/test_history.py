@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from rectok.errors import UserError
 from rectok.files import write_bytes
 from rectok.nightly.history import (
     PICTURES,
@@ -17,6 +16,7 @@ from rectok.nightly.history import (
     run_of,
     write_history,
 )
+from tests.errors import user_error
 
 METRICS = {"gfid": 8.0, "gfid_guided": 4.0, "sample_accuracy": 0.97, "sample_accuracy_guided": None}
 NOISE = {"gfid": 0.5, "gfid_guided": 0.25, "sample_accuracy": 0.01, "sample_accuracy_guided": None}
@@ -59,9 +59,7 @@ DAMAGED = {
 def test_a_damaged_history_is_named_with_what_to_do(tmp_path: Path, content: bytes, line: int, why: str) -> None:
     path = tmp_path / "history.csv"
     path.write_bytes(content)
-    with pytest.raises(
-        UserError, match=f"^{re.escape(str(path))} is damaged in line {line} .*{why}.*; fix it, or delete"
-    ):
+    with user_error(f"^{re.escape(str(path))} is damaged in line {line} .*{why}.*; fix it, or delete"):
         read_history(path)
 
 
@@ -72,10 +70,7 @@ def test_the_newest_nights_and_the_baseline_stay() -> None:
 
 
 @pytest.mark.parametrize("keep, left", [(2, ["2026-01-02", "2026-01-03"]), (0, []), (9, 3)])
-def test_the_newest_pictures_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int, left: list[str] | int
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_newest_pictures_stay(here: Path, keep: int, left: list[str] | int) -> None:
     for day in (3, 1, 2):
         write_bytes(picture_file(f"2026-01-{day:02d}"), b"")
     prune_pictures(str(PICTURES), keep)

@@ -16,13 +16,10 @@ from rectok.nightly.measurement import part_noise
 from tests.evaluation import project
 
 
-def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(here: Path) -> None:
     project.build_shards()
     metric_network = project.build_metric_network()
-    images = torch.stack([torch.from_numpy(project.picture(i % 3, 100 + i)) for i in range(12)])
+    images = project.pictures(12, first=100)
     labels = torch.arange(12) % 3
     features = sample_features(Samples(labels, images, images), metric_network)
     reference = reference_features(Reference(Subsample(project.train_split(), 100), None, ""), metric_network)

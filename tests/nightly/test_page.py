@@ -2,7 +2,6 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,19 +15,10 @@ from tests.nightly.test_history import nightly_run
 
 LIMITS = Limits({"gfid_tolerance": 0.25, "accuracy_tolerance": 0.03}, runs=3, sigmas=3.0)
 PROMOTION = Promotion(
-    number=2,
-    generator="aaaa",
-    time="2026-01-01T10:00:00+00:00",
-    who="A. Person <a@here.example>",
-    why="gFID fell & nothing else did",
-    commit="0123abc",
-    lock="",
-    preset="digits",
-    params="seed: 0\n",
-    metrics={"gfid": 8.0, "probe": []},
-    measured=None,
-    files={},
-)
+    number=2, generator="aaaa", time="2026-01-01T10:00:00+00:00", who="A. Person <a@here.example>",
+    why="gFID fell & nothing else did", commit="0123abc", lock="", preset="digits", params="seed: 0\n",
+    metrics={"gfid": 8.0, "probe": []}, measured=None, files={},
+)  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -52,9 +42,7 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def rendered(history: list[NightlyRun], promotion: Promotion | None) -> str:

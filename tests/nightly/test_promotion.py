@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
-from rectok.errors import UserError
 from rectok.nightly.generator_copy import PROMOTED, content
 from rectok.nightly.promotion import current_promotion, promote_again, promote_current, promotions
 from rectok.params import Params
 from rectok.pipeline.damage import md5_of
+from tests.errors import user_error
 from tests.evaluation import project
 from tests.nightly.promoting import passed
 
@@ -23,9 +23,7 @@ stages:
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+def params(here: Path) -> Params:
     params = project.build()
     project.build_evaluation()
     passed()
@@ -65,9 +63,9 @@ def test_to_go_back_is_to_promote_an_earlier_one_again(params: Params) -> None:
 def test_a_copy_that_is_damaged_is_not_promoted_again_but_renewed_from_the_pipeline(params: Params) -> None:
     made = promote_current(params, "a", "one", measured=False)
     (made.folder / "dit" / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=rf"{made.folder} is not what was promoted as 1"):
+    with user_error(rf"{made.folder} is not what was promoted as 1"):
         promote_again(1, "a", "again")
-    with pytest.raises(UserError, match="there is no promotion 7"):
+    with user_error("there is no promotion 7"):
         promote_again(7, "a", "again")
     assert promote_current(params, "a", "anew", measured=False).generator == made.generator
     assert promote_again(1, "a", "again").number == 3
@@ -75,15 +73,15 @@ def test_a_copy_that_is_damaged_is_not_promoted_again_but_renewed_from_the_pipel
 
 def test_what_a_gate_refused_or_nobody_measured_is_not_promoted(params: Params, tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text(LOCK)
-    with pytest.raises(UserError, match=r"data/generation was measured on another data/dit"):
+    with user_error(r"data/generation was measured on another data/dit"):
         promote_current(params, "a", "one", measured=False)
     (tmp_path / "dvc.lock").unlink()
     artifacts.passed_file("metric_network").unlink()
-    with pytest.raises(UserError, match="gate metric_network has not passed"):
+    with user_error("gate metric_network has not passed"):
         promote_current(params, "a", "one", measured=False)
     passed()
     artifacts.weights_file("autoguidance").unlink()
-    with pytest.raises(UserError, match=r"data/autoguidance/model.safetensors is missing"):
+    with user_error(r"data/autoguidance/model.safetensors is missing"):
         promote_current(params, "a", "one", measured=False)
     assert not PROMOTED.exists()
 
@@ -94,11 +92,9 @@ def test_files_that_are_not_what_their_gate_passed_or_dvc_recorded_are_not_accep
     config = artifacts.config_file("autoguidance")
     whole = config.read_bytes()
     config.write_bytes(whole + b" ")
-    with pytest.raises(
-        UserError, match=r"data/autoguidance/config\.json is not the file that gate autoguidance passed"
-    ):
+    with user_error(r"data/autoguidance/config\.json is not the file that gate autoguidance passed"):
         promote_current(params, "a", "why", measured=False)
     config.write_bytes(whole)
     (tmp_path / "dvc.lock").write_text(LOCK.replace("NEWER", "2222"))
-    with pytest.raises(UserError, match=r"^data/dit is not what dvc\.lock records; `rectok verify` says what to do$"):
+    with user_error(r"^data/dit is not what dvc\.lock records; `rectok verify` says what to do$"):
         promote_current(params, "a", "why", measured=False)

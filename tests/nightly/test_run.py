@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from rectok import artifacts
-from rectok.errors import UserError
 from rectok.files import write_bytes
 from rectok.nightly import measurement
 from rectok.nightly import run as nightly
@@ -27,6 +26,7 @@ from rectok.nightly.promotion import promote_current
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.storage.objects import below, list_files, read_bytes
+from tests.errors import user_error
 from tests.evaluation import project
 from tests.nightly.promoting import better, passed
 from tests.storage.server import BUCKET, running
@@ -35,8 +35,7 @@ pytestmark = pytest.mark.slow  # whole evaluations, night after night
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    monkeypatch.chdir(tmp_path)
+def params(here: Path) -> Params:
     return project.build()
 
 
@@ -64,7 +63,7 @@ def test_a_damaged_history_is_told_before_the_long_work(params: Params) -> None:
     HISTORY.parent.mkdir(parents=True)
     HISTORY.write_text("<<<<<<< HEAD\n", encoding="utf-8")
     artifacts.weights_file("dit").unlink()  # what would be missed first if the work began
-    with pytest.raises(UserError, match=r"history\.csv is damaged in line 1"):
+    with user_error(r"history\.csv is damaged in line 1"):
         nightly.run(params, "2026-01-01")
 
 
@@ -110,11 +109,10 @@ def test_what_moves_the_figures_is_another_protocol_and_other_weights_another_ge
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])
 def test_the_report_lies_elsewhere_too_and_a_new_machine_takes_its_history_up(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     with running(monkeypatch):
-        copies = str(tmp_path / "copies") if place == "folder" else f"s3://{BUCKET}/nightly"
+        copies = str(here / "copies") if place == "folder" else f"s3://{BUCKET}/nightly"
         found = project.build()
         params = changed(found, {"storage.nightly": copies, "nightly.keep": {"runs": 9, "pictures": 1}})
         nightly.run(params, "2026-01-01")
@@ -128,12 +126,11 @@ def test_the_report_lies_elsewhere_too_and_a_new_machine_takes_its_history_up(
         assert [file.name for file in list_files(below(copies, PICTURES.name))] == ["2026-01-02.png"]
 
 
-def test_elsewhere_too_the_newest_figures_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_too_the_newest_figures_come_last(here: Path) -> None:
     """latest.json vouches for the rest; where a file cannot be written, it is not there either."""
-    monkeypatch.chdir(tmp_path)
     for path in (LATEST, PAGE, TREND):
         write_bytes(path, b"new")
-    (tmp_path / "copies" / TREND.name / "in the way").mkdir(parents=True)
+    (here / "copies" / TREND.name / "in the way").mkdir(parents=True)
     with pytest.raises(OSError, match=TREND.name):
-        nightly._copy(str(tmp_path / "copies"), keep=1)
-    assert (tmp_path / "copies" / PAGE.name).exists() and not (tmp_path / "copies" / LATEST.name).exists()
+        nightly._copy(str(here / "copies"), keep=1)
+    assert (here / "copies" / PAGE.name).exists() and not (here / "copies" / LATEST.name).exists()

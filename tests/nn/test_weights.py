@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.errors import UserError
 from rectok.nn.weights import assign_weights, load_weights, read_weights, save_weights
+from tests.errors import user_error
 
 
 def test_weights_go_round(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_loading_is_strict_and_changes_nothing_on_failure(change: dict[str, torc
     module = nn.Linear(3, 2)
     before = module.weight.detach().clone()
     weights = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2), **change}
-    with pytest.raises(UserError, match=said):
+    with user_error(said):
         assign_weights(module, {key: x for key, x in weights.items() if x is not None}, "file")
     assert torch.equal(module.weight, before)
 
@@ -43,7 +43,7 @@ def test_loading_is_strict_and_changes_nothing_on_failure(change: dict[str, torc
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=f"{path} is damaged or not a safetensors file"):
+    with user_error(f"{path} is damaged or not a safetensors file"):
         load_weights(nn.Linear(1, 1), path)
 
 

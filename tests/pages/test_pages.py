@@ -6,15 +6,7 @@ from jinja2 import UndefinedError
 
 from rectok.pages import data_uri, filled
 
-VALUES = {
-    "title": "<b>Rows</b> & columns",
-    "claim": "",
-    "how": "",
-    "columns": [],
-    "rows": [],
-    "plot": "",
-    "samples": "",
-}
+VALUES = {"title": "<b>Rows</b> & columns", **dict.fromkeys(("claim", "how", "columns", "rows", "plot", "samples"), "")}
 
 
 def test_a_page_has_one_head_the_shared_style_and_escaped_values() -> None:

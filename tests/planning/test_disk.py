@@ -1,26 +1,21 @@
 """Estimates beside the sizes of files that were really written."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from rectok import artifacts
 from rectok.data.tensors import write_features, write_latents
-from rectok.params import parse
 from rectok.params.editing import changed
 from rectok.planning.sizes import disk, per_image
-from tests.project import overridden
+from tests.project import tiny
 
 IMAGES = 200
-PARAMS = parse(overridden({"image.flip": True}), "params.yaml")
+PARAMS = tiny(image__flip=True)
 LATENT = PARAMS.tokenizer_config(16)
 KEYS = [f"{i:016x}" for i in range(IMAGES)]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.parametrize("storage", ["int8", "float16", "online"])

@@ -1,17 +1,12 @@
 """Counts come from the index where it is there, else from what is known of public data."""
 
-from pathlib import Path
-
 import pytest
 
 from rectok import artifacts
-from rectok.errors import UserError
 from rectok.planning.images import IMAGENET, images_of
+from tests.errors import user_error
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def index() -> None:
@@ -39,7 +34,7 @@ def test_asked_images_take_the_place_of_the_train_split_alone() -> None:
 
 
 def test_unknown_data_want_a_number() -> None:
-    with pytest.raises(UserError, match="add --images"):
+    with user_error("add --images"):
         images_of("mine", None, indexed=True)
     found = images_of("mine", 500, indexed=True)
     assert (found.splits, found.classes) == ({"train": 500}, 1000)

@@ -2,31 +2,35 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from rectok import artifacts
 from rectok.cli.main import app
-from rectok.params import Params, parse
-from rectok.params.editing import changed
 from rectok.planning.downloads import downloads
 from rectok.planning.plan import Plan, make_plan
 from rectok.planning.schedule import ASSUMED_PEAK, ASSUMED_SHARE
-from tests.project import overridden, write_params
+from tests.project import tiny, write_params
 from tests.workloads.full_size import full_size
 from tests.workloads.test_speed import speed
 
 pytestmark = pytest.mark.slow  # every network is counted anew in every plan
-PARAMS = parse(overridden({}), "params.yaml")
+PARAMS = tiny()
 
 
-def planned(params: Params = PARAMS, images: int | None = 1000, gpus: int = 2) -> Plan:
-    return make_plan(params, images, gpus, [speed()], indexed=False)
+def planned(**changes: Any) -> Plan:
+    return make_plan(tiny(**changes), 1000, 2, [speed()], indexed=False)
 
 
-def test_hours_are_work_over_speed() -> None:
-    by_stage = {row.workload.stage: row for row in planned().estimates}
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return planned()
+
+
+def test_hours_are_work_over_speed(plan: Plan) -> None:
+    by_stage = {row.workload.stage: row for row in plan.estimates}
     dit = by_stage["dit"]
     steps = PARAMS.dit.training.steps(1000)
     assert dit.workload.steps == steps == 63  # 2 epochs of 1000 images in batches of 32
@@ -40,7 +44,7 @@ def test_hours_are_work_over_speed() -> None:
 
 
 def test_a_night_is_no_part_of_a_run() -> None:
-    found = planned(changed(PARAMS, {"nightly.per_class": 8}))
+    found = planned(nightly__per_class=8)
     json = found.as_json()
     night = json["night"]
     assert [row["workload"]["images"] for row in night] == [80, 80]  # 8 of each of 10 classes
@@ -51,26 +55,25 @@ def test_a_night_is_no_part_of_a_run() -> None:
     assert json["hours"] == pytest.approx(sum(row.hours for row in found.estimates))
 
 
-def test_a_late_adversary_costs_its_share_of_the_training() -> None:
+def test_a_late_adversary_costs_its_share_of_the_training(plan: Plan) -> None:
     def flops(start: float) -> float:
         adversary = {"weight": 0.1, "start": start, "filters": 4, "layers": 1, "lr_per_256": 1e-4}
-        return planned(changed(PARAMS, {"tokenizer.losses.adversary": adversary})).flops["tokenizer"]
+        return planned(tokenizer__losses__adversary=adversary).flops["tokenizer"]
 
-    never = planned().flops["tokenizer"]
-    assert never < flops(0.5) < flops(0.0)
-    assert flops(0.5) == pytest.approx((never + flops(0.0)) / 2)
+    never, late, always = plan.flops["tokenizer"], flops(0.5), flops(0.0)
+    assert never < late < always
+    assert late == pytest.approx((never + always) / 2)
 
 
-def test_images_come_from_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_images_come_from_the_index(here: Path) -> None:
     artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 77, "val": 3, "test": 3}})
     artifacts.write_json(artifacts.classes_file(), ["a", "b", "c"])
     found = make_plan(PARAMS, None, 1, [], indexed=True)
     assert (found.images, found.classes) == (77, 3)
 
 
-def test_memory_covers_every_stage_on_one_gpu_and_on_all() -> None:
-    rows = planned().memory
+def test_memory_covers_every_stage_on_one_gpu_and_on_all(plan: Plan) -> None:
+    rows = plan.memory
     assert {(row.training, row.zero_stage, row.gpus) for row in rows} == {
         (name, stage, gpus)
         for name in ("tokenizer", "decoder", "dit", "autoguidance")
@@ -88,11 +91,10 @@ def test_downloads_name_their_licence() -> None:
     assert "metric_network" not in found
 
 
-def test_the_command_prints_json_or_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_command_prints_json_or_tables(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    write_params(tmp_path)
-    records = tmp_path / "speed.jsonl"
+    write_params(here)
+    records = here / "speed.jsonl"
     records.write_text(speed().model_dump_json() + "\n")
     command = ["plan", "--gpus", "2", "--images", "500", "--bench", str(records)]
     done = CliRunner().invoke(app, [*command, "--json"])

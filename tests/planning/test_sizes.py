@@ -7,7 +7,6 @@ import torch
 
 from rectok.losses.adversary import PatchGAN
 from rectok.nn.counting import parameters
-from rectok.params import parse
 from rectok.params.editing import changed
 from rectok.planning.sizes import memory, part_sizes
 from rectok.tokenizer.model import Tokenizer
@@ -19,10 +18,10 @@ from rectok.workloads.batches import latent_batch
 from rectok.workloads.costs import Costs
 from rectok.workloads.generators import generator, generator_objective
 from rectok.workloads.objectives import teacher_like
-from tests.project import overridden
+from tests.project import tiny
 from tests.workloads.full_size import full_size
 
-PARAMS = parse(overridden({}), "params.yaml")
+PARAMS = tiny()
 MACHINE = MachineConfig(device="cpu", processes=1, hostfile="", workers=0, compile=False)
 
 

@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 import torch
 
-from rectok.params import Params, parse
+from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.planning.images import Images
 from rectok.planning.workloads import Steps, Workload, samplings, workloads
 from rectok.teacher.network import VisionNetwork
 from rectok.workloads.costs import Costs
-from tests.project import overridden
+from tests.project import tiny
 
-PARAMS = parse(overridden({}), "params.yaml")
+PARAMS = tiny()
+COSTS = Costs(PARAMS, 10)
 IMAGES = Images({"train": 1000, "val": 40, "test": 60}, 10)
 FILE = {"path": "weights.safetensors", "sha256": "0" * 64}
 PARALLEL = {"tokenizer", "decoder", "dit", "autoguidance"}
@@ -22,7 +23,8 @@ PARALLEL = {"tokenizer", "decoder", "dit", "autoguidance"}
 
 def loads(changes: dict[str, Any], images: Images = IMAGES, gpus: int = 4) -> dict[str, Workload]:
     params = changed(PARAMS, changes)
-    return {load.stage: load for load in workloads(Steps(params, Costs(params, images.classes), gpus), images)}
+    costs = Costs(params, images.classes) if changes else COSTS
+    return {load.stage: load for load in workloads(Steps(params, costs, gpus), images)}
 
 
 def night(params: Params) -> list[Workload]:
@@ -60,9 +62,8 @@ def test_what_is_given_is_not_trained() -> None:
 def test_a_proxy_learns_in_whole_batches() -> None:
     found = loads({"metric_network.training.epochs": 3, "metric_network.training.batch": 300})["metric_network"]
     assert (found.steps, found.images) == (9, 2700)  # the last 100 of 1000 images wait for another epoch
-    costs = Costs(PARAMS, 10)
-    metric_network = costs.shapes.build(lambda: VisionNetwork(PARAMS.metric_network.network, 10))
-    forward = costs.shapes.forward(lambda: metric_network(torch.empty(2, 3, 16, 16))) / 2
+    metric_network = COSTS.shapes.build(lambda: VisionNetwork(PARAMS.metric_network.network, 10))
+    forward = COSTS.shapes.forward(lambda: metric_network(torch.empty(2, 3, 16, 16))) / 2
     assert 2.8 * forward < found.flops < 3 * forward  # backward costs two forward passes, less the images' gradient
 
 

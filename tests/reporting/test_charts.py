@@ -9,16 +9,10 @@ from rectok.reporting.charts import INK, LINES, RULE, Line, Panel, Series, line_
 
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_svg_is_well_formed_takes_the_pages_colours_and_asks_for_nothing(logarithmic: bool) -> None:
-    svg = line_svg(
-        Line([0, 1, 2], [3.0, 2.0, 0.1], "first"),
-        Line([0, 1], [1.0, 2.0]),
-        x="step",
-        y="a < b",
-        logarithmic=logarithmic,
-    )
+    lines = Line([0, 1, 2], [3.0, 2.0, 0.1], "first"), Line([0, 1], [1.0, 2.0])
+    svg = line_svg(*lines, x="step", y="a < b", logarithmic=logarithmic)
     assert ElementTree.fromstring(svg.replace("xlink:href", "href")).tag == "svg"
-    assert "var(--line-1)" in svg
-    assert "var(--line-2)" in svg
+    assert "var(--line-1)" in svg and "var(--line-2)" in svg
     assert not any(colour in svg for colour in (INK, RULE, *LINES))
     assert "http" not in svg
     assert "a &lt; b" in svg

@@ -1,8 +1,6 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from rectok.artifacts import Check, GateReport, write_report
 from rectok.reporting.provenance import Version, data_versions, gate_reports, git_commit
 
@@ -22,14 +20,7 @@ stages:
 """
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return tmp_path
-
-
-def test_versions_proxy_the_pipelines_order_without_gates(folder: Path) -> None:
+def test_versions_proxy_the_pipelines_order_without_gates(here: Path) -> None:
     assert data_versions() == []
     Path("dvc.lock").write_text(LOCK)
     assert data_versions() == [
@@ -39,7 +30,7 @@ def test_versions_proxy_the_pipelines_order_without_gates(folder: Path) -> None:
     ]
 
 
-def test_commit_tells_of_uncommitted_changes(folder: Path) -> None:
+def test_commit_tells_of_uncommitted_changes(here: Path) -> None:
     assert git_commit().startswith("not in a git repository")
     subprocess.run(["git", "init", "--quiet"], check=True)
     Path("file").write_text("one")
@@ -51,7 +42,7 @@ def test_commit_tells_of_uncommitted_changes(folder: Path) -> None:
     assert git_commit().endswith(" with uncommitted changes")
 
 
-def test_gate_reports_proxy_the_pipelines_order(folder: Path) -> None:
+def test_gate_reports_proxy_the_pipelines_order(here: Path) -> None:
     check = Check("c", True, "ERROR", 1, 1, "")
     for gate, shard in (("report", None), ("dit", None), ("shards", "00001"), ("index", None), ("shards", "00000")):
         write_report(GateReport(gate, shard, (check,)))

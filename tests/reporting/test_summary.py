@@ -3,17 +3,15 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
-from rectok.errors import UserError
 from rectok.evaluation.metrics import METRICS
 from rectok.reporting.summary import duration, read_summary
+from tests.errors import user_error
 from tests.evaluation import project
 
 
 @pytest.fixture(autouse=True)
-def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    project.build_records()
-    project.build_evaluation()
+def finished(here: Path) -> None:
+    project.build_results()
 
 
 def test_every_figure_has_its_network_and_a_name_for_people() -> None:
@@ -31,7 +29,7 @@ def test_seconds_of_shards_are_added_up() -> None:
 
 def test_a_missing_evaluation_is_a_sentence() -> None:
     artifacts.record_file("probe").unlink()
-    with pytest.raises(UserError, match=r"data/probe/record\.json is missing.*dvc repro"):
+    with user_error(r"data/probe/record\.json is missing.*dvc repro"):
         read_summary()
 
 

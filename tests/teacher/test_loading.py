@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from rectok.artifacts import read_json, write_json
-from rectok.errors import UserError
 from rectok.teacher.loading import load_network, save_network
 from rectok.teacher.network_config import NetworkConfig
+from tests.errors import user_error
 from tests.teacher.networks import FAMILIES, RESNET, network
 
 IMAGES = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -36,5 +36,5 @@ def test_weights_of_other_sizes_are_named(tmp_path: Path) -> None:
     save_network(tmp_path, network(RESNET, classes=10), {})
     record = read_json(tmp_path / "config.json")
     write_json(tmp_path / "config.json", {**record, "classes": 3})
-    with pytest.raises(UserError, match=r"tensor fc.bias has shape \[10\], but this model needs \[3\]"):
+    with user_error(r"tensor fc.bias has shape \[10\], but this model needs \[3\]"):
         load_network(tmp_path)

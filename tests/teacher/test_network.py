@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rectok.errors import UserError
 from rectok.teacher.network import resized
 from rectok.teacher.network_config import NetworkConfig
+from tests.errors import user_error
 from tests.teacher.networks import (
     DINOV2,
     DINOV3,
@@ -140,7 +140,7 @@ def test_layers_span_the_depth() -> None:
 def test_a_network_without_classifier_has_no_logits() -> None:
     net = network(REGNET, classes=0)
     assert net.classes == 0
-    with pytest.raises(UserError, match="regnetx_002 has no classifier"):
+    with user_error("regnetx_002 has no classifier"):
         net.logits(IMAGES)
 
 
@@ -155,7 +155,7 @@ def test_a_network_without_classifier_has_no_logits() -> None:
     ids=["name", "option", "side", "patch"],
 )
 def test_mistakes_are_named(of: NetworkConfig, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with user_error(message):
         network(of)
 
 

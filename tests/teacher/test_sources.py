@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rectok.errors import UserError
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import load_network, save_config
 from rectok.teacher.network_config import NetworkConfig
 from rectok.teacher.sources import obtain
+from tests.errors import user_error
 from tests.storage.server import BUCKET, running
 from tests.teacher.networks import DINOV3, RESNET, SIGLIP, network
 
@@ -46,7 +46,7 @@ def test_an_object_store_gives_the_same_network(tmp_path: Path, monkeypatch: pyt
 def test_another_sha256_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     config = stored(RESNET, 5, tmp_path / "source.safetensors")
     other = "0" * 64
-    with pytest.raises(UserError, match=rf"source.safetensors has sha256 {config.sha256}, but {other} was expected"):
+    with user_error(rf"source.safetensors has sha256 {config.sha256}, but {other} was expected"):
         obtain(config.model_copy(update={"sha256": other}), tmp_path / "teacher")
     assert list((tmp_path / "teacher").iterdir()) == []
 
@@ -58,7 +58,7 @@ def test_the_first_tensor_that_does_not_fit_is_named_and_leaves_nothing(tmp_path
 
     def refused(changed: dict[str, torch.Tensor], message: str) -> None:
         save_file(changed, path)
-        with pytest.raises(UserError, match=message):
+        with user_error(message):
             obtain(config.model_copy(update={"sha256": sha256_file(path)}), tmp_path / "teacher")
         assert list((tmp_path / "teacher").iterdir()) == []
 
@@ -69,23 +69,21 @@ def test_the_first_tensor_that_does_not_fit_is_named_and_leaves_nothing(tmp_path
     )
 
 
-def test_a_file_that_is_not_safetensors_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "source.safetensors"
-    path.write_bytes(b"not weights" * 10)
-    config = RESNET.model_copy(update={"weights": str(path), "sha256": sha256_file(path)})
-    with pytest.raises(UserError, match=r"source.safetensors is damaged or not a safetensors file"):
-        obtain(config, tmp_path / "teacher")
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    config = RESNET.model_copy(update={"weights": str(tmp_path / "none.safetensors"), "sha256": "0" * 64})
-    with pytest.raises(UserError, match=r"none.safetensors cannot be read"):
-        obtain(config, tmp_path / "teacher")
+@pytest.mark.parametrize(
+    "content,said", [(b"not weights" * 10, "is damaged or not a safetensors file"), (None, "cannot be read")]
+)
+def test_a_file_of_no_use_is_named(content: bytes | None, said: str, tmp_path: Path) -> None:
+    path, digest = tmp_path / "source.safetensors", "0" * 64
+    if content is not None:
+        path.write_bytes(content)
+        digest = sha256_file(path)
+    with user_error(rf"source.safetensors {said}"):
+        obtain(RESNET.model_copy(update={"weights": str(path), "sha256": digest}), tmp_path / "teacher")
 
 
 def test_a_download_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     config = RESNET.model_copy(update={"weights": "timm", "options": {}})
-    with pytest.raises(UserError, match=r"could not download the weights of resnet10t .* set weights to the path"):
+    with user_error(r"could not download the weights of resnet10t .* set weights to the path"):
         obtain(config, tmp_path / "teacher")

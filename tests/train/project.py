@@ -3,33 +3,36 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rectok import artifacts
-from rectok.nn.weights import save_weights
+from rectok.params import Params
 from rectok.stages import index, latents, shards, statistics
 from rectok.tokenizer.model import Tokenizer
 from tests import forked
+from tests.networks import keep
 from tests.project import write_params
 
 
-def make(folder: Path, changes: dict[str, Any]) -> None:
-    """Fill `folder` (the current one) so that `rectok dit` can run there."""
+def make(folder: Path, changes: dict[str, Any]) -> Params:
+    """Fill `folder` so that `rectok dit` can run there; its parameters."""
     params = write_params(folder, changes)
-    index.run(params)
     torch.manual_seed(0)
     tokenizer = Tokenizer(params.tokenizer_config(teacher_width=16))
-    for stage in ("tokenizer", "decoder"):
-        save_weights(artifacts.weights_file(stage), tokenizer.state_dict())
-        artifacts.write_json(artifacts.config_file(stage), tokenizer.config.model_dump())
-    for shard in params.index.shards:
-        shards.run(params, shard)
-        latents.run(params, shard)
-    statistics.run(params)
+    with chdir(folder):
+        index.run(params)
+        for stage in ("tokenizer", "decoder"):
+            keep(stage, tokenizer)
+        for shard in params.index.shards:
+            shards.run(params, shard)
+            latents.run(params, shard)
+        statistics.run(params)
+    return params
 
 
 def start(
@@ -39,14 +42,8 @@ def start(
     rectok = [*prefix, sys.executable, "-m", "rectok.cli.main"] if prefix else [f"{forked.commands()}/rectok"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
     return subprocess.Popen(
-        [*rectok, stage],
-        cwd=folder,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+        [*rectok, stage], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
 
 
 def finish(process: "subprocess.Popen[str]", timeout: float = 240) -> str:
@@ -54,3 +51,11 @@ def finish(process: "subprocess.Popen[str]", timeout: float = 240) -> str:
     out, err = process.communicate(timeout=timeout)
     assert process.returncode == 0, out + err
     return out
+
+
+def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", stage: str = "dit") -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(f"data/state/{stage}/*/step-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

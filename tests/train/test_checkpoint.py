@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.errors import UserError
 from rectok.storage.folder import write_list
 from rectok.storage.objects import below, list_files, publish
 from rectok.train import checkpoint
@@ -17,6 +16,7 @@ from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.world import World
+from tests.errors import user_error
 from tests.storage.proxy import Fault, faulty_store
 from tests.storage.server import BUCKET
 
@@ -51,8 +51,19 @@ def state(step: int, engine: type[Engine] = Engine) -> Any:
     return State({"model": engine(module)}, EMA(module, 0.9), Meter("dit", ALONE), step, [{"step": float(step)}])
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path, "a", ALONE)
+
+
+@pytest.fixture
+def newest(checkpoints: Checkpoints, tmp_path: Path) -> Path:
+    """The only checkpoint, of step 4."""
+    checkpoints.save(state(4))
+    return tmp_path / "a" / "step-000000004"
+
+
+def test_everything_comes_back(checkpoints: Checkpoints) -> None:
     saved, restored = state(7), state(0)
     torch.manual_seed(5)
     checkpoints.save(saved)
@@ -66,9 +77,9 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert torch.equal(mine, theirs)
 
 
-def test_nothing_to_restore(tmp_path: Path) -> None:
+def test_nothing_to_restore(checkpoints: Checkpoints) -> None:
     found = state(0)
-    assert not Checkpoints(tmp_path, "a", ALONE).restore(found)
+    assert not checkpoints.restore(found)
     assert found.step == 0
 
 
@@ -76,51 +87,41 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+def test_only_the_newest_two_are_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (9, 10, 11):
         checkpoints.save(state(step))
     assert names(tmp_path / "a") == ["step-000000010", "step-000000011"]
 
 
-def test_a_partial_folder_is_never_taken_for_whole(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
-    (tmp_path / "a" / "partial" / "model").mkdir(parents=True)
-    (tmp_path / "a" / "step-5").mkdir()
-    assert checkpoints.latest() == tmp_path / "a" / "step-000000004"
+def test_a_partial_folder_is_never_taken_for_whole(checkpoints: Checkpoints, newest: Path) -> None:
+    (newest.parent / "partial" / "model").mkdir(parents=True)
+    (newest.parent / "step-5").mkdir()
+    assert checkpoints.latest() == newest
     checkpoints.save(state(6))
-    assert checkpoints.latest() == tmp_path / "a" / "step-000000006"
-    assert not (tmp_path / "a" / "partial").exists()
+    assert checkpoints.latest() == newest.with_name("step-000000006")
+    assert not (newest.parent / "partial").exists()
 
 
-def test_a_full_disk_keeps_the_one_before(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
-    with pytest.raises(UserError, match=r"the disk is full while writing checkpoint .*step-000000005; the one before"):
+def test_a_full_disk_keeps_the_one_before(checkpoints: Checkpoints, newest: Path) -> None:
+    with user_error(r"the disk is full while writing checkpoint .*step-000000005; the one before"):
         checkpoints.save(state(5, FullDisk))
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000004"]
+    assert list(newest.parent.iterdir()) == [newest]
     assert checkpoints.restore(state(0))
 
 
-def test_a_limit_of_file_sizes_keeps_the_one_before(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
+def test_a_limit_of_file_sizes_keeps_the_one_before(checkpoints: Checkpoints, newest: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
-        with pytest.raises(
-            UserError, match=r"a file may not grow that large here while writing checkpoint .*; the one"
-        ):
+        with user_error(r"a file may not grow that large here while writing checkpoint .*; the one"):
             checkpoints.save(state(5))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["step-000000004"]
+    assert list(newest.parent.iterdir()) == [newest]
     assert checkpoints.restore(state(0))
 
 
-def test_other_parameters_remove_the_state(tmp_path: Path) -> None:
-    Checkpoints(tmp_path, "a", ALONE).save(state(4))
+def test_other_parameters_remove_the_state(newest: Path, tmp_path: Path) -> None:
     other = Checkpoints(tmp_path, "b", ALONE)
     assert other.latest() is None
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
@@ -134,14 +135,10 @@ def test_copies_of_a_run_that_other_parameters_ended_are_removed(tmp_path: Path)
     assert [path.name for path in (copies / "dit").iterdir()] == ["of another machine"]
 
 
-def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
-    (tmp_path / "a" / "step-000000004" / "rank-1.pt").write_bytes(b"")
-    write_list(tmp_path / "a" / "step-000000004")
-    with pytest.raises(
-        UserError, match=r"written by 2 processes and cannot continue with 1; set machine\.processes to 2"
-    ):
+def test_another_number_of_processes_is_refused(checkpoints: Checkpoints, newest: Path) -> None:
+    (newest / "rank-1.pt").write_bytes(b"")
+    write_list(newest)
+    with user_error(r"written by 2 processes and cannot continue with 1; set machine\.processes to 2"):
         checkpoints.restore(state(0))
 
 
@@ -236,13 +233,11 @@ FILES = ["rank-0.pt", "model/state/weights.pt", "files.json"]
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Damage, name: str
+    checkpoints: Checkpoints, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Damage, name: str
 ) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    before = state(4)
+    before, newest = state(4), tmp_path / "a" / "step-000000008"
     checkpoints.save(before)
     checkpoints.save(state(8))
-    newest = tmp_path / "a" / "step-000000008"
     damage(newest / name)
     restored = state(0)
     assert checkpoints.restore(restored)
@@ -258,15 +253,13 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES[:2])
-def test_where_no_checkpoint_is_whole_it_says_so_and_removes_none(tmp_path: Path, damage: Damage, name: str) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
-    damage(tmp_path / "a" / "step-000000004" / name)
-    with pytest.raises(
-        UserError, match=rf"step-000000004 is damaged in {name}; no other one is whole, so remove .*/a to"
-    ):
+def test_where_no_checkpoint_is_whole_it_says_so_and_removes_none(
+    checkpoints: Checkpoints, newest: Path, damage: Damage, name: str
+) -> None:
+    damage(newest / name)
+    with user_error(rf"step-000000004 is damaged in {name}; no other one is whole, so remove .*/a to"):
         checkpoints.restore(state(0))
-    assert names(tmp_path / "a") == ["step-000000004"]
+    assert list(newest.parent.iterdir()) == [newest]
 
 
 def test_the_copy_of_a_damaged_checkpoint_mends_it(copies: str, tmp_path: Path) -> None:
@@ -288,8 +281,8 @@ def test_a_damaged_copy_gives_way_to_what_is_here(tmp_path: Path, capsys: pytest
     assert "warning: the copy of checkpoint step-000000008 is damaged: " in capsys.readouterr().out
 
 
-class Hostile:
-    """A pickle that creates the file `path` when it is built."""
+class TouchWhenBuilt:
+    """A pickle that creates the file `path` when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -298,24 +291,16 @@ class Hostile:
         return Path.touch, (self.path,)
 
 
-def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
-    folder = tmp_path / "a" / "step-000000004"
-    torch.save({"step": Hostile(tmp_path / "executed")}, folder / "rank-0.pt")
-    write_list(folder)
-    with pytest.raises(
-        UserError, match=r"rank-0\.pt holds more than tensors and settings; code in a checkpoint is never run"
-    ):
+def test_code_in_a_checkpoint_is_never_run(checkpoints: Checkpoints, newest: Path, tmp_path: Path) -> None:
+    torch.save({"step": TouchWhenBuilt(tmp_path / "executed")}, newest / "rank-0.pt")
+    write_list(newest)
+    with user_error(r"rank-0\.pt holds more than tensors and settings; code in a checkpoint is never run"):
         checkpoints.restore(state(0))
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_checkpoint_of_another_network_is_a_sentence(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "a", ALONE)
-    checkpoints.save(state(4))
-    folder = tmp_path / "a" / "step-000000004"
-    torch.save({"weight": torch.zeros(1)}, folder / "model" / "state" / "weights.pt")
-    write_list(folder)
-    with pytest.raises(UserError, match=r"step-000000004 does not fit this training \(.*\); remove it to start over"):
+def test_a_checkpoint_of_another_network_is_a_sentence(checkpoints: Checkpoints, newest: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, newest / "model" / "state" / "weights.pt")
+    write_list(newest)
+    with user_error(r"step-000000004 does not fit this training \(.*\); remove it to start over"):
         checkpoints.restore(state(0))

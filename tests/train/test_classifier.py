@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from rectok.data.dataset import ImageDataset
-from rectok.errors import UserError
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import ClassifierTraining
 from rectok.train.classifier import LabelledImages, _batches, accuracy, augmented, train_classifier
+from tests.errors import user_error
 from tests.teacher.networks import config
 from tests.teacher.project import build_shards
 
@@ -21,8 +21,7 @@ SMALL = config("resnet10t", 16, channels=(8, 8, 16, 16), output_stride=8)
 
 
 @pytest.fixture
-def splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LabelledImages, LabelledImages]:
-    monkeypatch.chdir(tmp_path)
+def splits(here: Path) -> tuple[LabelledImages, LabelledImages]:
     build_shards()
     train, test = (LabelledImages.of(ImageDataset(["00000"], split)) for split in ("train", "test"))
     return train, test
@@ -83,7 +82,7 @@ def test_a_loss_that_is_not_finite_stops_and_says_when(splits: tuple[LabelledIma
     train, _ = splits
     network = VisionNetwork(SMALL, 3)
     torch.nn.init.constant_(network.trunk.fc.bias, float("nan"))
-    with pytest.raises(UserError, match=r"metric_network: the loss is nan at step 1 of 18"):
+    with user_error(r"metric_network: the loss is nan at step 1 of 18"):
         train_classifier(network, train, TRAINING, False, 0, "metric_network")
 
 

@@ -9,12 +9,12 @@ from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.losses.loss_config import AdversaryConfig
-from rectok.params import Params, parse
+from rectok.params import Params
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, DiTObjective, FrozenNetworks, TokenizerObjective
 from rectok.train.step_random import StepRandom
-from tests.project import overridden
+from tests.project import tiny
 
 CPU = torch.device("cpu")
 WIDTH = 5
@@ -25,8 +25,7 @@ ADVERSARY = AdversaryConfig(weight=0.5, start=0.5, filters=4, layers=1, lr_per_2
 
 
 def params(**changes: Any) -> Params:
-    named = {"tokenizer." + name.replace("__", "."): value for name, value in changes.items()}
-    return parse(overridden(named), "params.yaml")
+    return tiny(**{f"tokenizer__{name}": value for name, value in changes.items()})
 
 
 def tokenizer(of: Params) -> Tokenizer:
@@ -79,22 +78,17 @@ def test_without_semantic_weight_nothing_semantic_is_trained() -> None:
 def test_clean_input_makes_the_semantic_loss_blind_to_the_noise() -> None:
     still = {"masking": {"low": 0.0, "high": 0.0}}
     for name, differs in (("clean", False), ("noised", True)):
-        weak, strong = (
-            outcome(objective(losses__semantic__input=name, flow__noise_scale=scale, **still))[1]
-            for scale in (0.1, 5.0)
-        )
+        of = {"losses__semantic__input": name, **still}
+        weak, strong = (outcome(objective(flow__noise_scale=scale, **of))[1] for scale in (0.1, 5.0))
         assert bool(weak["semantic"] != strong["semantic"]) == differs
         assert weak["pixel"] != strong["pixel"]
 
 
 def test_targets_split_the_tokens() -> None:
-    masked = {"masking": {"low": 0.5, "high": 0.5}}
-    found = {
-        name: outcome(objective(losses__semantic__target=name, losses__semantic__loss="l2", **masked))[1][
-            "semantic"
-        ].item()
-        for name in ("all", "visible", "masked")
-    }
+    found = {}
+    for name in ("all", "visible", "masked"):
+        half = {"losses__semantic__target": name, "losses__semantic__loss": "l2", "masking": {"low": 0.5, "high": 0.5}}
+        found[name] = outcome(objective(**half))[1]["semantic"].item()
     assert found["all"] == pytest.approx((found["visible"] + found["masked"]) / 2, rel=1e-5)
     assert found["visible"] != found["masked"]
 

@@ -3,15 +3,14 @@ import torch
 
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
-from rectok.params import parse
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.engine import build
 from rectok.train.optimizer import ALIGNMENT, adamw
 from rectok.train.world import join
-from tests.project import overridden
+from tests.project import tiny
 from tests.tokenizer.test_model import config
 
-PARAMS = parse(overridden({"tokenizer.training.weight_decay": 0.1}), "params.yaml")
+PARAMS = tiny(tokenizer__training__weight_decay=0.1)
 TRAINING = PARAMS.tokenizer.training
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import signal
-import time
 from pathlib import Path
 
 import psutil
@@ -11,7 +10,7 @@ from safetensors.numpy import load_file
 
 from tests.project import write_params
 from tests.train.machines import missing, two_machines
-from tests.train.project import finish, make, start
+from tests.train.project import finish, make, start, wait_for_checkpoint
 
 pytestmark = pytest.mark.slow
 SETTINGS = {"dit.training.epochs": 4, "dit.training.micro_batch": 16}
@@ -22,19 +21,22 @@ def losses(folder: Path, stage: str = "data/dit") -> list[float]:
         return [float(row["total"]) for row in csv.DictReader(file)]
 
 
-def assert_same_weights(folder: Path) -> None:
+def assert_same_weights(folder: Path, within: float = 1e-4) -> None:
     one, two = (load_file(folder / place / "model.safetensors") for place in ("alone", "data/dit"))
     assert one.keys() == two.keys()
     for name, tensor in one.items():
-        assert two[name] == pytest.approx(tensor, abs=1e-4), name
+        assert two[name] == pytest.approx(tensor, abs=within), name
+
+
+def assert_gathered(folder: Path) -> None:
+    raw, average = (load_file(folder / "data/dit" / f"{name}.safetensors") for name in ("raw", "model"))
+    assert any((raw[name] != average[name]).any() for name in raw), "the average was not gathered"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     folder = tmp_path_factory.mktemp("processes")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        make(folder, SETTINGS)
+    make(folder, SETTINGS)
     finish(start(folder))
     (folder / "data/dit").rename(folder / "alone")
     return folder, losses(folder, "alone")
@@ -47,8 +49,7 @@ def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]]
     finish(start(folder))
     assert losses(folder) == pytest.approx(alone, rel=1e-4)
     assert_same_weights(folder)
-    raw, two = (load_file(folder / "data/dit" / f"{name}.safetensors") for name in ("raw", "model"))
-    assert any((raw[name] != two[name]).any() for name in raw), "the average was not gathered"
+    assert_gathered(folder)
 
 
 def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tuple[Path, list[float]]) -> None:
@@ -56,9 +57,7 @@ def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tup
     long = {**SETTINGS, "dit.training.epochs": 4000, "dit.training.checkpoint_every": 5, "machine.processes": 2}
     write_params(folder, long)
     process = start(folder, prefix=("env",))
-    while not list(folder.glob("data/state/dit/*/step-*")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
+    wait_for_checkpoint(folder, process)
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     _, alive = psutil.wait_procs(below, timeout=120)
@@ -67,21 +66,12 @@ def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tup
 
 
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
-def test_two_machines_of_a_hostfile_follow_the_curve_of_one(trained: tuple[Path, list[float]]) -> None:
+def test_two_machines_stop_after_a_checkpoint_go_on_from_it_and_follow_the_curve_of_one(
+    trained: tuple[Path, list[float]],
+) -> None:
     folder, alone = trained
     with two_machines(folder) as machines:
-        changes = {"dit.training.zero_stage": 2, "machine.hostfile": str(machines.hostfile), "machine.processes": 1}
-        write_params(folder, {**SETTINGS, **changes})
-        finish(start(folder, prefix=machines.first, environment=machines.environment))
-        assert losses(folder) == pytest.approx(alone, rel=1e-4)
-        assert machines.received() > 10 * (folder / "data/dit/model.safetensors").stat().st_size
-
-
-@pytest.mark.skipif(missing() is not None, reason=str(missing()))
-def test_two_machines_stop_after_a_checkpoint_and_go_on_from_it(trained: tuple[Path, list[float]]) -> None:
-    folder, _ = trained
-    with two_machines(folder) as machines:
-        changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.log_every": 2}
+        changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.zero_stage": 2}
         write_params(folder, {**SETTINGS, **changes, "dit.training.checkpoint_every": 1000})
         process = start(folder, prefix=machines.first, environment=machines.environment)
         assert process.stdout
@@ -97,6 +87,8 @@ def test_two_machines_stop_after_a_checkpoint_and_go_on_from_it(trained: tuple[P
         kept = list(folder.glob("data/state/dit/*/step-*"))
         assert len(kept) == 1 and not (folder / "data/state/stops/dit").exists()
         finish(start(folder, prefix=machines.first, environment=machines.environment))
+        assert machines.received() > 10 * (folder / "data/dit/model.safetensors").stat().st_size
+    assert losses(folder) == pytest.approx(alone, rel=1e-4)
     assert_same_weights(folder)
 
 
@@ -111,9 +103,7 @@ def test_on_no_machine_does_a_process_train_on_when_the_command_is_killed(
         changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.epochs": 4000}
         write_params(folder, {**SETTINGS, **changes, "dit.training.checkpoint_every": 5})
         process = start(folder, prefix=machines.first, environment=machines.environment)
-        while not list(folder.glob("data/state/dit/*/step-*")):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
+        wait_for_checkpoint(folder, process)
         below = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         assert psutil.wait_procs(below, timeout=120)[1] == []

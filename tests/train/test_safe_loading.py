@@ -1,6 +1,5 @@
 """Real checkpoints of DeepSpeed come back bit by bit under every ZeRO stage, and code in them is never run."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from rectok.storage.folder import write_list
 from rectok.train import engine
@@ -16,19 +14,11 @@ from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.world import World, join
+from tests.errors import user_error
+from tests.train.test_checkpoint import TouchWhenBuilt
 
 STEPS = 2
 PARAMS = parse(preset_text("digits"), "params.yaml")
-
-
-class TouchWhenBuilt:
-    """A pickle that creates the file `path` when it is read as DeepSpeed reads files."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.path,)
 
 
 def trained(world: World, zero_stage: int, steps: int, precision: str = "float32") -> State:
@@ -82,7 +72,7 @@ def test_a_checkpoint_of_deepspeed_goes_on_bit_by_bit_and_code_in_it_is_never_ru
         whole = file.read_bytes()
         torch.save({"module": TouchWhenBuilt(tmp_path / "executed")}, file)
         write_list(folder)
-        with pytest.raises(UserError, match=rf"{file.name} holds more than tensors and settings; code in a checkpoint"):
+        with user_error(rf"{file.name} holds more than tensors and settings; code in a checkpoint"):
             checkpoints.restore(trained(world, zero_stage, 0, precision))
         assert not (tmp_path / "executed").exists()
         file.write_bytes(whole)

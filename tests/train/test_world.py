@@ -7,17 +7,16 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from rectok.artifacts import read_json, write_json
-from rectok.errors import UserError
-from rectok.params import parse
 from rectok.train.training_config import MachineConfig
 from rectok.train.world import World, device_of
-from tests.project import overridden
+from tests.errors import user_error
+from tests.project import tiny
 
 CPU = torch.device("cpu")
 
 
 def machine(**changes: object) -> MachineConfig:
-    return parse(overridden({f"machine.{name}": value for name, value in changes.items()}), "params.yaml").machine
+    return tiny(**{f"machine__{name}": value for name, value in changes.items()}).machine
 
 
 def test_one_process_is_its_own_world() -> None:
@@ -57,5 +56,5 @@ def test_two_processes_agree(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
 def test_a_gpu_that_is_not_there_is_told() -> None:
     assert device_of(machine(device="auto")) == "cpu"
-    with pytest.raises(UserError, match=r"machine\.device is cuda, but no GPU is visible here; use auto or cpu"):
+    with user_error(r"machine\.device is cuda, but no GPU is visible here; use auto or cpu"):
         device_of(machine(device="cuda"))

@@ -5,7 +5,6 @@ import torch
 
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
-from rectok.errors import UserError
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
 from rectok.stages import metric_network as metric_network
@@ -13,12 +12,12 @@ from rectok.stages import teacher
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import load_network
 from rectok.train.classifier import LabelledImages, accuracy
+from tests.errors import user_error
 from tests.teacher.project import build_shards, params
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _project(here: Path) -> None:
     build_shards()
 
 
@@ -78,14 +77,9 @@ def test_weights_from_elsewhere_are_taken_as_they_are(tmp_path: Path) -> None:
     teacher.run(params(**given, teacher__network__licence="CC0"))
     summary = artifacts.read_json(artifacts.summary_file("teacher"))
     assert summary == {
-        "network": "resnet10t",
-        "trained_here": False,
-        "proxy": "",
-        "val_accuracy": None,
-        "test_accuracy": None,
-        "sha256": digest,
-        "licence": "CC0",
-    }
+        "network": "resnet10t", "trained_here": False, "proxy": "", "val_accuracy": None, "test_accuracy": None,
+        "sha256": digest, "licence": "CC0",
+    }  # fmt: skip
     assert sha256_file(artifacts.weights_file("teacher")) == digest
     config = artifacts.read_json(artifacts.config_file("teacher"))
     assert config["classes"] == trained["classes"] == 3
@@ -98,6 +92,6 @@ def test_weights_of_another_sha256_leave_the_earlier_network_whole(tmp_path: Pat
     before = files("teacher")
     source = tmp_path / "given.safetensors"
     source.write_bytes(before["model.safetensors"])
-    with pytest.raises(UserError, match="was expected"):
+    with user_error("was expected"):
         teacher.run(params(teacher__network__weights=str(source), teacher__network__sha256="0" * 64))
     assert files("teacher") == before

@@ -1,28 +1,29 @@
 """With 0 epochs a stage takes given weights, and everything after it finds what training would have left."""
 
 import csv
+import shutil
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from rectok import artifacts
-from rectok.dit.dit_config import DiTConfig
-from rectok.dit.model import DiTDH
-from rectok.errors import UserError
 from rectok.gates import decoder as decoder_gate
 from rectok.gates import dit as dit_gate
 from rectok.gates import tokenizer as tokenizer_gate
 from rectok.nn.weights import save_weights
-from rectok.params import Params
+from rectok.params import Params, load
+from rectok.params.editing import changed
 from rectok.stages import decoder, dit, features, index, latents, shards, statistics, tokenizer
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import save_network
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
+from tests.errors import user_error
+from tests.networks import drawn, generator
 from tests.project import write_params
 
 TEACHER_WIDTH = 16
@@ -36,18 +37,26 @@ def given(name: str, weights: dict[str, torch.Tensor], epochs: float = 0) -> dic
     return {f"{name}.initial": initial, f"{name}.training.epochs": epochs}
 
 
-@pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with images and a teacher, whose tokenizer is given."""
-    monkeypatch.chdir(tmp_path)
-    plain = write_params(tmp_path)
-    index.run(plain)
-    for shard in plain.index.shards:
-        shards.run(plain, shard)
-    torch.manual_seed(0)
-    save_network(artifacts.stage_dir("teacher"), VisionNetwork(plain.teacher.network, 10), {})
-    changes = given("tokenizer", Tokenizer(plain.tokenizer_config(TEACHER_WIDTH)).state_dict())
-    return write_params(tmp_path, {**changes, "decoder.training.epochs": 0})
+    folder = tmp_path_factory.mktemp("prepared")
+    with chdir(folder):
+        plain = write_params(folder)
+        index.run(plain)
+        for shard in plain.index.shards:
+            shards.run(plain, shard)
+        torch.manual_seed(0)
+        save_network(artifacts.stage_dir("teacher"), VisionNetwork(plain.teacher.network, 10), {})
+        changes = given("tokenizer", Tokenizer(plain.tokenizer_config(TEACHER_WIDTH)).state_dict())
+        write_params(folder, {**changes, "decoder.training.epochs": 0})
+    return folder
+
+
+@pytest.fixture
+def params(prepared: Path, here: Path) -> Params:
+    shutil.copytree(prepared, here, dirs_exist_ok=True)
+    return load()
 
 
 def same(stage: str, weights: dict[str, torch.Tensor]) -> bool:
@@ -83,13 +92,7 @@ def test_a_gate_still_asks_what_can_be_asked_of_given_weights(params: Params, tm
     tokenizer.run(params)
     path = artifacts.weights_file("tokenizer")
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
-    strict = params.model_copy(
-        update={
-            "gates": params.gates.model_copy(
-                update={"tokenizer": params.gates.tokenizer.model_copy(update={"min_psnr": 99.0})}
-            )
-        }
-    )
+    strict = changed(params, {"gates.tokenizer.min_psnr": 99.0})
     failed = {name for name, passed in checks(tokenizer_gate, strict).items() if not passed}
     assert failed == {"weights whole", "psnr"}
 
@@ -120,9 +123,7 @@ def test_the_generator_takes_the_weights_that_it_is_given(params: Params) -> Non
     for shard in params.index.shards:
         latents.run(params, shard)
     statistics.run(params)
-    model = DiTDH(DiTConfig(grid=4, channels=4, classes=10, sizes=params.dit.sizes))
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.2)
+    model = drawn(generator(params))
     kept = write_params(Path.cwd(), given("dit", model.state_dict()))
     dit.run(kept)
     assert same("dit", model.state_dict())
@@ -132,14 +133,14 @@ def test_the_generator_takes_the_weights_that_it_is_given(params: Params) -> Non
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_weights_of_other_sizes_are_refused(epochs: int, params: Params) -> None:
     changes = given("tokenizer", {**load_file("tokenizer.safetensors"), "encoder.patch.bias": torch.zeros(3)}, epochs)
-    with pytest.raises(UserError, match=r"tokenizer\.safetensors: tensor encoder\.patch\.bias has shape \[3\], but"):
+    with user_error(r"tokenizer\.safetensors: tensor encoder\.patch\.bias has shape \[3\], but"):
         tokenizer.run(write_params(Path.cwd(), changes))
     assert not artifacts.stage_dir("tokenizer").exists()
 
 
 def test_weights_that_are_not_those_named_are_refused(params: Params) -> None:
     Path("tokenizer.safetensors").write_bytes(b"other")
-    with pytest.raises(UserError, match=r"tokenizer\.safetensors has sha256 .*, but .* was expected"):
+    with user_error(r"tokenizer\.safetensors has sha256 .*, but .* was expected"):
         tokenizer.run(params)
 
 

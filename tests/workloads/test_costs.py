@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rectok.losses.adversary import adversary_loss
-from rectok.params import Params, parse
 from rectok.params.editing import changed
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer
@@ -18,16 +17,12 @@ from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import CPU, Costs, MiddleRandom, evaluations
 from rectok.workloads.generators import generator_objective
 from rectok.workloads.objectives import adversary_of, perceptual_like, teacher_like, tokenizer_objective
-from tests.project import overridden
+from tests.project import tiny
 from tests.workloads.full_size import full_size
 
 ADVERSARY = {"weight": 0.1, "start": 0.0, "filters": 4, "layers": 1, "lr_per_256": 1e-4}
 BATCH = 3
-
-
-def tiny() -> Params:
-    params = parse(overridden({"tokenizer.losses.adversary": ADVERSARY}), "params.yaml")
-    return changed(params, {"features.storage": "online"})
+PARAMS = tiny(tokenizer__losses__adversary=ADVERSARY, features__storage="online")
 
 
 def draws() -> StepRandom:
@@ -54,23 +49,21 @@ def test_the_generator_of_the_paper_costs_969_gigaflop_an_image() -> None:
 
 
 def test_a_tokenizer_step_is_counted_as_it_runs() -> None:
-    params = tiny()
-    teacher = teacher_like(params)
-    adversary = adversary_of(params.tokenizer.losses.adversary)
+    teacher = teacher_like(PARAMS)
+    adversary = adversary_of(PARAMS.tokenizer.losses.adversary)
     assert adversary is not None
-    perceptual = perceptual_like(params.tokenizer.losses.perceptual, teacher)
-    model = Tokenizer(params.tokenizer_config(teacher.width))
-    objective = tokenizer_objective(params, model, teacher, perceptual, adversary)
+    perceptual = perceptual_like(PARAMS.tokenizer.losses.perceptual, teacher)
+    model = Tokenizer(PARAMS.tokenizer_config(teacher.width))
+    objective = tokenizer_objective(PARAMS, model, teacher, perceptual, adversary)
     batch = image_batch(objective.tokenizer.config, BATCH, "online", CPU)
     real = counted(lambda: objective(batch, draws(), 1.0)[0])
-    real += counted(lambda: learnt(adversary, params.image.size))
-    assert Costs(params, 10).tokenizer_step(BATCH, online=True, adversary=True).flops == pytest.approx(real, rel=0.01)
+    real += counted(lambda: learnt(adversary, PARAMS.image.size))
+    assert Costs(PARAMS, 10).tokenizer_step(BATCH, online=True, adversary=True).flops == pytest.approx(real, rel=0.01)
 
 
 def test_activations_are_those_that_autograd_keeps() -> None:
-    params = tiny()
-    costs = Costs(params, 10)
-    objective = generator_objective(params.dit, costs.latent, 10, lambda z: z)
+    costs = Costs(PARAMS, 10)
+    objective = generator_objective(PARAMS.dit, costs.latent, 10, lambda z: z)
     weights = {x.untyped_storage().data_ptr() for x in (*objective.parameters(), *objective.buffers())}
     kept: dict[int, Tensor] = {}
 
@@ -79,21 +72,20 @@ def test_activations_are_those_that_autograd_keeps() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        objective(latent_batch(costs.latent, BATCH, params.latents.storage, CPU), draws(), 0.0)
+        objective(latent_batch(costs.latent, BATCH, PARAMS.latents.storage, CPU), draws(), 0.0)
     real = sum(x.untyped_storage().nbytes() for place, x in kept.items() if place not in weights)
-    assert costs.generator_step(params.dit, BATCH).saved == pytest.approx(real, rel=0.01)
+    assert costs.generator_step(PARAMS.dit, BATCH).saved == pytest.approx(real, rel=0.01)
 
 
 def test_bfloat16_keeps_fewer_bytes() -> None:
-    params = tiny()
-    half = changed(params, {"dit.training.precision": "bfloat16"})
-    wide, narrow = (Costs(p, 10).generator_step(p.dit, 64) for p in (params, half))
+    half = changed(PARAMS, {"dit.training.precision": "bfloat16"})
+    wide, narrow = (Costs(p, 10).generator_step(p.dit, 64) for p in (PARAMS, half))
     assert narrow.saved < wide.saved
     assert narrow.flops == wide.flops
 
 
 def test_the_online_teacher_and_the_adversary_add_their_work() -> None:
-    costs = Costs(tiny(), 10)
+    costs = Costs(PARAMS, 10)
     plain, online, both = (costs.tokenizer_step(BATCH, *on) for on in ((False, False), (True, False), (True, True)))
     assert online.flops - plain.flops == BATCH * costs.features()
     assert both.flops > online.flops

@@ -1,9 +1,7 @@
 from pathlib import Path
 
-import pytest
-
-from rectok.errors import UserError
 from rectok.workloads.speed import Speed, Spread, read_speeds
+from tests.errors import user_error
 
 
 def speed(work: str = "dit", variant: str = "cached latents", tflops: float | None = 100.0) -> Speed:
@@ -25,7 +23,7 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
 def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / "speed.jsonl"
     path.write_text(speed().model_dump_json() + '\n{"work": "dit"}\n')
-    with pytest.raises(UserError, match=r"line 2 of .*speed\.jsonl is no record"):
+    with user_error(r"line 2 of .*speed\.jsonl is no record"):
         read_speeds([path])
-    with pytest.raises(UserError, match=r"absent\.jsonl cannot be read"):
+    with user_error(r"absent\.jsonl cannot be read"):
         read_speeds([tmp_path / "absent.jsonl"])
