@@ -18,6 +18,7 @@ from rectok.data.image_decoding import centre_crop
 from rectok.errors import UserError
 from rectok.interop.loading import open_dit, open_tokenizer, require_file
 from rectok.interop.sizes import Heads
+from rectok.pipeline.judged import require_artifact
 from rectok.sampling import generator
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.tokenizer import model
@@ -104,6 +105,7 @@ class Generator:
     def at(cls, places: generator.Places, device: str, heads: Heads | None = None) -> Self:
         """The generator whose parts lie at `places`; `device` is auto, cpu or cuda."""
         require_file(places.statistics)
+        require_artifact(places.statistics)
         on = torch.device(device_named(device))
         return cls(generator.load_generator(on, places, open_dit, lambda path: open_tokenizer(path, heads)))
 

@@ -16,7 +16,7 @@ from rectok.lifetime import end_with_dvc
 from rectok.params import Params, load
 from rectok.pipeline.code_versions import GATE, mismatch
 from rectok.pipeline.declared import Declared, changed_parameter, declared, values
-from rectok.pipeline.judged import require_judged
+from rectok.pipeline.judged import record_made, require_judged
 
 
 @contextmanager
@@ -40,6 +40,8 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
             require_judged(declaration.deps, besides=stage.removeprefix(GATE) if stage.startswith(GATE) else "")
         yield params
         _require_unchanged(stage, declaration, before)
+        if "RANK" not in os.environ:
+            record_made(stage)
         if not os.environ.get("RANK", "0").strip("0"):
             seconds = round(time.monotonic() - began, 2)
             timing = {"stage": stage, "shard": shard, "seconds": seconds}

@@ -50,8 +50,10 @@ class Links(HTMLParser):
 def check(params: Params) -> Iterator[Check]:
     """Checks of data/report."""
     path = stage_dir("report") / "index.html"
+    text = path.read_text(encoding="utf-8")
+    yield holds("not empty", bool(text.strip()), f"{path} is empty; `rectok repair report` makes it again")
     links = Links()
-    links.feed(path.read_text(encoding="utf-8"))
+    links.feed(text)
     outside = [target for target in links.targets if not target.startswith(("data:", "#"))]
     broken = [target for target in links.targets if target.startswith("#") and target[1:] not in links.anchors]
     yield holds("opens without network", not outside, f"the page asks for {_first(outside)}")

@@ -48,7 +48,17 @@ def check(params: Params, shard: str) -> Iterator[Check]:
     for reason, count in sorted(Counter(record["reason"] for record in quarantined).items()):
         uris = [record["uri"] for record in quarantined if record["reason"] == reason]
         yield Check(f"quarantined: {reason}", False, "WARN", count, 0, f"left out: {listed(uris)}")
-    for treatment, count in artifacts.read_json(artifacts.treatments_file(shard)).items():
+    yield from _treated(packed, artifacts.read_json(artifacts.treatments_file(shard)))
+
+
+def _treated(packed: PackedShard, counts: Any) -> Iterator[Check]:
+    """One line for each treatment, if each counts images of the shard."""
+    possible = isinstance(counts, dict) and all(type(n) is int and 0 < n <= len(packed) for n in counts.values())
+    path = artifacts.treatments_file(packed.shard)
+    yield holds(
+        "treatments", possible, f"{path} is no table of treatments and their images, of which there are {len(packed)}"
+    )
+    for treatment, count in counts.items() if possible else ():
         yield Check(treatment, True, "WARN", count, None, "")
 
 

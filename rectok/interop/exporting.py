@@ -13,6 +13,7 @@ from rectok.files import replacing, replacing_folder, write_text
 from rectok.interop.published import ModelConfig, skeleton, to_published
 from rectok.interop.reading import ENTRY, Kind
 from rectok.nn.weights import check_weights, read_weights, save_weights
+from rectok.pipeline.judged import require_artifact
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 
@@ -26,10 +27,11 @@ class Network:
 
 
 def read_network(folder: Path, kind: Kind) -> Network:
-    """The network in `folder`. Raises UserError where it is no whole network of this kind."""
+    """The network in `folder`. Raises UserError where it is no whole network of this kind, or another than its gate passed."""
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).exists():
             raise UserError(missing(folder / name))
+    require_artifact(folder)
     config: ModelConfig
     if kind == "tokenizer":
         config = read_config(folder / "config.json", TokenizerConfig)

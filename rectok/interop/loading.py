@@ -15,6 +15,7 @@ from rectok.interop.published import ModelConfig, to_ours
 from rectok.interop.reading import Kind, Published, Which, read_published, source_record
 from rectok.interop.sizes import Heads, dit_config, tokenizer_config
 from rectok.nn.weights import assign_weights, save_weights
+from rectok.pipeline.judged import require_artifact
 from rectok.storage.hashing import sha256_file
 from rectok.tokenizer.model import Tokenizer, load_tokenizer
 
@@ -79,9 +80,10 @@ def _built(build: Callable[[Any], M], converted: Converted) -> M:
 
 
 def require_network(folder: Path) -> Path:
-    """`folder`. Raises UserError where it does not hold a network."""
+    """`folder`. Raises UserError where it does not hold a network, or another than its gate passed."""
     for name in FILES:
         require_file(folder / name)
+    require_artifact(folder)
     return folder
 
 

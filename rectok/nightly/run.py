@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from rectok.artifacts import DATA, write_json
+from rectok.artifacts import DATA, stage_dir, write_json
 from rectok.evaluation.generation import Samples
 from rectok.files import write_bytes, write_text
 from rectok.nightly import history
+from rectok.nightly.generator_copy import PARTS
 from rectok.nightly.measurement import measure
 from rectok.nightly.page import render, trend_png
 from rectok.nightly.promotion import Promotion, current_promotion, verify
 from rectok.nightly.regression import Comparison, baseline, comparisons, limits_of
 from rectok.params import Params
+from rectok.pipeline.judged import require_judged
 from rectok.reporting.images import by_class, grid, write_png
 from rectok.storage.objects import below, direct_files, list_files, publish, read_bytes
 
@@ -27,6 +29,7 @@ def run(params: Params, date: str) -> list[str]:
     promotion, copies = current_promotion(), params.storage.nightly
     if promotion is not None:
         verify(promotion)
+    require_judged([stage_dir(stage) for stage in ("shards", *(() if promotion else PARTS))])
     if copies and not history.HISTORY.exists() and history.HISTORY.name in direct_files(copies):
         write_bytes(history.HISTORY, read_bytes(below(copies, history.HISTORY.name)))
     runs, limits = history.read_history(), limits_of(params.nightly)  # before the long work, for it may be damaged

@@ -58,7 +58,12 @@ def _settled(file: Path, version: Version, latest: int) -> bool:
 
 
 def _with_database(use: Callable[[sqlite3.Connection], T]) -> T | None:
-    """What `use` returns; None where the database cannot be used, as on a full disk. It only saves time."""
+    """What `use` returns; None outside of a project, and where the database cannot be used, as on a full disk.
+
+    The database only saves time.
+    """
+    if not DATA.is_dir():
+        return None
     try:
         DATABASE.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(DATABASE, timeout=WAIT_SECONDS)) as database, database:

@@ -22,7 +22,7 @@ def write_list(folder: Path) -> None:
 def damaged_file(folder: Path) -> str | None:
     """The first file of `folder` that is missing, unlisted or other than listed; None where all are as they were written."""
     try:
-        hashes = _read_list(str(folder))
+        hashes = read_list(str(folder))
     except DamagedError:
         return LIST
     names = _names(str(folder))
@@ -33,7 +33,7 @@ def damaged_file(folder: Path) -> str | None:
 def publish_folder(folder: Path, uri: str) -> None:
     """Replace everything below `uri` by the files of `folder`, which has a list."""
     remove_below(uri)
-    for name in (*_read_list(str(folder)), LIST):
+    for name in (*read_list(str(folder)), LIST):
         publish(folder / name, below(uri, name))
 
 
@@ -44,7 +44,7 @@ def is_whole(uri: str) -> bool:
 
 def fetch_folder(uri: str, to: Path) -> None:
     """Copy what `publish_folder` wrote to `to`, which appears whole or not at all. Raises DamagedError if a file differs."""
-    hashes = _read_list(uri)
+    hashes = read_list(uri)
     for name in sorted(hashes.keys() - _names(uri)):
         raise DamagedError(f"{below(uri, name)} is missing")
     with replacing_folder(to) as temporary:
@@ -57,7 +57,7 @@ def _names(uri: str) -> set[str]:
     return {file.name for file in list_files(uri)} - {LIST}
 
 
-def _read_list(uri: str) -> dict[str, str]:
+def read_list(uri: str) -> dict[str, str]:
     """The list of the folder or copy `uri`. Raises DamagedError, also where a name leads out of the folder."""
     place = below(uri, LIST)
     if not is_whole(uri):

@@ -57,5 +57,11 @@ def test_a_link_to_nowhere_fails(page: str, params: Params) -> None:
     assert failed(params, page) == {"links resolve": "nothing has the anchor #gone"}
 
 
+def test_an_empty_report_fails(params: Params) -> None:
+    assert failed(params, "\n") == {
+        "not empty": "data/report/index.html is empty; `rectok repair report` makes it again"
+    }
+
+
 def test_a_huge_report_fails(params: Params) -> None:
     assert failed(params, "x" * (17 * 2**20)).keys() == {"megabytes"}

@@ -142,6 +142,14 @@ def test_the_sentence_knows_the_bad_images_of_all_shards_and_the_parameter_that_
     assert all(check.passed for name in names for check in gate.check(accepted, name) if check.name == "quarantined")
 
 
+@pytest.mark.parametrize("counts", [[], {"turned upright": 56}, {"turned upright": 0}, {"turned upright": "3"}])
+def test_a_table_of_treatments_that_cannot_be_fails(counts: object) -> None:
+    artifacts.write_json(artifacts.treatments_file(SHARD), counts)
+    assert failed() == {
+        "treatments": "data/shards/00000.treatments.json is no table of treatments and their images, of which there are 55"
+    }
+
+
 def test_treatments_are_reported_and_fail_nothing() -> None:
     write_treatments(SHARD, {"turned upright": 3})
     check = found()["turned upright"]

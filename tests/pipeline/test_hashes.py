@@ -21,6 +21,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file whose hash is remembered, wrongly, so that it shows where the file was not read again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hashes, "SETTLED_NS", 0)
+    Path("data").mkdir()
     Path("weights").write_bytes(b"weights")
     assert hash_of(Path("weights")) == sha256_file(Path("weights"))
     with closing(sqlite3.connect(DATABASE)) as database, database:
@@ -67,3 +68,10 @@ def test_a_file_that_has_just_changed_is_not_remembered(file: Path, monkeypatch:
 def test_a_damaged_database_costs_time_and_nothing_else(file: Path, content: bytes) -> None:
     DATABASE.write_bytes(content)
     assert hash_of(file) == sha256_file(file)
+
+
+def test_nothing_is_remembered_outside_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights").write_bytes(b"weights")
+    assert hash_of(Path("weights")) == sha256_file(Path("weights"))
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]

@@ -6,7 +6,7 @@ from rectok import artifacts
 from rectok.artifacts import GateReport, write_report
 from rectok.errors import UserError
 from rectok.pipeline.hashes import hashes_of
-from rectok.pipeline.judged import require_judged
+from rectok.pipeline.judged import not_as_made, record_made, require_artifact, require_judged
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +45,38 @@ def test_what_no_gate_has_passed_or_is_about_to_be_judged_is_not_compared() -> N
     with pytest.raises(UserError, match="is not the file that gate dit passed"):
         require_judged(["data/dit"])
     require_judged(["data/dit"], besides="dit")
+
+
+def test_before_a_gate_files_are_those_that_the_stage_wrote() -> None:
+    artifacts.passed_file("dit").unlink()
+    record_made("dit")
+    require_judged(["data/dit"])
+    config = artifacts.config_file("dit")
+    config.write_text("another")
+    sentence = "data/dit/config.json is not the file that data/dit/files.json lists; `rectok verify` says whether it is damaged"
+    with pytest.raises(UserError, match=sentence):
+        require_judged(["data/dit"])
+    require_judged(["data/dit/model.safetensors"])
+    assert not_as_made("dit", hashes_of(artifacts.outputs("dit"))).startswith(sentence)
+    config.unlink()
+    with pytest.raises(UserError, match=r"data/dit/config\.json is missing, which data/dit/files\.json lists"):
+        require_judged(["data/dit"])
+    assert not_as_made("latents", {}) == ""  # which leaves no list
+
+
+def test_a_file_that_is_missing_is_named() -> None:
+    artifacts.config_file("dit").unlink()
+    with pytest.raises(UserError, match=r"data/dit/config\.json is missing, which gate dit passed"):
+        require_judged(["data/dit"])
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_an_artefact_of_any_project_is_compared_and_other_paths_are_not(tmp_path: Path, relative: bool) -> None:
+    folder = Path("data/dit") if relative else tmp_path / "data/dit"
+    require_artifact(folder)
+    (folder / "config.json").write_text("another")
+    for path in (folder, folder / "config.json"):
+        with pytest.raises(UserError, match=r"^data/dit/config\.json is not the file that gate dit passed"):
+            require_artifact(path)
+    require_artifact(folder / "model.safetensors")
+    require_artifact(folder.rename(tmp_path / "elsewhere"))
