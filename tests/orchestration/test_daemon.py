@@ -57,6 +57,7 @@ def scheduled(workspace: WorkspaceProcessContext, now: datetime) -> list[str]:
 def test_after_a_week_without_the_daemon_one_nightly_run_is_caught_up(workspace: WorkspaceProcessContext) -> None:
     assert scheduled(workspace, datetime(2026, 1, 23, 12, tzinfo=UTC)) == []
     assert scheduled(workspace, datetime(2026, 1, 24, 3, 1, tzinfo=UTC)) == ["2026-01-24"]
+    assert scheduled(workspace, datetime(2026, 1, 24, 3, 59, tzinfo=UTC)) == ["2026-01-24"]
     assert scheduled(workspace, datetime(2026, 1, 31, 12, tzinfo=UTC)) == ["2026-01-24", "2026-01-31"]
     assert scheduled(workspace, datetime(2026, 2, 1, 3, 1, tzinfo=UTC))[2:] == ["2026-02-01"]
 
