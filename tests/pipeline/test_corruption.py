@@ -35,14 +35,14 @@ HARMLESS = {
         if stage not in SHARDED
     },
     ("data/shards/00000.tar", "flip"): "It hits a tar header's time or padding, which no reader of the images uses.",
-    (
-        "data/features/00000.safetensors",
-        "delete",
-    ): "The gate names it. A consumer opens it by name and says that it is missing.",
-    (
-        "data/latents/00000.safetensors",
-        "delete",
-    ): "The gate names it. A consumer opens it by name and says that it is missing.",
+    ("data/shards/00000.treatments.json", "truncate"): "The table is empty, and only the end of its line is lost.",
+    **{
+        (
+            f"data/{stage}/{SHARD}.safetensors",
+            "delete",
+        ): "The gate names it, and a consumer that opens it says that it is missing."
+        for stage in ("features", "latents")
+    },
 }
 """Damage of an artefact (its name, the damage) that the gate or a comparison of hashes passes, and why that is right."""
 Damage = Callable[[Path, random.Random], None]
