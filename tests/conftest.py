@@ -1,12 +1,18 @@
 """What holds for all tests."""
 
+import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 # What a script starts in the background ignores Ctrl-C, and so does all that it starts itself; tests end servers with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Else every `dvc` starts a second process that tries to send a report.
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,3 +26,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     return tmp_path
+
+
+@pytest.fixture
+def commands_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our code starts the commands that stand beside this Python. These start at once."""
+    monkeypatch.setattr(sys, "executable", f"{forked.commands()}/python")

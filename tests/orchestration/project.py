@@ -10,6 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from rectok.params import preset_text
+from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -169,9 +170,8 @@ class Project:
     root: Path
 
     def environment(self) -> dict[str, str]:
-        """This environment, with the commands beside this Python first."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "RECTOK_ROOT": str(self.root)}
+        """This environment, with commands that start at once first."""
+        return {**os.environ, "PATH": forked.path(), "RECTOK_ROOT": str(self.root)}
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run `command` in the project, to its end."""

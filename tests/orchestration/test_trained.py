@@ -5,12 +5,10 @@ One server serves all tests, in this order.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from tests import forked
-from tests.orchestration.project import Project, make_ours
+from tests.orchestration.project import make_ours
 from tests.orchestration.server import Server, serving, wait_for
 from tests.orchestration.test_server import ended
 from tests.project import TINY, write_params
@@ -22,18 +20,9 @@ LONG = {"tokenizer.training.epochs": EPOCHS, "tokenizer.training.checkpoint_ever
 SWEEP = {"ablation": "lengths", "vary": ["tokenizer.training.epochs=1,2"], "target": ["gate@tokenizer"]}
 
 
-@dataclass(frozen=True)
-class Ours(Project):
-    """A project whose stages start fast."""
-
-    def environment(self) -> dict[str, str]:
-        """With a `rectok` whose imports are done."""
-        return {**super().environment(), "PATH": forked.path(), "OMP_NUM_THREADS": "1"}
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    project = Ours(make_ours(tmp_path_factory.mktemp("trained") / "project").root)
+    project = make_ours(tmp_path_factory.mktemp("trained") / "project")
     write_params(project.root, LONG)
     project.change("nightly.cron", "0 0 1 1 *")  # no nightly run starts during a test
     made = project.repro("gate-shards", "gate-features", "gate@teacher")

@@ -10,6 +10,7 @@ import pytest
 from rectok.pipeline import lock
 from rectok.pipeline.damage import CACHE, Damage, damages, md5_of
 from rectok.pipeline.process import run_to_end
+from tests import forked
 
 PIPELINE = """
 stages:
@@ -23,7 +24,7 @@ stages:
 
 
 def dvc(folder: Path, *arguments: str) -> None:
-    done = run_to_end(("dvc", *arguments), folder, capture_output=True)
+    done = run_to_end(("dvc", *arguments), folder, {"PATH": forked.path()}, capture_output=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -278,8 +278,7 @@ def test_a_stage_that_another_dvc_makes_is_waited_for(tmp_path: Path) -> None:
 
 def repro(folder: Path, *words: str) -> subprocess.Popen[str]:
     env = {**os.environ, "PATH": forked.path(), "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "rectok.cli.main", "repro", *words]
-    return subprocess.Popen(command, cwd=folder, env=env, text=True, stdout=subprocess.PIPE)
+    return subprocess.Popen(["rectok", "repro", *words], cwd=folder, env=env, text=True, stdout=subprocess.PIPE)
 
 
 def until(process: subprocess.Popen[str], line: str) -> None:

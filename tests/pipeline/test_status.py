@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 from rectok.cli.main import app
 from rectok.pipeline.status import Reason, status
 from rectok.pipeline.status import main as print_changed
+from tests import forked
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
 STAGES = {
@@ -34,8 +34,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["dvc", "repro", "-q", "report"], cwd=folder, env={**os.environ, "PATH": path}, check=True)
+    environment = {**os.environ, "PATH": forked.path()}
+    subprocess.run(["dvc", "repro", "-q", "report"], cwd=folder, env=environment, check=True)
     return folder
 
 

@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rectok.pipeline.lock import read
+from tests import forked
 
 pytestmark = pytest.mark.slow
 STAGES = {
@@ -26,14 +26,10 @@ STAGES = {
 
 def test_a_raised_version_reruns_its_stage_and_brings_back_no_old_output(tmp_path: Path) -> None:
     def dvc(*words: str) -> str:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": forked.path()}
+        command = ["dvc", *words]
         return subprocess.run(
-            ["dvc", *words],
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path},
-            text=True,
-            stdout=subprocess.PIPE,
-            check=True,
+            command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, check=True
         ).stdout
 
     def version(number: int) -> None:

@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.storage.server import BUCKET, running
 
 pytestmark = pytest.mark.slow
@@ -25,11 +25,8 @@ for number in range(3):
 def dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run dvc in `folder`, its stages with this Python."""
     (folder / "aws").touch()
-    env = {**os.environ, "AWS_CONFIG_FILE": str(folder / "aws")}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
-    )
+    env = {**os.environ, "AWS_CONFIG_FILE": str(folder / "aws"), "PATH": forked.path()}
+    return subprocess.run(["dvc", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def succeeded(folder: Path, *arguments: str) -> str:

@@ -12,7 +12,7 @@ from orchestration.launcher import Launcher
 from rectok.artifacts import passed_file
 from tests.orchestration.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("commands_at_once")]
 
 Make = Callable[..., ExecuteInProcessResult]
 

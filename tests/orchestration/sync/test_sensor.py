@@ -24,7 +24,7 @@ from orchestration.sync.staleness import Staleness
 from tests.orchestration.daemon import AssetCheckEvaluationPlanned, create_run_for_test
 from tests.orchestration.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("commands_at_once")]
 
 SHARDS = {"shards@00000", "shards@00001"}
 
