@@ -60,6 +60,14 @@ def test_of_a_worker_elsewhere_its_code_server_knows(tmp_path: Path) -> None:
         assert status(workspace.instance, elsewhere) is WorkerStatus.RUNNING  # no code server: `dagster job execute`
 
 
+class Apart(Project):
+    """Its commands are no forks of a server, so that all processes of `dagster dev` are below it."""
+
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**super().environment(), "PATH": path}
+
+
 def power_loss() -> None:
     """Kill `dagster dev` and everything that it started, at once."""
     dev = next(child for child in psutil.Process().children() if LOCATION in child.cmdline())
@@ -69,6 +77,7 @@ def power_loss() -> None:
 
 @pytest.mark.slow
 def test_after_a_power_loss_the_run_fails_within_a_minute_and_its_retry_continues(project: Project) -> None:
+    project = Apart(project.root)
     project.change("tokenizer.training.epochs", 99)
     project.steps(10_000)
     step = project.root / "data" / "state" / "tokenizer"
