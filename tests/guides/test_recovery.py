@@ -2,9 +2,15 @@
 
 import ast
 import re
+import shutil
 from collections import Counter
+from pathlib import Path
 
-from tests.guides.guide import REPOSITORY
+import pytest
+
+from rectok.ablation.workspace import CONFIG
+from rectok.files import write_text
+from tests.guides.guide import REPOSITORY, Clone, blocks
 
 GUIDE = "test_recover_from_failures"
 NIGHTLY = "test_read_the_nightly_page"
@@ -61,3 +67,40 @@ def test_the_tests_named_here_exist() -> None:
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (REPOSITORY / "tests").rglob("test_*.py")]
     names = Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef))
     assert {name: names[name] for name in TRIED.values() if names[name] != 1} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_recover_from_failures(cloned: Clone) -> None:
+    # Of few images the teacher learns little; the tokenizer need not learn.
+    short = {"sizes": {"decoder": {"depth": 1}}, "training": {"epochs": 4, "batch": 32, "micro_batch": 32}}
+    cloned.change(["params.yaml"], {"gates": {"teacher": {"min_accuracy": 0.0}}, "tokenizer": short})
+    first, *others = blocks("docs/guides/recovery.md")
+    printed = cloned.follow_block(first)
+    # The second recipe loses the run cache, and the others add to one.
+    shard = Path("data/shards/00000.tar")
+    assert experiment(cloned, "shards@00000", shard) == (cloned.root / shard).read_bytes()
+    printed += "".join(map(cloned.follow_block, others))
+    weights = Path("data/tokenizer/model.safetensors")
+    assert experiment(cloned, "tokenizer", weights) == (cloned.root / weights).read_bytes()
+    assert "gate shards failed" in printed and "the gate has stopped it" in printed
+    back, _, further = printed.partition("pushed")[2].partition("it says what is wrong")
+    assert back.count("data/shards/00000.tar") == 2 and "fetched" in back and "Running stage" not in back
+    assert "rectok: DVC cannot read the pipeline: './dvc.yaml' validation failed" in back
+    assert "4 stages are up to date" in further
+    _, drifted, accepted = further.partition("the index has drifted")
+    assert drifted and "accepted 290 images" in accepted and "pass  class drift: 0.0" in accepted
+    assert "tokenizer: the loss is not a finite number at step" in accepted and "it says at which step" in accepted
+
+
+def experiment(project: Clone, target: str, path: Path) -> bytes:
+    """The file that DVC has in its cache for an experiment, whose folder knows the inputs and no results."""
+    folder = project.root.parent / "experiment"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in ("dvc.yaml", "params.yaml", "versions.yaml", "data/raw", "data/baseline"):
+        project.run("cp", "-r", "--parents", name, str(folder))
+    write_text(folder / ".dvc/config", CONFIG.format(cache=project.root / ".dvc/cache"))
+    printed = Clone(folder).run("dvc", "repro", target)
+    assert f"Running stage '{target}'" not in printed
+    return (folder / path).read_bytes()
