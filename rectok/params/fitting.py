@@ -15,7 +15,7 @@ LARGE = "cifar10"
 STEPS = {
     "teacher": (300, 3_000),
     "metric_network": (300, 3_000),
-    "tokenizer": (300, 6_000),
+    "tokenizer": (600, 6_000),
     "decoder": (60, 2_000),
     "dit": (600, 15_000),
     "autoguidance": (120, 1_500),
