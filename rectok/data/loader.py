@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
+from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 import numpy as np
@@ -103,8 +104,15 @@ class TrainingLoader:
 
 
 def _close_workers(batches: Iterator[Batch]) -> Generator[Batch]:
+    workers: list[BaseProcess] = batches._workers  # type: ignore[attr-defined]
     try:
         yield from batches
+    except (OSError, EOFError) as error:
+        for worker in workers:
+            worker.join(1)
+            if worker.exitcode:  # torch itself says so only where it waits for a batch, not while it takes one over
+                raise RuntimeError(f"DataLoader worker (pid {worker.pid}) ended with code {worker.exitcode}") from error
+        raise
     finally:
         # Torch ends its workers when the last reference goes, but the traceback of an error holds one. At the end of the
         # process multiprocessing sends SIGTERM, which the workers ignore, and waits for them.
