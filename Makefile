@@ -8,13 +8,16 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 # Where it is set, as in many containers, every process compiles anew all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick lint dev docs lock screenshots
+.PHONY: demo test tests quick lint dev docs lock screenshots
 
 demo: $(RUNS)  ## the whole pipeline on real digits: images in, evaluated generator out
 	dvc repro
 	rectok summary --text
 
-test: $(DEVELOPS) lint  ## linters, types, import contracts and every test
+test: $(DEVELOPS)  ## linters, types, import contracts and every test, at the same time
+	$(MAKE) --no-print-directory --jobs 2 lint tests
+
+tests: $(DEVELOPS)
 	OMP_NUM_THREADS=1 pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 quick: $(DEVELOPS)  ## the quick unit tests only

@@ -20,6 +20,7 @@ from rectok.files import write_text
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.params import Params, parse, preset_text
 from rectok.params.loading import PARAMS_FILE
+from rectok.pipeline.hashes import hashes_of
 from rectok.reporting.images import grid, write_png
 from rectok.teacher.loading import save_network
 from rectok.teacher.network import VisionNetwork
@@ -118,7 +119,8 @@ def build_records() -> None:
         check = Check(
             "rows <decode>", shard == "00000", "WARN", 3.0, 3.0, "" if shard == "00000" else "row 2 & 3 do not"
         )
-        artifacts.write_report(GateReport("shards", shard, (check,)))
+        judged = hashes_of(artifacts.outputs("shards", shard))
+        artifacts.write_report(GateReport("shards", shard, (check,), judged))
 
 
 def build() -> Params:
