@@ -107,8 +107,12 @@ def serve(folder: Path, owner: int) -> None:
         (folder / "socket.new").rename(folder / "socket")
         while over not in select.select([server, over], [], [])[0]:
             connection, _ = server.accept()
-            size, files, _, _ = socket.recv_fds(connection, 8, 100)
-            call = json.loads(connection.recv(struct.unpack("Q", size)[0], socket.MSG_WAITALL))
+            try:
+                size, files, _, _ = socket.recv_fds(connection, 8, 100)
+                call = json.loads(connection.recv(struct.unpack("Q", size)[0], socket.MSG_WAITALL))
+            except (OSError, ValueError, struct.error):  # the caller was killed before it had asked
+                connection.close()
+                continue
             if any("dagster" in word for word in call[0][:3]):
                 for name in DAGSTER:
                     importlib.import_module(name)
@@ -134,14 +138,17 @@ def _answer(connection: socket.socket, call: list[Any], files: list[int]) -> Non
         os.close(file)
     over = os.pidfd_open(child)
     while over not in select.select([connection, over], [], [])[0]:
-        if not (numbers := connection.recv(16)):  # the caller is gone, as when it was killed
+        numbers = b""
+        with suppress(ConnectionError):
+            numbers = connection.recv(16)
+        if not numbers:  # the caller is gone, as when it was killed
             os.kill(child, signal.SIGKILL)
             break
         for number in numbers:
             # Who stops a `dvc` means its stage, too, and sends the signal to their process group.
             os.kill(-child if call[0][0] == "dvc" else child, number)
     ended = os.waitpid(child, 0)
-    with suppress(BrokenPipeError):
+    with suppress(ConnectionError):
         connection.sendall(struct.pack("i", os.waitstatus_to_exitcode(ended[1])))
 
 
