@@ -89,7 +89,7 @@ def _write(program: Path, text: str) -> None:
 
 
 def path() -> str:
-    """A PATH with this `rectok` first, then the other commands of this environment."""
+    """A PATH with these commands first, then the others of this environment."""
     return os.pathsep.join([commands(), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 

@@ -36,7 +36,7 @@ def is_sampled(number: int) -> bool:
 
 
 def parameters_for(content: bytes) -> tuple[str, ...]:
-    """Which of PARAMETERS decide how this image is shown. None for a file that is no readable image."""
+    """Those of PARAMETERS that decide how this image is shown; empty for a file that is no readable image."""
     try:
         with damage_makes_bad_images():
             image = open_image(content)
