@@ -15,11 +15,12 @@ from orchestration.nightly.definitions import nightly
 from orchestration.pools import pools
 from orchestration.sync.sensor import external
 from orchestration.sync.source import source
+from orchestration.workers import workers
 from rectok.errors import UserError
 from rectok.params import load as load_params
 
 SENSOR_SECONDS = "RECTOK_SENSOR_SECONDS"
-"""Environment variable: seconds between two ticks of the sensors `external` and `pools`, 30 if it is not set."""
+"""Environment variable: seconds between two ticks of the sensors `external`, `pools` and `workers`, 30 if it is not set."""
 
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 """Environment variable that `dagster definitions validate` sets. Only then does a broken file fail the definitions."""
@@ -33,7 +34,9 @@ def build(root: Path) -> dg.Definitions:
     seconds = sensor_seconds()
     # Each step is a command in a process group of its own. A Dagster process for it would only cost seconds.
     launcher = {"launcher": Launcher(root=str(root))}
-    shared = dg.Definitions(resources=launcher, executor=dg.in_process_executor, sensors=[pools(seconds)])
+    shared = dg.Definitions(
+        resources=launcher, executor=dg.in_process_executor, sensors=[pools(seconds), workers(seconds)]
+    )
     parts = [shared, experiments(root)]
     parents: list[str] = []
     try:

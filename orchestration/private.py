@@ -30,7 +30,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 # The instance's storage hands out the slots of pools. Its public base class has no methods for them.
 from dagster._core.storage.event_log import SqlEventLogStorage
 
-# Runs and schedules in SQLite wait 5 s for a lock, and no setting of dagster.yaml changes that.
+# How long SQLite waits for a lock: 5 s for runs and schedules, and 30 s for events. No setting of dagster.yaml changes that.
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 # What a code server answers when it is asked for its runs.
@@ -63,4 +64,5 @@ __all__ = [
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
     "reverse_cron_string_iterator",
+    "sqlite_event_log",
 ]

@@ -1,11 +1,11 @@
-"""Dagster's SQLite storage, in which runs and schedules wait for a lock as long as events do."""
+"""Dagster's SQLite storage, which waits longer while another process writes, as a backup or a slow disk may do for a minute."""
 
 from typing import Any, Self
 
-from orchestration.private import DagsterSqliteStorage
+from orchestration.private import DagsterSqliteStorage, sqlite_event_log
 
-BUSY_SECONDS = 30
-"""How long a query waits while another process writes. Dagster waits as long for events, but 5 s for runs and schedules."""
+BUSY_SECONDS = 120
+"""How long a query waits for a lock before it fails. Dagster waits 5 s for runs and schedules, and 30 s for events."""
 
 
 class SqliteStorage(DagsterSqliteStorage):
@@ -15,6 +15,7 @@ class SqliteStorage(DagsterSqliteStorage):
         super().__init__(base_dir, inst_data)
         for storage in (self._run_storage, self._schedule_storage):
             storage._conn_string += f"?timeout={BUSY_SECONDS}"  # SQLAlchemy hands it to sqlite3.connect
+        sqlite_event_log.SQLITE_BUSY_TIMEOUT_SECONDS = BUSY_SECONDS  # type: ignore[attr-defined]
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:

@@ -3,6 +3,7 @@
 import os
 import socket
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +12,10 @@ from orchestration.private import CheckRunHealthResult, GetCurrentRunsResult, Wo
 
 WORKER = "rectok/worker"
 """Tag of a run: host and process that work on it, and when that process began."""
+LAUNCH_TIME = timedelta(seconds=15)
+"""How long a code server may take until it knows a run that it is about to start."""
+UNWATCHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING)
+"""States in which Dagster's run monitoring only waits, for 3 and 5 minutes."""
 
 
 def process_start(pid: int) -> str | None:
@@ -46,8 +51,9 @@ class RunLauncher(dg.DefaultRunLauncher):
         if self._works(run, worker):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         self._instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        host, pid = worker.split()[:2] if worker else ("an unknown host", "unknown")
-        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"process {pid} on {host} is gone")
+        host, pid = worker.split()[:2] if worker else ("", "")
+        gone = f"process {pid} on {host} is gone" if worker else "its process was gone before it began"
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, gone)
 
     def _works(self, run: dg.DagsterRun, worker: str | None) -> bool:
         host, pid, start = worker.split() if worker else ("", "0", "")
@@ -60,3 +66,36 @@ class RunLauncher(dg.DefaultRunLauncher):
             return run.run_id in dg.deserialize_value(client.get_current_runs(), GetCurrentRunsResult).current_runs
         except dg.DagsterError:  # a server out of reach proves nothing; but without its tag, no run has begun a command
             return worker is not None
+
+
+def workers(seconds: int) -> dg.SensorDefinition:
+    """A sensor that starts no run. Every `seconds` it ends runs whose process is gone, where run monitoring only waits."""
+
+    @dg.sensor(
+        name="workers",
+        description="Ends runs whose process died while they started or were being cancelled; starts no run",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=seconds,
+    )
+    def end(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        runs = end_lost_runs(context.instance)
+        return dg.SkipReason(f"ended {', '.join(runs)}, whose process is gone" if runs else "no process is gone")
+
+    return end
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs in one of the `UNWATCHED` states whose process is gone. Their ids."""
+    launcher, latest, ended = instance.run_launcher, datetime.now(UTC) - LAUNCH_TIME, []
+    if not isinstance(launcher, RunLauncher):
+        return []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNWATCHED, updated_before=latest)):
+        run = record.dagster_run
+        health = launcher.check_run_worker_health(run)
+        now = instance.get_run_by_id(run.run_id)
+        if health.status is WorkerStatus.RUNNING or not now or now.status is not run.status:
+            continue
+        report = instance.report_run_failed if run.status is UNWATCHED[0] else instance.report_run_canceled
+        report(run, health.msg)
+        ended.append(run.run_id)
+    return ended

@@ -49,7 +49,7 @@ TRIED = {
     # Dagster
     "does not show what": REPORTED,
     "everything is stale": "test_staleness_is_what_dvc_status_says",
-    "lost power": "test_after_a_power_loss_the_run_fails_within_a_minute_and_its_retry_continues",
+    "lost power": "test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues",
     "runs stay queued": "test_a_step_that_was_queued_as_the_slot_came_back_gets_it",
     "`.dagster/` is lost": REPORTED,  # its server starts with no state
 }

@@ -2,20 +2,23 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import psutil
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRunStatus, SkipReason, build_sensor_context
 
+from orchestration import workers
 from orchestration.private import WorkerStatus
-from orchestration.workers import WORKER, RunLauncher, process_start, tag_run
+from orchestration.workers import WORKER, RunLauncher, end_lost_runs, process_start, tag_run
 from tests.orchestration.daemon import GrpcServerCodeLocation, create_run_for_test, served
-from tests.orchestration.project import Project
+from tests.orchestration.project import REPOSITORY, Project
 from tests.orchestration.server import LOCATION, serving, wait_for
 
 CODE_SERVER = ".dagster/grpc_info"
@@ -60,6 +63,46 @@ def test_of_a_worker_elsewhere_its_code_server_knows(tmp_path: Path) -> None:
         assert status(workspace.instance, elsewhere) is WorkerStatus.RUNNING  # no code server: `dagster job execute`
 
 
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+    """An instance with our dagster.yaml."""
+    shutil.copy(REPOSITORY / ".dagster" / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def test_a_run_whose_process_is_gone_ends_also_while_it_starts_or_is_cancelled(
+    ours: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = {WORKER: f"{socket.gethostname()} {os.getpid()} other-boot-1"}
+    mine = {WORKER: f"{socket.gethostname()} {os.getpid()} {process_start(os.getpid())}"}
+    server = {CODE_SERVER: json.dumps({"host": "localhost", "socket": "/gone"})}
+    status = DagsterRunStatus
+    runs = {
+        create_run_for_test(ours, status=before, tags=tags).run_id: (before, after)
+        for before, after, tags in (
+            (status.STARTING, status.FAILURE, server),
+            (status.CANCELING, status.CANCELED, lost),
+            (status.STARTING, status.STARTING, mine),
+            (status.CANCELING, status.CANCELING, mine),
+        )
+    }
+
+    def states() -> list[DagsterRunStatus]:
+        return [run.status for run in (ours.get_run_by_id(each) for each in runs) if run]
+
+    assert end_lost_runs(ours) == []  # the code server may still be about to start them
+    assert states() == [before for before, _ in runs.values()]
+    monkeypatch.setattr(workers, "LAUNCH_TIME", -workers.LAUNCH_TIME)
+    ended = [run for run, (before, after) in runs.items() if before is not after]
+    reason = workers.workers(30)(build_sensor_context(ours))
+    assert isinstance(reason, SkipReason) and reason.skip_message
+    assert all(run in reason.skip_message for run in ended)
+    assert states() == [after for _, after in runs.values()]
+    assert end_lost_runs(ours) == []
+
+
 class Apart(Project):
     """Its commands are no forks of a server, so that all processes of `dagster dev` are below it."""
 
@@ -76,7 +119,7 @@ def power_loss() -> None:
 
 
 @pytest.mark.slow
-def test_after_a_power_loss_the_run_fails_within_a_minute_and_its_retry_continues(project: Project) -> None:
+def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(project: Project) -> None:
     project = Apart(project.root)
     project.change("tokenizer.training.epochs", 99)
     project.steps(10_000)
@@ -84,11 +127,14 @@ def test_after_a_power_loss_the_run_fails_within_a_minute_and_its_retry_continue
     with serving(project) as server:
         run = server.materialize("tokenizer")
         wait_for(lambda: step.exists() and int(step.read_text()) > 2)
+        starting = server.materialize("index")
+        wait_for(lambda: server.run_status(starting) == "STARTING")
         power_loss()
     reached = int(step.read_text())
     project.steps(reached + 1)
     with serving(project) as server:
-        wait_for(lambda: server.run_status(run) == "FAILURE", 60)
+        wait_for(lambda: server.run_status(run) == server.run_status(starting) == "FAILURE", 60)
+        assert "its process was gone before it began" in server.messages(starting)
         assert f"on {socket.gethostname()} is gone" in server.messages(run)
         retried = server.retry(run)  # it needs the slot of the pool that the dead run held
         wait_for(lambda: server.run_status(retried) == "SUCCESS", 50)
