@@ -53,6 +53,11 @@ def current_version(uri: str) -> ObjectVersion:
             raise
         if head["ContentLength"] < 0:
             raise ValueError(f"a length of {head['ContentLength']} bytes")
+        if head["ContentLength"] == 0:  # no read follows that would show another length
+            answer = client.get_object(**address(uri))
+            answer["Body"].close()
+            if answer["ContentLength"]:
+                raise ValueError(f"lengths of 0 and of {answer['ContentLength']} bytes")
         return ObjectVersion(head["ContentLength"], head["ETag"])
 
     return request(uri, "read", read_head)

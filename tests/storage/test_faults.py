@@ -83,11 +83,12 @@ def test_a_lasting_fault_is_one_sentence(store: FaultyStore, kind: FaultKind, me
         (Fault("moved"), "the store redirects in a circle|Temporary Redirect"),
         (Fault("length", announced="x"), r"the store's answer is not valid \(.*'x'\)"),
         (Fault("length", announced="-5"), "a length of -5 bytes|total bytes expected is -5"),
+        (Fault("length", announced="0"), "lengths of 0 and of 2097152 bytes|the answer holds 0 bytes in place of"),
         (Fault("length", announced="7"), "lengths of 7 and of 2097152 bytes|the answer holds 7 bytes in place of"),
         (Fault("length", announced="1" + "0" * 18), "bytes"),
         (Fault("length", announced="1" + "0" * 30), "bytes"),
     ],
-    ids=["untagged", "moved", "no-number", "negative", "short", "large", "larger"],
+    ids=["untagged", "moved", "no-number", "negative", "empty", "short", "large", "larger"],
 )
 def test_an_answer_that_is_no_valid_s3_is_one_sentence(
     store: FaultyStore, fault: Fault, message: str, method: str
@@ -98,7 +99,16 @@ def test_an_answer_that_is_no_valid_s3_is_one_sentence(
         return
     with pytest.raises(UserError, match=f"^{URI} cannot be read: .*({message})"):
         Ranges(URI).read(0, 1000)
+    if method == "HEAD":
+        with pytest.raises(UserError, match=f"^{URI} cannot be read: .*({message})"), open_binary(URI) as file:
+            file.read()
     gc.collect()
+
+
+def test_an_object_without_content_is_an_empty_stream(store: FaultyStore) -> None:
+    put(store, b"")
+    with open_binary(URI) as file:
+        assert file.read() == b""
 
 
 @pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "truncated"])
