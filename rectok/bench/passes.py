@@ -1,24 +1,26 @@
 """Forward passes as the stages make them: encoding, decoding, teacher, perceptual loss, sampling."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rectok.bench.work import Prepared, Setting, Timer, Variant
-from rectok.nn.precision import bfloat16_on_gpu, precision_on
+from rectok.nn.blocks import compile_blocks
+from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products, precision_on
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.teacher.features import oriented_tokens
 from rectok.tokenizer.model import Tokenizer, from_bytes
+from rectok.train.world import compiles
 from rectok.workloads.batches import image_batch
-from rectok.workloads.costs import evaluations
 from rectok.workloads.generators import generator
 from rectok.workloads.objectives import perceptual_like, teacher_like
 
-SHORT, LONG = 2, 4
-"""Time points of the two samplings from whose times the whole sampling's follows."""
+M = TypeVar("M", bound=nn.Module)
 
 
 def encode(setting: Setting, batch: int | None) -> Iterator[Variant]:
@@ -47,7 +49,9 @@ def sample(setting: Setting, batch: int | None) -> Iterator[Variant]:
     config = setting.params.generation
     size = batch or config.batch
     for kind in (None, config.guidance.kind):
-        name = f"{kind or 'plain'}, {config.sampler.method}, {config.sampler.points} points from {SHORT} and {LONG}"
+        sampler, (short, long) = config.sampler, _points(config.sampler)
+        shared = f", encoder every {sampler.encoder_every}" if sampler.encoder_every > 1 else ""
+        name = f"{kind or 'plain'}, {sampler.method}, {sampler.points} points from {short} and {long}{shared}"
         yield Variant(name, size, partial(_sample, setting, kind, size))
 
 
@@ -68,6 +72,10 @@ def _decode(setting: Setting, batch: int) -> Prepared:
 def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
     device, latent = setting.world.device, setting.costs.latent
     network = teacher_like(setting.params).on(device)
+    if device.type == "cuda":
+        bfloat16_products(network)
+    if _compiled(setting):
+        network.compile_blocks()
     images = image_batch(latent, batch, "online", device).image
 
     def forward() -> Tensor:
@@ -83,8 +91,10 @@ def _perceptual(setting: Setting, batch: int) -> Prepared:
     teacher = teacher_like(setting.params).on(device)
     loss = perceptual_like(section.losses.perceptual, teacher)
     assert loss is not None
-    loss.to(device)
     side, precision = setting.costs.latent.image_size, section.training.precision
+    loss.on(device, precision)
+    if _compiled(setting):
+        loss.compile_parts()
     fake, real = (torch.rand(batch, 3, side, side, device=device) for _ in range(2))
     fake.requires_grad_(True)
 
@@ -95,13 +105,14 @@ def _perceptual(setting: Setting, batch: int) -> Prepared:
         total.backward()
 
     flops = setting.costs.perceptual(section.losses.perceptual)
-    return Prepared(batch, flops, precision, False, both, lambda timer: timer(both))
+    return Prepared(batch, flops, precision, _compiled(setting), both, lambda timer: timer(both))
 
 
 def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
     section, costs = setting.params.generation, setting.costs
     guidance = section.guidance.model_copy(update={"low": 0.0, "high": 1.0}) if kind else None
     source, labels, seeds = _generator(setting, kind == "autoguidance"), torch.zeros(batch).long(), torch.arange(batch)
+    bounds = _points(section.sampler)
 
     def limited(points: int) -> SamplerConfig:
         return section.sampler.model_copy(update={"points": points})
@@ -111,17 +122,30 @@ def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
 
     def seconds(timer: Timer) -> float:
         """Noise and decoding take their time once, every evaluation of the velocity takes the same."""
-        short, long = (timer(partial(images, points)) for points in (SHORT, LONG))
-        known, more = (evaluations(limited(points)) for points in (SHORT, LONG))
+        short, long = (timer(partial(images, points)) for points in bounds)
+        known, more = (limited(points).evaluations for points in bounds)
         each = max(0.0, long - short) / (more - known)
-        return short + (evaluations(section.sampler) - known) * each
+        return short + (section.sampler.evaluations - known) * each
 
-    step = costs.velocity(setting.params.dit)
+    flops = costs.decode() + costs.velocities(setting.params.dit, section.sampler)
     if kind:
-        step += costs.velocity(setting.params.autoguidance) if kind == "autoguidance" else step
-    flops = evaluations(section.sampler) * step + costs.decode()
+        other = setting.params.autoguidance if kind == "autoguidance" else setting.params.dit
+        flops += costs.velocities(other, section.sampler)
     precision = precision_on(setting.world.device)
-    return Prepared(batch, flops, precision, False, partial(images, SHORT), seconds)
+    return Prepared(batch, flops, precision, _compiled(setting), partial(images, bounds[1]), seconds)
+
+
+def _points(sampler: SamplerConfig) -> tuple[int, int]:
+    """Time points of two samplings from whose times the whole sampling's follows: they differ by whole rounds of the encoder."""
+    every = sampler.encoder_every
+    short = (sampler.points - 2) % every + 2
+    if short <= every:
+        short += every
+    return short, short + 2 * every
+
+
+def _compiled(setting: Setting) -> bool:
+    return compiles(setting.params.machine, math.inf)  # as in a long stage
 
 
 def _pass(setting: Setting, run: Callable[[], object], images: int, flops: float) -> Prepared:
@@ -132,17 +156,28 @@ def _pass(setting: Setting, run: Callable[[], object], images: int, flops: float
         with torch.no_grad(), bfloat16_on_gpu(device):
             run()
 
-    return Prepared(images, flops, precision_on(device), False, quiet, lambda timer: timer(quiet))
+    return Prepared(images, flops, precision_on(device), _compiled(setting), quiet, lambda timer: timer(quiet))
 
 
 def _tokenizer(setting: Setting) -> Tokenizer:
-    return Tokenizer(setting.costs.latent).to(setting.world.device).eval().requires_grad_(False)
+    return _as_stages_have_it(setting, Tokenizer(setting.costs.latent))
+
+
+def _as_stages_have_it(setting: Setting, network: M) -> M:
+    """`network` frozen, on the device, in the precision of the stages, and compiled as a long one compiles it."""
+    device = setting.world.device
+    network.to(device).eval().requires_grad_(False)
+    if device.type == "cuda":
+        bfloat16_products(network)
+    if _compiled(setting):
+        compile_blocks(network)
+    return network
 
 
 def _generator(setting: Setting, guided: bool) -> Generator:
     device, latent, params = setting.world.device, setting.costs.latent, setting.params
     sections = [params.dit, params.autoguidance] if guided else [params.dit]
-    models = [generator(s, latent, setting.classes).to(device).eval().requires_grad_(False) for s in sections]
+    models = [_as_stages_have_it(setting, generator(s, latent, setting.classes)) for s in sections]
     channels = latent.sizes.channels
     statistics = LatentStatistics(torch.zeros(channels), torch.ones(channels)).to(device)
     return Generator(models[0], models[1] if guided else None, _tokenizer(setting), statistics, device)

@@ -1,18 +1,19 @@
 """Training steps as the stages take them: objective, engine, optimizer, average of weights, meter."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
-from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import visible_tokens
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
 from rectok.train.training_config import TrainingConfig
+from rectok.train.world import compiles
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
 from rectok.workloads.generators import generator_objective
@@ -43,7 +44,7 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     perceptual = perceptual_like(section.losses.perceptual, teacher)
     adversary = adversary_of(section.losses.adversary)
     model = Tokenizer(params.tokenizer_config(teacher.width))
-    moved = None if perceptual is None else perceptual.to(device)
+    moved = None if perceptual is None else perceptual.on(device, section.training.precision)
     objective = tokenizer_objective(params, model, teacher, moved, adversary)
     storage = params.features.storage if section.losses.semantic.weight else "online"
     images = image_batch(objective.tokenizer.config, batch, storage, device)
@@ -68,9 +69,9 @@ def _steps(
     flops: float,
     visible: Callable[[float], int] | None = None,
 ) -> Prepared:
-    compiled = setting.params.machine.compile
+    compiled = compiles(setting.params.machine, math.inf)  # as in a long training
     if compiled:
-        compile_blocks(objective)
+        objective.compile_parts()
     learner = Learner(objective, config, STEPS, setting.params.seed, setting.world)
     learner.engine.train()
     step = _Steps(learner, batch, visible)

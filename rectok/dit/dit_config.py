@@ -20,3 +20,8 @@ class DiTConfig(Config):
     channels: int = Field(gt=0)
     classes: int = Field(gt=0)
     sizes: DiTSizes
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a latent."""
+        return self.grid**2

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from rectok.artifacts import read_config
 from rectok.dit.dit_config import DiTConfig
 from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
+from rectok.nn.gpu_layout import Patches, added
 from rectok.nn.rotary import Rotary, dit_angles
 from rectok.nn.weights import load_weights
 
@@ -79,8 +80,8 @@ class DiTDH(nn.Module):
         super().__init__()
         encoder, head = config.sizes.encoder, config.sizes.head
         self.config = config
-        self.encoder_patch = nn.Conv2d(config.channels, encoder.width, 1)
-        self.head_patch = nn.Conv2d(config.channels, head.width, 1)
+        self.encoder_patch = Patches(config.channels, encoder.width, 1)
+        self.head_patch = Patches(config.channels, head.width, 1)
         self.time = TimeEmbedding(encoder.width)
         self.label = LabelEmbedding(config.classes, encoder.width)
         self.register_buffer("positions", sincos_positions(encoder.width, config.grid), persistent=False)
@@ -108,14 +109,21 @@ class DiTDH(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """x [B, C, G, G], time [B] in [0, 1] (1 is data), label [B] → velocity [B, C, G, G]."""
+        return self.decode(x, self.encode(x, time, label))
+
+    def encode(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        """The condition [B, N, V] of the head, from the arguments of `forward`; it changes slowly with time."""
         emb = self.time(time)  # [B, W]
         condition = F.silu(emb + self.label(label))[:, None]  # [B, 1, W]
-        s = to_tokens(self.encoder_patch(x)) + self.positions  # [B, N, W]
+        s = added(self.encoder_patch(x), self.positions)  # [B, N, W]
         tables = self.encoder_rotary()
         for block in self.encoder:
             s = block(s, condition, tables)
-        condition = self.bridge(F.silu(emb[:, None] + s))  # [B, N, V]
-        h = to_tokens(self.head_patch(x))  # [B, N, V]
+        return self.bridge(F.silu(emb[:, None] + s))  # type: ignore[no-any-return]
+
+    def decode(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The velocity [B, C, G, G] at x [B, C, G, G] under the encoder's condition [B, N, V]."""
+        h = self.head_patch(x)  # [B, N, V]
         tables = self.head_rotary()
         for block in self.head:
             h = block(h, condition, tables)

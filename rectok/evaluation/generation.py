@@ -14,7 +14,7 @@ from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.metrics import GUIDED
 from rectok.evaluation.reference import Reference
 from rectok.sampling.generator import Generator
-from rectok.sampling.sampler_config import GuidanceConfig
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 
 Metrics = dict[str, float | None]
 
@@ -111,6 +111,11 @@ def measure_nightly(
     }
 
 
+def _shared(sampler: SamplerConfig) -> str:
+    every = sampler.encoder_every
+    return f", the encoder's condition shared by {every} steps" if every > 1 else ""
+
+
 def protocol(
     config: GenerationConfig, reference: Reference, metric_network: MetricNetwork, classes: int, per_class: int
 ) -> Mapping[str, str]:
@@ -122,7 +127,7 @@ def protocol(
         "metric_network": metric_network.described,
         "samples": f"{count}, {per_class} of each of {classes} classes, from EMA weights",
         "seeds": "one per sample index, the same with and without guidance",
-        "sampler": f"{sampler.method}, {sampler.points} time points",
+        "sampler": f"{sampler.method}, {sampler.points} time points{_shared(sampler)}",
         "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",
         "rounding": f"{config.rounding} to 8 bits",
         "reference": reference.description,

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +22,8 @@ class PatchGAN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images [B, 3, H, W] in [−1, 1] → logits [B, 1, h, w]; positive means real."""
+        if images.is_cuda:  # the layout of cuDNN's fast convolutions
+            images = images.contiguous(memory_format=torch.channels_last)
         return self.net(images)  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,7 @@ Or the name of the library that has them: `torchvision`, `torchmetrics`, `timm`,
 
 from collections.abc import Callable, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, Self
 from urllib.error import URLError
 
 import timm
@@ -21,6 +21,8 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.errors import UserError
 from rectok.losses.loss_config import TIMM, TORCHMETRICS, TORCHVISION, PerceptualConfig
+from rectok.nn.precision import bfloat16_products
+from rectok.nn.resizing import resized
 from rectok.nn.weights import assign_weights, read_weights
 from rectok.storage.objects import verified
 from rectok.storage.storage_config import WeightsFile
@@ -30,6 +32,7 @@ Weights = dict[str, Tensor]
 Layers = Callable[[Tensor], Sequence[Tensor]]
 LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # for images in [−1, 1]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # for images in [0, 1]
+LPIPS_EPS = 1e-10
 CONVNEXT_SIDE = 224
 VGG_TAPS = (3, 8, 15, 22, 29)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
@@ -97,6 +100,23 @@ class PerceptualLoss(nn.Module):
                     _fill(self.convnext.trunk, config.convnext)
         self.eval().requires_grad_(False)
 
+    def on(self, device: torch.device | str, precision: str) -> Self:
+        """This loss on `device`; on a GPU with its weights channels-last, and in the `precision` that it computes in."""
+        if torch.device(device).type != "cuda":
+            return self.to(device)
+        if precision == "bfloat16":
+            bfloat16_products(self)
+        return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def compile_parts(self) -> None:
+        """torch.compile LPIPS, and each block of ConvNeXt-S; the proxy stays as it is."""
+        # ConvNeXt's blocks have four widths and two precisions, each with and without a graph.
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * 4 * 2 * 2)
+        if self.lpips is not None:
+            self.lpips.compile(dynamic=False)
+        if self.convnext is not None:
+            self.convnext.compile_blocks()
+
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """images and targets [B, 3, H, W] in [0, 1] → the batch's mean, a scalar; gradients reach `images` only."""
         targets = targets.detach()
@@ -131,9 +151,11 @@ class LPIPS(nn.Module):
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Two batches [B, 3, H, W] in [0, 1] → distances [B]."""
+        if images.is_cuda:
+            images, targets = (x.contiguous(memory_format=torch.channels_last) for x in (images, targets))
         total = images.new_zeros(len(images))
         for head, pair in zip(self.heads.values(), _pairs(self._taps, images, targets), strict=True):
-            ours, theirs = (F.normalize(x, dim=1, eps=1e-10) for x in pair)
+            ours, theirs = (F.normalize(x, dim=1, eps=LPIPS_EPS) for x in pair)
             total = total + head((ours - theirs).square()).mean((1, 2, 3))
         return total
 
@@ -165,6 +187,8 @@ class _Head(nn.Module):
 
     def forward(self, squares: Tensor) -> Tensor:
         """[B, C, h, w] → [B, 1, h, w]."""
+        if squares.is_cuda:  # a weighted sum in float32, which compiles into the kernel that makes the squares
+            return (squares * self.model[1].weight.float()).sum(1, keepdim=True)  # type: ignore[operator]
         return self.model(squares)  # type: ignore[no-any-return]
 
 
@@ -180,10 +204,18 @@ class ConvNeXtLogits(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
+    def compile_blocks(self) -> None:
+        """torch.compile every block in place."""
+        for stage in self.trunk.stages:
+            for block in stage.blocks:
+                block.compile(dynamic=False)
+
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1] → [B, 1000]."""
-        # In float32, since on a CPU torch resizes no bfloat16 with antialiasing.
-        x = F.interpolate(images.float(), (CONVNEXT_SIDE, CONVNEXT_SIDE), mode="bilinear", antialias=True)
+        if images.is_cuda:
+            x = resized(images, CONVNEXT_SIDE, "bilinear").contiguous(memory_format=torch.channels_last)
+        else:  # in float32, since on a CPU torch resizes no bfloat16 with antialiasing
+            x = F.interpolate(images.float(), (CONVNEXT_SIDE, CONVNEXT_SIDE), mode="bilinear", antialias=True)
         return self.trunk((x - self.mean) / self.std)  # type: ignore[no-any-return]
 
 

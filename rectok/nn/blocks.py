@@ -1,8 +1,12 @@
 """Attention, SwiGLU and the two pre-norm blocks that every network here is made of."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from rectok.nn.gpu_layout import Down, GateUp
 from rectok.nn.rotary import rotate
 
 NORM_EPS = 1e-6
@@ -36,8 +40,19 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, N, d]
         q, k = rotate(q, *tables), rotate(k, *tables)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        with _backends(q, masked=len(tables[0]) > 1):
+            mixed = F.scaled_dot_product_attention(q, k, v)
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))  # type: ignore[no-any-return]
+
+
+def _backends(q: Tensor, masked: bool) -> AbstractContextManager[None]:
+    """The attention kernels to choose from; torch prefers cuDNN's on Hopper cards.
+
+    cuDNN's plan anew for every number of tokens, on the host, for longer than a step computes, and masking changes that number.
+    """
+    if q.is_cuda and masked:
+        return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
+    return nullcontext()
 
 
 class SwiGLU(nn.Module):
@@ -46,12 +61,12 @@ class SwiGLU(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         hidden = int(2 / 3 * 4 * width)
-        self.gate_up = nn.Linear(width, 2 * hidden)
-        self.down = nn.Linear(hidden, width)
+        self.gate_up = GateUp(width, 2 * hidden)
+        self.down = Down(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., W] → [..., W]."""
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        gate, up = self.gate_up(x)
         return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
 
 

@@ -80,6 +80,11 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+def products(network: nn.Module, tokens: int) -> float:
+    """About the FLOPs of one forward pass over `tokens` tokens: two for every weight and token."""
+    return 2.0 * parameters(network) * tokens
+
+
 def parameters(network: nn.Module) -> int:
     """Number of weights, those of fixed buffers left out."""
     return sum(parameter.numel() for parameter in network.parameters())

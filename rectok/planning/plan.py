@@ -56,7 +56,7 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
     parts, steps = part_sizes(costs), Steps(params, costs, gpus)
     loads = workloads(steps, dataset)
     trained = _size(parts, "tokenizer", "dit", "autoguidance", "adversary")
-    compiled = params.machine.compile
+    compiled = bool(params.machine.compile)  # auto compiles what takes long, on a GPU
     return Plan(
         params.preset,
         dataset.train,

@@ -13,7 +13,7 @@ from rectok.params.schema import NetworkParams, TrainedParams
 from rectok.planning.images import Images
 from rectok.teacher.network import VisionNetwork
 from rectok.train.training_config import TrainingConfig
-from rectok.workloads.costs import PAIR, Costs, evaluations
+from rectok.workloads.costs import PAIR, Costs
 
 TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
 
@@ -97,13 +97,13 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
 def samplings(stage: str, per_class: int, costs: Costs) -> list[Workload]:
     """`per_class` samples of every class, and as many with guidance at every step where it changes anything."""
     params, count = costs.params, per_class * costs.classes
-    guidance, times, decode = params.generation.guidance, evaluations(params.generation.sampler), costs.decode()
-    plain = costs.velocity(params.dit)
-    other = costs.velocity(params.autoguidance) if guidance.kind == "autoguidance" else plain
-    unguided = Workload(f"{stage}, unguided", "sample", "plain", count, times * plain + decode)
+    guidance, sampler, decode = params.generation.guidance, params.generation.sampler, costs.decode()
+    plain = costs.velocities(params.dit, sampler)
+    other = costs.velocities(params.autoguidance, sampler) if guidance.kind == "autoguidance" else plain
+    unguided = Workload(f"{stage}, unguided", "sample", "plain", count, plain + decode)
     if guidance.neutral:
         return [unguided]
-    return [unguided, Workload(f"{stage}, guided", "sample", guidance.kind, count, times * (plain + other) + decode)]
+    return [unguided, Workload(f"{stage}, guided", "sample", guidance.kind, count, plain + other + decode)]
 
 
 def _training(stage: str, steps: Steps, images: int) -> list[Workload]:

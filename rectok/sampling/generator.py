@@ -12,10 +12,25 @@ from rectok.artifacts import DATA, read_json, stage_dir, statistics_file
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, load_dit, to_tokens
 from rectok.errors import UserError
-from rectok.nn.precision import bfloat16_on_gpu
+from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.tokenizer.model import Tokenizer, load_tokenizer, to_unit
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
+
+
+class SharedEncoder:
+    """The velocities of one sampling, in which the encoder of `dit` runs at every `every`-th evaluation (DDT)."""
+
+    def __init__(self, dit: DiTDH, every: int) -> None:
+        self.dit, self.every = dit, every
+        self.evaluations = 0
+
+    def __call__(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        """As DiTDH.forward."""
+        if self.evaluations % self.every == 0:
+            self.condition = self.dit.encode(x, time, label)
+        self.evaluations += 1
+        return self.dit.decode(x, self.condition)
 
 
 @dataclass(frozen=True)
@@ -78,25 +93,30 @@ class Generator:
         labels = labels.to(self.device)
         times = flow.time_points(sampler.points, flow.time_shift(config.grid**2, config.channels))
 
-        def velocity(x: Tensor, time: float) -> Tensor:
-            return self._velocity(x, time, labels, guidance).float()
-
+        velocity = self._guided(labels, sampler, guidance)
         return flow.integrate(velocity, noise, times, sampler.method)
 
-    def _velocity(self, x: Tensor, time: float, labels: Tensor, guidance: GuidanceConfig | None) -> Tensor:
-        t = torch.full((len(x),), time, device=x.device)
-        if guidance is None or guidance.neutral or not guidance.low <= time <= guidance.high:
-            return self.dit(x, t, labels)  # type: ignore[no-any-return]
-        if guidance.kind == "autoguidance":
-            if self.autoguidance is None:
-                raise UserError(
-                    "guidance kind autoguidance needs the autoguidance model; `dvc repro autoguidance` makes it"
-                )
-            return flow.guided(self.autoguidance(x, t, labels).float(), self.dit(x, t, labels).float(), guidance.scale)
+    def _guided(self, labels: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> flow.Velocity:
+        """The velocity of one sampling, float32."""
+        dit, pair = (SharedEncoder(self.dit, sampler.encoder_every) for _ in range(2))
+        weak = SharedEncoder(self.autoguidance, sampler.encoder_every) if self.autoguidance is not None else None
         none = torch.full_like(labels, self.dit.no_label)
-        both = self.dit(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, none]))
-        with_label, without = both.float().chunk(2)
-        return flow.guided(without, with_label, guidance.scale)
+
+        def velocity(x: Tensor, time: float) -> Tensor:
+            t = torch.full((len(x),), time, device=x.device)
+            if guidance is None or guidance.neutral or not guidance.low <= time <= guidance.high:
+                return dit(x, t, labels).float()
+            if guidance.kind == "autoguidance":
+                if weak is None:
+                    raise UserError(
+                        "guidance kind autoguidance needs the autoguidance model; `dvc repro autoguidance` makes it"
+                    )
+                return flow.guided(weak(x, t, labels).float(), dit(x, t, labels).float(), guidance.scale)
+            both = pair(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, none]))
+            with_label, without = both.float().chunk(2)
+            return flow.guided(without, with_label, guidance.scale)
+
+        return velocity
 
 
 @dataclass(frozen=True)
@@ -130,6 +150,9 @@ def load_generator(
     if places.autoguidance is not None and places.autoguidance.exists():
         autoguidance = read_dit(places.autoguidance).to(device)
         _check_fit(places.autoguidance, autoguidance.config, places.tokenizer, tokenizer.config)
+    if device.type == "cuda":
+        for network in filter(None, (dit, autoguidance, tokenizer)):
+            bfloat16_products(network)
     statistics = LatentStatistics.load(places.statistics).to(device)
     if len(statistics.mean) != dit.config.channels:
         raise UserError(

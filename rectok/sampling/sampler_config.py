@@ -28,7 +28,31 @@ class GuidanceConfig(Config):
 
 
 class SamplerConfig(Config):
-    """ODE solver over `points` time points (points − 1 steps)."""
+    """ODE solver over `points` time points (points − 1 steps).
+
+    The encoder of DiT^DH runs at every `encoder_every`-th step, and the steps between use its last condition (DDT, arXiv
+    2504.05741, section 3.4). 1 is exact; more is faster and changes the samples.
+    """
 
     method: Literal["euler", "heun"]
     points: int = Field(gt=1, le=2**16)
+    encoder_every: int = Field(gt=0, description="steps that share one pass of the encoder; 1 shares none")
+
+    @property
+    def evaluations(self) -> int:
+        """How often it asks for the velocity: Heun asks twice in every step but its last."""
+        steps = self.points - 1
+        return 2 * steps - 1 if self.method == "heun" else steps
+
+    @model_validator(mode="after")
+    def _shares_steps_of_euler(self) -> Self:
+        if self.encoder_every > 1 and self.method == "heun":
+            raise ValueError(
+                f"encoder_every {self.encoder_every} shares the encoder between steps of euler, but method is heun; "
+                "set method to euler, or encoder_every to 1"
+            )
+        if self.encoder_every >= self.points:
+            raise ValueError(
+                f"encoder_every {self.encoder_every} must be below points {self.points}, or the encoder sees noise alone"
+            )
+        return self

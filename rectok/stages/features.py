@@ -27,12 +27,18 @@ def run(params: Params, shard: str) -> None:
 
 def _computed(params: Params, reader: ShardReader) -> Iterator[NDArray[np.float32]]:
     """Features float32 [b, o, N, D], batch by batch."""
+    from rectok.nn.counting import products
+    from rectok.nn.precision import bfloat16_products
     from rectok.teacher.features import oriented_tokens  # seconds, which `online` need not wait for
     from rectok.teacher.loading import load_network
-    from rectok.train.world import device_of
+    from rectok.train.world import compiles, device_of
 
     network = load_network(artifacts.stage_dir("teacher")).on(device_of(params.machine))
     grid, flip, batch = params.image.size // params.tokenizer.sizes.patch, params.image.flip, params.features.batch
+    if device_of(params.machine) == "cuda":
+        bfloat16_products(network)
+    if compiles(params.machine, products(network, grid**2) * len(reader) * (2 if flip else 1)):
+        network.compile_blocks()
     starts = range(0, len(reader), batch)
     for start in track(starts, description=f"features {reader.shard}", console=Console(stderr=True)):
         rows = range(start, min(start + batch, len(reader)))

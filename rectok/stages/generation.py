@@ -25,14 +25,17 @@ from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import Record, record_of, write_record
 from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.nn.blocks import compile_blocks
+from rectok.nn.counting import products
 from rectok.params import Params
 from rectok.reporting.images import COLUMNS, by_class, enlarged, grid, write_png
 from rectok.sampling.generator import Generator, Places, load_generator
 from rectok.seeds import sample_seeds
 from rectok.train.progress import reporting
-from rectok.train.world import device_of
+from rectok.train.world import compiles, device_of
 
 ROWS = 10
+TWICE = 2
+"""Every sample is drawn without and with guidance."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,14 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     """
     config = params.generation
     generator = load_generator(torch.device(device_of(params.machine)), Places.within(source))
-    if params.machine.compile:
+    classes = generator.dit.config.classes
+    images = TWICE * classes * per_class * config.sampler.evaluations
+    if compiles(params.machine, images * products(generator.dit, generator.dit.config.tokens)):
         for network in filter(None, (generator.dit, generator.autoguidance)):
             compile_blocks(network)
     metric_network = load_metric_network(source / stage_dir("metric_network").name, generator.device.type, config.batch)
     train = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Subsample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
-    classes = generator.dit.config.classes
     metric_network.require_classes(classes)
     drawn = np.unique(ImageDataset(params.index.shards, "train").labels)
     reference = reference_features(train, metric_network)

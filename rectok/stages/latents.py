@@ -5,11 +5,13 @@ import torch
 from rectok import artifacts
 from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_latents
-from rectok.nn.precision import bfloat16_on_gpu
+from rectok.nn.blocks import compile_blocks
+from rectok.nn.counting import products
+from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products
 from rectok.params import Params
 from rectok.pipeline.hashes import hash_of
 from rectok.tokenizer.model import from_bytes, load_tokenizer
-from rectok.train.world import device_of
+from rectok.train.world import compiles, device_of
 
 
 @torch.no_grad()
@@ -20,6 +22,10 @@ def run(params: Params, shard: str) -> None:
     reader = ShardReader(shard)
     config = tokenizer.config
     orientations = 2 if params.image.flip else 1
+    if device.type == "cuda":
+        bfloat16_products(tokenizer)
+    if compiles(params.machine, products(tokenizer.encoder, config.tokens) * len(reader) * orientations):
+        compile_blocks(tokenizer.encoder)
     dtype = getattr(torch, params.latents.storage)
     moments = torch.empty(len(reader), orientations, config.tokens, 2 * config.sizes.channels, dtype=dtype)
     for start in range(0, len(reader), params.latents.batch):

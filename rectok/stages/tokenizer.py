@@ -11,7 +11,7 @@ from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
 from rectok.trainers.images import load_teacher, perceptual_loss, reconstruction_preview, validated
 from rectok.trainers.stage import TrainingStage, initial_weights
-from rectok.workloads.objectives import adversary_of, teaching, tokenizer_objective
+from rectok.workloads.objectives import Teaching, adversary_of, tokenizer_objective
 
 STAGE = "tokenizer"
 
@@ -55,4 +55,4 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -
 
 def _measured(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> dict[str, Any]:
     taught = stage.params.tokenizer.losses.semantic.weight > 0 and tokenizer.config.teacher_width == teacher.width
-    return validated(stage, teaching(teacher, tokenizer.config.grid) if taught else None)
+    return validated(stage, Teaching(teacher, tokenizer.config.grid) if taught else None)

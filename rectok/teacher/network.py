@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rectok.errors import UserError
+from rectok.nn.resizing import resized
 from rectok.teacher.network_config import NetworkConfig
 from rectok.teacher.preprocessing import with_timms_values
 
@@ -121,22 +122,6 @@ def _final_norm(trunk: Any) -> nn.Module:
     head = getattr(trunk, "head", None)
     norm = head.norm if isinstance(head, POOLING_HEADS) else getattr(trunk, "fc_norm", None)
     return norm if isinstance(norm, nn.Module) else nn.Identity()
-
-
-def resized(images: Tensor, side: int) -> Tensor:
-    """Bicubic, antialiased: [B, 3, H, W] → [B, 3, side, side], as F.interpolate does it.
-
-    Written as the two matrix products that it is, because the gradient of F.interpolate with antialiasing is slow.
-    """
-    with torch.autocast(images.device.type, enabled=False):
-        height, width = (_resizing(n, side, images.device) for n in images.shape[-2:])
-        return height @ images.float() @ width.T
-
-
-def _resizing(n: int, side: int, device: torch.device) -> Tensor:
-    """The matrix [side, n] that resizes a column of n pixels."""
-    columns = torch.eye(n, device=device)[None, None]
-    return F.interpolate(columns, (side, n), mode="bicubic", antialias=True)[0, 0]
 
 
 def _create(config: NetworkConfig, classes: int | None, pretrained: bool) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rectok.artifacts import read_config
 from rectok.nn.blocks import Block, MlpBlock, Norm
+from rectok.nn.gpu_layout import Patches, Pixels, added
 from rectok.nn.rotary import Rotary, tokenizer_angles
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import load_weights
@@ -34,7 +35,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, mask: Mask | None = None) -> Tensor:
         """x [B, N, W] → [B, N, W], or [B, n, W] of the visible tokens where a mask is given."""
-        x = x + self.position
+        x = added(x, self.position)
         if mask is not None:
             x = mask.gather(x)
         x = self.norm_in(x)
@@ -50,14 +51,13 @@ class Encoder(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         sizes = config.sizes
-        self.patch = nn.Conv2d(3, sizes.encoder.width, sizes.patch, stride=sizes.patch)
+        self.patch = Patches(3, sizes.encoder.width, sizes.patch)
         self.trunk = Trunk(sizes.encoder, config.grid)
         self.moments = nn.Linear(sizes.encoder.width, 2 * sizes.channels)
 
     def forward(self, images: Tensor, mask: Mask | None = None) -> Tensor:
         """images [B, 3, H, H] in [−1, 1] → moments [B, N or n, 2C]."""
-        tokens = self.patch(images).flatten(2).transpose(1, 2)  # [B, N, W]
-        return self.moments(self.trunk(tokens, mask))  # type: ignore[no-any-return]
+        return self.moments(self.trunk(self.patch(images), mask))  # type: ignore[no-any-return]
 
 
 class PixelDecoder(nn.Module):
@@ -70,7 +70,7 @@ class PixelDecoder(nn.Module):
         self.embed = nn.Linear(config.sizes.channels, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.trunk = Trunk(config.sizes.decoder, config.grid)
-        self.pixels = nn.Conv2d(width, patch * patch * 3, 1)
+        self.pixels = Pixels(width, patch * patch * 3)
         self.smooth = nn.Conv2d(3, 3, 3, padding=1)
         nn.init.normal_(self.mask_token, std=width**-0.5)
 
@@ -80,7 +80,7 @@ class PixelDecoder(nn.Module):
         if mask is not None:
             x = mask.scatter(x, self.mask_token)
         x = self.trunk(x)  # [B, N, W]
-        x = x.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # [B, W, G, G]
+        x = x.unflatten(1, (self.grid, self.grid))  # [B, G, G, W]
         x = self.pixels(x).unflatten(1, (self.patch, self.patch, 3))  # [B, p, p, 3, G, G]
         x = x.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)  # [B, 3, G·p, G·p]
         return self.smooth(x)  # type: ignore[no-any-return]

@@ -30,9 +30,13 @@ class Adversary:
         BatchNorm sees each process's own samples, as in the published training.
         """
         active = max(1, math.ceil(steps * (1 - self.config.start)))
-        optimizer = adamw(self.network, training, self.config.lr_per_256)
+        optimizer = adamw(self.network, training, world, self.config.lr_per_256)
         self.engine = engines.build(self.network, optimizer, training, active, world, min(training.zero_stage, 1))
         return self.engine
+
+    def compile_parts(self) -> None:
+        """torch.compile the network in place."""
+        self.network.compile(dynamic=False)
 
     def active(self, progress: float) -> bool:
         """Whether it takes part once `progress` of training is done."""

@@ -20,6 +20,8 @@ from rectok.train.meter import Meter
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.world import World
 
+PLACES = {True: "several GPUs or a CPU", False: "one GPU"}
+"""Where ZeRO splits the optimizer, and where it does not."""
 STEP = re.compile(r"step-(\d{9})")
 FAILED_WRITE = ("PytorchStreamWriter", "iostream error", "unexpected pos")
 """How torch.save words a write that the system refused; it does not pass on why."""
@@ -188,6 +190,12 @@ class Checkpoints:
             raise UserError(
                 f"checkpoint {path} was written by {ranks} processes and cannot continue with {self.world.size}; set "
                 f"machine.processes to {ranks}, or remove it to start over"
+            )
+        split = any(path.rglob("*zero_pp_rank*optim_states.pt"))
+        if split != state.engines["model"].zero_optimization():
+            raise UserError(
+                f"checkpoint {path} was written {'with' if split else 'without'} ZeRO, as it is on {PLACES[split]}; go on "
+                "there, or remove it to start over"
             )
         try:
             self._fill(state, path)

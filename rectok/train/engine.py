@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rectok.train.optimizer import on_one_gpu
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.schedule import factor
 from rectok.train.training_config import TrainingConfig
@@ -21,7 +22,10 @@ def build(
     world: World,
     zero_stage: int,
 ) -> Any:
-    """A DeepSpeed engine with our schedule over `steps`; parameters stay float32 masters, since bfloat16 is autocast."""
+    """A DeepSpeed engine with our schedule over `steps`; parameters stay float32 masters, since bfloat16 is autocast.
+
+    `optimizer` is that of `adamw` for the same config and world.
+    """
     deepspeed = _deepspeed()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, steps, config.schedule))
     engine, *_ = deepspeed.initialize(
@@ -31,18 +35,21 @@ def build(
         config=_config(config, world, zero_stage),
     )
     engine.checkpoint_engine.load = load_weights_only  # DeepSpeed's own unpickles whatever it reads
+    if on_one_gpu(config, world):
+        engine.enable_backward_allreduce = False  # among one process it would copy all gradients twice
     return engine
 
 
 def _config(config: TrainingConfig, world: World, zero_stage: int) -> dict[str, Any]:
-    zero: dict[str, Any] = {"stage": zero_stage}
+    alone = on_one_gpu(config, world)
+    zero: dict[str, Any] = {"stage": 0 if alone else zero_stage}
     if config.offload == "cpu" and zero_stage > 0:
         zero["offload_optimizer"] = {"device": "cpu"}
     return {
         "train_batch_size": config.batch,
         "train_micro_batch_size_per_gpu": config.micro_batch // world.size,
         "gradient_accumulation_steps": config.batch // config.micro_batch,
-        "gradient_clipping": config.clip,
+        "gradient_clipping": 0.0 if alone else config.clip,  # the optimizer of one GPU clips
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,

@@ -21,7 +21,7 @@ class Learner:
     def __init__(self, objective: Objective, config: TrainingConfig, steps: int, seed: int, world: World) -> None:
         self.config, self.steps, self.seed, self.world = config, steps, seed, world
         self.adversary = objective.adversary
-        optimizer = adamw(objective, config)
+        optimizer = adamw(objective, config, world)
         self.engine = engines.build(objective, optimizer, config, steps, world, config.zero_stage)
         self.engines: dict[str, Any] = {"model": self.engine}
         if self.adversary is not None:

@@ -5,6 +5,7 @@ Frozen helpers (teacher, perceptual network, adversary) are kept out of the modu
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from rectok.dit.model import DiTDH, drop_labels, to_grid
 from rectok.losses.kl import kl_divergence
 from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.losses.semantic import semantic_loss, token_weight
+from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import Mask, random_mask
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig
@@ -24,6 +26,14 @@ from rectok.train.step_random import StepRandom
 
 Network = Tokenizer | DiTDH
 LossOutput = tuple[Tensor, dict[str, Tensor], Tensor | None]
+
+
+@runtime_checkable
+class Compilable(Protocol):
+    """A network that knows which of its parts are worth compiling."""
+
+    def compile_parts(self) -> None:
+        """torch.compile them in place."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,10 @@ class Objective(nn.Module):
     def adversary(self) -> Adversary | None:
         """The network that learns against it, if any."""
         return None
+
+    def compile_parts(self) -> None:
+        """torch.compile in place all that takes long in a step."""
+        compile_blocks(self)
 
 
 class ImageLosses:
@@ -84,6 +98,14 @@ class ImageObjective(Objective):
     def adversary(self) -> Adversary | None:
         """The adversary of its reconstructions, if any."""
         return self.image_losses.frozen.adversary
+
+    def compile_parts(self) -> None:
+        """Its blocks, and the networks that help it learn."""
+        super().compile_parts()
+        frozen = self.image_losses.frozen
+        for network in (frozen.perceptual, frozen.teach, frozen.adversary):
+            if isinstance(network, Compilable):
+                network.compile_parts()
 
 
 class TokenizerObjective(ImageObjective):

@@ -6,13 +6,40 @@ import torch
 from torch import nn
 
 from rectok.train.training_config import TrainingConfig
+from rectok.train.world import World
 
 NEVER_DECAYED = ("position", "mask_token", "label.weight")
+EPSILON = 1e-6
+"""Added to the norm of the gradients, as DeepSpeed does it."""
 ALIGNMENT = 16
 """Bytes that compiled kernels read at once."""
 
 
-def adamw(module: nn.Module, config: TrainingConfig, lr_per_256: float | None = None) -> torch.optim.AdamW:
+def on_one_gpu(config: TrainingConfig, world: World) -> bool:
+    """Whether one GPU trains and holds everything, so that ZeRO has nothing to split and its copies are left out."""
+    return world.size == 1 and world.device.type == "cuda" and config.offload == "none"
+
+
+class ClippingAdamW(torch.optim.AdamW):
+    """AdamW that clips the norm of all gradients to `clip` in the same pass over the weights, on a GPU."""
+
+    def __init__(self, groups: list[dict[str, Any]], clip: float, **settings: Any) -> None:
+        super().__init__(groups, fused=True, **settings)
+        self.clip = clip
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step; gradients are divided by max(1, norm / clip)."""
+        parameters = (parameter for group in self.param_groups for parameter in group["params"])
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.grad_scale = ((norm + EPSILON) / self.clip).clamp(min=1)  # the fused kernel divides gradients by it
+        super().step(closure)
+
+
+def adamw(
+    module: nn.Module, config: TrainingConfig, world: World, lr_per_256: float | None = None
+) -> torch.optim.AdamW:
     """AdamW at lr_per_256·batch/256; no decay on vectors (norms, biases), embeddings and tokens.
 
     ZeRO lays the parameters of a group end to end. One that does not fill whole 16 bytes gets a group of its own, so that
@@ -30,4 +57,6 @@ def adamw(module: nn.Module, config: TrainingConfig, lr_per_256: float | None = 
                 together[decay].append(parameter)
     groups = [{"params": parameters, "weight_decay": decay} for decay, parameters in together.items() if parameters]
     lr = (lr_per_256 or config.lr_per_256) * config.batch / 256
+    if on_one_gpu(config, world):
+        return ClippingAdamW([*groups, *alone], config.clip, lr=lr, betas=config.betas)
     return torch.optim.AdamW([*groups, *alone], lr=lr, betas=config.betas)

@@ -67,4 +67,6 @@ class MachineConfig(Config):
     workers: int = Field(
         ge=0, le=2**10, description="processes that load images for each training process, and that pack a shard"
     )
-    compile: bool
+    compile: bool | Literal["auto"] = Field(
+        description="torch.compile networks; auto does so on a GPU where they run often enough to pay for the minute it takes"
+    )

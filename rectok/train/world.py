@@ -3,12 +3,18 @@
 import atexit
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 from rectok.errors import UserError
 from rectok.train.training_config import MachineConfig
+
+COMPILED_FROM = 2e15
+"""FLOPs from which on compilation pays on a GPU: about ten seconds uncompiled, when compiling takes ten to seventy."""
+COMPILER_CACHE = Path("~/.cache/rectok/compiler")
+"""Where compiled kernels are kept for the next run; the compiler's own default is lost with /tmp."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,14 @@ def device_named(name: str, key: str = "device") -> str:
     return ("cuda" if gpu else "cpu") if name == "auto" else name
 
 
+def compiles(machine: MachineConfig, flops: float) -> bool:
+    """Whether networks that have `flops` FLOPs before them in this process are to be compiled."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILER_CACHE.expanduser()))
+    if machine.compile == "auto":
+        return device_of(machine) == "cuda" and flops >= COMPILED_FROM
+    return machine.compile
+
+
 def join(machine: MachineConfig) -> World:
     """Join the process group (gloo on CPU, nccl on GPU), a group of one where nobody launched this process."""
     kind = device_of(machine)
@@ -71,8 +85,6 @@ def join(machine: MachineConfig) -> World:
     device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
         torch.cuda.set_device(device)
-        # cuDNN's attention plans anew for every number of visible tokens, on the host, for longer than the step computes.
-        torch.backends.cuda.enable_cudnn_sdp(False)
     if not dist.is_initialized():
         _start_group(device, rank, size)
     return World(rank, size, device)

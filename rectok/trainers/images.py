@@ -38,7 +38,8 @@ def load_teacher(stage: TrainingStage) -> VisionNetwork:
 
 def perceptual_loss(config: PerceptualConfig, teacher: VisionNetwork, stage: TrainingStage) -> PerceptualLoss | None:
     """The perceptual term, or None where its weight is 0. The summary names its network."""
-    loss = PerceptualLoss(config, teacher.layers).to(stage.world.device) if config.weight else None
+    device, precision = stage.world.device, stage.config.precision
+    loss = PerceptualLoss(config, teacher.layers).on(device, precision) if config.weight else None
     stage.summary["perceptual"] = loss.name if loss is not None else "none"
     return loss
 

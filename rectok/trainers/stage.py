@@ -15,7 +15,7 @@ from rectok import artifacts
 from rectok.artifacts import LOG_COUNTERS
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.files import write_text
-from rectok.nn.blocks import compile_blocks
+from rectok.nn.counting import products
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.params.schema import DecoderParams, DiTParams, TokenizerParams
@@ -27,7 +27,10 @@ from rectok.train.checkpoint import Checkpoints
 from rectok.train.ema import full_weights
 from rectok.train.loop import Job, train
 from rectok.train.objectives import Network, Objective
-from rectok.train.world import join
+from rectok.train.world import compiles, join
+
+FORWARD_AND_BACKWARD = 3
+"""FLOPs of a training step, in those of its forward pass."""
 
 Row = dict[str, float]
 ALWAYS = (*LOG_COUNTERS, "total")
@@ -67,8 +70,10 @@ class TrainingStage:
         It resumes only a run of the same parameters on the same outputs of the stages `inputs`. `preview` draws what the
         network makes now. It is not called under ZeRO 3, where no process can run a network alone.
         """
-        if self.params.machine.compile:
-            compile_blocks(objective)
+        network, images = objective.network, self.config.steps(len(dataset)) * self.config.batch
+        flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * images
+        if compiles(self.params.machine, flops):
+            objective.compile_parts()
         order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
         rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
         loader = TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
@@ -77,7 +82,6 @@ class TrainingStage:
         checkpoints = self._checkpoints(inputs)
         job = Job(self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, shown, stop)
         trained = train(job)
-        network = objective.network
         raw = full_weights(network)
         with trained.ema.swapped():
             ema = full_weights(network)

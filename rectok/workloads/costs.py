@@ -1,5 +1,6 @@
 """FLOPs and activations of everything that the pipeline computes, counted on the real objectives without running them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,7 +42,7 @@ class Costs:
     """Counts what `params` ask for, with a generator of `classes` classes."""
 
     def __init__(self, params: Params, classes: int) -> None:
-        self.params = changed(params, {"machine.compile": False})  # compiled code cannot be looked into
+        self.params = params
         self.classes = classes
         self.shapes = Shapes()
         self.teacher = self.shapes.build(lambda: teacher_like(params))
@@ -113,6 +114,21 @@ class Costs:
             lambda: dit(torch.empty(PAIR, *shape), torch.zeros(PAIR), torch.zeros(PAIR, dtype=torch.int64))
         )
 
+    @lru_cache  # noqa: B019
+    def head(self, section: DiTParams) -> float:
+        """FLOPs of an evaluation that uses an earlier condition of the encoder."""
+        dit = self.shapes.build(lambda: generator(section, self.latent, self.classes))
+        side, channels, width = self.latent.grid, self.latent.sizes.channels, section.sizes.head.width
+        return self._each(
+            lambda: dit.decode(torch.empty(PAIR, channels, side, side), torch.empty(PAIR, side**2, width))
+        )
+
+    def velocities(self, section: DiTParams, sampler: SamplerConfig) -> float:
+        """FLOPs of all evaluations of one sampling for one latent."""
+        whole = math.ceil(sampler.evaluations / sampler.encoder_every)
+        head = self.head(section) if whole < sampler.evaluations else 0.0
+        return whole * self.velocity(section) + (sampler.evaluations - whole) * head
+
     def perceptual(self, config: PerceptualConfig) -> float:
         """FLOPs of the perceptual loss and its gradient for one image; 0 where its weight is 0."""
         perceptual = self.perceptual_network(config)
@@ -166,12 +182,6 @@ class Costs:
 
 def _followed(step: Cost, other: Cost) -> Cost:
     return Cost(step.flops + other.flops, step.saved + other.saved)
-
-
-def evaluations(sampler: SamplerConfig) -> int:
-    """How often a sampler asks for the velocity: Heun asks twice in every step but its last."""
-    steps = sampler.points - 1
-    return 2 * steps - 1 if sampler.method == "heun" else steps
 
 
 def _loss(objective: Objective, batch: object, size: int) -> Tensor:

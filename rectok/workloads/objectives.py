@@ -3,7 +3,7 @@
 The bench's frozen networks have random weights: neither speed nor size depends on what they know.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -34,14 +34,21 @@ def adversary_of(config: AdversaryConfig) -> Adversary | None:
     return Adversary(config) if config.weight else None
 
 
-def teaching(teacher: VisionNetwork, grid: int) -> Callable[[Tensor], Tensor]:
-    """Images [B, 3, H, H] in [0, 1] → the teacher's features [B, grid², D], without a graph."""
+@dataclass(frozen=True)
+class Teaching:
+    """Images [B, 3, H, H] in [0, 1] → the features [B, grid², D] of `network`, without a graph."""
 
-    def teach(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return teacher.tokens(images, grid)
+    network: VisionNetwork
+    grid: int
 
-    return teach
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """The features of `images`."""
+        return self.network.tokens(images, self.grid)
+
+    def compile_parts(self) -> None:
+        """torch.compile the network's blocks in place."""
+        self.network.compile_blocks()
 
 
 def tokenizer_objective(
@@ -53,9 +60,6 @@ def tokenizer_objective(
 ) -> TokenizerObjective:
     """`model` in its objective; the teacher looks at every image only where features.storage is `online`."""
     section = params.tokenizer
-    online = params.features.storage == "online"
-    if online and params.machine.compile:
-        teacher.compile_blocks()
-    teach = teaching(teacher, model.config.grid) if online else None
+    teach = Teaching(teacher, model.config.grid) if params.features.storage == "online" else None
     frozen = FrozenNetworks(perceptual, teach, adversary)
     return TokenizerObjective(model, section.losses, section.flow, section.masking, frozen)

@@ -24,7 +24,7 @@ from rectok.train.training_config import TrainingConfig
 IMAGES = 1_281_167
 PAPER = ("imagenet256", "imagenet512")
 FOR_A_COMMENT = {
-    "imagenet256": {"machine.compile", "features.storage", "statistics.std"},
+    "imagenet256": {"features.storage", "statistics.std"},
     "imagenet512": {"teacher.training.crop_padding"},
 }
 """Values that a preset's file repeats, to say why."""

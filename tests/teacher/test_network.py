@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rectok.teacher.network import resized
+from rectok.nn.resizing import resized
 from rectok.teacher.network_config import NetworkConfig
 from tests.errors import user_error
 from tests.teacher.networks import (

@@ -29,6 +29,9 @@ class Engine:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
+    def zero_optimization(self) -> bool:
+        return False
+
     def save_checkpoint(self, folder: str, tag: str) -> None:
         (Path(folder) / tag).mkdir(parents=True)
         torch.save(self.module.state_dict(), Path(folder) / tag / "weights.pt")
@@ -36,6 +39,17 @@ class Engine:
     def load_checkpoint(self, folder: str, tag: str) -> tuple[str, None]:
         self.module.load_state_dict(torch.load(Path(folder) / tag / "weights.pt", weights_only=True))
         return folder, None
+
+
+class SplitEngine(Engine):
+    """Its optimizer is split by ZeRO."""
+
+    def zero_optimization(self) -> bool:
+        return True
+
+    def save_checkpoint(self, folder: str, tag: str) -> None:
+        super().save_checkpoint(folder, tag)
+        (Path(folder) / tag / "zero_pp_rank_0_mp_rank_00_optim_states.pt").touch()
 
 
 class FullDisk(Engine):
@@ -304,3 +318,20 @@ def test_a_checkpoint_of_another_network_is_a_sentence(checkpoints: Checkpoints,
     write_list(newest)
     with user_error(r"step-000000004 does not fit this training \(.*\); remove it to start over"):
         checkpoints.restore(state(0))
+
+
+@pytest.mark.parametrize(
+    ("written", "reading", "message"),
+    [
+        (SplitEngine, Engine, "was written with ZeRO, as it is on several GPUs or a CPU; go on there, or remove it"),
+        (Engine, SplitEngine, "was written without ZeRO, as it is on one GPU; go on there, or remove it"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_of_place_is_refused(
+    tmp_path: Path, written: type[Engine], reading: type[Engine], message: str
+) -> None:
+    checkpoints = Checkpoints(tmp_path, "a", ALONE)
+    checkpoints.save(state(3, written))
+    assert checkpoints.restore(state(0, written))
+    with pytest.raises(UserError, match=message):
+        checkpoints.restore(state(0, reading))

@@ -9,12 +9,16 @@ from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.losses.loss_config import AdversaryConfig
+from rectok.nn.blocks import Block
 from rectok.params import Params
+from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, DiTObjective, FrozenNetworks, TokenizerObjective
 from rectok.train.step_random import StepRandom
+from rectok.workloads.objectives import Teaching
 from tests.project import tiny
+from tests.teacher.networks import DINOV3
 
 CPU = torch.device("cpu")
 WIDTH = 5
@@ -170,3 +174,14 @@ def test_dropped_labels_train_the_unconditional_row(dropout: float, no_label: bo
     assert gradient is not None
     assert bool(gradient[of.dit.no_label].any()) == no_label
     assert not gradient[1:4].any()
+
+
+@pytest.mark.slow  # imports the compiler
+@pytest.mark.filterwarnings("default")  # the compiler's own
+def test_all_networks_of_a_step_are_compiled() -> None:
+    teacher, adversary = VisionNetwork(DINOV3, None).frozen(), Adversary(ADVERSARY)
+    learning = objective(FrozenNetworks(None, Teaching(teacher, 4), adversary))
+    learning.compile_parts()
+    blocks = [part for part in learning.modules() if isinstance(part, Block)]
+    assert blocks and all(part._compiled_call_impl is not None for part in (*blocks, *teacher.trunk.blocks))
+    assert adversary.network._compiled_call_impl is not None

@@ -8,7 +8,7 @@ import torch.multiprocessing as multiprocessing
 
 from rectok.artifacts import read_json, write_json
 from rectok.train.training_config import MachineConfig
-from rectok.train.world import World, device_of
+from rectok.train.world import COMPILED_FROM, World, compiles, device_of
 from tests.errors import user_error
 from tests.project import tiny
 
@@ -58,3 +58,10 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
     assert device_of(machine(device="auto")) == "cpu"
     with user_error(r"machine\.device is cuda, but no GPU is visible here; use auto or cpu"):
         device_of(machine(device="cuda"))
+
+
+def test_networks_are_compiled_where_it_is_asked_for_or_pays() -> None:
+    assert compiles(machine(compile=True), 0.0)
+    assert not compiles(machine(compile=False), 10 * COMPILED_FROM)
+    assert not compiles(machine(compile="auto"), 0.5 * COMPILED_FROM)
+    assert compiles(machine(compile="auto"), COMPILED_FROM) == torch.cuda.is_available()
