@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from rectok.artifacts import read_config
 from rectok.dit.dit_config import DiTConfig
 from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
-from rectok.nn.gpu_layout import Patches, added
+from rectok.nn.gpu_layout import Patches
 from rectok.nn.rotary import Rotary, dit_angles
 from rectok.nn.weights import load_weights
 
@@ -115,7 +115,7 @@ class DiTDH(nn.Module):
         """The condition [B, N, V] of the head, from the arguments of `forward`; it changes slowly with time."""
         emb = self.time(time)  # [B, W]
         condition = F.silu(emb + self.label(label))[:, None]  # [B, 1, W]
-        s = added(self.encoder_patch(x), self.positions)  # [B, N, W]
+        s = self.encoder_patch(x) + self.positions  # [B, N, W]
         tables = self.encoder_rotary()
         for block in self.encoder:
             s = block(s, condition, tables)

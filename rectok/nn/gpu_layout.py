@@ -83,11 +83,6 @@ class Pixels(nn.Conv2d):
         return F.linear(tokens, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
-def added(tokens: Tensor, constant: Tensor) -> Tensor:
-    """tokens + constant, on a GPU in the precision of the tokens: else it would turn the residual stream to float32."""
-    return tokens + (constant.to(tokens.dtype) if tokens.is_cuda else constant)
-
-
 def _cast(weight: Tensor) -> Tensor:
     """In the precision that autocast computes in, so that padding copies half the bytes."""
     return weight.to(torch.get_autocast_dtype("cuda")) if torch.is_autocast_enabled("cuda") else weight

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rectok.artifacts import read_config
 from rectok.nn.blocks import Block, MlpBlock, Norm
-from rectok.nn.gpu_layout import Patches, Pixels, added
+from rectok.nn.gpu_layout import Patches, Pixels
 from rectok.nn.rotary import Rotary, tokenizer_angles
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.nn.weights import load_weights
@@ -35,7 +35,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, mask: Mask | None = None) -> Tensor:
         """x [B, N, W] → [B, N, W], or [B, n, W] of the visible tokens where a mask is given."""
-        x = added(x, self.position)
+        x = x + self.position
         if mask is not None:
             x = mask.gather(x)
         x = self.norm_in(x)

@@ -49,3 +49,12 @@ def test_labels_drop_at_their_probability() -> None:
 def test_positions_tell_tokens_apart() -> None:
     positions = sincos_positions(16, 4)[0]
     assert torch.cdist(positions, positions).fill_diagonal_(1).min() > 0.1
+
+
+def test_the_encoders_residual_stream_stays_float32_under_autocast() -> None:
+    net, dtypes = model(), []
+    for block in net.encoder:
+        block.register_forward_hook(lambda _block, arguments, output: dtypes.extend((arguments[0].dtype, output.dtype)))
+    with torch.autocast("cpu", torch.bfloat16):
+        net(torch.randn(2, 6, 4, 4), torch.rand(2), torch.tensor([0, 2]))
+    assert dtypes == [torch.float32] * 4

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rectok.nn.blocks import SwiGLU
-from rectok.nn.gpu_layout import MULTIPLE, Patches, Pixels, added, padding
+from rectok.nn.gpu_layout import MULTIPLE, Patches, Pixels, padding
 from rectok.nn.precision import bfloat16_products
 
 
@@ -40,10 +40,6 @@ def test_pixels_as_a_product_are_the_convolution() -> None:
     torch.manual_seed(0)
     pixels, tokens = Pixels(5, 6), torch.randn(2, 3, 3, 5)
     torch.testing.assert_close(pixels.product(tokens), pixels(tokens))
-
-
-def test_a_cpu_adds_constants_in_their_own_precision() -> None:
-    assert added(torch.zeros(2, dtype=torch.bfloat16), torch.ones(2)).dtype == torch.float32
 
 
 def test_weights_in_bfloat16_change_nothing_under_autocast() -> None:

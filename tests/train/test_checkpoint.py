@@ -333,5 +333,5 @@ def test_a_checkpoint_of_another_kind_of_place_is_refused(
     checkpoints = Checkpoints(tmp_path, "a", ALONE)
     checkpoints.save(state(3, written))
     assert checkpoints.restore(state(0, written))
-    with pytest.raises(UserError, match=message):
+    with user_error(message):
         checkpoints.restore(state(0, reading))
