@@ -18,7 +18,10 @@ from rectok.params.loading import nearest
 
 FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
-NEW = ("index.image", "image.orientation", "image.profile", "image.background", "image.frames")
+NEW = (
+    *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
+    "generation.sampler.encoder_every",
+)
 """What an earlier version had no parameter for."""
 KEY = re.compile(r"( *)(\w+):")
 COMMENT = re.compile(r"(^ *|  )#.*|^\n", re.MULTILINE)
@@ -53,11 +56,18 @@ def completed(text: str) -> tuple[str, dict[str, Any]]:
     preset = tree.get("preset") if isinstance(tree, dict) else None
     defaults = read(_complete(preset if preset in preset_names() else BASE))
     for name in reversed(NEW):
-        section, key = name.split(".")
-        if isinstance(there := tree.get(section), CommentedMap) and key not in there:
-            there.insert(min(1, len(there)), key, defaults[section][key])
-            added[name] = defaults[section][key]
+        *path, key = name.split(".")
+        there, values = _section(tree, path), _section(defaults, path)
+        if there is not None and values is not None and key not in there:
+            there.insert(min(1, len(there)), key, values[key])
+            added[name] = values[key]
     return dumped(tree) if added else text, dict(reversed(added.items()))
+
+
+def _section(tree: Any, path: list[str]) -> CommentedMap | None:
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, CommentedMap) else None
+    return tree if isinstance(tree, CommentedMap) else None
 
 
 def _complete(name: str) -> str:
