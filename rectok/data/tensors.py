@@ -7,6 +7,7 @@ has a checksum, so that damaged rows can be named.
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rectok.data.data_config import SPLITS
+from rectok.data.parallel_map import map_in_threads
 from rectok.errors import UserError
 from rectok.files import replacing
 
 Floats = NDArray[np.float32]
 Tensors = dict[str, NDArray[Any]]
 INT8_MAX = 127
+AT_ONCE = 4
+"""Rows that a thread encodes at once."""
 
 
 def quantise(x: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -48,7 +52,9 @@ def write_features(
 
     With storage `online` the file holds the keys only, and `batches` is not read.
     """
-    tensors = {} if storage == "online" else _joined(len(keys), (_encoded(batch, storage) for batch in batches))
+    pieces = (batch[row : row + AT_ONCE] for batch in batches for row in range(0, len(batch), AT_ONCE))
+    encoded = map_in_threads(partial(_encoded, storage=storage), pieces)
+    tensors = {} if storage == "online" else _joined(len(keys), encoded)
     _write(path, keys, tensors, {}, {**provenance, "storage": storage})
 
 
@@ -201,7 +207,8 @@ _WHOLE = {"keys", "checksum", "labels", "splits"}
 
 def _write(path: Path, keys: Sequence[str], rows: Tensors, others: Tensors, provenance: Mapping[str, str]) -> None:
     parts = [rows[name] for name in sorted(rows)]
-    checksum = np.array([_checksum([part[row] for part in parts]) for row in range(len(keys))], np.uint32)
+    checksums = map_in_threads(lambda row: _checksum([part[row] for part in parts]), range(len(keys)), chunk=AT_ONCE)
+    checksum = np.fromiter(checksums, np.uint32, len(keys))
     tensors = {**rows, **others, "keys": _key_bytes(keys), "checksum": checksum}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with replacing(path) as temporary:

@@ -13,6 +13,7 @@ from rectok.evaluation.image_sets import TensorImages, collected
 from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.metrics import GUIDED
 from rectok.evaluation.reference import Reference
+from rectok.nn.overlap import on_cpu
 from rectok.sampling.generator import Generator
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 
@@ -66,15 +67,15 @@ def draw(
     def drawn(guidance: GuidanceConfig | None, done: int) -> Iterator[Tensor]:
         for some_labels, some_seeds in zip(labels.split(config.batch), seeds.split(config.batch), strict=True):
             images = generator.sample(some_labels, some_seeds, config.sampler, guidance)
-            yield to_uint8(images, config.rounding).cpu()
+            yield to_uint8(images, config.rounding)
             done += len(images)
             progress(done)
 
-    unguided = collected(count, drawn(None, 0))
+    unguided = collected(count, on_cpu(drawn(None, 0)))
     if config.guidance.neutral:
         progress(2 * count)
         return Samples(labels, unguided, unguided)
-    return Samples(labels, unguided, collected(count, drawn(config.guidance, count)))
+    return Samples(labels, unguided, collected(count, on_cpu(drawn(config.guidance, count))))
 
 
 def sample_features(samples: Samples, metric_network: MetricNetwork) -> SampleFeatures:

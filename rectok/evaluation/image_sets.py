@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from tempfile import NamedTemporaryFile
 
 import numpy as np
@@ -12,6 +12,11 @@ from torch.utils.data import Dataset
 
 from rectok.artifacts import DATA
 from rectok.data.dataset import ImageDataset
+from rectok.data.parallel_map import THREADS, read_all
+from rectok.data.shard_reader import image_batches
+
+READ = 64
+"""Images that are written to the file at once."""
 
 
 class TensorImages(Dataset[Tensor]):
@@ -40,6 +45,10 @@ class Subsample(Dataset[Tensor]):
     def __getitem__(self, position: int) -> Tensor:
         return self.dataset.image(int(self.positions[position]))
 
+    def __getitems__(self, positions: Sequence[int]) -> list[Tensor]:
+        """Several images at once, which torch's DataLoader asks for, decoded in threads."""
+        return read_all(self.__getitem__, positions, max(THREADS, self.dataset.threads))
+
 
 def collected(count: int, parts: Iterable[Tensor]) -> Tensor:
     """`parts`, uint8 [B, 3, H, W], as [count, 3, H, W] in a nameless file, since 50 000 images of 256 pixels are 10 GB."""
@@ -61,4 +70,4 @@ def collected(count: int, parts: Iterable[Tensor]) -> Tensor:
 
 def stacked(dataset: ImageDataset) -> Tensor:
     """All images of a split, uint8 [N, 3, H, W], in a file and not in memory."""
-    return collected(len(dataset), (dataset.image(position)[None] for position in range(len(dataset))))
+    return collected(len(dataset), image_batches(dataset.image, range(len(dataset)), READ, dataset.threads))

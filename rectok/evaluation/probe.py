@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from rectok.data.dataset import ImageDataset
+from rectok.data.shard_reader import image_batches
 from rectok.flow import interpolate
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.seeds import seed_of
@@ -79,12 +80,12 @@ def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, dev
     Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0.
     """
     latent, semantic, labels = [], [], []
-    for start in range(0, len(images), batch):
-        positions = range(start, min(start + batch, len(images)))
-        pixels = torch.stack([images.image(position) for position in positions]).to(device)
+    done = 0
+    for pixels in image_batches(images.image, range(len(images)), batch):
+        positions = slice(done, done := done + len(pixels))
         with bfloat16_on_gpu(device):
-            moments = tokenizer.encode(from_bytes(pixels)).float()  # [B, N, 2C]
-        keys = images.keys[positions.start : positions.stop]
+            moments = tokenizer.encode(from_bytes(pixels.to(device))).float()  # [B, N, 2C]
+        keys = images.keys[positions]
         for view in range(noising.views):
             along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
             latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]
@@ -92,7 +93,7 @@ def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, dev
             with bfloat16_on_gpu(device):
                 features = tokenizer.semantic.penultimate(clean).float()
             semantic.append(features.mean(1).cpu().numpy())
-            labels.append(images.labels[positions.start : positions.stop])
+            labels.append(images.labels[positions])
     return Pooled(np.concatenate(latent, axis=1), np.concatenate(semantic), np.concatenate(labels))
 
 

@@ -99,7 +99,7 @@ def _recomputed_check(params: Params, file: FeaturesFile, reader: ShardReader, g
     limits, flip = params.gates.features, params.image.flip
     rows = np.unique(np.linspace(0, len(file) - 1, limits.recomputed).round().astype(int)).tolist()
     network = load_network(artifacts.stage_dir("teacher")).on(device_of(params.machine))
-    fresh = oriented_tokens(network, torch.stack([reader.image(row) for row in rows]), grid, flip).double()
+    fresh = oriented_tokens(network, torch.stack([reader.image(row) for row in rows]), grid, flip).cpu().double()
     stored = torch.stack(
         [torch.stack([torch.from_numpy(file.read(row, bool(o))) for o in range(1 + flip)]) for row in rows]
     ).double()

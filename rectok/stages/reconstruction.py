@@ -17,11 +17,14 @@ from rectok.evaluation.image_sets import TensorImages, collected, stacked
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import record_of, write_record
 from rectok.losses.perceptual import load_lpips
-from rectok.nn.precision import bfloat16_on_gpu
+from rectok.nn.blocks import compile_blocks
+from rectok.nn.counting import products
+from rectok.nn.overlap import on_cpu
+from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products
 from rectok.params import Params
 from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
-from rectok.train.world import device_of
+from rectok.train.world import compiles, device_of
 
 SHOWN = 40
 
@@ -34,7 +37,12 @@ def run(params: Params) -> None:
     perceptual = load_lpips(params.decoder.losses.perceptual)
     dataset = ImageDataset(params.index.shards, config.split)
     originals = stacked(dataset)
-    rebuilt = reconstructed(load_tokenizer(stage_dir("decoder")).to(device), originals, config, device)
+    tokenizer = load_tokenizer(stage_dir("decoder")).to(device)
+    if device == "cuda":
+        bfloat16_products(tokenizer)
+    if compiles(params.machine, products(tokenizer, tokenizer.config.tokens) * len(originals)):
+        compile_blocks(tokenizer)
+    rebuilt = reconstructed(tokenizer, originals, config, device)
     metrics = _metrics(originals, rebuilt, torch.from_numpy(dataset.labels), metric_network)
     metrics["lpips"] = None
     if perceptual is not None:
@@ -57,9 +65,9 @@ def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: Reconstructio
             with bfloat16_on_gpu(device):
                 mean, _ = split_moments(tokenizer.encode(from_bytes(images.to(device))))
                 rebuilt = tokenizer.decode(mean).float()
-            yield to_uint8(to_unit(rebuilt), config.rounding).cpu()
+            yield to_uint8(to_unit(rebuilt), config.rounding)
 
-    return collected(len(originals), decoded())
+    return collected(len(originals), on_cpu(decoded()))
 
 
 def _metrics(
@@ -69,7 +77,7 @@ def _metrics(
     pairs = list(zip(rebuilt.split(batch), originals.split(batch), strict=True))
     real, fake = (extract_features(TensorImages(images), metric_network) for images in (originals, rebuilt))
     return {
-        "psnr": float(torch.cat([psnr(a, b) for a, b in pairs]).mean()),
+        "psnr": float(torch.cat([psnr(a.to(device), b.to(device)) for a, b in pairs]).mean()),
         "ssim": float(torch.cat([ssim(a.to(device), b.to(device)) for a, b in pairs]).mean()),
         "rfid": frechet(fake, ReferenceFeatures.of(real)),
         "metric_network_accuracy": metric_network.accuracy(real.logits, labels),
