@@ -36,7 +36,7 @@ class SamplerConfig(Config):
 
     method: Literal["euler", "heun"]
     points: int = Field(gt=1, le=2**16)
-    encoder_every: int = Field(gt=0, description="steps that share one pass of the encoder; 1 shares none")
+    encoder_every: int = Field(gt=0, le=2**16, description="steps that share one pass of the encoder; 1 shares none")
 
     @property
     def evaluations(self) -> int:
