@@ -137,8 +137,9 @@ def _all_bad(params: Params, quarantined: list[dict[str, Any]]) -> str:
     highest = max(bad[name] / max(1, images[name]) for name in lists)
     keys = {key for record in quarantined for start, key in ACCEPTED_BY.items() if record["reason"].startswith(start)}
     change = f"change {' or '.join(sorted(keys))}, " if keys else ""
+    others = "" if len(lists) == len(params.index.shards) else " (`dvc repro shards` packs the others)"
     return (
         f"{artifacts.quarantine_file('*')} list the {sum(bad.values())} bad of {sum(images.values())} images in "
-        f"{len(lists)} of {len(params.index.shards)} shards: repair or remove them, {change}or set "
+        f"{len(lists)} of {len(params.index.shards)} shards{others}: repair or remove them, {change}or set "
         f"gates.shards.max_quarantined to {ceil(highest * 1000) / 1000:g}"
     )

@@ -140,6 +140,9 @@ def test_the_sentence_knows_the_bad_images_of_all_shards_and_the_parameter_that_
     assert said
     accepted = changed(both, {"gates.shards.max_quarantined": float(said[1])})
     assert all(check.passed for name in names for check in gate.check(accepted, name) if check.name == "quarantined")
+    artifacts.quarantine_file("00001").unlink()
+    [message] = [check.message for check in gate.check(both, "00000") if check.name == "quarantined"]
+    assert "images in 1 of 2 shards (`dvc repro shards` packs the others): repair" in message
 
 
 @pytest.mark.parametrize("counts", [[], {"turned upright": 56}, {"turned upright": 0}, {"turned upright": "3"}])

@@ -2,10 +2,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from dvc.repo.reproduce import plan_repro
 
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import read_versions
-from rectok.pipeline.graph import Stage, all_needs, depths, longest_chain, read_stages, with_needs
+from rectok.pipeline.graph import Stage, address, all_needs, depths, longest_chain, opened, read_stages, with_needs
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
@@ -33,6 +34,10 @@ def test_the_pipeline_is_read_as_dvc_sees_it(tmp_path: Path, monkeypatch: pytest
     assert list(with_needs(found, ["gate-shards"])) == [  # as dvc.yaml declares them
         "index", "shards@00000", "shards@00001", "gate-index", "gate-shards@00000", "gate-shards@00001",
     ]  # fmt: skip
+    with opened(tmp_path) as repo:
+        order = [address(stage) for stage in plan_repro(repo.index.graph, list(repo.index.stages))]
+    last_shard = order.index("shards@00001")  # the gate of a shard that stops the run counts the bad images of all shards
+    assert last_shard < min(order.index(f"gate-shards@{shard}") for shard in ("00000", "00001"))
 
 
 def in_project(folder: Path, stages: str) -> None:
