@@ -1,6 +1,5 @@
 """`rectok init --from`: looks at a collection of images, prints what it holds, and makes parameters that fit it."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 
 import typer
@@ -9,7 +8,7 @@ from rectok.data.collection import Collection, look_at
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from rectok.params.editing import edited
-from rectok.params.fitting import PRESET, fitted
+from rectok.params.fitting import PRESET, Hardware, fitted
 
 
 def parameters_from(source: str, labels: str, size: int) -> str:
@@ -20,7 +19,7 @@ def parameters_from(source: str, labels: str, size: int) -> str:
     except UserError as error:
         hint = "; `rectok init` takes its value behind --labels" if "index.labels" in str(error) else ""
         raise UserError(f"{error}{hint}") from None
-    values = fitted(collection, source, labels, size, _has_gpu())
+    values = fitted(collection, source, labels, size, _hardware())
     text = edited(preset_text(PRESET), values)
     parse(text, f"the parameters for {source}")
     for name, value in _rows(collection, size):
@@ -28,12 +27,15 @@ def parameters_from(source: str, labels: str, size: int) -> str:
     return text
 
 
-def _has_gpu() -> bool:
-    if shutil.which("nvidia-smi") is None:
-        return False
-    import torch  # seconds, so only where there is a driver
+def _hardware() -> Hardware:
+    from torch import cuda  # seconds
 
-    return torch.cuda.is_available()
+    from rectok.train.world import device_named
+
+    if device_named("auto") == "cpu":
+        return Hardware()
+    memories = [cuda.get_device_properties(number).total_memory for number in range(cuda.device_count())]
+    return Hardware(len(memories), min(memories))
 
 
 def _rows(collection: Collection, size: int) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from rectok.data.parallel_map import CHUNK, map_in_threads, threads_for
 from rectok.data.sources.content import is_image
 from rectok.data.sources.folder_labels import annotate_folders, only_splits
 from rectok.data.sources.image_source import ImageSource, SourceImage
+from rectok.data.sources.label_values import number_in
 from rectok.data.sources.labels import Labels
 from rectok.data.sources.left_out import LeftOut
 from rectok.data.tables import IndexRow
@@ -111,7 +112,7 @@ def build_index(source: ImageSource, labels: Labels, config: IndexConfig) -> Ite
         for uri in catalogue.label_folders(annotate_folders(catalogue.folders(), source.packed)):
             labels.left_out.add("beside the class folders", uri)
         counts = catalogue.deduplicate()
-        _check_classes(catalogue.images_per_label(), config)
+        _check_classes(catalogue.images_per_label(), config, labels.hint)
         if config.limit:
             catalogue.truncate(config.limit)
         classes = _ordered(catalogue.images_per_label(), source.classes(labels))
@@ -173,24 +174,24 @@ def _without_other_files(
         yield image
 
 
-def _check_classes(counts: Mapping[str, int], config: IndexConfig) -> None:
-    source = f"index.source {config.source}"
+def _check_classes(counts: Mapping[str, int], config: IndexConfig, hint: str) -> None:
+    source, otherwise = f"index.source {config.source}", f"{_OTHERWISE}{hint}"
     if config.unlabelled:
         if not counts:
             raise UserError(f"{source} holds no images")
         return
     if not counts and config.labels in ("auto", "folders"):
-        raise UserError(f"{source} holds no images in folders; put them into one folder per label{_OTHERWISE}")
+        raise UserError(f"{source} holds no images in folders; put them into one folder per label{otherwise}")
     if not counts:
         raise UserError(f"{source} holds no images that index.labels {config.labels} gives a label")
     if only_splits(counts):
         raise UserError(
             f"{source} has no labels but {' and '.join(counts)}, which name splits and no classes; put one folder per label "
-            f"below each{_OTHERWISE}"
+            f"below each{otherwise}"
         )
     if len(counts) == 1:
         raise UserError(
-            f"{source} holds only one class ({next(iter(counts))}); put at least two labels into it{_OTHERWISE}"
+            f"{source} holds only one class ({next(iter(counts))}); put at least two labels into it{otherwise}"
         )
     single = [label for label, count in counts.items() if count == 1]
     if single:
@@ -202,7 +203,8 @@ def _ordered(labels: Iterable[str], source_order: Sequence[str]) -> list[str]:
     known = set(labels)
     if source_order and known <= set(source_order):
         return list(source_order)
-    return sorted(known, key=int) if all(label.isdecimal() for label in known) else sorted(known)
+    numbers = {label: number for label in known if (number := number_in(label)) is not None}
+    return sorted(known, key=numbers.__getitem__) if len(numbers) == len(known) else sorted(known)
 
 
 def _fractions(catalogue: Catalogue, config: IndexConfig) -> dict[Split, float]:

@@ -1,6 +1,7 @@
 """Parameters that fit a collection of images and the hardware: changes of the preset `photos`."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from rectok.data.collection import Collection
@@ -37,6 +38,10 @@ TRAIN = 0.8
 """Share of the images that are trained with, by the splits of the preset."""
 PATCH = 16
 """Side of a patch of the pretrained teacher."""
+BYTES_PER_IMAGE = 55e6
+"""What a training on a GPU keeps of an image of a micro-batch at most, by `rectok plan`."""
+USABLE = 0.8
+"""Share of a GPU's memory for that."""
 TRAINED = ("tokenizer", "decoder", "dit", "autoguidance")
 CLASSIFIERS = ("teacher", "metric_network")
 PRETRAINED = {
@@ -64,18 +69,27 @@ PRETRAINED = {
 """What unlabelled images need, since no proxy can be trained on them. The libraries download the weights."""
 
 
-def fitted(collection: Collection, source: str, labels: str, size: int, gpu: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Hardware:
+    """The number of GPUs, and the memory of the smallest in bytes. Without GPUs, two CPU cores are enough."""
+
+    gpus: int = 0
+    memory: int = 0
+
+
+def fitted(collection: Collection, source: str, labels: str, size: int, hardware: Hardware) -> dict[str, Any]:
     """Values by dotted name, for `rectok.params.editing.edited`.
 
     Raises UserError for a size that the tokens do not divide, and for a collection without any usable image.
     """
+    gpu = hardware.gpus > 0
     grid = GRID[gpu]
     if size not in SIDES or size % grid:
         raise UserError(f"--size is {size}, but must be a multiple of {grid} from {SIDES.start} to {SIDES.stop - 1}")
     if not collection.usable:
         reasons = ", ".join(collection.counts("unusable"))
         raise UserError(f"none of the images of {source} can be read ({reasons})")
-    values = _data(collection, source, labels) | _sizes(size, grid, gpu)
+    values = _data(collection, source, labels) | _sizes(size, grid, gpu) | _machine(hardware)
     if labels == "none":
         values |= {f"{stage}.network": network for stage, network in PRETRAINED.items()}
         values["teacher.network.image_size"] = PATCH * grid
@@ -106,6 +120,18 @@ def _sizes(size: int, grid: int, gpu: bool) -> dict[str, Any]:
     for stage in CLASSIFIERS:
         values |= {f"{stage}.network.image_size": 8 * grid, f"{stage}.training.crop_padding": size // 16}
     return values
+
+
+def _machine(hardware: Hardware) -> dict[str, Any]:
+    """As many processes as divide the batches, and micro-batches that fit into the GPUs together."""
+    if not hardware.gpus:
+        return {}
+    large = read(preset_text(LARGE))
+    processes = 2 ** int(math.log2(hardware.gpus))
+    fits = processes * 2 ** int(math.log2(max(1.0, USABLE * hardware.memory / BYTES_PER_IMAGE)))
+    batches = {stage: large[stage]["training"]["batch"] for stage in TRAINED}
+    micro = {f"{stage}.training.micro_batch": min(batch, fits) for stage, batch in batches.items()}
+    return {"machine.processes": processes, **micro}
 
 
 def _thresholds(collection: Collection) -> dict[str, Any]:

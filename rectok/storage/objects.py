@@ -49,13 +49,16 @@ def read_bytes(uri: str) -> bytes:
         raise UserError(f"{uri} cannot be read: {error.strerror}") from None
 
 
-def list_files(prefix: str) -> Iterator[StoredFile]:
-    """All files below the folder or s3:// `prefix`, in the order of their names. Holds one page or folder at a time."""
+def list_files(prefix: str, dangling: bool = False) -> Iterator[StoredFile]:
+    """All files below the folder or s3:// `prefix`, in the order of their names. Holds one page or folder at a time.
+
+    With `dangling`, local links that lead to no file are listed too, with size 0.
+    """
     if is_remote(prefix):
         return s3.list_objects(prefix.rstrip("/") + "/")
     if not Path(prefix).is_dir():
         raise UserError(f"{prefix} is not a folder")
-    return _walk(prefix, "")
+    return _walk(prefix, "", dangling)
 
 
 def direct_files(prefix: str) -> Iterator[str]:
@@ -168,20 +171,26 @@ def _open_local(path: str) -> BinaryIO:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _walk(folder: str, name: str) -> Iterator[StoredFile]:
+def _walk(folder: str, name: str, dangling: bool) -> Iterator[StoredFile]:
     """Files below `folder`, whose own name below the root is `name`. Like objects they come in the order of whole names."""
     try:
         with os.scandir(folder) as entries:
-            files = sorted(_file(entry) for entry in entries if entry.is_dir() or entry.is_file())
+            files = sorted(
+                _file(entry)
+                for entry in entries
+                if entry.is_dir() or entry.is_file() or (dangling and entry.is_symlink())
+            )
     except OSError as error:
         raise UserError(f"{folder} cannot be listed: {error.strerror}") from None
     for entry_name, size, link in files:
         if entry_name.endswith("/"):
-            yield from _walk(f"{folder}/{entry_name[:-1]}", f"{name}{entry_name}")
+            yield from _walk(f"{folder}/{entry_name[:-1]}", f"{name}{entry_name}", dangling)
         else:
             yield StoredFile(name + entry_name, size, link)
 
 
 def _file(entry: "os.DirEntry[str]") -> tuple[str, int, bool]:
     """Name, size and link. The name of a folder ends in a slash, so that it sorts as the names of its files do."""
-    return (f"{entry.name}/", 0, False) if entry.is_dir() else (entry.name, entry.stat().st_size, entry.is_symlink())
+    if entry.is_dir():
+        return f"{entry.name}/", 0, False
+    return entry.name, entry.stat().st_size if entry.is_file() else 0, entry.is_symlink()

@@ -8,7 +8,12 @@ from rectok.data.collection import Collection, ImageLook
 from rectok.errors import UserError
 from rectok.params import Params, parse, preset_text
 from rectok.params.editing import edited
-from rectok.params.fitting import STEPS, fitted
+from rectok.params.fitting import BYTES_PER_IMAGE, STEPS, TRAINED, Hardware, fitted
+from rectok.planning.workloads import Steps
+from rectok.workloads.costs import Costs
+
+CPU = Hardware()
+H100 = Hardware(1, 80 * 10**9)
 
 
 def collection(classes: dict[str, int], looks: list[ImageLook] | None = None) -> Collection:
@@ -16,8 +21,8 @@ def collection(classes: dict[str, int], looks: list[ImageLook] | None = None) ->
     return Collection(classes, summary, {}, tuple(looks or [ImageLook("JPEG", "RGB", 300)]))
 
 
-def params(images: Collection, labels: str = "auto", size: int = 64, gpu: bool = False) -> Params:
-    return parse(edited(preset_text("photos"), fitted(images, "photos", labels, size, gpu)), "params.yaml")
+def params(images: Collection, labels: str = "auto", size: int = 64, hardware: Hardware = CPU) -> Params:
+    return parse(edited(preset_text("photos"), fitted(images, "photos", labels, size, hardware)), "params.yaml")
 
 
 def steps(settings: Params, stage: str, train: int) -> float:
@@ -28,7 +33,7 @@ def steps(settings: Params, stage: str, train: int) -> float:
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("images", [30, 1000, 10**6])
 def test_every_training_has_the_same_steps_for_few_images_as_for_many(images: int, gpu: bool) -> None:
-    settings = params(collection({"cat": images // 2, "dog": images // 2}), gpu=gpu)
+    settings = params(collection({"cat": images // 2, "dog": images // 2}), hardware=H100 if gpu else CPU)
     train = 0.8 * images
     for stage, counts in STEPS.items():
         assert steps(settings, stage, train) >= counts[gpu]
@@ -41,16 +46,36 @@ def test_every_training_has_the_same_steps_for_few_images_as_for_many(images: in
     ("size", "gpu", "tokens"), [(32, False, 64), (256, False, 64), (64, True, 256), (512, True, 256)]
 )
 def test_a_token_of_the_teacher_meets_each_of_the_tokenizer(size: int, gpu: bool, tokens: int) -> None:
-    settings = params(collection({"cat": 50, "dog": 50}), size=size, gpu=gpu)
+    settings = params(collection({"cat": 50, "dog": 50}), size=size, hardware=H100 if gpu else CPU)
     assert (size / settings.tokenizer.sizes.patch) ** 2 == tokens
     stride = settings.teacher.network.options["output_stride"]
     assert isinstance(stride, int) and (settings.teacher.network.image_size / stride) ** 2 == tokens
 
 
 def test_a_gpu_trains_larger_networks() -> None:
-    large, small = (params(collection({"cat": 50, "dog": 50}), gpu=gpu) for gpu in (True, False))
+    large, small = (params(collection({"cat": 50, "dog": 50}), hardware=each) for each in (H100, CPU))
     assert large.dit.sizes.encoder.width == 192 > small.dit.sizes.encoder.width
     assert (large.dit.training.precision, small.dit.training.precision) == ("bfloat16", "float32")
+
+
+@pytest.mark.parametrize(
+    "gpus,gigabytes,processes,micro_batch",
+    [(1, 80, 1, 512), (1, 24, 1, 256), (1, 8, 1, 64), (3, 8, 2, 128), (8, 1, 8, 64)],
+)
+def test_micro_batches_fit_into_the_gpus_and_processes_divide_them(
+    gpus: int, gigabytes: int, processes: int, micro_batch: int
+) -> None:
+    settings = params(collection({"cat": 50, "dog": 50}), hardware=Hardware(gpus, gigabytes * 10**9))
+    assert settings.machine.processes == processes
+    assert {getattr(settings, stage).training.micro_batch for stage in TRAINED} == {micro_batch}
+    assert micro_batch / processes * BYTES_PER_IMAGE <= gigabytes * 10**9
+
+
+def test_no_training_keeps_more_of_an_image_than_the_micro_batches_allow_for() -> None:
+    settings = params(collection({"cat": 50, "dog": 50}), size=512, hardware=Hardware(1, 8 * 10**9))
+    steps = Steps(settings, Costs(settings, 2), 1)  # the tokenizer of the largest images keeps most
+    kept = steps.cost("tokenizer").saved / steps.samples("tokenizer")
+    assert 0.9 * BYTES_PER_IMAGE < kept <= BYTES_PER_IMAGE
 
 
 def test_thresholds_are_within_reach() -> None:
@@ -85,13 +110,17 @@ def test_unlabelled_images_have_pretrained_networks() -> None:
 
 def test_a_side_that_tokens_do_not_divide_is_refused() -> None:
     with pytest.raises(UserError, match=r"^--size is 60, but must be a multiple of 8 from 32 to 512$"):
-        fitted(collection({"cat": 9, "dog": 9}), "photos", "auto", 60, gpu=False)
+        fitted(collection({"cat": 9, "dog": 9}), "photos", "auto", 60, CPU)
     with pytest.raises(UserError, match="multiple of 16"):
-        fitted(collection({"cat": 9, "dog": 9}), "photos", "auto", 40, gpu=True)
+        fitted(collection({"cat": 9, "dog": 9}), "photos", "auto", 40, H100)
 
 
 def test_a_collection_of_unusable_images_is_refused() -> None:
     with pytest.raises(UserError, match=r"^none of the images of photos can be read \(truncated or damaged\)$"):
         fitted(
-            collection({"cat": 1, "dog": 1}, [ImageLook(unusable="truncated or damaged")]), "photos", "auto", 64, False
+            collection({"cat": 1, "dog": 1}, [ImageLook(unusable="truncated or damaged")]),
+            "photos",
+            "auto",
+            64,
+            Hardware(),
         )

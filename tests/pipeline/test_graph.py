@@ -36,7 +36,9 @@ def test_the_pipeline_is_read_as_dvc_sees_it(tmp_path: Path, monkeypatch: pytest
     ]  # fmt: skip
     with opened(tmp_path) as repo:
         order = [address(stage) for stage in plan_repro(repo.index.graph, list(repo.index.stages))]
-    last_shard = order.index("shards@00001")  # the gate of a shard that stops the run counts the bad images of all shards
+    last_shard = order.index(
+        "shards@00001"
+    )  # the gate of a shard that stops the run counts the bad images of all shards
     assert last_shard < min(order.index(f"gate-shards@{shard}") for shard in ("00000", "00001"))
 
 

@@ -113,8 +113,8 @@ def test_a_file_that_grows_while_it_is_indexed_stops_the_stage(monkeypatch: pyte
     image_folder(Path("pets"), {"cat": 3, "dog": 3})
     listed = source_folder.list_files
 
-    def then_grow(root: str) -> Iterator[StoredFile]:
-        found = list(listed(root))
+    def then_grow(root: str, dangling: bool) -> Iterator[StoredFile]:
+        found = list(listed(root, dangling))
         Path(root, found[2].name).write_bytes(picture(1, (30, 30)))
         yield from found
 
@@ -128,6 +128,20 @@ def test_a_name_that_is_not_utf_8_is_refused() -> None:
     image_folder(Path("pets"), {"cat": 3, "dog": 3})
     Path(os.fsdecode(b"pets/cat/\xff.png")).write_bytes(picture(1))
     with pytest.raises(UserError, match=r"the file name 'cat/\\udcff\.png' is not UTF-8; rename it"):
+        index.run(folder())
+
+
+@pytest.mark.parametrize("place", ["", "images/"])
+def test_a_table_that_labels_nothing_is_named_with_its_columns(place: str) -> None:
+    for name in ("1", "2"):
+        Path(f"pets/{place}").mkdir(parents=True, exist_ok=True)
+        Path(f"pets/{place}{name}.png").write_bytes(picture(int(name)))
+    Path("pets/metadata.csv").write_text("filename,label\n1.png,cat\n2.png,dog\n")
+    with pytest.raises(
+        UserError,
+        match=r"labels to none; to label them, pets/metadata\.csv needs the columns file_name and"
+        r" label, and it has filename, label$",
+    ):
         index.run(folder())
 
 

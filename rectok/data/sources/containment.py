@@ -35,7 +35,10 @@ class Links:
         """The last folder that was checked, with all folders around it."""
 
     def check(self, name: str, may_be_link: bool = True) -> None:
-        """Raises UserError if the file `name` or a folder around it is a link out of the root, or back to a folder around it."""
+        """Check the file `name` and the folders around it.
+
+        Raises UserError for a link out of the root, to a file that does not exist, or back to a folder around it.
+        """
         if is_remote(self.root):
             name_inside(name, f"index.source {self.root}")
             return
@@ -55,6 +58,8 @@ class Links:
         _require_inside(self.root, name, f"the link {path}")
         around = os.path.realpath(os.path.dirname(path))  # noqa: PTH120
         target = os.path.realpath(path)
+        if not os.path.exists(target):  # noqa: PTH110
+            raise UserError(f"the link {path} leads to {target}, which does not exist; remove it, or fetch that file")
         if os.path.commonpath([around, target]) == target:
             raise UserError(f"the link {path} leads back to a folder around it; remove it")
 

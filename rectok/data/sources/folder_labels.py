@@ -6,8 +6,8 @@ from collections.abc import Collection
 from rectok.data.sources.names import SPLIT_WORDS, Annotation, annotation_in, split_in, split_named, words_in
 from rectok.errors import UserError
 
-DEPTH = 4
-"""Folders of a name that can matter: one around all, a split, a class, and one more that shows that a class is none."""
+DEPTH = 6
+"""Folders of a name that can matter: three around all, a split, a class, and one more that shows that a class is none."""
 
 SEPARATOR = "\0"
 """Stands between the name of an archive and a folder in it."""
@@ -26,7 +26,7 @@ def in_archive(archive: str, folder: str) -> str:
 def annotate_folders(folders: Collection[str], packed: bool) -> dict[str, Annotation | None]:
     """Label and split of the images in each folder of a source. None for images beside the class folders.
 
-    A folder around everything in `packed` archives is that of the archive and no class. Folders around everything whose names
+    Folders around everything in `packed` archives are those of the archive and no classes. Folders around everything whose names
     differ by a split alone, such as photos_train and photos_test, are splits. Raises UserError if each archive has a folder of
     its own with several folders below.
     """
@@ -40,7 +40,10 @@ def annotate_folders(folders: Collection[str], packed: bool) -> dict[str, Annota
     if packed:
         _require_clear(set(places.values()), tops)
     top = _folder_around(inside) if packed else ""
-    annotations = {key: annotation_in(f"{folder}/file".removeprefix(top)) for key, (_, folder) in places.items()}
+    annotations = {
+        key: None if top.startswith(f"{folder}/") else annotation_in(f"{folder}/file".removeprefix(top))
+        for key, (_, folder) in places.items()
+    }
     if not any(annotation and annotation.split for annotation in annotations.values()):
         return annotations
     return {
@@ -72,8 +75,12 @@ def only_splits(labels: Collection[str]) -> bool:
 
 
 def _folder_around(folders: Collection[str]) -> str:
-    """The one folder around all others with its slash. Empty if there is none, if it is the only one or names a split."""
-    tops = {folder.partition("/")[0] for folder in folders}
-    if len(tops) != 1 or tops == set(folders) or split_named(next(iter(tops))):
-        return ""
-    return f"{tops.pop()}/"
+    """The folders around all others with their slashes. They end before the innermost one, and before one that names a split."""
+    around = ""
+    while True:
+        inside = {rest for folder in folders if (rest := f"{folder}/".removeprefix(around))}
+        tops = {folder.partition("/")[0] for folder in inside}
+        top = next(iter(tops), "")
+        if len(tops) != 1 or inside == {f"{top}/"} or split_named(top):
+            return around
+        around += f"{top}/"

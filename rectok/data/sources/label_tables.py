@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, BinaryIO
 
 from rectok.data.data_config import Split
@@ -16,6 +17,8 @@ from rectok.storage.objects import open_binary
 
 FILE_COLUMNS = ("file", "file_name")
 """Names of the column of files. The second is that of Hugging Face's imagefolder."""
+DELIMITERS = ",;\t"
+"""Between the values of a CSV file. Spreadsheets write semicolons where the comma is the decimal mark."""
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]
 """Opens the file with a name, such as one in an archive."""
 Record = tuple[str, dict[str, Any]]
@@ -67,16 +70,20 @@ def _csv_records(path: str, opener: Opener) -> Iterator[Record]:
         for row in rows:
             where = f"line {rows.line_num} of {path}"
             if None in row:
-                raise UserError(f"{where} has more values than there are columns; put values with a comma into quotes")
+                mark = rows.reader.dialect.delimiter
+                raise UserError(f"{where} has more values than there are columns; put values with {mark!r} into quotes")
             yield where, row
 
 
 @contextmanager
 def _open_csv(path: str, opener: Opener) -> Iterator["csv.DictReader[str]"]:
-    """A reader of rows. Raises UserError for text that is no CSV in UTF-8, and for two columns of one name."""
+    """A reader of rows with the delimiter of the first line. Raises UserError for text that is no CSV in UTF-8, and for two
+    columns of one name.
+    """
     with opener(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         try:
-            rows = csv.DictReader(text)
+            first = text.readline()
+            rows = csv.DictReader(chain([first], text), delimiter=max(DELIMITERS, key=first.count))
             names = list(rows.fieldnames or ())
             if len(set(names)) < len(names):
                 raise UserError(f"{path} has several columns of one name; its first line is {', '.join(names)}")

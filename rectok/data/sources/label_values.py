@@ -6,11 +6,14 @@ from typing import Any
 
 from rectok.errors import UserError
 
+DIGITS = 20
+"""Of the largest whole number of 64 bits."""
+
 
 def is_missing(value: Any) -> bool:
-    """Whether a value says that there is no label: nothing, NaN, −1, or text that is empty or says so."""
+    """Whether a value says that there is no label: nothing, NaN, −1, or text that shows nothing or says so."""
     if isinstance(value, str):
-        return value.strip().lower() in ("", "nan", "-1")
+        return value.strip().lower() in ("nan", "-1") or not any(map(str.isprintable, value.strip()))
     if isinstance(value, (float, Decimal)) and math.isnan(value):
         return True
     return value is None or (not isinstance(value, bool) and value == -1)
@@ -37,6 +40,6 @@ def whole_number(value: Any) -> int | None:
 
 
 def number_in(text: str) -> int | None:
-    """The whole number that a text writes, such as 7 or 007. None for other text."""
+    """The whole number that a text writes, such as 7 or 007. None for other text, and for more digits than a number has."""
     text = text.strip()
-    return int(text) if text.isascii() and text.isdecimal() else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else None

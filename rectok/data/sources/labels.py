@@ -22,6 +22,8 @@ class Labels:
         self.column = setting.removeprefix(COLUMN) if setting.startswith(COLUMN) else ""
         self.none = setting == "none"
         self.left_out = LeftOut()
+        self.hint = ""
+        """Why a table beside the images gives no labels, for a sentence that there are none."""
 
     @property
     def by_folders(self) -> bool:

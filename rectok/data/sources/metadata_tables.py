@@ -25,11 +25,7 @@ def open_metadata(root: str, names: Sequence[str], labels: Labels, opener: Opene
     Raises UserError if some tables lack the column of labels, but others have it or `labels` names it.
     """
     column = labels.column or "label"
-    with_labels = (
-        _with_column(root, names, column, bool(labels.column), opener)
-        if labels.setting == "auto" or labels.column
-        else []
-    )
+    with_labels = _with_column(root, names, column, labels, opener) if labels.setting == "auto" or labels.column else []
     if not with_labels:
         yield labels
         return
@@ -47,12 +43,15 @@ def has_labels(root: str, name: str, labels: Labels, content: bytes) -> bool:
     return (labels.column or "label") in columns and not columns.isdisjoint(FILE_COLUMNS)
 
 
-def _with_column(root: str, names: Sequence[str], column: str, required: bool, opener: Opener) -> Sequence[str]:
+def _with_column(root: str, names: Sequence[str], column: str, labels: Labels, opener: Opener) -> Sequence[str]:
     columns = {name: columns_of(below(root, name), opener) for name in names}
     lacking = [name for name in names if column not in columns[name] or columns[name].isdisjoint(FILE_COLUMNS)]
-    if lacking and (required or len(lacking) < len(names)):
-        raise UserError(
-            f"{below(root, lacking[0])} must have the columns file_name and {column}; "
-            f"it has {', '.join(sorted(columns[lacking[0]]))}"
-        )
-    return [] if lacking else names
+    if not lacking:
+        return names
+    present = ", ".join(sorted(columns[lacking[0]]))
+    if labels.column or len(lacking) < len(names):
+        raise UserError(f"{below(root, lacking[0])} must have the columns file_name and {column}; it has {present}")
+    labels.hint = (
+        f"; to label them, {below(root, lacking[0])} needs the columns file_name and {column}, and it has {present}"
+    )
+    return []

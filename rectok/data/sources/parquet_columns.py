@@ -57,7 +57,9 @@ def image_column(schema: pa.Schema, name: str, choice: str, first: Callable[[str
     for columns in (declared, usual):
         if columns:
             return _only(columns, name)
-    if columns := possible if len(possible) == 1 else [column for column in possible if is_image(first(column))]:
+    contents = {column: first(column) for column in possible}
+    by_path = [column for column in possible if not contents[column] and len(possible) == 1]
+    if columns := by_path or [column for column in possible if is_image(contents[column])]:
         return _only(columns, name)
     raise UserError(f"{name} must have a column of images (bytes); it has {_described(schema)}")
 

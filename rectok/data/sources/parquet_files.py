@@ -59,6 +59,8 @@ class ParquetLabels:
 
     def _unknown(self, classes: ClassNames, file: str, label: str, where: str) -> str:
         names = self.columns[file].class_names
+        if names.count(label) > 1:
+            return f"{where} has label {label}, which names {names.count(label)} classes; give its number"
         if names:
             return f"{where} has label {label}, but only {len(names)} classes are named"
         return f"{where} has label {label} and {file} names no classes, but {classes.example} names others; name them in both"

@@ -2,6 +2,7 @@
 
 import json
 import posixpath
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,9 +118,11 @@ class Sample:
     def _label_in_cls(self, member: ArchiveMember) -> str:
         where = f"{member.name} ({self.title})"
         try:
-            text = member.read().decode().strip()
+            text = member.read().decode("utf-8-sig").strip()
         except UnicodeDecodeError:
             raise UserError(f"{where} is no text in UTF-8; it must hold the label") from None
+        if any(unicodedata.category(character) == "Cc" for character in text):
+            raise UserError(f"{where} holds {text!r}, which is no text; it must hold the label")
         if is_missing(text):
             raise UserError(f"{where} holds no label ({text!r}); it must be text or a whole number")
         number = number_in(text)

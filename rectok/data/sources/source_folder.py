@@ -14,8 +14,12 @@ from rectok.storage.s3 import StoredFile
 
 STATISTICS = "_stats.json"
 """img2dataset writes 00000_stats.json beside 00000.parquet and 00000.tar, or beside the folder 00000."""
-ARROW = ".arrow"
-"""Ending of the files that save_to_disk writes, which are no Parquet."""
+TO_PARQUET = {
+    ".arrow": "as save_to_disk of Hugging Face's datasets writes it; write Parquet instead, with to_parquet of each split",
+    ".lance": "a Lance dataset; write Parquet instead, with "
+    "pyarrow.dataset.write_dataset(lance.dataset(FOLDER).scanner().to_reader(), NEW_FOLDER, format='parquet')",
+}
+"""Endings of files that hold tables but are no Parquet, and how to go on."""
 PEEKED = 1000
 """File names that decide the kind of a source: one page of an object store's listing."""
 
@@ -47,7 +51,7 @@ class SourceFolder:
         Raises UserError for a symbolic link out of the folder.
         """
         links = Links(self.root)
-        for file in list_files(self.root):
+        for file in list_files(self.root, dangling=True):
             if not is_hidden(file.name):
                 links.check(file.name, file.link)
                 self._check(file.name)
@@ -62,11 +66,9 @@ class SourceFolder:
         return [file.name for file in self.files() if kind_of(file.name) == self.kind]
 
     def _check(self, name: str) -> None:
-        if name.endswith(ARROW):
-            raise UserError(
-                f"index.source {self.root} holds {name}, as save_to_disk of Hugging Face's datasets writes it; write Parquet "
-                "instead, with to_parquet of each split"
-            )
+        for ending, advice in TO_PARQUET.items():
+            if name.endswith(ending):
+                raise UserError(f"index.source {self.root} holds {name}, {advice}")
         kind = kind_of(name)
         if kind is None or kind == self.kind or (kind == "parquet" and self._is_companion(name)):
             return
@@ -121,7 +123,7 @@ def _walk(root: str) -> Iterator[str]:
                         if entry.is_symlink():
                             links.check(f"{folder}{entry.name}")
                         folders.append(f"{folder}{entry.name}/")
-                    elif entry.is_file():
+                    elif entry.is_file() or entry.is_symlink():
                         yield f"{folder}{entry.name}"
         except OSError as error:
             raise UserError(f"{root}/{folder} cannot be listed: {error.strerror}") from None

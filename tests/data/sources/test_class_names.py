@@ -102,5 +102,5 @@ def test_two_classes_of_one_name_stay_two(tmp_path: Path) -> None:
     write(tmp_path / "0.parquet", [0, 1, 2], ("crane", "drake", "crane"))
     assert labels_in(tmp_path) == ["crane (0)", "drake", "crane (2)"]
     write(tmp_path / "0.parquet", ["drake", "crane"], ("crane", "drake", "crane"))
-    with pytest.raises(UserError, match=r"row 1 of 0\.parquet has label crane, but only 3 classes are named"):
+    with pytest.raises(UserError, match=r"row 1 of 0\.parquet has label crane, which names 2 classes; give its number"):
         labels_in(tmp_path)

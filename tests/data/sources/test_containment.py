@@ -132,6 +132,16 @@ def test_links_inside_a_folder_are_followed_and_a_loop_is_refused(tmp_path: Path
         annotated(source)
 
 
+@pytest.mark.parametrize("target", ["2.png", "../.git/annex/2.png"])
+def test_a_link_to_nothing_is_named(tmp_path: Path, target: str) -> None:
+    source = write_folder(tmp_path / "source", {"cat/1.png": b"1"})
+    (source / "cat" / "link.png").symlink_to(target)
+    with pytest.raises(
+        UserError, match=r"source/cat/link\.png leads to .*2\.png, which does not exist; remove it, or fetch"
+    ):
+        annotated(source)
+
+
 def test_a_link_that_replaces_an_indexed_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
     source = write_folder(tmp_path / "source", {"cat/1.png": b"1"})

@@ -12,7 +12,7 @@ from tests.data.sources.small_sources import annotated, write_folder, write_tar,
 
 
 def test_the_outermost_folders_matter() -> None:
-    assert [folder_of(name) for name in ("1.png", "a/1.png", "a/b/c/d/e/1.png")] == ["", "a", "a/b/c/d"]
+    assert [folder_of(name) for name in ("1.png", "a/1.png", "a/b/c/d/e/f/g/1.png")] == ["", "a", "a/b/c/d/e/f"]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ def test_the_outermost_folders_matter() -> None:
         (["photos/cat", "photos/dog/x"], True, {"photos/cat": ("cat", None), "photos/dog/x": ("dog", None)}),
         (["photos/cat", "photos/dog"], False, {"photos/cat": ("photos", None), "photos/dog": ("photos", None)}),
         (["p/train/cat", "p/val/cat"], True, {"p/train/cat": ("cat", "train"), "p/val/cat": ("cat", "val")}),
+        (["a/b/c/cat/x", "a/b/c/dog"], True, {"a/b/c/cat/x": ("cat", None), "a/b/c/dog": ("dog", None)}),
+        (
+            ["a/b/p/train/cat", "a/b/p/val/cat"],
+            True,
+            {"a/b/p/train/cat": ("cat", "train"), "a/b/p/val/cat": ("cat", "val")},
+        ),
+        (["a/b/cat"], True, {"a/b/cat": ("cat", None)}),
+        (["a", "a/b/cat", "a/b/dog"], True, {"a": None, "a/b/cat": ("cat", None), "a/b/dog": ("dog", None)}),
         (["train/cat", "train/dog"], True, {"train/cat": ("cat", "train"), "train/dog": ("dog", "train")}),
         (["cat"], True, {"cat": ("cat", None)}),
         (["photos", "photos/cat"], True, {"photos": None, "photos/cat": ("cat", None)}),

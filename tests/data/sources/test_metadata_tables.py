@@ -1,6 +1,7 @@
 """Hugging Face's imagefolder: metadata.csv and metadata.jsonl beside the images, local and in a bucket."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,19 @@ def test_an_incomplete_zip_file_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"1.png": b"1", "metadata.csv": b"file_name,label\n1.png,cat\n2.png,dog\n"})
     with pytest.raises(UserError, match=r"lists 2\.png, which index\.source does not hold"):
         annotated(path)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_values_may_be_parted_by_semicolons_or_tabs(tmp_path: Path, mark: str) -> None:
+    text = 'file_name,text,label\r\n1.png,"a, b; c\td",cat\r\n2.png,,dog\r\n'
+    parted = text.replace(",", mark).replace(f'"a{mark} b', '"a, b')
+    assert annotated(folder(tmp_path / "a", parted)) == PETS
+    (tmp_path / "labels.csv").write_text(parted)
+    assert annotated(tmp_path / "a", str(tmp_path / "labels.csv"))[:2] == PETS
+    with pytest.raises(
+        UserError, match=rf"line 2 of .* has more values than .* put values with {re.escape(repr(mark))} into quotes"
+    ):
+        annotated(folder(tmp_path / "b", f"file_name{mark}label\n1.png{mark}a{mark}b\n"))
 
 
 def test_blanks_around_a_label_are_no_part_of_it(tmp_path: Path) -> None:

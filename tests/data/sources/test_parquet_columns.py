@@ -54,6 +54,13 @@ def test_the_image_is_declared_or_has_a_usual_name_or_is_the_only_one(
     assert contents(path) == [PNG]
 
 
+@pytest.mark.parametrize("others", [{}, {"md5": [b"\x12" * 16]}])
+def test_bytes_that_are_no_image_are_no_column_of_images(tmp_path: Path, others: Any) -> None:
+    path = write(tmp_path / "x.parquet", {"sound": [b"RIFF----WAVE"], **others, "label": [0]})
+    with pytest.raises(UserError, match=r"x\.parquet must have a column of images \(bytes\); it has sound \(binary\)"):
+        contents(path)
+
+
 @pytest.mark.parametrize(
     "names,features",
     [(("image", "mask"), {"image": IMAGE, "mask": IMAGE}), (("image", "png"), None), (("left", "right"), None)],

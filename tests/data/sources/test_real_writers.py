@@ -88,6 +88,16 @@ def test_img2dataset(root: Path) -> None:
     assert {label for label, *_ in images} == {"unlabelled"}
 
 
-def test_save_to_disk_says_to_parquet(root: Path) -> None:
-    with pytest.raises(UserError, match=r"save_to_disk of Hugging Face's datasets writes it; .* to_parquet"):
-        annotated(root / "save_to_disk")
+@pytest.mark.parametrize(
+    "folder,advice",
+    [
+        ("save_to_disk", r"save_to_disk of Hugging Face's datasets writes it; .* to_parquet"),
+        (
+            "pets.lance",
+            r"a Lance dataset; .* write_dataset\(lance\.dataset\(FOLDER\)\.scanner\(\)\.to_reader\(\), NEW_FOLDER",
+        ),
+    ],
+)
+def test_other_tables_say_how_to_write_parquet(root: Path, folder: str, advice: str) -> None:
+    with pytest.raises(UserError, match=advice):
+        annotated(root / folder)

@@ -58,7 +58,14 @@ def test_keys_end_at_the_first_dot(tmp_path: Path, writer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels,expected", [((b"000", b"0\n"), "0"), ((b"007", b" 7 "), "7"), ((b"cat", b"cat\n"), "cat")]
+    "labels,expected",
+    [
+        ((b"000", b"0\n"), "0"),
+        ((b"007", b" 7 "), "7"),
+        ((b"cat", b"cat\n"), "cat"),
+        ((b"\xef\xbb\xbf1", b"1"), "1"),
+        ((b"9" * 5000, b"9" * 5000), "9" * 5000),
+    ],
 )
 def test_numbers_in_cls_files_are_numbers(tmp_path: Path, labels: tuple[bytes, bytes], expected: str) -> None:
     members = {"1.png": b"a", "1.cls": labels[0], "2.png": b"b", "2.cls": labels[1]}
@@ -68,7 +75,9 @@ def test_numbers_in_cls_files_are_numbers(tmp_path: Path, labels: tuple[bytes, b
 @pytest.mark.parametrize(
     "content,problem",
     [(b"", "holds no label"), (b" \n", "holds no label"), (b"-1", "holds no label"), (b"nan", "holds no label"),
-     (b"\xff\xfe", "is no text in UTF-8"), (b"\x80\x04K\x01.", "is no text in UTF-8")],
+     ("\u200b".encode(), "holds no label"), (b"1\0", r"holds '1\\x00', which is no text"),
+     (b"\1" + bytes(7), "holds .*, which is no text"), (b"\xff\xfe", "is no text in UTF-8"),
+     (b"\x80\x04K\x01.", "is no text in UTF-8")],
 )  # fmt: skip
 def test_a_cls_file_of_no_use_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
     path = write_tar(tmp_path / "x.tar", {"one.png": b"a", "one.cls": content})
@@ -76,7 +85,7 @@ def test_a_cls_file_of_no_use_is_named(tmp_path: Path, content: bytes, problem: 
         annotated(path)
 
 
-@pytest.mark.parametrize("value", ["null", "NaN", "-1", '""', "[0, 1]", "1.5", "true", "{}", "Infinity"])
+@pytest.mark.parametrize("value", ["null", "NaN", "-1", '""', '"\\u0000"', "[0, 1]", "1.5", "true", "{}", "Infinity"])
 def test_a_json_label_of_no_use_is_named(tmp_path: Path, value: str) -> None:
     path = write_tar(tmp_path / "x.tar", {"one.png": b"a", "one.json": b'{"label": %s}' % value.encode()})
     for setting in ("auto", "column:label"):

@@ -59,9 +59,9 @@ def listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     roots: list[str] = []
     list_files = source_folder.list_files
 
-    def recorded(root: str) -> Iterator[StoredFile]:
+    def recorded(root: str, dangling: bool = False) -> Iterator[StoredFile]:
         roots.append(root)
-        return list_files(root)
+        return list_files(root, dangling)
 
     monkeypatch.setattr(source_folder, "list_files", recorded)
     return roots

@@ -14,6 +14,7 @@ import lance
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import webdataset as wds
 from PIL import Image
@@ -63,14 +64,15 @@ def huggingface(root: Path) -> None:
 
 
 def tables(root: Path) -> None:
-    for folder in ("polars", "duckdb", "lance"):
+    for folder in ("polars", "duckdb"):
         (root / folder).mkdir()
     frame = pl.DataFrame({"image": PICTURES, "label": TEXTS})
     frame.write_parquet(root / "polars/data.parquet")
     arrow = pa.table({"image": pa.array(PICTURES, pa.binary()), "label": TEXTS})  # noqa: F841 - DuckDB reads the variable by its name
     duckdb.sql(f"COPY (SELECT * FROM arrow) TO '{root}/duckdb/data.parquet' (FORMAT parquet)")
-    written = lance.write_dataset(frame.to_arrow(), str(root / ".lance"))
-    pq.write_table(written.to_table(), root / "lance/data.parquet")
+    lance.write_dataset(frame.to_arrow(), str(root / "pets.lance"))
+    reader = lance.dataset(str(root / "pets.lance")).scanner().to_reader()
+    pyarrow.dataset.write_dataset(reader, root / "lance", format="parquet")
 
 
 def archives(root: Path) -> None:
