@@ -39,9 +39,9 @@ screenshots: $(DEVELOPS)  ## the README's pictures of the Dagster UI, anew
 	RECTOK_SCREENSHOTS=docs OMP_NUM_THREADS=1 pytest tests/browser/test_dagster.py
 
 lock: $(DEVELOPS)  ## both locks anew: what runs, and with it what develops
-	uv pip compile pyproject.toml --no-annotate --no-header --quiet --output-file requirements.lock
-	uv pip compile pyproject.toml --group dev --constraint requirements.lock --no-annotate --no-header --quiet \
-	  --output-file requirements-dev.lock
+	uv pip compile pyproject.toml --python-version 3.11 --no-annotate --no-header --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --python-version 3.11 --group dev --constraint requirements.lock --no-annotate --no-header \
+	  --quiet --output-file requirements-dev.lock
 
 $(RUNS): requirements.lock pyproject.toml
 $(DEVELOPS): requirements-dev.lock pyproject.toml

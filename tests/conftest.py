@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from execnet.xspec import XSpec
 
 from tests import forked
 
@@ -13,6 +14,12 @@ from tests import forked
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Else every `dvc` starts a second process that tries to send a report.
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+
+
+def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
+    """Each process among which the tests are divided begins with all libraries imported."""
+    for spec in specs:
+        spec.python = f"{forked.commands()}/python"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,13 +2,16 @@
 
 To import them takes longer than a stage does on tiny data. What runs is the caller's code all the same (its PYTHONPATH,
 else this repository), in a process of its own, with the caller's arguments, folder, environment, files and signals.
+The processes among which pytest-xdist divides the tests come from here, too.
 """
 
 import fcntl
+import gc
 import importlib
 import json
 import multiprocessing
 import os
+import pkgutil
 import runpy
 import select
 import shutil
@@ -19,22 +22,39 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NoReturn
 
+REPOSITORY = Path(__file__).parents[1]
+FOLDER = "RECTOK_FORKED"
+"""The variable by which a test run passes the folder of its commands on."""
+REAL = sys.executable
 IMPORTED = (
-    "torch", "torch._dynamo", "torchvision", "timm", "deepspeed", "torch_fidelity", "torchmetrics.image", "safetensors.torch",
-    "pandas", "pandera.pandas", "pyarrow.parquet", "great_expectations", "sklearn.linear_model", "matplotlib.figure",
-    "PIL.Image", "pydantic", "ruamel.yaml", "typer", "rich.progress", "boto3", "dvc.cli", "dvc.repo", "dvc.api",
+    "torch", "torch._dynamo", "torchvision", "timm.optim", "deepspeed", "torch_fidelity", "torchmetrics.image",
+    "safetensors.numpy", "safetensors.torch", "pandas", "pandera.pandas", "pyarrow.parquet", "great_expectations",
+    "sklearn.linear_model", "matplotlib.figure", "matplotlib.backends.backend_svg", "PIL.Image", "PIL.ImageCms", "pydantic",
+    "ruamel.yaml", "typer", "rich.progress", "boto3", "networkx", "dulwich.index", "dulwich.worktree", "dvc_render",
+    "dvc_data.hashfile.db.local", "dvc_data.hashfile.status", "dvc.cli.parser", "dvc.api", "dvc.cachemgr", "dvc.data_cloud",
+    "dvc.repo.index", "dvc.repo.open_repo", "dvc.repo.plots", "dvc.repo.stage", "fsspec.implementations.memory",
 )  # fmt: skip
-DAGSTER = ("dagster._cli", "dagster_pipes", "dagster_webserver.cli", "dagster._daemon.cli", "dagster_graphql")
-"""Imported before the first command of Dagster: most tests need none."""
+PYTEST_PLUGINS = ("anyio", "hydra", "platformdirs", "typeguard")
+"""Libraries that are plugins of pytest besides."""
+OURS = ("rectok", "orchestration")
+DAGSTER = (
+    "dagster._cli", "dagster_pipes", "dagster_webserver.cli", "dagster._daemon.cli", "dagster_graphql", "orchestration.loading",
+)  # fmt: skip
+"""Imported before the first command of Dagster, or the first process of pytest-xdist: most tests need none."""
 PROGRAMS = {"rectok": "rectok.cli.main", "dvc": "dvc.cli", "dagster": "dagster._cli"}
+XDIST = "-u -c import sys;exec(eval(sys.stdin.readline()))"
 HERE = (
-    "-m rectok.cli.main", "-P -m rectok.pipeline.status", "-m dagster",
+    XDIST, "-m rectok.cli.main", "-u -m rectok.cli.main", "-P -m rectok.pipeline.status", "-m dagster",
+    "-m torch.distributed.run",
     *(f"{flags}-c from multiprocessing.spawn import" for flags in ("", "-P ", "-B -P ")),
 )  # fmt: skip
 """How the arguments of a `python` begin that runs here as well."""
@@ -64,23 +84,21 @@ exec "{python}" "$@"
 @lru_cache
 def commands() -> str:
     """The folder that holds these commands, for the front of a PATH. All processes of one test run share their server."""
-    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    folder = Path(tempfile.gettempdir()) / f"forked-{os.getuid()}-{owner}"
-    address = folder / "socket"
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-        for name in (*PROGRAMS, "module"):
-            _write(folder / name, CLIENT.format(python=sys.executable, address=str(address)))
-        here = "|".join(f'"{words}"*' for words in HERE)
-        _write(folder / "python", PYTHON.format(here=here, folder=folder, python=sys.executable))
-        # -P: the folder of this file is no place for imports.
-        command = [sys.executable, "-P", __file__, str(folder), str(owner)]
-        os.posix_spawn(command[0], command, os.environ, setsid=True)
-    deadline = time.monotonic() + 120
+    if folder := os.environ.get(FOLDER):
+        return folder
+    folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="forked-")
+    address = Path(folder) / "socket"
+    for name in (*PROGRAMS, "module"):
+        _write(Path(folder) / name, CLIENT.format(python=sys.executable, address=str(address)))
+    here = "|".join(f'"{words}"*' for words in HERE)
+    _write(Path(folder) / "python", PYTHON.format(here=here, folder=folder, python=sys.executable))
+    # -P: the folder of this file is no place for imports.
+    command = [sys.executable, "-P", __file__, folder, str(os.getpid())]
+    server = os.posix_spawn(command[0], command, os.environ, setsid=True)
     while not address.exists():
-        assert time.monotonic() < deadline, "the server could not start"
+        assert os.waitpid(server, os.WNOHANG) == (0, 0), "the server could not start"
         time.sleep(0.1)
-    return str(folder)
+    return folder
 
 
 def _write(program: Path, text: str) -> None:
@@ -97,8 +115,12 @@ def serve(folder: Path, owner: int) -> None:
     """Answer callers until the process `owner` ends."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     sys.executable = str(folder / "python")  # so that what the commands start comes from here, too
-    for name in IMPORTED:
-        importlib.import_module(name)
+    _import(IMPORTED)
+    for name in PYTEST_PLUGINS:  # pytest cannot rewrite them any more, and says so if they do not forbid it
+        importlib.import_module(name).__doc__ = "PYTEST_DONT_REWRITE"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _import(module.name for module in pkgutil.walk_packages([str(REPOSITORY / "rectok")], "rectok."))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how an answer ended
     over = os.pidfd_open(owner)
     with socket.socket(socket.AF_UNIX) as server:
@@ -113,9 +135,8 @@ def serve(folder: Path, owner: int) -> None:
             except (OSError, ValueError, struct.error):  # the caller was killed before it had asked
                 connection.close()
                 continue
-            if any("dagster" in word for word in call[0][:3]):
-                for name in DAGSTER:
-                    importlib.import_module(name)
+            if " ".join(call[0][1:]) == XDIST or any("dagster" in word for word in call[0][:3]):
+                _import(DAGSTER)
             if os.fork() == 0:
                 server.close()
                 _answer(connection, call, files)
@@ -123,6 +144,17 @@ def serve(folder: Path, owner: int) -> None:
             for file in (connection.detach(), *files):
                 os.close(file)
     shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)  # libraries report what nobody collects any more
+
+
+def _import(names: Iterable[str]) -> None:
+    gc.disable()
+    sys.path.insert(0, str(REPOSITORY))
+    for name in names:
+        importlib.import_module(name)
+    del sys.path[0]
+    gc.freeze()  # no process looks through all this again
+    gc.enable()
 
 
 def _answer(connection: socket.socket, call: list[Any], files: list[int]) -> None:
@@ -191,16 +223,28 @@ def _call(program: str, *arguments: str) -> Any:
         multiprocessing.set_executable(sys.executable)  # its runs come from here, too
     if program != "module":
         sys.argv = [program, *arguments]
+        _take_callers_code()
         return importlib.import_module(PROGRAMS[program]).main() or 0
     if "-P" not in arguments[:2]:
         sys.path.insert(0, str(Path.cwd()))
-    kind, what, *rest = dropwhile(lambda word: word in ("-B", "-P"), arguments)
+    if " ".join(arguments) == XDIST:
+        sys.executable = REAL
+    _take_callers_code()
+    kind, what, *rest = dropwhile(lambda word: word in ("-B", "-P", "-u"), arguments)
     sys.argv = [what if kind == "-m" else kind, *rest]
     if kind == "-c":
         exec(what, {"__name__": "__main__"})
     else:
         runpy.run_module(what, run_name="__main__", alter_sys=True)
     return 0
+
+
+def _take_callers_code() -> None:
+    """Import our code anew where the caller does not mean this repository's."""
+    here = PathFinder.find_spec("rectok")
+    if here is None or here.origin != sys.modules["rectok"].__file__:
+        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+            del sys.modules[name]
 
 
 if __name__ == "__main__":
