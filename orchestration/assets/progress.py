@@ -59,7 +59,7 @@ def progress_metadata(message: Message) -> Metadata:
         "step": step,
         "steps": steps,
         "percent": round(100 * step / steps, 1),
-        "images_per_second": float(message["images_per_second"]),
+        **({} if message["images_per_second"] is None else {"images_per_second": float(message["images_per_second"])}),
         "ETA": str(timedelta(seconds=round(float(message["seconds_left"])))),
     }
     # The event log is stored as JSON, which has no NaN. A training stops by itself when its loss is NaN.

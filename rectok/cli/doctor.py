@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines")] = False) -> None:
@@ -14,12 +15,15 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
     from rectok.doctor.examine import examine
 
     diagnoses, out = [], sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # libraries may print
-        for diagnosis in examine():
+    # A terminal shows which check runs now; libraries may print, which must not mix with the results.
+    with Console(stderr=True).status("versions") as progress, contextlib.redirect_stdout(sys.stderr):
+        for diagnosis in examine(progress.update):
             diagnoses.append(diagnosis)
             if not as_json:
                 remedy = f"; {diagnosis.remedy}" if diagnosis.remedy else ""
+                progress.stop()
                 print(f"{diagnosis.status:4}  {diagnosis.name}: {diagnosis.detail}{remedy}", file=out, flush=True)
+                progress.start()
     if as_json:
         typer.echo(json.dumps([asdict(diagnosis) for diagnosis in diagnoses], indent=1, ensure_ascii=False))
     if any(diagnosis.status == "FAIL" for diagnosis in diagnoses):

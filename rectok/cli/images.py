@@ -77,7 +77,7 @@ def reconstruct(
     out: Annotated[Path, typer.Option(help="Folder for the PNG files")],
     tokenizer: Tokenizer = DECODER,
 ) -> None:
-    """Encode and decode images; each PNG shows the cropped original beside its reconstruction."""
+    """Encode and decode images. Each PNG shows the cropped original, and its reconstruction to the right of it."""
     params = project_params()
     twice = [name for name, count in Counter(path.stem for path in files).items() if count > 1]
     if twice:
@@ -88,7 +88,7 @@ def reconstruct(
     from rectok.data.bad_image import BadImage
     from rectok.data.image_decoding import prepare
     from rectok.evaluation.image_quality import to_uint8
-    from rectok.reporting.images import grid, write_png
+    from rectok.reporting.images import enlarged, grid, write_png
 
     model = api.Tokenizer.load(tokenizer, device="cpu")
     config = (params.image if params else IMAGES).model_copy(update={"size": model.config.image_size})
@@ -103,7 +103,7 @@ def reconstruct(
     rounding = params.reconstruction.rounding if params else "round"
     for path, original in zip(files, originals, strict=True):
         image = to_uint8(model.decode(model.encode(original[None])), rounding)
-        write_png(out / f"{path.stem}.png", grid(torch.cat([original[None], image]).numpy(), columns=2))
+        write_png(out / f"{path.stem}.png", grid(enlarged(torch.cat([original[None], image]).numpy()), columns=2))
     typer.echo(f"wrote {len(files)} reconstructions to {out}")
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from rectok.cli.parameters import init, migrate_params, shards_count
 from rectok.cli.promote import alert, promote
 from rectok.cli.repair import repair
 from rectok.cli.repro import repro
+from rectok.cli.stage_command import StageCommand
 from rectok.cli.stage_run import stage_run
 from rectok.cli.status import status
 from rectok.cli.verify import verify
@@ -26,9 +28,24 @@ from rectok.errors import UserError
 from rectok.files import refusal
 from rectok.params.renamed import renamed_command
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 USER_COMMANDS = "User commands"
 Shard = Annotated[str, typer.Argument(help="Shard name, as in index.shards, e.g. 00000")]
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"rectok {version('rectok')}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
+    ] = False,
+) -> None:
+    """Options of the whole command line."""
 
 
 def _add_stage(stage: str) -> None:
@@ -44,7 +61,7 @@ def _add_stage(stage: str) -> None:
         run()
 
     command = sharded if stage in artifacts.SHARDED else whole
-    app.command(stage, help=f"Make {artifacts.stage_dir(stage)}.", rich_help_panel="Stages")(command)
+    app.command(stage, cls=StageCommand, rich_help_panel="Stages")(command)
 
 
 for _stage in artifacts.STAGES:
@@ -53,7 +70,9 @@ for _stage in artifacts.STAGES:
 
 @app.command(rich_help_panel="Stages")
 def gate(
-    name: Annotated[str, typer.Argument(help="The stage whose output is checked")],
+    name: Annotated[
+        str, typer.Argument(help="The stage whose output is checked", autocompletion=lambda: [*artifacts.STAGES])
+    ],
     shard: Annotated[str | None, typer.Argument(help="Shard name, for stages that run per shard")] = None,
 ) -> None:
     """Check what a stage made; exit 1 when a check of severity ERROR fails."""

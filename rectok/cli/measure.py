@@ -68,20 +68,37 @@ def plan(
     images: Annotated[
         int | None, typer.Option(min=1, help="Training images; by default those of the index, or of the preset")
     ] = None,
+    memory: Annotated[float, typer.Option(min=0, help="GB of one GPU's memory")] = 80.0,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Add parameters, memory under each ZeRO stage, FLOPs, licences and formulas"),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Parameters, memory, disk, hours and downloads of a run, without touching data."""
+    """Say whether a run fits the GPUs and how long it takes, with memory, disk and downloads, without touching data."""
     params = _params(preset)
-    from rectok.planning.display import tables
+    from rectok.planning.display import needs, overview, tables
     from rectok.planning.plan import make_plan
+    from rectok.planning.schedule import ASSUMPTION
     from rectok.planning.sizes import MEMORY_FORMULA
+    from rectok.planning.verdict import verdict
     from rectok.workloads.speed import read_speeds
 
     run = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
     if as_json:
-        typer.echo(json.dumps(run.as_json(), indent=1, ensure_ascii=False))
+        record = {**run.as_json(), "verdict": verdict(run, params, memory)}
+        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
         return
     console = Console()
+    console.print(f"{run.preset}, {run.images} training images: {verdict(run, params, memory)}", soft_wrap=True)
+    console.print(overview(run, params))
+    for line in needs(run):
+        console.print(line, soft_wrap=True)
+    if not verbose:
+        assumed = any(row.basis == ASSUMPTION for row in run.estimates)
+        hint = "Times are assumed; measure them with `rectok bench` and --bench. " if assumed else ""
+        console.print(f"{hint}--verbose shows what stands behind these numbers.", soft_wrap=True)
+        return
     for table in tables(run):
         console.print(table)
     console.print(f"Memory: {MEMORY_FORMULA}.", soft_wrap=True)

@@ -25,6 +25,11 @@ MOST_SHARDS = 100_000
 PACKAGE = Path(rectok.__file__).parent
 PIPELINE = ("dvc.yaml", "versions.yaml")
 """What follows the version of this package; all else belongs to the project."""
+OWN_IMAGES = "photos"
+FROM_FOLDER = (
+    "`rectok init --from FOLDER --force` looks at your images and fills in their source, labels, lengths of training and "
+    "batches that fit this machine"
+)
 LOCAL = Path(".dvc/config.local")
 WITHOUT_GIT = "[core]\n    no_scm = true\n"
 
@@ -47,6 +52,8 @@ def init(
         return
     if bool(preset) == bool(source):
         raise UserError(f"init needs either --from FOLDER or a preset, one of {', '.join(preset_names())}")
+    if preset not in preset_names() and Path(preset).is_dir() and not source:
+        raise UserError(f"{preset} is a folder and no preset; `rectok init --from {preset}` looks at its images")
     if source and PARAMS_FILE.exists() and not force:
         raise UserError(f"{PARAMS_FILE} exists, so this folder is a project already; add --force to replace it")
     text = _parameters_for(source, labels, size) if source else preset_text(preset)
@@ -58,6 +65,8 @@ def init(
     write_text(PARAMS_FILE, text)
     origin = f"for {source}" if source else f"from preset {preset} (presets: {', '.join(preset_names())})"
     typer.echo(f"wrote {PARAMS_FILE} {origin}; next: dvc repro")
+    if preset == OWN_IMAGES:
+        typer.echo(f"{preset} is the preset for images of your own in data/raw/photos. Better: {FROM_FOLDER}")
 
 
 def _parameters_for(source: str, labels: str, size: int) -> str:

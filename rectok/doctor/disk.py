@@ -16,11 +16,11 @@ AMPLE = 1.5
 
 def free_space(params: Params) -> Diagnosis:
     """Compare free space with the size that `rectok plan` computes, less the size of data/."""
-    from rectok.planning.plan import make_plan  # imports torch, which takes seconds
+    from rectok.planning.plan import disk_of  # imports torch, which takes seconds
 
     free = shutil.disk_usage(DATA if DATA.exists() else Path()).free
     try:
-        need = sum(make_plan(params, None, 1, [], indexed=True).disk.values())
+        need = disk_of(params)
     except UserError as error:
         return warn("disk", f"{free / GB:.1f} GB free", str(error))
     here = sum(path.lstat().st_size for path in DATA.rglob("*") if path.is_file()) if DATA.exists() else 0

@@ -46,10 +46,17 @@ def _without_gpu(machine: MachineConfig, preset: str) -> Diagnosis:
     return warn("devices", "no GPU is visible", f"{preset} takes weeks without one; `rectok plan` gives the hours")
 
 
-def deepspeed(params: Params) -> Diagnosis:
-    """Check that a new process can import DeepSpeed, and that it can reach the machines of `machine.hostfile`."""
-    process = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True)
-    lines = process.stderr.strip().splitlines() or ["it printed nothing"]
+def import_deepspeed() -> "subprocess.Popen[str]":
+    """Start a process that imports DeepSpeed, which takes seconds."""
+    return subprocess.Popen(
+        [sys.executable, "-c", IMPORT], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def deepspeed(params: Params, process: "subprocess.Popen[str]") -> Diagnosis:
+    """Check that the `process` of `import_deepspeed` succeeds, and that the machines of `machine.hostfile` can be reached."""
+    _, errors = process.communicate()
+    lines = errors.strip().splitlines() or ["it printed nothing"]
     if process.returncode:
         remedy = "install requirements.lock again (`make lint` does)"
         return fail("deepspeed", f"it cannot be imported: {lines[-1]}", remedy)

@@ -1,19 +1,51 @@
 """A plan as tables for people."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import JustifyMethod
 from rich.table import Table
 
+from rectok.params import Params
 from rectok.planning.plan import Plan
 from rectok.planning.schedule import Estimate, total_hours
+from rectok.planning.verdict import GB, hours_text, planned_memory
 
-GB = 1e9
 HOURS = (
     "Stages follow each other; GPUs: those that a stage uses. A night is `rectok nightly`, and `rectok promote` takes as long. "
     "Not counted: packing, reading and writing; the metric network and LPIPS; the probe, whose classifiers learn on the CPU; "
     "previews and gates."
 )
+
+
+def overview(plan: Plan, params: Params) -> Table:
+    """One row a stage: steps, images, time on the planned GPUs, and memory of one of them."""
+    table = Table("stage", "steps", "images", "GPUs", "time", "GB a GPU", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    memory = {row.training: f"{row.total / GB:.3g}" for row in planned_memory(plan, params)}
+    for rows, total in ((plan.estimates, "a run"), (plan.night, "a nightly run")):
+        for row in rows:
+            table.add_row(*_short(row, memory))
+        table.add_row(total, "", "", "", hours_text(total_hours(rows)), style="bold")
+    return table
+
+
+def needs(plan: Plan) -> Iterator[str]:
+    """Disk and downloads, a line each."""
+    largest = ", ".join(f"{name} {size / GB:.3g}" for name, size in plan.disk.items())
+    yield f"Disk: {sum(plan.disk.values()) / GB:.3g} GB ({largest})."
+    names = dict.fromkeys(row.network for row in plan.downloads)
+    yield f"Downloads: {', '.join(names) or 'none, because all networks are trained here'}."
+
+
+def _short(row: Estimate, memory: Mapping[str, str]) -> tuple[str, ...]:
+    load = row.workload
+    steps = str(load.steps) if load.steps else ""
+    return load.stage, steps, _images(load.images), str(load.gpus), hours_text(row.hours), memory.get(load.stage, "")
+
+
+def _images(count: int) -> str:
+    return f"{count / 1e6:.4g}M" if count >= 1e6 else str(count)
 
 
 def tables(plan: Plan) -> Iterator[Table]:
@@ -65,6 +97,14 @@ def _hours(plan: Plan) -> Table:
 def _work(row: Estimate) -> tuple[str, ...]:
     load = row.workload
     epochs, steps = (f"{load.epochs:g}", str(load.steps)) if load.epochs else ("", "")
-    images = f"{load.images / 1e6:.4g}M" if load.images >= 1e6 else str(load.images)
     gflop = format(load.flops / 1e9, ".0f" if load.flops >= 1e12 else ".4g")
-    return load.stage, epochs, steps, images, gflop, str(load.gpus), f"{row.tflops:.3g}", f"{row.hours:.3g}"
+    return (
+        load.stage,
+        epochs,
+        steps,
+        _images(load.images),
+        gflop,
+        str(load.gpus),
+        f"{row.tflops:.3g}",
+        f"{row.hours:.3g}",
+    )

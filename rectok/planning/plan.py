@@ -55,7 +55,6 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
     costs = Costs(params, dataset.classes)
     parts, steps = part_sizes(costs), Steps(params, costs, gpus)
     loads = workloads(steps, dataset)
-    trained = _size(parts, "tokenizer", "dit", "autoguidance", "adversary")
     compiled = bool(params.machine.compile)  # auto compiles what takes long, on a GPU
     return Plan(
         params.preset,
@@ -66,11 +65,22 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
         parts,
         {load.stage: load.flops for load in loads},
         _memories(steps, parts),
-        disk(params, costs.latent, dataset.stored, trained),
+        disk(params, costs.latent, dataset.stored, _trained(parts)),
         estimates(loads, speeds, compiled),
         estimates(samplings("night", params.nightly.per_class, costs), speeds, compiled),
         downloads(params),
     )
+
+
+def disk_of(params: Params) -> float:
+    """Bytes on disk of a run on the images of data/index, or of the preset. It counts no step, which takes seconds."""
+    dataset = images_of(params.preset, None, indexed=True)
+    costs = Costs(params, dataset.classes)
+    return sum(disk(params, costs.latent, dataset.stored, _trained(part_sizes(costs))).values())
+
+
+def _trained(parts: dict[str, int | None]) -> int:
+    return _size(parts, "tokenizer", "dit", "autoguidance", "adversary")
 
 
 def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:

@@ -77,7 +77,7 @@ def train(job: Job) -> State:
             stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(stop_requested())
             if state.step % config.log_every == 0 or last:
                 now = time.monotonic()  # the first rate is unknown, since those steps compile and start workers
-                rate = (state.step - logged) * config.batch / (now - then) if logged is not None else 0.0
+                rate = (state.step - logged) * config.batch / (now - then) if logged is not None else None
                 _log(job, state, state.meter.read(), rate, reporter)
                 logged, then = state.step, now
             if checkpoint_due or stop or last:
@@ -93,7 +93,7 @@ def train(job: Job) -> State:
     return state
 
 
-def _log(job: Job, state: State, figures: dict[str, float], rate: float, reporter: Reporter | None) -> None:
+def _log(job: Job, state: State, figures: dict[str, float], rate: float | None, reporter: Reporter | None) -> None:
     lr = state.engines["model"].optimizer.param_groups[0]["lr"]
     images = state.step * job.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})

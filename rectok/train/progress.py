@@ -21,9 +21,9 @@ class Bar:
         self.progress = progress
         self.task = progress.add_task(name, total=steps, completed=start, figures="")
 
-    def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
+    def report(self, step: int, figures: dict[str, float], images_per_second: float | None) -> None:
         """Move the bar."""
-        text = f"{images_per_second:.0f} images/s  {_text(figures)}"
+        text = f"{_rate(images_per_second)}{_text(figures)}"
         self.progress.update(self.task, completed=step, figures=text)
 
     def show(self, picture: Path) -> None:
@@ -41,7 +41,7 @@ class Lines:
         self.began = time.monotonic()
         self.spoke = -PLAIN_EVERY
 
-    def report(self, step: int, figures: dict[str, float], images_per_second: float) -> None:
+    def report(self, step: int, figures: dict[str, float], images_per_second: float | None) -> None:
         """Print a line if the last is old enough, or the run over."""
         now = time.monotonic()
         if now - self.spoke < PLAIN_EVERY and step < self.steps:
@@ -52,7 +52,7 @@ class Lines:
         self.send({"stage": self.name, **numbers, "figures": figures})
         eta = timedelta(seconds=round(left))
         place = f"{self.name} step {step}/{self.steps}"
-        print(f"{place}  {speed:.0f} images/s  ETA {eta}  {_text(figures)}", flush=True)
+        print(f"{place}  {_rate(speed)}ETA {eta}  {_text(figures)}", flush=True)
 
     def show(self, picture: Path) -> None:
         """Name the picture."""
@@ -82,6 +82,11 @@ def reporting(name: str, start: int, steps: int, first: bool) -> Iterator[Report
             yield Bar(progress, name, start, steps)
     else:
         yield Lines(name, start, steps)
+
+
+def _rate(images_per_second: float | None) -> str:
+    """Images per second; nothing before they are known."""
+    return "" if images_per_second is None else f"{images_per_second:.0f} images/s  "
 
 
 def _text(figures: dict[str, float]) -> str:

@@ -12,7 +12,7 @@ from rectok import artifacts
 from rectok.cli.main import app
 from rectok.doctor.diagnosis import Diagnosis
 from rectok.doctor.disk import free_space, links
-from rectok.doctor.hardware import deepspeed, devices
+from rectok.doctor.hardware import deepspeed, devices, import_deepspeed
 from rectok.doctor.local_paths import weights
 from rectok.doctor.versions import bytecode, versions
 from rectok.files import write_text
@@ -68,9 +68,9 @@ def test_devices() -> None:
 
 @pytest.mark.slow  # imports DeepSpeed
 def test_deepspeed_and_its_hosts(folder: Path) -> None:
-    local = deepspeed(params())
+    local = deepspeed(params(), import_deepspeed())
     assert local.status == "OK" and local.detail.startswith("DeepSpeed 0.")
-    missing = deepspeed(params(machine__hostfile="no-such-hosts"))
+    missing = deepspeed(params(machine__hostfile="no-such-hosts"), import_deepspeed())
     assert (missing.status, missing.detail) == ("FAIL", "machine.hostfile no-such-hosts does not exist")
 
 

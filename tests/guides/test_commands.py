@@ -68,6 +68,9 @@ def check(command: list[str]) -> None:
         return
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
+    if words[:1] == ["--install-completion"]:  # parsing it would write into the home folder of whoever runs the tests
+        assert words[1:] == [] and any(words[0] in option.opts for option in group.params)
+        return
     with suppress(typer.Exit), group.make_context("rectok", words) as context:  # --help exits
         name, subcommand, rest = group.resolve_command(context, [*context._protected_args, *context.args])
         assert subcommand is not None

@@ -1,6 +1,7 @@
 """Plans rest on the parameters, the index, and measured speeds; data stay untouched."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rectok.cli.main import app
 from rectok.planning.downloads import downloads
 from rectok.planning.plan import Plan, make_plan
 from rectok.planning.schedule import ASSUMED_PEAK, ASSUMED_SHARE
+from rectok.planning.verdict import planned_memory, verdict
 from tests.project import tiny, write_params
 from tests.workloads.full_size import full_size
 from tests.workloads.test_speed import speed
@@ -103,7 +105,7 @@ def test_the_command_prints_json_or_tables(here: Path, monkeypatch: pytest.Monke
     assert (found["preset"], found["images"], found["gpus"]) == ("digits", 500, 2)
     assert found["hours"] == pytest.approx(sum(row["hours"] for row in found["estimates"]))
     assert "4·P" in found["memory_formula"]
-    shown = CliRunner().invoke(app, command).stdout
+    shown = CliRunner().invoke(app, [*command, "--verbose"]).stdout
     for words in (
         "Parameters",
         "ZeRO",
@@ -114,3 +116,17 @@ def test_the_command_prints_json_or_tables(here: Path, monkeypatch: pytest.Monke
         "assumed: 25%",
     ):
         assert words in shown
+    monkeypatch.setenv("COLUMNS", "80")
+    screen = CliRunner().invoke(app, command).stdout.splitlines()
+    assert screen[0] == f"digits, 500 training images: {found['verdict']}"
+    assert len(screen) <= 24 and any(line.startswith("a run") for line in screen)
+
+
+def test_the_verdict_names_the_key_that_makes_a_run_fit(plan: Plan) -> None:
+    needed = max(row.total for row in planned_memory(plan, PARAMS)) / 1e9
+    assert verdict(plan, PARAMS, needed).startswith(f"fits 2 × {needed:g} GB; ")
+    less = verdict(plan, PARAMS, needed * 0.999)
+    assert re.search(r"with \w+\.training\.micro_batch \d+ \(now 32\)", less), less
+    assert "before any activation; raise tokenizer.training.zero_stage" in verdict(plan, PARAMS, 1e-6)
+    split = verdict(make_plan(PARAMS, 1000, 3, [], indexed=False), PARAMS, 80)
+    assert split == "does not run on 3 GPUs: tokenizer.training.micro_batch 32 is no multiple of 3"

@@ -31,6 +31,11 @@ def test_plain_lines_say_how_fast_how_well_and_how_long_and_do_not_flood_the_log
     ]
 
 
+def test_a_rate_that_is_not_known_yet_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines("dit", 0, 2).report(2, {"total": 1.5}, None)
+    assert capsys.readouterr().out == "dit step 2/2  ETA 0:00:00  total 1.5\n"
+
+
 def test_the_orchestrator_is_told_the_same_through_its_pipes(tmp_path: Path) -> None:
     messages, context = tmp_path / "messages", tmp_path / "context"
     program = (
