@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -25,18 +26,22 @@ def repro(
     ] = 1,
 ) -> None:
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
-    from rectok.pipeline.graph import longest_chain, read_stages, with_needs
+    from rectok.pipeline.graph import longest_chain
     from rectok.pipeline.parallel import Limits, Repro, reproduce
+    from rectok.pipeline.status import status
     from rectok.reporting.summary import duration
 
     for number in STOPPING:
         signal.signal(number, _as_ctrl_c)
-    stages, began = with_needs(read_stages(), targets or ()), time.monotonic()
+    began, report = time.monotonic(), status(Path(), targets or ())
+    stages = report.due
+    if stages and len(stages) < len(report.chosen):
+        typer.echo(f"{len(report.chosen) - len(stages)} of {len(report.chosen)} stages have not changed")
     commands = Repro(typer.echo, longest_chain(stages))
     failed = reproduce(stages, Limits(max(jobs, on_accelerator), on_accelerator), commands.run, commands.stop)
     if failed:
         raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")
-    typer.echo(f"{len(stages)} stages are up to date, after {duration(time.monotonic() - began)}")
+    typer.echo(f"{len(report.chosen)} stages are up to date, after {duration(time.monotonic() - began)}")
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:

@@ -48,7 +48,6 @@ class Stage:
 def read_stages(root: Path = Path()) -> dict[str, Stage]:
     """The stages of dvc.yaml in `root`, and whatever else they need. Raises UserError with DVC's words."""
     with opened(root) as repo:
-        len(repo.index.outs_trie)  # to build it finds outputs that overlap
         return stages_of(repo)
 
 
@@ -72,6 +71,7 @@ def opened(root: Path) -> Iterator[Any]:
 
 def stages_of(repo: Any) -> dict[str, Stage]:
     """The same of an opened project."""
+    len(repo.index.outs_trie)  # to build it finds outputs that overlap
     producers, values = _Producers(repo.index.stages), _ParameterValues()
     stages = {address(stage): _read(stage, producers, values) for stage in repo.index.stages}
     ours = [stage.name for stage in repo.index.stages if stage.path_in_repo == PIPELINE]

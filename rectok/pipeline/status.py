@@ -7,7 +7,7 @@ This takes none. While a stage runs, it may call that stage changed.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from rectok.pipeline.code_versions import VERSIONS_FILE, CodeVersions, mismatch,
 from rectok.pipeline.graph import Stage, address, opened, paths, stages_of, with_needs
 from rectok.pipeline.lock import Record, read
 
-Kind = Literal["new", "command", "parameter", "code", "data", "output", "upstream"]
+Kind = Literal["new", "always", "command", "parameter", "code", "data", "output", "upstream"]
 STATES = {"modified": "changed", "deleted": "is missing", "new": "is new"}
 """DVC's words for a file, and ours."""
 
@@ -39,6 +39,12 @@ class Status:
     root: Path
     chosen: Mapping[str, Stage]
     stages: Mapping[str, Sequence[Reason]]
+
+    @property
+    def due(self) -> dict[str, Stage]:
+        """The stages that would run again or might, which wait for nothing but each other."""
+        due = {name: self.chosen[name] for name in self.stages}
+        return {name: replace(stage, needs=stage.needs & due.keys()) for name, stage in due.items()}
 
     def warnings(self) -> Iterator[str]:
         """What is wrong with code versions. It reads the code of the package, which takes about a second."""
@@ -72,6 +78,8 @@ def _reasons(entry: Any, stage: Stage, record: Record | None) -> Iterator[Reason
     if getattr(entry, "cmd_changed", False):
         yield Reason("command", f"its command is now `{stage.command}`")
     if not entry.frozen:
+        if entry.is_callback or entry.always_changed:
+            yield Reason("always", "it runs every time")
         for dep in entry.params:
             yield from _parameters(str(dep), dep.hash_info.value or {}, stage.params[str(dep)])
         for path, state in _states(dep for dep in entry.deps if dep not in entry.params):

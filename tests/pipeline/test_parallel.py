@@ -233,8 +233,12 @@ def test_the_command_shares_lock_and_cache_with_dvc(tmp_path: Path) -> None:
 
     with dvc(tmp_path, "status", "c") as status:
         assert "up to date" in status.communicate()[0]
+    again = rectok(tmp_path, "repro", "c").stdout
+    assert again.startswith("3 stages are up to date, after") and again.count("\n") == 1
     (tmp_path / "a").unlink()  # comes back from the cache: nobody is met
-    assert "met" not in rectok(tmp_path, "repro", "c").stdout and (tmp_path / "a").read_text() == "a"
+    restored = rectok(tmp_path, "repro", "c").stdout
+    assert restored.startswith("1 of 3 stages have not changed\n") and "b: " not in restored
+    assert "met" not in restored and (tmp_path / "a").read_text() == "a"
 
     failed = rectok(tmp_path, "repro")
     assert "bad: failed after" in failed.stdout

@@ -44,7 +44,7 @@ def test_every_reason_is_a_sentence_and_only_its_own_reasons_make_a_stage_change
 ) -> None:
     monkeypatch.chdir(walked)
     assert status(walked).stages == {"bad": [Reason("new", "has not run to its end yet")]}
-    assert status(walked, ["report"]).stages == {}
+    assert status(walked, ["report"]).stages == status(walked, ["report"]).due == {}
     run = CliRunner().invoke
     assert run(app, ["status", "report", "--check"]).exit_code == 0
 
@@ -62,6 +62,10 @@ def test_every_reason_is_a_sentence_and_only_its_own_reasons_make_a_stage_change
     assert stages["shards@0"] == [Reason("upstream", "runs if index makes something new")]
     assert stages["shards@1"] == [Reason("output", "its output s1 is missing", "s1")]
     assert [reason.sentence for reason in stages["report"]] == ["its command is now `touch  page`", "s1 is missing"]
+    due = status(walked).due
+    assert {name: set(stage.needs) for name, stage in due.items() if stage.needs} == {
+        "shards@0": {"index"}, "shards@1": {"index"}, "report": {"shards@0", "shards@1"},
+    }  # fmt: skip
     print_changed()
     assert json.loads(capsys.readouterr().out) == ["index", "shards@1", "report", "bad"]
 
@@ -70,3 +74,13 @@ def test_every_reason_is_a_sentence_and_only_its_own_reasons_make_a_stage_change
     assert "warning: versions.yaml says 3 for stages.index, but the installed rectok has" in result.output
     printed = json.loads(run(app, ["status", "shards", "--json"]).output)
     assert printed["stages"].keys() == {"index", "shards@0", "shards@1"} and len(printed["warnings"]) == 1
+
+
+def test_what_runs_every_time_is_always_due(walked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(walked)
+    always = {"clock": {"cmd": "date"}, "log": {"cmd": "date > log", "outs": ["log"], "always_changed": True}}
+    (walked / "dvc.yaml").write_text(json.dumps({"stages": STAGES | always}))
+    environment = {**os.environ, "PATH": forked.path()}
+    subprocess.run(["dvc", "repro", "-q", "clock", "log"], cwd=walked, env=environment, check=True)
+    reasons = status(walked, ["clock", "log"]).stages
+    assert reasons == {name: [Reason("always", "it runs every time")] for name in always}
