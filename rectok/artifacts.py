@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rectok.config import Config
 from rectok.errors import UserError
 from rectok.files import write_text
+from rectok.json_records import parse_json
 
 DATA = Path("data")
 IMPORTED = DATA / "imported"
@@ -83,7 +84,7 @@ def classes_file() -> Path:
 
 def labelled() -> bool:
     """Whether the images of the index have labels; else they are one class."""
-    return len(read_json(classes_file())) > 1
+    return len(read_json(classes_file(), list)) > 1
 
 
 def statistics_file() -> Path:
@@ -190,9 +191,11 @@ def read_marker(path: Path) -> dict[str, str]:
 def read_report(path: Path) -> GateReport:
     """The report that `write_report` kept at `path`."""
     record = read_json(path)
-    return GateReport(
-        record["gate"], record["shard"], tuple(Check(**c) for c in record["checks"]), record.get("judged", {})
-    )
+    try:
+        checks = tuple(Check(**{each.name: check[each.name] for each in fields(Check)}) for check in record["checks"])
+    except TypeError:
+        raise UserError(f"{path} is damaged, for it is no report of a gate") from None
+    return GateReport(record["gate"], record["shard"], checks, record.get("judged", {}))
 
 
 def write_json(path: Path, record: Any) -> None:
@@ -200,12 +203,9 @@ def write_json(path: Path, record: Any) -> None:
     write_text(path, json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Parse the JSON file `path`. Raises UserError when it is damaged."""
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged, for it is not JSON: {error}") from None
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Parse the JSON file `path`, which holds a value of `kind`. Raises UserError when it is damaged."""
+    return parse_json(path.read_bytes(), str(path), kind)
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

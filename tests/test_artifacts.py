@@ -50,13 +50,6 @@ def test_json_holds_numbers_only(value: float) -> None:
     assert read_json(Path("a.json")) == {"b": 1}
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00"])
-def test_damaged_json_is_named(content: bytes) -> None:
-    Path("a.json").write_bytes(content)
-    with user_error(r"^a\.json is damaged, for it is not JSON"):
-        read_json(Path("a.json"))
-
-
 def test_a_config_goes_round_and_a_wrong_one_is_named() -> None:
     config = TransformerConfig(width=16, depth=1, heads=2)
     write_json(Path("c.json"), config.model_dump())

@@ -10,7 +10,7 @@ import dagster as dg
 
 from orchestration.assets.images import inline_images, loss_curve
 from orchestration.graph.model import Artefact, Unit
-from rectok.artifacts import read_log, timing_file
+from rectok.artifacts import read_json, read_log, timing_file
 from rectok.pipeline.lock import Record
 from rectok.reporting.summary import metric_rows
 
@@ -81,7 +81,7 @@ def json_metadata(path: Path) -> Metadata:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    return dict(read_json(path)) if path.exists() else {}
 
 
 def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, dg.MetadataValue[Any] | str | float]]:
@@ -138,5 +138,14 @@ def _count(path: Path) -> int | None:
             (size,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(size))
         return int(header[ROWS]["shape"][0])
-    except (ArrowException, struct.error, ValueError, KeyError, OverflowError, MemoryError):
+    except (
+        ArrowException,
+        struct.error,
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ):
         return None

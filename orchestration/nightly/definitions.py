@@ -1,6 +1,5 @@
 """The nightly run: its job, its schedule, its asset, and the asset check for regressions."""
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
@@ -15,6 +14,7 @@ from orchestration.assets.metadata import Metadata, json_metadata
 from orchestration.launcher import Launcher, failure, single_op_job
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE, alert_sensors
 from orchestration.private import cron_string_iterator
+from rectok.artifacts import read_json
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history
 from rectok.params.schema import NightlyParams
@@ -134,7 +134,7 @@ def _metadata(root: Path) -> Metadata:
 def read_regression_result(root: Path) -> dg.AssetCheckResult:
     """The last nightly run's check: a sentence for each metric that got worse, and a table of all limits."""
     try:
-        latest: dict[str, Any] = json.loads((root / LATEST).read_text(encoding="utf-8"))
+        latest: dict[str, Any] = read_json(root / LATEST)
     except FileNotFoundError:
         return dg.AssetCheckResult(passed=False, description=f"{LATEST} is missing: no nightly run has ended yet")
     regressions, comparisons = latest["regressions"], latest.get("comparisons")

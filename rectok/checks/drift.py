@@ -26,7 +26,7 @@ NOTHING_ACCEPTED = "nothing accepted"
 
 def summary(params: Params) -> tuple[ImageStatistics, list[MeasuredImage]]:
     """How the index in data/index looks, and the sample behind it: the images whose content hashes come first."""
-    names = artifacts.read_json(artifacts.classes_file())
+    names = artifacts.read_json(artifacts.classes_file(), list)
     tables = sorted(artifacts.stage_dir("index").glob("*.parquet"))
     images = pd.concat([read_table(path).to_pandas() for path in tables], ignore_index=True)
     counts = images["label"].value_counts().reindex(range(len(names)), fill_value=0)

@@ -67,7 +67,7 @@ def sample(
     pixels = enlarged(to_uint8(images, params.generation.rounding if params else "round").cpu().numpy())
     write_png(out, grid(pixels, columns=round(count**0.5)))
     path = artifacts.classes_file()
-    names = artifacts.read_json(path) if path.exists() else []
+    names = artifacts.read_json(path, list) if path.exists() else []
     named = f" ({names[label]})" if label < len(names) else ""
     typer.echo(f"wrote {count} images of class {label}{named} to {out}")
 

@@ -20,6 +20,7 @@ from rectok.data.data_config import SPLITS
 from rectok.data.parallel_map import map_in_threads
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.json_records import parse_json
 
 Floats = NDArray[np.float32]
 Tensors = dict[str, NDArray[Any]]
@@ -96,7 +97,7 @@ class TensorFile:
     @property
     def provenance(self) -> dict[str, str]:
         """Hashes and settings of the inputs."""
-        record: dict[str, str] = json.loads(self._open().metadata()["provenance"])
+        record: dict[str, str] = parse_json(self._open().metadata()["provenance"].encode(), str(self.path))
         return record
 
     @property

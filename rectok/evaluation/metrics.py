@@ -200,4 +200,5 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def read_record(stage: str) -> Record:
     """The record that `write_record` wrote."""
-    return Record(**read_json(record_file(stage)))
+    record = read_json(record_file(stage))
+    return Record(record["metrics"], record["networks"], record["protocol"])

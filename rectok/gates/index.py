@@ -36,7 +36,7 @@ def _checks(params: Params) -> Iterator[Check]:
     yield schemas
     if not schemas.passed:
         return
-    classes = artifacts.read_json(artifacts.classes_file())
+    classes = artifacts.read_json(artifacts.classes_file(), list)
     images = pd.concat([table.assign(shard=shard) for shard, table in tables.items()], ignore_index=True)
     expected = artifacts.read_json(artifacts.summary_file("index"))["images"]
     message = f"data/index holds {len(images)} images, but {expected} were indexed"

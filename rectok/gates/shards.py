@@ -35,7 +35,7 @@ ACCEPTED_BY = {
 def check(params: Params, shard: str) -> Iterator[Check]:
     """Checks of one shard against its index."""
     index = read_index(artifacts.index_file(shard))
-    quarantined = artifacts.read_json(artifacts.quarantine_file(shard))
+    quarantined = artifacts.read_json(artifacts.quarantine_file(shard), list)
     yield fits("schema", read_table(artifacts.shard_table(shard)).to_pandas(), SHARD)
     if quarantined:
         yield fits("quarantine schema", pd.DataFrame(quarantined), QUARANTINE)
@@ -48,7 +48,7 @@ def check(params: Params, shard: str) -> Iterator[Check]:
     for reason, count in sorted(Counter(record["reason"] for record in quarantined).items()):
         uris = [record["uri"] for record in quarantined if record["reason"] == reason]
         yield Check(f"quarantined: {reason}", False, "WARN", count, 0, f"left out: {listed(uris)}")
-    yield from _treated(packed, artifacts.read_json(artifacts.treatments_file(shard)))
+    yield from _treated(packed, artifacts.read_json(artifacts.treatments_file(shard), object))
 
 
 def _treated(packed: PackedShard, counts: Any) -> Iterator[Check]:
@@ -132,7 +132,7 @@ def _few_quarantined(params: Params, shard: str, share: float, quarantined: list
 def _all_bad(params: Params, quarantined: list[dict[str, Any]]) -> str:
     """Where the bad images of all packed shards are listed, and which parameters accept them."""
     lists = [name for name in params.index.shards if artifacts.quarantine_file(name).exists()]
-    bad = {name: len(artifacts.read_json(artifacts.quarantine_file(name))) for name in lists}
+    bad = {name: len(artifacts.read_json(artifacts.quarantine_file(name), list)) for name in lists}
     images = {name: len(read_index(artifacts.index_file(name))) for name in lists}
     highest = max(bad[name] / max(1, images[name]) for name in lists)
     keys = {key for record in quarantined for start, key in ACCEPTED_BY.items() if record["reason"].startswith(start)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rectok.errors import UserError
+from rectok.pipeline.lock import DAMAGED, LOCK_FILE
 
 PIPELINE = "dvc.yaml"
 
@@ -64,7 +65,10 @@ def opened(root: Path) -> Iterator[Any]:
             with Repo(str(root)) as repo:
                 yield repo
     except DvcException as error:
-        raise UserError(f"DVC cannot read the pipeline: {_causes(error)}") from None
+        causes = _causes(error)
+        raise UserError(DAMAGED if LOCK_FILE.name in causes else f"DVC cannot read the pipeline: {causes}") from None
+    except NotImplementedError:  # the name of a hash is cut off
+        raise UserError(DAMAGED) from None
     except RecursionError:
         raise UserError(f"DVC cannot read the pipeline: {PIPELINE} or a file that it names nests too deep") from None
 

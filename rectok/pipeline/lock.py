@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from rectok.errors import UserError
 from rectok.pipeline.code_versions import VERSIONS_FILE
 
 LOCK_FILE = Path("dvc.lock")
+DAMAGED = (
+    f"{LOCK_FILE} is damaged, as where DVC was killed while it wrote it; restore it from git or remove it, then `dvc repro` "
+    "takes the results from DVC's cache"
+)
+UNREADABLE = (YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError)
+"""What the reading of a damaged entry raises."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,16 @@ class Record:
 
 
 def read(root: Path = Path()) -> Mapping[str, Record]:
-    """dvc.lock of the project at `root`, by stage address; empty before the first run."""
+    """dvc.lock of the project at `root`, by stage address; empty before the first run. Raises UserError where it is damaged."""
     try:
         text = (root / LOCK_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
-    return {address: record_of(stage) for address, stage in stages.items()}
+    try:
+        stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
+        return {address: record_of(stage) for address, stage in stages.items()}
+    except UNREADABLE:
+        raise UserError(DAMAGED) from None
 
 
 def record_of(stage: Mapping[str, Any]) -> Record:

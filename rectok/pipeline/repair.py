@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from rectok.errors import UserError
 from rectok.pipeline import lock
@@ -56,7 +55,7 @@ def _entries(command: str) -> Iterator[tuple[Path, Record]]:
             continue
         try:
             yield path, lock.record_of(YAML(typ="safe").load(text))
-        except (YAMLError, LookupError, TypeError, AttributeError, ValueError):
+        except lock.UNREADABLE:
             path.unlink()
 
 

@@ -51,4 +51,4 @@ def _indexed() -> Images | None:
     summary = artifacts.summary_file("index")
     if not summary.exists():
         return None
-    return Images(artifacts.read_json(summary)["splits"], len(artifacts.read_json(artifacts.classes_file())))
+    return Images(artifacts.read_json(summary)["splits"], len(artifacts.read_json(artifacts.classes_file(), list)))

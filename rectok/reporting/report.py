@@ -66,7 +66,7 @@ def render(preset: str, params_text: str) -> str:
         networks=networks(),
         trainings=[_training(stage, title) for stage, title in TRAINED.items()],
         pictures={name: data_uri(artifacts.DATA / path) for name, path in PICTURES.items()},
-        classes=artifacts.read_json(artifacts.classes_file()),
+        classes=artifacts.read_json(artifacts.classes_file(), list),
         gates=gates,
         failed=sum(not check.passed for gate in gates for check in gate.checks),
         checked=sum(len(gate.checks) for gate in gates),

@@ -48,8 +48,8 @@ class LatentStatistics:
         try:
             mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))
             return cls(mean, std)
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged: it lacks {error}") from None
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path} is damaged: {error}") from None
 
     def to(self, device: torch.device) -> "LatentStatistics":
         """The same on `device`, so that no step waits for a copy from the host."""

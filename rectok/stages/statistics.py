@@ -1,6 +1,5 @@
 """Per-channel mean and std that normalise the latent, over the un-flipped training set (RecTok, arXiv 2512.13421)."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,8 @@ from numpy.typing import NDArray
 
 from rectok import artifacts
 from rectok.data.moments import LatentMoments, latent_moments
-from rectok.errors import UserError
+from rectok.errors import DamagedError, UserError
+from rectok.json_records import parse_json
 from rectok.params import Params
 from rectok.pipeline.hashes import hash_of
 from rectok.storage.objects import verified
@@ -42,9 +42,9 @@ def _from_file(file: WeightsFile, channels: int) -> dict[str, Any]:
     """Statistics from elsewhere, such as those published beside a checkpoint."""
     with verified(file.path, file.sha256) as path:
         try:
-            record = json.loads(path.read_bytes())
+            record = parse_json(path.read_bytes(), "it")
             mean, std = (_vector(record[name], channels) for name in ("mean", "std"))
-        except (ValueError, KeyError, TypeError) as error:
+        except (DamagedError, ValueError, TypeError) as error:
             raise UserError(
                 f"statistics.file.path {file.path} must be JSON with `mean` and `std`, {channels} finite numbers each, "
                 f"std above 0: {error!r}"

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from rectok.errors import DamagedError
 from rectok.files import replacing_folder, write_text
+from rectok.json_records import parse_json
 from rectok.storage.hashing import sha256_file
 from rectok.storage.objects import below, direct_files, fetch, list_files, publish, read_bytes, remove_below
 
@@ -63,12 +64,10 @@ def read_list(uri: str) -> dict[str, str]:
     if not is_whole(uri):
         raise DamagedError(f"{place} is missing")
     try:
-        hashes = json.loads(read_bytes(place))
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{place} is damaged: {error}; remove {uri}") from None
-    if not isinstance(hashes, dict) or not all(
-        isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in hashes.values()
-    ):
+        hashes: dict[str, str] = parse_json(read_bytes(place), place)
+    except DamagedError as error:
+        raise DamagedError(f"{error}; remove {uri}") from None
+    if not all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in hashes.values()):
         raise DamagedError(f"{place} is damaged: it must hold a sha256 for each name; remove {uri}")
     for name in hashes:
         if not _lies_inside(name):

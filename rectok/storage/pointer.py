@@ -4,8 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rectok.errors import UserError
+from rectok.errors import DamagedError, UserError
 from rectok.files import write_text
+from rectok.json_records import parse_json
 from rectok.storage.hashing import sha256_file
 from rectok.storage.objects import below, publish
 
@@ -37,6 +38,6 @@ def read_pointer(path: Path) -> Pointer | None:
         if file.read(len(MARK)) != MARK:
             return None
     try:
-        return Pointer(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
+        return Pointer(**parse_json(path.read_bytes(), str(path)))
+    except (DamagedError, TypeError):
         raise UserError(f"{path} is damaged: it is an incomplete pointer; run the stage that makes it again") from None

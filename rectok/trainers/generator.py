@@ -34,7 +34,7 @@ def train_generator(name: str, params: Params) -> None:
     section: DiTParams = getattr(params, name)
     with TrainingStage(name, params) as stage:
         tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
-        classes = len(artifacts.read_json(artifacts.classes_file()))
+        classes = len(artifacts.read_json(artifacts.classes_file(), list))
         statistics = LatentStatistics.load().to(stage.world.device)
         objective = fitting(
             f"{name}.sizes", lambda: generator_objective(section, tokenizer.config, classes, statistics.normalise)

@@ -53,7 +53,7 @@ def _summarise(stage: str, section: NetworkParams, figures: dict[str, Any]) -> N
 
 
 def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, Any]:
-    classes = artifacts.read_json(artifacts.classes_file())
+    classes = artifacts.read_json(artifacts.classes_file(), list)
     if not artifacts.labelled():
         raise UserError(
             f"{stage}.network.weights is empty, but a {stage} cannot be trained on unlabelled images (index.labels none); name "

@@ -92,7 +92,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_before_anything_is_writt
 def test_a_list_that_is_none_is_damaged(uri: str, folder: Path, tmp_path: Path, text: str) -> None:
     publish_folder(folder, uri)
     relisted(uri, text, tmp_path)
-    with pytest.raises(DamagedError, match=r"files\.json is damaged: .*; remove "):
+    with pytest.raises(DamagedError, match=r"files\.json is damaged[:,] .*; remove "):
         fetch_folder(uri, tmp_path / "back")
 
 

@@ -1,0 +1,61 @@
+"""dvc.lock, which DVC does not write at once."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rectok.errors import UserError
+from rectok.pipeline import lock
+from rectok.pipeline.graph import read_stages
+from tests.pipeline.test_damage import dvc
+
+PIPELINE = """
+stages:
+  copy:
+    foreach: [a, b]
+    do:
+      cmd: cp source ${item} && echo made ${item} >> made
+      deps: [source]
+      params: [width]
+      outs: ["${item}"]
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    dvc(folder, "init", "--no-scm", "--quiet")
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text("width: 1")
+    (folder / "source").write_text("images")
+    dvc(folder, "repro", "--quiet")
+    return folder
+
+
+def test_a_lock_file_that_is_cut_off_is_one_sentence_and_nothing_runs_again(project: Path) -> None:
+    whole, made, refused = lock.LOCK_FILE.read_text(), Path("made").read_text(), Counter[str]()
+    for end in range(len(whole)):
+        lock.LOCK_FILE.write_text(whole[:end])
+        for read in (lock.read, read_stages) if end % 7 == 0 else (lock.read,):
+            try:
+                assert read().keys() <= {"copy@a", "copy@b"}
+            except UserError as error:
+                refused[read.__name__] += 1
+                assert str(error).startswith(
+                    "dvc.lock is damaged, as where DVC was killed while it wrote it; restore it"
+                )
+    assert refused["read"] > 100 and refused["read_stages"] > 20
+    lock.LOCK_FILE.unlink()
+    dvc(project, "repro", "--quiet")
+    assert lock.LOCK_FILE.read_text() == whole
+    assert Path("made").read_text() == made
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "[1]", "a", "stages: [1]", "stages: {a: 1}", "stages: {a: {outs: [{md5: 1}]}}", "[" * 3000]
+)
+def test_a_lock_file_of_other_contents_is_the_same_sentence(here: Path, text: str) -> None:
+    (here / "dvc.lock").write_text(text)
+    with pytest.raises(UserError, match=r"^dvc\.lock is damaged"):
+        lock.read()
