@@ -1,20 +1,25 @@
-"""The whole pipeline as its users run it: `dvc repro` and Dagster on a tiny project, with damage on the way."""
+"""The whole pipeline as its users run it: `rectok init --from`, `dvc repro` and Dagster on a tiny project that gets damaged."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors import safe_open
 
 from rectok.data.tables import read_table
+from rectok.params.editing import edited
 from tests import command
-from tests.project import write_params
+from tests.data.files import image_folder
+from tests.project import TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-REPOSITORY = Path(__file__).parents[1]
 SHARD = "00001"
+SMALL = {name: value for name, value in TINY.items() if not name.startswith(("index.", "gates.index."))} | {
+    "index.shards": ["00000", SHARD],
+    "index.split": TINY["index.split"],
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Project:
         where = ("-m", "orchestration.definitions", "--partition", SHARD)
         return self.run("dagster", "asset", "materialize", "--select", f'key:"{asset}"', *where)
 
+    def change(self, changes: dict[str, Any]) -> None:
+        """Change parameters."""
+        path = self.folder / "params.yaml"
+        path.write_text(edited(path.read_text(), changes))
+
     def accept(self, stage: str) -> None:
         """Tell DVC that what lies there is what the stage made, as a broken disk or a bad push would."""
         self.must("dvc", "commit", "--force", stage)
@@ -47,15 +57,12 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """What `rectok init --from` makes of labelled photographs, with tiny networks."""
     found = Project(tmp_path_factory.mktemp("pipeline"))
-    # git ignores data/, so DVC adds no .gitignore of its own to folders there
-    for name in ("dvc.yaml", "versions.yaml", ".gitignore"):
-        shutil.copy(REPOSITORY / name, found.folder)
-    shutil.copytree(REPOSITORY / ".dagster", found.folder / ".dagster")
+    image_folder(found.folder / "photos", {str(label): 15 for label in range(10)})
     found.must("git", "init", "--quiet")
-    found.must("dvc", "init", "--quiet")
-    shutil.copy(REPOSITORY / ".dvc" / "config", found.folder / ".dvc")
-    write_params(found.folder)
+    assert "classes                 10, of 15 to 15 images" in found.must("rectok", "init", "--from", "photos")
+    found.change(SMALL)
     return found
 
 
@@ -124,7 +131,7 @@ def test_the_summary_is_one_json_object_with_every_figure(project: Project) -> N
 
 
 def test_a_new_threshold_reruns_the_gate_and_no_training(project: Project) -> None:
-    write_params(project.folder, {"gates.dit.min_sample_std": 1e-9})
+    project.change({"gates.dit.min_sample_std": 1e-9})
     stale = json.loads(project.must("dvc", "status", "--json"))
     assert "gate@dit" in stale
     assert "dit" not in stale
@@ -141,7 +148,7 @@ def test_images_drawn_on_demand(project: Project) -> None:
 
 def test_features_computed_during_training(project: Project) -> None:
     """With `features.storage: online` nothing is cached, and the tokenizer asks the teacher itself."""
-    write_params(project.folder, {"features.storage": "online"})
+    project.change({"features.storage": "online"})
     project.must("dvc", "repro", "gate@tokenizer")
     with safe_open(project.folder / f"data/features/{SHARD}.safetensors", framework="numpy") as tensors:
         assert "features" not in tensors.keys()  # noqa: SIM118 - it is no dictionary
