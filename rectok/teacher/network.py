@@ -133,7 +133,7 @@ def _create(config: NetworkConfig, classes: int | None, pretrained: bool) -> Any
         options["num_classes"] = classes
     try:
         return timm.create_model(config.name, pretrained=pretrained, **options)
-    except TypeError as error:
+    except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"timm cannot build {config.name} with the options {dict(config.options)}: {error}") from None
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.nn.memory import fitting
 from rectok.nn.weights import assign_weights, read_weights, save_weights
 from rectok.storage.objects import fetch
 from rectok.teacher.loading import WEIGHTS
@@ -28,7 +29,7 @@ def obtain(config: NetworkConfig, folder: Path) -> VisionNetwork:
     with replacing(folder / WEIGHTS) as temporary:
         fetch(config.weights, config.sha256, temporary)
         weights = read_weights(temporary, config.weights)
-        network = VisionNetwork(config, classes_of(config, weights))
+        network = fitting(f"network {config.name}", lambda: VisionNetwork(config, classes_of(config, weights)))
         assign_weights(network.trunk, weights, config.weights)
     return network.frozen()
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
 from rectok.losses.loss_config import AdversaryConfig
+from rectok.nn.memory import fitting
 from rectok.tokenizer.model import from_bytes
 from rectok.train import engine as engines
 from rectok.train.optimizer import adamw
@@ -22,7 +23,7 @@ class Adversary:
 
     def __init__(self, config: AdversaryConfig) -> None:
         self.config = config
-        self.network = PatchGAN(config.filters, config.layers)
+        self.network = fitting("losses.adversary", lambda: PatchGAN(config.filters, config.layers))
 
     def start(self, training: TrainingConfig, steps: int, world: World) -> Any:
         """Build its engine, whose schedule spans its active steps; a few million parameters are not worth more than ZeRO 1.

@@ -10,6 +10,7 @@ from rectok import artifacts
 from rectok.data.data_config import Split
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
+from rectok.nn.memory import fitting
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
 from rectok.pipeline.hashes import hash_of
@@ -63,7 +64,7 @@ def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, An
     seed = seed_of(section.seed, stage)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = VisionNetwork(section.network, len(classes)).on(device)
+        network = fitting(f"{stage}.network", lambda: VisionNetwork(section.network, len(classes))).on(device)
     data = LabelledImages.of(ImageDataset(params.index.shards, "train"))
     train_classifier(network, data.to(device), section.training, params.image.flip, seed, stage)
     proxy = f"proxy: {section.network.name} trained here on {len(data.labels):,} train images".replace(",", " ")
