@@ -9,9 +9,10 @@ def verify() -> None:
     """Read every artefact in data/ and in DVC's cache again, and name what is damaged and how it comes back."""
     from rectok.pipeline import lock
     from rectok.pipeline.damage import damages
+    from rectok.pipeline.graph import read_cache
 
     records = lock.read()
-    damaged = damages(records)
+    damaged = damages(records, read_cache().files)
     for each in damaged:
         typer.echo(each.sentence)
     if damaged:

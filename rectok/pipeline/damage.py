@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rectok.pipeline.lock import Record
 
-CACHE = Path(".dvc/cache/files/md5")
 TREE = ".dir"
 """How the hash of a folder ends: it is that of the list of its files."""
 
@@ -46,7 +45,7 @@ def md5_of(path: Path) -> str:
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + TREE
 
 
-def damages(records: Mapping[str, Record], cache: Path = CACHE) -> list[Damage]:
+def damages(records: Mapping[str, Record], cache: Path) -> list[Damage]:
     """All outputs that dvc.lock records and that are not what it records, in data/ or in the cache; missing ones are none."""
     outs = [(stage, out) for stage, record in records.items() for out in record.outs]
     bad_files = _damaged_files(cache)

@@ -52,6 +52,25 @@ def read_stages(root: Path = Path()) -> dict[str, Stage]:
         return stages_of(repo)
 
 
+@dataclass(frozen=True)
+class Cache:
+    """Where DVC keeps files by their md5, and results by what they were made of (the run cache); names of its remotes."""
+
+    files: Path
+    runs: Path
+    remotes: tuple[str, ...] = ()
+
+
+def read_cache(root: Path = Path()) -> Cache:
+    """The cache of the project at `root`, which `cache.dir` may have moved. Raises UserError with DVC's words."""
+    with opened(root) as repo:
+        here = Path(root).resolve()
+        files, runs = (Path(place) for place in (repo.cache.local.path, repo.stage_cache.cache_dir))
+        below = files.is_relative_to(here) and runs.is_relative_to(here)
+        files, runs = (root / place.relative_to(here) if below else place for place in (files, runs))
+        return Cache(files, runs, tuple(sorted(repo.config["remote"])))
+
+
 @contextmanager
 def opened(root: Path) -> Iterator[Any]:
     """DVC's view of the project at `root`, which takes no lock. Raises UserError with DVC's words."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rectok.pipeline import lock
-from rectok.pipeline.damage import CACHE, Damage, damages, md5_of
+from rectok.pipeline.damage import Damage, damages, md5_of
+from rectok.pipeline.graph import read_cache
 from rectok.pipeline.process import run_to_end
 from tests import forked
 
@@ -49,7 +50,7 @@ def flip(path: Path) -> None:
 
 
 def found() -> list[Damage]:
-    return damages(lock.read())
+    return damages(lock.read(), read_cache().files)
 
 
 def test_hashes_are_those_of_dvc(project: Path) -> None:
@@ -81,7 +82,7 @@ def test_damage_in_data_is_named_and_the_sentence_mends_it(
 
 
 def test_damage_in_the_cache_is_named(project: Path) -> None:
-    for file in sorted(path for path in CACHE.rglob("*") if path.is_file()):
+    for file in sorted(path for path in read_cache().files.rglob("*") if path.is_file()):
         whole = file.read_bytes()
         file.chmod(0o644)
         linked = [path for path in Path("data").rglob("*") if path.is_file() and path.samefile(file)]

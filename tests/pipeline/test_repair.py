@@ -1,5 +1,6 @@
 """`rectok repair` against real DVC: after damage, an experiment takes what was made again."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 from rectok.cli.repair import repair
 from rectok.errors import UserError
 from rectok.pipeline import lock
-from rectok.pipeline.damage import CACHE, cached_files, damages
-from rectok.pipeline.repair import RUNS
+from rectok.pipeline.damage import cached_files, damages
+from rectok.pipeline.graph import read_cache
 from tests.pipeline.test_damage import dvc, flip
 
 PIPELINE = """
@@ -27,9 +28,10 @@ OUT = Path("data/a/tar")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose run cache has the results of two experiments."""
+    """A project whose run cache has the results of two experiments. The cache is not where DVC puts it by default."""
     folder = tmp_path_factory.mktemp("made")
     dvc(folder, "init", "--no-scm", "--quiet")
+    dvc(folder, "cache", "dir", "elsewhere")
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "source").write_text("images")
     for width in (2, 1):
@@ -39,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cached_results() -> set[Path]:
-    return {path for path in RUNS.rglob("*") if path.is_file()}
+    return {path for path in read_cache().runs.rglob("*") if path.is_file()}
 
 
 def experiment(project: Path) -> str:
@@ -62,16 +64,36 @@ def test_damage_that_was_recorded_does_not_come_back(project: Path, capsys: pyte
     assert experiment(project) == "IMAGES"
 
 
+def test_what_a_remote_keeps_of_it_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    OUT.unlink()
+    OUT.write_text("DAMAGE")
+    dvc(project, "commit", "--force", "--quiet", "shards@a")
+    dvc(project, "remote", "add", "--quiet", "--default", "backup", "backup")
+    dvc(project, "push", "--quiet", "--run-cache")
+    repair("shards@a")
+    named = re.search(
+        r"a remote \(backup\) keeps what .* sent there; remove (.+) in it, or `dvc pull", capsys.readouterr().out
+    )
+    assert named
+    for name in named[1].split(", "):
+        (project / "backup" / name).unlink()
+    dvc(project, "pull", "--quiet", "--run-cache", "--force")
+    assert len(cached_results()) == 4
+    assert experiment(project) == "IMAGES"
+
+
 def test_a_damaged_file_of_the_cache_is_replaced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [record] = [record for stage, record in lock.read().items() if stage == "shards@a"]
-    file = cached_files(CACHE, record.outs[0].md5)[-1]
+    file = cached_files(read_cache().files, record.outs[0].md5)[-1]
     file.chmod(0o644)
     flip(file)
-    assert damages(lock.read())[0].sentence.endswith("where no remote has it `rectok repair shards@a` makes it")
+    assert damages(lock.read(), read_cache().files)[0].sentence.endswith(
+        "where no remote has it `rectok repair shards@a` makes it"
+    )
     repair("shards@a")
     # Both widths have the same bytes, so both results were damaged.
     assert "2 results were dropped from the run cache and 1 damaged files" in capsys.readouterr().out
-    assert damages(lock.read()) == []
+    assert damages(lock.read(), read_cache().files) == []
     assert experiment(project) == "IMAGES"
 
 
