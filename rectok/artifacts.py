@@ -139,11 +139,12 @@ def missing(path: Path | str) -> str:
 
 Severity = Literal["ERROR", "WARN"]
 CheckValue = float | int | str | None
+Relation = Literal["≥", "≤", "="]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must be true of an artefact. `value` was found, `limit` was asked for."""
+    """One thing that must be true of an artefact: `value` stands in `relation` to `limit`."""
 
     name: str
     passed: bool
@@ -151,6 +152,7 @@ class Check:
     value: CheckValue
     limit: CheckValue
     message: str
+    relation: Relation = "="
 
 
 @dataclass(frozen=True)

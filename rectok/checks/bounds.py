@@ -3,19 +3,19 @@
 import math
 from collections.abc import Sequence
 
-from rectok.artifacts import UNLABELLED, Check, Severity
+from rectok.artifacts import UNLABELLED, Check, Relation, Severity
 
 SHOWN = 5
 
 
 def at_least(name: str, value: float, limit: float, what: str, severity: Severity = "ERROR") -> Check:
     """`value` must be a number not below `limit`; `what` says what the value is, for the message."""
-    return _bound(name, value, limit, what, "at least", value >= limit, severity)
+    return _bound(name, value, limit, what, "≥", value >= limit, severity)
 
 
 def at_most(name: str, value: float, limit: float, what: str, severity: Severity = "ERROR") -> Check:
     """`value` must be a number not above `limit`; `what` says what the value is, for the message."""
-    return _bound(name, value, limit, what, "at most", value <= limit, severity)
+    return _bound(name, value, limit, what, "≤", value <= limit, severity)
 
 
 def holds(name: str, condition: bool, message: str, severity: Severity = "ERROR") -> Check:
@@ -25,14 +25,16 @@ def holds(name: str, condition: bool, message: str, severity: Severity = "ERROR"
 
 def unlabelled(name: str, limit: float) -> Check:
     """Stands where an accuracy would be compared with `limit` if the images had labels."""
-    return Check(name, True, "ERROR", UNLABELLED, limit, "")
+    return Check(name, True, "ERROR", UNLABELLED, limit, "", "≥")
 
 
-def _bound(name: str, value: float, limit: float, what: str, words: str, holds: bool, severity: Severity) -> Check:
+def _bound(
+    name: str, value: float, limit: float, what: str, relation: Relation, holds: bool, severity: Severity
+) -> Check:
     finite = math.isfinite(value)
     passed = finite and holds
-    message = "" if passed else f"{what} is {value:.6g}, but must be {words} {limit:.6g}"
-    return Check(name, passed, severity, value if finite else str(value), limit, message)
+    message = "" if passed else f"{what} is {value:.6g}, but must be {relation} {limit:.6g}"
+    return Check(name, passed, severity, value if finite else str(value), limit, message, relation)
 
 
 def listed(findings: Sequence[str]) -> str:

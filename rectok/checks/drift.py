@@ -41,13 +41,13 @@ def checks(params: Params) -> Iterator[Check]:
     limits = (bounds.max_class_shift, bounds.max_brightness, bounds.max_size, bounds.max_size, bounds.max_duplicates)
     if not artifacts.baseline_file().exists():
         for name, limit in zip(NAMES, limits, strict=True):
-            yield Check(name, True, bounds.severity, NOTHING_ACCEPTED, limit, "")
+            yield Check(name, True, bounds.severity, NOTHING_ACCEPTED, limit, "", "≤")
         return
     before = artifacts.read_config(artifacts.baseline_file(), ImageStatistics)
     now, sample = summary(params)
     for name, limit, (drift, message) in zip(NAMES, limits, _drifts(before, now, sample), strict=True):
         passed = drift <= limit
-        yield Check(name, passed, bounds.severity, round(drift, 4), limit, "" if passed else message)
+        yield Check(name, passed, bounds.severity, round(drift, 4), limit, "" if passed else message, "≤")
 
 
 def _drifts(before: ImageStatistics, now: ImageStatistics, sample: list[MeasuredImage]) -> Iterator[tuple[float, str]]:

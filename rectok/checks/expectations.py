@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from rectok.artifacts import Check, CheckValue, Severity
+from rectok.artifacts import Check, CheckValue, Relation, Severity
 
 # Before the import, which reads it: nothing is sent anywhere.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -36,6 +36,7 @@ class Expected:
     limit: CheckValue
     blame: Callable[[Mapping[Any, Any]], str]
     severity: Severity = "ERROR"
+    relation: Relation = "="
 
 
 def checks(table: pd.DataFrame, suite: Iterable[Expected], page: Path) -> Iterator[Check]:
@@ -52,7 +53,9 @@ def checks(table: pd.DataFrame, suite: Iterable[Expected], page: Path) -> Iterat
         rows = table.iloc[list(result.result.get("unexpected_index_list") or [])].to_dict("records")
         passed = bool(result.success)
         message = "" if passed else listed([expected.blame(row) for row in rows])
-        yield Check(expected.name, passed, expected.severity, expected.value, expected.limit, message)
+        yield Check(
+            expected.name, passed, expected.severity, expected.value, expected.limit, message, expected.relation
+        )
     write_text(page, _data_docs(page.stem, results))
 
 

@@ -6,20 +6,19 @@ from typing import Any
 from rectok.artifacts import Check, docs_dir
 from rectok.files import write_text
 from rectok.pages import filled
+from rectok.reporting import check_text
 
 
 def write_page(gate: str, checks: Sequence[Check], summary: Mapping[str, Any]) -> None:
     """Write data/docs/<gate>/index.html; `summary` is that of the index: images, splits, and classes by split."""
     folder = docs_dir(gate)
-    failed = [check for check in checks if not check.passed]
     classes = {name: sum(splits.values()) for name, splits in summary["classes"].items()}
     page = filled(
         "rectok.checks",
         "summary.html",
         gate=gate,
         checks=checks,
-        failed=len(failed),
-        worst="ERROR" if any(check.severity == "ERROR" for check in failed) else "WARN",
+        text=check_text,
         images=summary["images"],
         splits=summary["splits"],
         classes=classes,

@@ -3,12 +3,20 @@
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 
+from rich.console import Console
+
 from rectok.artifacts import Check, GateReport, check_file, missing, outputs, passed_file, write_report
+from rectok.checks.advice import advice
 from rectok.checks.bounds import holds
 from rectok.errors import UserError
 from rectok.params import Params
 from rectok.pipeline.hashes import hashes_of
 from rectok.pipeline.judged import not_as_made
+from rectok.reporting.check_text import counts_text, limit_text, value_text, verdict_text, worst
+
+UNREADABLE = ("as made", "readable")
+"""Checks whose message says how the artefact comes back, so that no limit helps."""
+STYLES = {"pass": "green", "WARN": "yellow", "ERROR": "bold red"}
 
 
 def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
@@ -19,14 +27,25 @@ def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
     checks = _checks(gate, judged, module.check(params, *([shard] if shard else [])))
     report = GateReport(gate, shard, tuple(checks), judged)
     write_report(report)
-    for check in report.checks:
-        print(f"{'pass' if check.passed else check.severity:5} {check.name}: {check.value} (limit {check.limit})")
+    _show(report)
     if report.errors:
         messages = "; ".join(f"{c.name}: {c.message}" for c in report.errors)
-        bounds = any(isinstance(check.limit, (int, float)) for check in report.errors)
-        hint = f"; the limits are in gates.{gate} of params.yaml" if bounds else ""
+        judgeable = all(check.name not in UNREADABLE for check in report.errors)
+        hint = f"; {advice(gate, shard, report.errors, params)}" if judgeable else ""
         raise UserError(f"gate {gate} failed ({check_file(gate, shard)}): {messages}{hint}")
     return report
+
+
+def _show(report: GateReport) -> None:
+    """A line for each check and one that counts them; in colour where a terminal shows colours (NO_COLOR turns them off)."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for check in report.checks:
+        limit = "" if check.limit in (None, "yes") else f" ({limit_text(check)})"
+        why = f": {check.message}" if not check.passed and check.severity == "WARN" else ""
+        result = verdict_text(check)
+        console.print(f"{result:5}", style=STYLES[result], end=" ")
+        console.print(f"{check.name}: {value_text(check.value)}{limit}{why}")
+    console.print(f"gate {report.gate}: {counts_text(report.checks)}", style=STYLES[worst(report.checks)])
 
 
 def _checks(gate: str, judged: Mapping[str, str], checks: Iterable[Check]) -> Iterator[Check]:

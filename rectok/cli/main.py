@@ -72,10 +72,18 @@ for _stage in artifacts.STAGES:
 def gate(
     name: Annotated[
         str, typer.Argument(help="The stage whose output is checked", autocompletion=lambda: [*artifacts.STAGES])
-    ],
+    ] = "",
     shard: Annotated[str | None, typer.Argument(help="Shard name, for stages that run per shard")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Run nothing; list every check of every gate with its margin")
+    ] = False,
 ) -> None:
     """Check what a stage made; exit 1 when a check of severity ERROR fails."""
+    if everything:
+        from rectok.cli.gates import show_all
+
+        show_all()
+        return
     if name not in artifacts.STAGES:
         raise UserError(f"there is no gate {name!r}; choose one of {', '.join(artifacts.STAGES)}")
     if (name in artifacts.SHARDED) != (shard is not None):

@@ -70,10 +70,18 @@ def _of_images(images: pd.DataFrame, classes: int) -> Iterator[Expected]:
         yield Expected(name, unique(column=column), repeated, 0, _image)
     highest = int(images["label"].max())
     label = between(column="label", min_value=0, max_value=classes - 1)
-    yield Expected("label range", label, highest, classes - 1, lambda row: f"{_image(row)} has label {row['label']}")
+    yield Expected(
+        "label range", label, highest, classes - 1, lambda row: f"{_image(row)} has label {row['label']}", relation="≤"
+    )
     smallest = int(images["bytes"].min())
     yield Expected(
-        "file sizes", between(column="bytes", min_value=1), smallest, 1, lambda row: f"{_image(row)} is empty", "WARN"
+        "file sizes",
+        between(column="bytes", min_value=1),
+        smallest,
+        1,
+        lambda row: f"{_image(row)} is empty",
+        "WARN",
+        "≥",
     )
 
 
@@ -103,7 +111,12 @@ def _splits(images: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
 def _of_splits(splits: pd.DataFrame) -> Iterator[Expected]:
     smallest = int(splits["images"].min())
     yield Expected(
-        "every split", between(column="images", min_value=1), smallest, 1, lambda row: f"{row['split']} is empty"
+        "every split",
+        between(column="images", min_value=1),
+        smallest,
+        1,
+        lambda row: f"{row['split']} is empty",
+        relation="≥",
     )
 
 
@@ -123,10 +136,10 @@ def _of_classes(classes: pd.DataFrame, limits: IndexGateParams) -> Iterator[Expe
     for (column, floor), name in zip(floors.items(), ("images per class", "training images per class"), strict=True):
         expectation = between(column=column, min_value=floor)
         smallest = int(classes[column].min())
-        yield Expected(name, expectation, smallest, floor, partial(_class, column=column, floor=floor))
+        yield Expected(name, expectation, smallest, floor, partial(_class, column=column, floor=floor), relation="≥")
     highest = float(classes["imbalance"].max())
     balance = between(column="imbalance", max_value=limits.max_imbalance)
-    yield Expected("class balance", balance, round(highest, 4), limits.max_imbalance, _imbalance)
+    yield Expected("class balance", balance, round(highest, 4), limits.max_imbalance, _imbalance, relation="≤")
 
 
 def _without_images(classes: pd.DataFrame) -> Check:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from rectok import artifacts
 from rectok.evaluation.metrics import NONE, headline_names
 from rectok.pages import data_uri, filled
+from rectok.reporting import check_text
 from rectok.reporting.charts import Line, line_svg
 from rectok.reporting.provenance import data_versions, gate_reports, git_commit
 from rectok.reporting.summary import duration, metric_rows, read_summary, stage_seconds
@@ -68,9 +69,8 @@ def render(preset: str, params_text: str) -> str:
         pictures={name: data_uri(artifacts.DATA / path) for name, path in PICTURES.items()},
         classes=artifacts.read_json(artifacts.classes_file(), list),
         gates=gates,
-        failed=sum(not check.passed for gate in gates for check in gate.checks),
-        checked=sum(len(gate.checks) for gate in gates),
-        value_text=value_text,
+        checks=[check for gate in gates for check in gate.checks],
+        text=check_text,
         gate_name=gate_name,
         versions=data_versions(),
         times=stage_times(stage_seconds()),
@@ -127,11 +127,6 @@ def networks() -> list[dict[str, Any]]:
 def gate_name(report: artifacts.GateReport) -> str:
     """`tokenizer`, or `shards 00000` for a gate of one shard."""
     return f"{report.gate} {report.shard}" if report.shard else report.gate
-
-
-def value_text(value: Any) -> str:
-    """The value of a check, short."""
-    return NONE if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def stage_times(seconds: dict[str, float]) -> list[StageTime]:

@@ -16,7 +16,9 @@ def test_a_gate_that_fails_says_where_its_limits_are(tmp_path: Path, monkeypatch
     index.run(settings)
     shards.run(settings, "00000")
     with pytest.raises(
-        UserError, match=r"gates\.shards\.max_quarantined.*; the limits are in gates\.shards of params\.yaml$"
+        UserError,
+        match=r"set gates\.shards\.max_quarantined to 0\.\d+; "
+        r"see data/shards/00000\.quarantine\.json, and docs/gates\.md#shards$",
     ):
         run("shards", settings, "00000")
     Path("data/shards/00000.quarantine.json").unlink()

@@ -56,7 +56,7 @@ def test_a_mean_out_of_range_is_named_and_a_log_variance_is_not() -> None:
     moments[5, 1, 2, 0] = -60
     write(moments)
     assert set(failed()) == {"largest mean"}
-    assert f"in row 5 (key {project.key(SHARD, 5)}), is 60, but must be at most 50" in failed()["largest mean"]
+    assert f"in row 5 (key {project.key(SHARD, 5)}), is 60, but must be ≤ 50" in failed()["largest mean"]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

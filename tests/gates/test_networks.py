@@ -44,7 +44,7 @@ def test_a_good_network_passes_at_the_limit(stage: str) -> None:
 def test_an_accuracy_below_the_limit_is_an_error(stage: str) -> None:
     of = params(**{f"gates__{stage}__min_accuracy": 0.965})
     keep(stage, of)
-    message = f"accuracy of the {stage} on the test split is 0.96, but must be at least 0.965"
+    message = f"accuracy of the {stage} on the test split is 0.96, but must be ≥ 0.965"
     assert failed(stage, of) == {"test accuracy": message}
 
 

@@ -41,7 +41,7 @@ def test_an_adversary_that_has_won_is_a_warning_that_says_what_to_lower() -> Non
     assert not found.passed and found.severity == "WARN" and found.value == pytest.approx(0.003)
     assert found.message == (
         "the adversary's loss at the end (it has won; look for patterns, or lower decoder.losses.adversary.weight) is 0.003, "
-        "but must be at least 0.01"
+        "but must be ≥ 0.01"
     )
 
 

@@ -18,7 +18,8 @@ def page(here: Path) -> str:
 def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
     for text in (
         "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0 %", "The metric network is a proxy: resnet10t trained here.",
-        "layers of the teacher", "shards 00001", "1 of 1 failed", "1 failed", "1 min 05 s", "not in a git repository",
+        "layers of the teacher", "shards 00001", "1 WARN of 1", "2 checks at 2 gates",
+        'WARN">1 WARN</span>', "1 min 05 s", "not in a git repository",
         "There is no dvc.lock",
     ):  # fmt: skip
         assert text in page

@@ -1,0 +1,105 @@
+"""What helps when a check fails: the key to turn and a likely value, the file with the rows concerned, and the page about it."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rectok.artifacts import Check
+from rectok.params import Params
+
+ACCURACY = {"val accuracy": "min_accuracy", "test accuracy": "min_accuracy"}
+GENERATOR = {"loss falls": "max_loss_ratio", "samples vary": "min_sample_std"}
+THRESHOLDS = {
+    "index": {"images per class": "min_per_class", "class balance": "max_imbalance"},
+    "shards": {},  # its message names the limit over all shards
+    "teacher": ACCURACY,
+    "features": {"cosine error": "max_cosine_error"},
+    "metric_network": ACCURACY,
+    "tokenizer": {"psnr": "min_psnr", "latent std": "min_latent_std", "semantic cosine": "min_semantic_cosine"},
+    "decoder": {"psnr gain": "max_psnr_loss"},
+    "latents": {"largest mean": "max_abs_mean"},
+    "statistics": {
+        "smallest std": "min_std",
+        "normalised mean": "max_mean",
+        "normalised std": "max_std_error",
+        "collapsed channels": "max_collapsed",
+    },
+    "dit": GENERATOR,
+    "autoguidance": GENERATOR,
+    "reconstruction": {"psnr": "min_psnr", "rfid": "max_rfid"},
+    "probe": {"accuracy": "min_accuracy"},
+    "generation": {
+        "sample accuracy": "min_accuracy",
+        "sample accuracy guided": "min_accuracy_guided",
+        "gfid": "max_gfid",
+    },
+    "report": {"megabytes": "max_megabytes"},
+}
+"""The threshold in gates.GATE behind each check; a check's name may go on behind it, as in `accuracy at t = 0.5`."""
+TRAINED_BY = {
+    "teacher": "teacher",
+    "metric_network": "metric_network",
+    "tokenizer": "tokenizer",
+    "decoder": "decoder",
+    "dit": "dit",
+    "autoguidance": "autoguidance",
+    "reconstruction": "tokenizer",
+    "probe": "tokenizer",
+    "generation": "dit",
+}
+"""The stage whose longer training improves what a gate measures."""
+ROWS = {
+    "index": "data/docs/index/index.html",
+    "shards": "data/shards/{shard}.quarantine.json",
+    "teacher": "data/teacher/summary.json",
+    "features": "data/checks/features/{shard}.json",
+    "metric_network": "data/metric_network/summary.json",
+    "tokenizer": "data/tokenizer/log.csv",
+    "decoder": "data/decoder/log.csv",
+    "latents": "data/checks/latents/{shard}.json",
+    "statistics": "data/statistics/statistics.json",
+    "dit": "data/dit/log.csv",
+    "autoguidance": "data/autoguidance/log.csv",
+    "reconstruction": "data/reconstruction/record.json",
+    "probe": "data/probe/record.json",
+    "generation": "data/generation/record.json",
+    "report": "data/report/index.html",
+}
+PAGE = "docs/gates.md"
+
+
+def advice(gate: str, shard: str | None, failed: Sequence[Check], params: Params) -> str:
+    """One clause for the message of a gate whose `failed` checks stopped it."""
+    bounds = [check for check in failed if threshold(gate, check.name)]
+    trained = TRAINED_BY.get(gate)
+    turns = [_longer(trained, params)] if bounds and trained else []
+    turns += [f"accept it with {key} {value:g}" for key, value in _accepting(gate, bounds)]
+    rows = ROWS.get(gate, f"data/checks/{gate}.json").format(shard=shard)
+    return "; ".join([*([" or ".join(turns)] if turns else []), f"see {rows}, and {PAGE}#{gate}"])
+
+
+def threshold(gate: str, name: str) -> str | None:
+    """The dotted key of a check's limit; None where the limit is no parameter."""
+    keys = THRESHOLDS.get(gate, {})
+    key = keys.get(name) or next((key for start, key in keys.items() if name.startswith(f"{start} at ")), None)
+    return f"gates.{gate}.{key}" if key else None
+
+
+def accepted(check: Check) -> float | None:
+    """The strictest limit with three digits that the value would meet; None without numbers."""
+    if not isinstance(check.value, (int, float)) or check.relation == "=" or not check.value:
+        return None
+    unit = 10.0 ** (math.floor(math.log10(abs(check.value))) - 2)
+    steps = math.floor(check.value / unit) if check.relation == "≥" else math.ceil(check.value / unit)
+    return float(f"{steps * unit:.6g}")
+
+
+def _longer(stage: str, params: Params) -> str:
+    epochs = getattr(params, stage).training.epochs
+    return f"train longer, as with {stage}.training.epochs {2 * epochs:g} (now {epochs:g})"
+
+
+def _accepting(gate: str, failed: Sequence[Check]) -> Iterator[tuple[str, float]]:
+    for check in failed:
+        key, value = threshold(gate, check.name), accepted(check)
+        if key and value is not None:
+            yield key, -value if check.name == "psnr gain" else value  # its limit is minus the loss
