@@ -14,8 +14,12 @@ from rectok.nn.resizing import resized
 from rectok.teacher.network_config import NetworkConfig
 from rectok.teacher.preprocessing import with_timms_values
 
-POOLING_HEADS = (NormMlpClassifierHead, ClNormMlpClassifierHead)
+POOLING_HEADS = (NormMlpClassifierHead, ClNormMlpClassifierHead, nn.Sequential)
 """Heads of timm that pool, and then normalise what has the width of a token."""
+NO_MAP = (
+    ", which are no square map of an image's patches; name another network, such as vit_small_patch16_dinov3.lvd1689m"
+)
+"""Ends a sentence on a network that cannot be a teacher."""
 LAYERS = 4
 """How many layers `VisionNetwork.layers` gives, at most."""
 
@@ -52,8 +56,11 @@ class VisionNetwork(nn.Module):
         """The last hidden state after the final norm, [B, grid², D], row by row.
 
         Class and register tokens are dropped; a feature map of another side is averaged or interpolated to `grid`.
+        Raises UserError for a network without such a map.
         """
         features = self.trunk.forward_features(self._prepared(images))
+        if not isinstance(features, Tensor) or features.ndim not in (3, 4):
+            raise UserError(f"network {self.config.name} gives several kinds of features{NO_MAP}")
         x = self._map(_final_norm(self.trunk)(features))  # [B, D, h, w]
         if x.shape[-2:] != (grid, grid):
             shrinks = min(x.shape[-2:]) >= grid
@@ -103,10 +110,12 @@ class VisionNetwork(nn.Module):
         return (images - self.mean) / self.std
 
     def _map(self, features: Tensor) -> Tensor:
-        """Tokens [B, P + N, D] or a map, NCHW or NHWC → [B, D, h, w]."""
+        """Tokens [B, P + N, D] or a map, NCHW or NHWC → [B, D, h, w]. Raises UserError for anything else."""
         if features.ndim == 3:
             features = features[:, getattr(self.trunk, "num_prefix_tokens", 0) :]
             side = round(features.shape[1] ** 0.5)
+            if side < 2 or side**2 != features.shape[1]:
+                raise UserError(f"network {self.config.name} gives {features.shape[1]} tokens{NO_MAP}")
             return features.transpose(1, 2).reshape(len(features), -1, side, side)
         channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC" or features.shape[1] != self.width
         return features.movedim(-1, 1) if channels_last else features
@@ -115,12 +124,15 @@ class VisionNetwork(nn.Module):
 def _final_norm(trunk: Any) -> nn.Module:
     """The final norm where timm keeps it behind the pooling, so that `forward_features` does without it.
 
-    ViTs, BEiT and EVA with average pooling call it `fc_norm`, and ConvNeXt and its kin keep it in their heads.
+    ViTs, BEiT and EVA with average pooling call it `fc_norm`, and ConvNeXt, CAFormer and their kin keep it in their heads.
+    Encoders of language models, such as Qwen's, have it behind their `encoder`.
     """
+    if hasattr(trunk, "encoder") and isinstance(getattr(trunk, "norm", None), nn.Module):
+        return trunk.norm  # type: ignore[no-any-return]
     if not isinstance(getattr(trunk, "norm", nn.Identity()), nn.Identity):
         return nn.Identity()
     head = getattr(trunk, "head", None)
-    norm = head.norm if isinstance(head, POOLING_HEADS) else getattr(trunk, "fc_norm", None)
+    norm = getattr(head, "norm", None) if isinstance(head, POOLING_HEADS) else getattr(trunk, "fc_norm", None)
     return norm if isinstance(norm, nn.Module) else nn.Identity()
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from rectok.errors import UserError
 from rectok.nn.resizing import resized
 from rectok.teacher.network_config import NetworkConfig
 from tests.errors import user_error
@@ -14,6 +15,7 @@ from tests.teacher.networks import (
     REGNET,
     RESNET,
     SIGLIP,
+    SMALL,
     SWIN,
     VIT,
     config,
@@ -81,7 +83,12 @@ def test_class_and_register_tokens_are_dropped_after_the_final_norm(of: NetworkC
     torch.testing.assert_close(tokens.var(-1, correction=0), torch.ones(3, 16), atol=1e-2, rtol=0)
 
 
-EVERY_NORM = {**NORM_BEHIND_POOLING, **NORM_BEFORE_POOLING}
+EVERY_NORM = {
+    **NORM_BEHIND_POOLING,
+    **NORM_BEFORE_POOLING,
+    "Qwen3, whose norm behind the pooling has no weights": config("qwen3_vit_88m", 64, **SMALL, img_size=64),
+    "CAFormer, which has one size": config("caformer_s18", 64),
+}
 
 
 @pytest.mark.parametrize("family", EVERY_NORM)
@@ -108,6 +115,16 @@ def test_the_norm_behind_the_pooling_is_that_of_the_tokens(family: str, classes:
     hidden = net._map(net.trunk.forward_features(net._prepared(IMAGES))).flatten(2).transpose(1, 2)
     by_hand = F.layer_norm(hidden, (net.width,), norm.weight, norm.bias, norm.eps)
     torch.testing.assert_close(net.tokens(IMAGES, round(hidden.shape[1] ** 0.5)), by_hand)
+
+
+@pytest.mark.parametrize(
+    "name,side,features", [("crossvit_9_240", 240, "several kinds of features"), ("pit_ti_224", 224, "1 tokens")]
+)
+def test_a_network_without_a_map_of_patches_is_no_teacher(name: str, side: int, features: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"^network {name} gives {features}, which are no square map .* another network"
+    ):
+        network(config(name, side)).tokens(IMAGES[:1], 4)
 
 
 @pytest.mark.parametrize("of", [RESNET, SWIN], ids=["NCHW", "NHWC"])
