@@ -1,6 +1,7 @@
 """The result of a gate as the result of Dagster's asset check."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, table
 from orchestration.graph.model import Unit
 from rectok.artifacts import docs_dir, read_report
+from rectok.errors import UserError
+from rectok.pipeline.judged import changed_report
+from rectok.pipeline.lock import Record
 
 CHECK = "gate"
 FINGERPRINT = "fingerprint"
@@ -26,14 +30,24 @@ COLUMNS = {
 }
 
 
-def read_check_result(root: Path, unit: Unit, data_version: str) -> dg.AssetCheckResult:
-    """The gate's stored result, passed only with its pass marker; the fingerprint depends on report and data version."""
+def read_check_result(root: Path, unit: Unit, records: Mapping[str, Record]) -> dg.AssetCheckResult:
+    """The gate's stored result, passed only with its pass marker; `records` are those of dvc.lock.
+
+    The fingerprint depends on report and data version.
+    """
     assert unit.gate and unit.report and unit.pass_marker
     details: Metadata = {"command": f"dvc repro {unit.gate}"}
-    fingerprint = {FINGERPRINT: _fingerprint(root, unit, data_version)}
+    fingerprint = {FINGERPRINT: _fingerprint(root, unit, records[unit.stage].data_version)}
     if not (root / unit.report).exists():
         return _result(f"{unit.gate} left no report in {unit.report}", {**details, **fingerprint})
-    report = read_report(root / unit.report)
+    try:
+        report = read_report(root / unit.report)
+    except UserError as error:
+        return _result(str(error), {**details, **fingerprint})
+    # DVC keeps no record of a gate that failed.
+    passed = (root / unit.pass_marker).exists()
+    if passed and (sentence := changed_report(Path(unit.report), records, root)):
+        return _result(sentence, {**details, **fingerprint})
     # Some values and limits are numbers and others are texts, so all are shown as texts.
     texts = [{**asdict(c), "check": c.name, "value": str(c.value), "limit": str(c.limit)} for c in report.checks]
     rows = [{name: row[name] for name in COLUMNS} for row in texts]
@@ -47,7 +61,7 @@ def read_check_result(root: Path, unit: Unit, data_version: str) -> dg.AssetChec
     failures = "; ".join(f"{check.name}: {check.message}" for check in report.checks if not check.passed)
     if report.errors:
         return _result(failures, details)
-    if not (root / unit.pass_marker).exists():
+    if not passed:
         return _result(f"{unit.gate} left no pass marker in {unit.pass_marker}", details)
     if failures:
         return _result(failures, details, severity=dg.AssetCheckSeverity.WARN)

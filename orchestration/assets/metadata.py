@@ -11,6 +11,7 @@ import dagster as dg
 from orchestration.assets.images import inline_images, loss_curve
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import read_json, read_log, timing_file
+from rectok.errors import UserError
 from rectok.pipeline.lock import Record
 from rectok.reporting.summary import metric_rows
 
@@ -32,7 +33,6 @@ def asset_metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -
     """Everything that the asset's page shows of what `unit` made, read from the project at `root`."""
     paths = [root / out.path for out in record.outs]
     columns = {"path": "in the project", "md5": "as in dvc.lock", "bytes": "size on disk"}
-    timing = _read_json(root / timing_file(artefact.name, unit.shard))
     metadata: Metadata = {
         "command": f"dvc repro {unit.stage}",
         "runs": unit.command,
@@ -41,11 +41,14 @@ def asset_metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -
         "outputs": table(columns, [{"path": out.path, "md5": out.md5, "bytes": out.size} for out in record.outs]),
         "bytes": sum(out.size for out in record.outs),
     }
-    optional = {"seconds": timing.get("seconds"), ROW_COUNT: row_count(paths)}
-    metadata |= {name: value for name, value in optional.items() if value is not None}
-    for folder in paths:
-        if folder.is_dir():
-            metadata |= _folder(folder)
+    try:
+        timing = _read_json(root / timing_file(artefact.name, unit.shard))
+        optional = {"seconds": timing.get("seconds"), ROW_COUNT: row_count(paths)}
+        metadata |= {name: value for name, value in optional.items() if value is not None}
+        for folder in paths:
+            metadata |= _folder(folder) if folder.is_dir() else {}
+    except UserError as error:
+        metadata["damaged"] = str(error)
     return metadata
 
 

@@ -88,9 +88,10 @@ def bring_up_to_date(context: dg.AssetExecutionContext, launcher: Launcher, unit
 
 
 def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> dg.MaterializeResult[None]:
-    record = lock.read(root)[unit.stage]
+    records = lock.read(root)
+    record = records[unit.stage]
     metadata = {**asset_metadata(root, artefact, unit, record), "ran": update.finished is not None}
-    results = [read_check_result(root, unit, record.data_version)] if unit.gate else []
+    results = [read_check_result(root, unit, records)] if unit.gate else []
     if results and results[0].passed and update.finished and update.finished.code:
         # The gate ended before it replaced its old report.
         results = [outdated(results[0], f"{unit.gate} did not run: {update.finished.reason}")]

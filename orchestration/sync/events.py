@@ -93,9 +93,9 @@ def evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """One for every gate with a result about the current data that the event log does not hold, except `busy` artefacts."""
     records = lock.read(root)
-    for artefact, unit, record in _made(graph, records, busy):
+    for artefact, unit, _ in _made(graph, records, busy):
         if unit.gate and _is_current(root, unit, records):
-            result = read_check_result(root, unit, record.data_version)
+            result = read_check_result(root, unit, records)
             if _known_fingerprint(instance, artefact, unit) != result.metadata[FINGERPRINT].value:
                 yield _evaluation(artefact, unit, result)
 

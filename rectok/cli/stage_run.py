@@ -16,7 +16,7 @@ from rectok.lifetime import end_with_dvc
 from rectok.params import Params, load
 from rectok.pipeline.code_versions import GATE, mismatch
 from rectok.pipeline.declared import Declared, changed_parameter, declared, values
-from rectok.pipeline.judged import record_made, require_judged
+from rectok.pipeline.judged import record_made, require_judged, require_recorded
 
 
 @contextmanager
@@ -38,6 +38,7 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
         began = time.monotonic()
         if "RANK" not in os.environ:  # else the command that launched this process compares
             require_judged(declaration.deps, besides=stage.removeprefix(GATE) if stage.startswith(GATE) else "")
+            require_recorded(declaration.deps)
         yield params
         _require_unchanged(stage, declaration, before)
         if "RANK" not in os.environ:

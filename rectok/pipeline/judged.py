@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.artifacts import DATA, SHARDED, STAGES, passed_file, read_marker, stage_dir
+from rectok.artifacts import DATA, SHARDED, STAGES, check_file, passed_file, read_marker, stage_dir
 from rectok.errors import UserError
+from rectok.pipeline import lock
+from rectok.pipeline.damage import md5_of
 from rectok.pipeline.hashes import hashes_of
+from rectok.pipeline.lock import Record
 from rectok.storage.folder import LIST, read_list, write_list
 
 ADVICE = "`rectok verify` says whether it is damaged and what to do"
@@ -63,6 +66,28 @@ def require_artifact(path: Path) -> None:
     folder = path if path.is_dir() else path.parent
     if folder.name in STAGES:
         require_judged([path], data=folder.parent)
+
+
+def require_recorded(paths: Iterable[str | Path]) -> None:
+    """Raise UserError where a gate's report in or at one of `paths` is not the one that dvc.lock records.
+
+    A report says of whole files whether they are good, so nothing but its own hash shows that it was changed.
+    """
+    checks = check_file("").parent
+    reports = [file for path in map(Path, paths) if path.is_relative_to(checks) for file in _files(path)]
+    records = lock.read() if reports else {}
+    for report in reports:
+        if sentence := changed_report(report, records):
+            raise UserError(sentence)
+
+
+def changed_report(report: Path, records: Mapping[str, Record], root: Path = Path()) -> str:
+    """A sentence where the report of the project at `root` is not the one that dvc.lock records; empty where none is recorded."""
+    hashes = {out.path: out.md5 for record in records.values() for out in record.outs}
+    name = report.as_posix()
+    if hashes.get(name) in (None, md5_of(root / report)):
+        return ""
+    return f"{name} is not the report that dvc.lock records; {ADVICE}"
 
 
 def _difference(expected: Mapping[str, str], hashes: Mapping[str, str], voucher: str) -> str:

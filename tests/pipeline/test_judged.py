@@ -5,8 +5,9 @@ import pytest
 from rectok import artifacts
 from rectok.artifacts import GateReport, write_report
 from rectok.errors import UserError
+from rectok.pipeline.damage import md5_of
 from rectok.pipeline.hashes import hashes_of
-from rectok.pipeline.judged import not_as_made, record_made, require_artifact, require_judged
+from rectok.pipeline.judged import not_as_made, record_made, require_artifact, require_judged, require_recorded
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,19 @@ def test_an_artefact_of_any_project_is_compared_and_other_paths_are_not(tmp_path
             require_artifact(path)
     require_artifact(folder / "model.safetensors")
     require_artifact(folder.rename(tmp_path / "elsewhere"))
+
+
+def test_a_report_that_was_changed_after_its_gate_is_named() -> None:
+    report = artifacts.check_file("dit")
+    out = f"{{path: data/checks/dit.json, md5: {md5_of(report)}}}"
+    Path("dvc.lock").write_text(f"stages: {{gate@dit: {{cmd: rectok gate dit, outs: [{out}]}}}}")
+    require_recorded(
+        ["data/checks/dit.json", "data/checks", "data/dit", "params.yaml"]
+    )  # that of latents is not recorded
+    report.write_text(report.read_text().replace("true", "false"))
+    sentence = (
+        "^data/checks/dit.json is not the report that dvc.lock records; `rectok verify` says whether it is damaged"
+    )
+    for place in ("data/checks/dit.json", "data/checks"):
+        with pytest.raises(UserError, match=sentence):
+            require_recorded([place])

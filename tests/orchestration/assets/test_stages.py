@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
 
+from orchestration.assets.checks import read_check_result
+from orchestration.assets.metadata import asset_metadata
 from orchestration.assets.stages import assets
 from orchestration.graph.derive import load
 from orchestration.launcher import Launcher
 from rectok.artifacts import passed_file
+from rectok.files import write_bytes
+from rectok.pipeline import lock
 from tests.orchestration.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("commands_at_once")]
@@ -163,3 +167,25 @@ def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, m
     result = make("tokenizer")
     assert not result.success and not check(result).passed
     assert check(result).description == "gate@tokenizer left no report in data/checks/tokenizer.json"
+
+
+def test_damaged_records_are_named_on_the_page_and_a_changed_report_is_no_pass(project: Project) -> None:
+    [artefact] = [artefact for artefact in load(project.root).artefacts if artefact.name == "tokenizer"]
+    [unit], records = artefact.units, lock.read(project.root)
+    assert unit.report and unit.pass_marker
+    assert read_check_result(project.root, unit, records).passed
+    report = project.root / unit.report
+    whole = report.read_bytes()
+    for content, sentence in (
+        (whole.replace(b"tautology", b"another"), "data/checks/tokenizer.json is not the report that dvc.lock records"),
+        (b"[1]", "tokenizer.json is damaged: it must hold an object"),
+    ):
+        write_bytes(report, content)
+        result = read_check_result(project.root, unit, records)
+        assert not result.passed and sentence in str(result.description)
+    record = records[unit.stage]
+    assert "damaged" not in asset_metadata(project.root, artefact, unit, record)
+    summary = project.root / "data/tokenizer/summary.json"
+    write_bytes(summary, b"{")
+    damaged = str(asset_metadata(project.root, artefact, unit, record)["damaged"])
+    assert damaged.startswith(f"{summary} is damaged, for it is not JSON")
