@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from rectok.errors import DamagedError
@@ -40,7 +41,9 @@ def parse_json(content: bytes, name: str, kind: type = dict) -> Any:
 class _Record(dict[str, Any]):
     """A JSON object that says where it comes from when a key is missing."""
 
-    def __init__(self, pairs: list[tuple[str, Any]], name: str) -> None:
+    def __init__(
+        self, pairs: Iterable[tuple[str, Any]] = (), name: str = "a record"
+    ) -> None:  # as dataclasses.asdict copies it
         super().__init__(pairs)
         self.name = name
 

@@ -1,5 +1,9 @@
 import ast
+import copy
+import pickle
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +63,19 @@ def test_a_key_that_is_missing_is_named_with_its_file() -> None:
     assert record.get("d") is None and "d" not in record
     with user_error(r"^a\.json is damaged: it has no 'd'$"):
         record["a"]["b"][0]["d"]
+
+
+def test_a_record_can_be_copied_as_any_dictionary() -> None:
+    @dataclass
+    class Holder:
+        record: dict[str, Any]
+
+    record = parse_json(b'{"a": {"b": 1}}', "a.json")
+    assert asdict(Holder(record)) == {"record": record}
+    for copied in (copy.deepcopy(record), pickle.loads(pickle.dumps(record))):
+        assert copied == record
+        with user_error(r"^a\.json is damaged: it has no 'c'$"):
+            copied["a"]["c"]
 
 
 def test_a_list_is_read_where_one_is_expected(here: Path) -> None:
