@@ -139,9 +139,16 @@ class PackedShard:
         return hashlib.sha256(self.stored(row)).hexdigest() == self.sha256[row]
 
     def pixels(self, row: int) -> Pixels:
-        """uint8 RGB [H, W, 3]. Raises UserError with shard, row and key if the row does not decode."""
+        """uint8 RGB [H, W, 3]. Raises UserError with shard, row and key if the row does not decode.
+
+        Of content elsewhere, of which no stage compares the hash, each row is compared with its own.
+        """
         try:
-            return decode_png(self.stored(row))
+            content = self.stored(row)
+            if self.uri != str(self.path) and hashlib.sha256(content).hexdigest() != self.sha256[row]:
+                where = f"{self.uri} is damaged in row {row} (key {self.keys[row]})"
+                raise UserError(f"{where}; `rectok repair shards@{self.shard}` writes it again")
+            return decode_png(content)
         except FileNotFoundError:
             raise
         except DAMAGE as error:

@@ -13,10 +13,11 @@ from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.data.packing import PackedShard
 from rectok.errors import UserError
+from rectok.files import write_bytes
 from rectok.gates.shards import check
 from rectok.stages import index, shards
 from rectok.storage.client import forget_client
-from rectok.storage.objects import list_files
+from rectok.storage.objects import list_files, publish, read_bytes
 from tests.data.files import image_folder, params
 from tests.storage.proxy import Fault, Proxy
 from tests.storage.server import BUCKET
@@ -119,6 +120,25 @@ def test_what_is_gone_or_cut_is_named_and_fails_the_gate(location: str, proxy: P
     artifacts.shard_tar("00000").write_text('{"points_to": "x"}\n')
     with pytest.raises(UserError, match=r"00000\.tar is damaged: it is an incomplete pointer"):
         PackedShard("00000").pixels(0)
+
+
+def test_a_bit_that_flips_elsewhere_is_named_by_everyone_who_reads_the_row(location: str, proxy: Proxy) -> None:
+    parameters = build(location)
+    packed, row = PackedShard("00000"), 3
+    content = bytearray(read_bytes(packed.uri))
+    content[packed.offsets[row] + packed.sizes[row] // 2] ^= 1
+    write_bytes(Path("flipped"), bytes(content))
+    publish(Path("flipped"), packed.uri)
+    sentence = (
+        rf"{packed.uri} is damaged in row 3 \(key {packed.keys[row]}\); `rectok repair shards@00000` writes it again"
+    )
+    with pytest.raises(UserError, match=sentence):
+        PackedShard("00000").pixels(row)
+    dataset = ImageDataset(["00000"], packed.splits[row])
+    with pytest.raises(UserError, match=sentence):
+        dataset.batch(range(len(dataset)), [False] * len(dataset))
+    failed = [result for result in check(parameters, "00000") if not result.passed]
+    assert [result.name for result in failed] == ["rows"] and "row 3" in failed[0].message
 
 
 def test_an_upload_that_fails_leaves_the_old_shard(proxy: Proxy) -> None:
