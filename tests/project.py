@@ -13,7 +13,7 @@ from rectok.checks.run import run as run_gate
 from rectok.params import Params, parse, preset_text
 
 BLOCKS = {"width": 16, "depth": 1, "heads": 2}
-SHORT = {"epochs": 2, "batch": 32, "micro_batch": 32, "checkpoint_every": 2, "log_every": 1}
+SHORT = {"epochs": 2, "min_steps": 0, "batch": 32, "micro_batch": 32, "checkpoint_every": 2, "log_every": 1}
 UNLEARNT: dict[str, Any] = {
     "gates.tokenizer": {"min_psnr": 0.0, "min_semantic_cosine": -1.0, "min_latent_std": 0.0},
     "gates.decoder.max_psnr_loss": 10.0,
@@ -31,10 +31,12 @@ TINY: dict[str, Any] = {
     "teacher.network.options": {"channels": [8, 8, 8, 16], "output_stride": 8},
     "teacher.network.image_size": 16,
     "teacher.training.epochs": 1,
+    "teacher.training.min_steps": 0,
     "metric_network.network.name": "resnet10t",
     "metric_network.network.options": {"channels": [8, 8, 16, 16]},
     "metric_network.network.image_size": 32,
     "metric_network.training.epochs": 1,
+    "metric_network.training.min_steps": 0,
     "tokenizer.sizes.patch": 4,
     "tokenizer.sizes.channels": 4,
     "tokenizer.sizes.encoder": BLOCKS,

@@ -94,8 +94,10 @@ def accepted(check: Check) -> float | None:
 
 
 def _longer(stage: str, params: Params) -> str:
-    epochs = getattr(params, stage).training.epochs
-    return f"train longer, as with {stage}.training.epochs {2 * epochs:g} (now {epochs:g})"
+    training = getattr(params, stage).training
+    key = "min_steps" if training.min_steps else "epochs"
+    now = getattr(training, key)
+    return f"train longer, as with {stage}.training.{key} {2 * now:g} (now {now:g})"
 
 
 def _accepting(gate: str, failed: Sequence[Check]) -> Iterator[tuple[str, float]]:

@@ -77,7 +77,7 @@ def plan(
 ) -> None:
     """Say whether a run fits the GPUs and how long it takes, with memory, disk and downloads, without touching data."""
     params = _params(preset)
-    from rectok.planning.display import needs, overview, tables
+    from rectok.planning.display import needs, overview, short_trainings, tables
     from rectok.planning.plan import make_plan
     from rectok.planning.schedule import ASSUMPTION
     from rectok.planning.sizes import MEMORY_FORMULA
@@ -92,7 +92,7 @@ def plan(
     console = Console()
     console.print(f"{run.preset}, {run.images} training images: {verdict(run, params, memory)}", soft_wrap=True)
     console.print(overview(run, params))
-    for line in needs(run):
+    for line in (*short_trainings(run), *needs(run)):
         console.print(line, soft_wrap=True)
     if not verbose:
         assumed = any(row.basis == ASSUMPTION for row in run.estimates)

@@ -18,8 +18,10 @@ from rectok.params.loading import nearest
 
 FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
+TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
 NEW = (
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
+    *(f"{stage}.training.min_steps" for stage in TRAININGS),
     "generation.sampler.encoder_every",
 )
 """What an earlier version had no parameter for."""

@@ -9,6 +9,7 @@ from rectok.params import Params
 from rectok.planning.plan import Plan
 from rectok.planning.schedule import Estimate, total_hours
 from rectok.planning.verdict import GB, hours_text, planned_memory
+from rectok.train.training_config import FEW_STEPS, LENGTHS_PAGE, too_few
 
 HOURS = (
     "Stages follow each other; GPUs: those that a stage uses. A night is `rectok nightly`, and `rectok promote` takes as long. "
@@ -36,6 +37,15 @@ def needs(plan: Plan) -> Iterator[str]:
     yield f"Disk: {sum(plan.disk.values()) / GB:.3g} GB ({largest})."
     names = dict.fromkeys(row.network for row in plan.downloads)
     yield f"Downloads: {', '.join(names) or 'none, because all networks are trained here'}."
+
+
+def short_trainings(plan: Plan) -> Iterator[str]:
+    """One line that warns of trainings of too few steps; none where all are long enough."""
+    counts = {row.workload.stage: row.workload.steps for row in plan.estimates if row.workload.steps}
+    short = {stage: steps for stage, steps in counts.items() if too_few(stage, steps)}
+    if short:
+        names = ", ".join(f"{stage} ({steps}, at least {FEW_STEPS[stage]})" for stage, steps in short.items())
+        yield f"Warning: too few steps for {names}; set STAGE.training.min_steps; see {LENGTHS_PAGE}"
 
 
 def _short(row: Estimate, memory: Mapping[str, str]) -> tuple[str, ...]:
@@ -96,7 +106,7 @@ def _hours(plan: Plan) -> Table:
 
 def _work(row: Estimate) -> tuple[str, ...]:
     load = row.workload
-    epochs, steps = (f"{load.epochs:g}", str(load.steps)) if load.epochs else ("", "")
+    epochs, steps = (f"{load.epochs:.3g}", str(load.steps)) if load.epochs else ("", "")
     gflop = format(load.flops / 1e9, ".0f" if load.flops >= 1e12 else ".4g")
     return (
         load.stage,

@@ -113,7 +113,9 @@ def _training(stage: str, steps: Steps, images: int) -> list[Workload]:
         return []
     flops = steps.tokenizer_flops() if stage == "tokenizer" else steps.flops(stage)
     count = config.steps(images)
-    load = Workload(stage, *_timed_as(stage, steps), count * config.batch, flops, steps.gpus, config.epochs, count)
+    load = Workload(
+        stage, *_timed_as(stage, steps), count * config.batch, flops, steps.gpus, count * config.batch / images, count
+    )
     return [load]
 
 
@@ -137,9 +139,9 @@ def _proxy(stage: str, section: NetworkParams, costs: Costs, images: int) -> lis
         return F.cross_entropy(network(torch.empty(PAIR, 3, side, side)), torch.zeros(PAIR, dtype=torch.int64))
 
     flops = costs.shapes.training(loss, [network], BFLOAT16).flops / PAIR
-    batch = min(config.batch, images)
-    count = config.epochs * (images // batch)
-    return [Workload(stage, "classifier", "", count * batch, flops, 1, config.epochs, count)]
+    batch, epochs = min(config.batch, images), config.epochs_of(images)
+    count = epochs * config.epoch_steps(images)
+    return [Workload(stage, "classifier", "", count * batch, flops, 1, epochs, count)]
 
 
 def _reconstruction(costs: Costs, images: Images) -> list[Workload]:

@@ -1,5 +1,6 @@
 """Which network, from where, and how to feed it."""
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -48,16 +49,26 @@ class NetworkConfig(Config):
 class ClassifierTraining(Config):
     """How a proxy teacher or metric network is trained on the train split, with a one-cycle learning rate that peaks at `lr`.
 
-    `sgd` has Nesterov's momentum, which the cycle moves between 0.95 and 0.85.
+    `sgd` has Nesterov's momentum, which the cycle moves between 0.95 and 0.85. The training lasts `epochs`, and as many more
+    as make `min_steps` steps.
     """
 
     optimizer: Literal["adamw", "sgd"]
     epochs: int = Field(gt=0)
+    min_steps: int = Field(ge=0, le=2**40)
     batch: int = Field(gt=0, le=2**20)
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     label_smoothing: float = Field(ge=0, lt=1)
     crop_padding: int = Field(ge=0, le=2**10)
+
+    def epochs_of(self, images: int) -> int:
+        """Epochs of whole batches of `images` images."""
+        return max(self.epochs, math.ceil(self.min_steps / self.epoch_steps(images)))
+
+    def epoch_steps(self, images: int) -> int:
+        """Steps of one epoch."""
+        return images // min(self.batch, images)
 
 
 FeatureStorage = Literal["int8", "float16", "online"]

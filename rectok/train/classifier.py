@@ -16,6 +16,7 @@ from rectok.nn.precision import bfloat16_on_gpu
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import ClassifierTraining
 from rectok.train.progress import reporting
+from rectok.train.training_config import too_few
 
 READ_EVERY = 20
 """Steps between two looks at the loss: each waits for the device, and a loss that is no number stays none."""
@@ -47,7 +48,10 @@ def train_classifier(
     On a CPU the weights depend on the initial ones and `seed` alone. Raises UserError once the loss is not finite.
     """
     batch = min(config.batch, len(data.labels))
-    steps = config.epochs * (len(data.labels) // batch)
+    epochs = config.epochs_of(len(data.labels))
+    steps = epochs * config.epoch_steps(len(data.labels))
+    if sentence := too_few(name, steps):
+        print(f"warning: {sentence}", flush=True)
     optimizer = timm.optim.create_optimizer_v2(network, config.optimizer, config.lr, config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=max(2, steps))
     draws = torch.Generator().manual_seed(seed)
@@ -56,7 +60,7 @@ def train_classifier(
     began = time.monotonic()
     with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # for layers that drop
-        for step, rows in enumerate(_batches(len(data.labels), batch, config.epochs, draws), 1):
+        for step, rows in enumerate(_batches(len(data.labels), batch, epochs, draws), 1):
             rows = _sent(rows, data.labels.device)
             images, labels = augmented(data.images[rows], config.crop_padding, flip, draws), data.labels[rows]
             with bfloat16_on_gpu(labels.device):

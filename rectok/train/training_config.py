@@ -7,6 +7,26 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+FEW_STEPS = {
+    "teacher": 100,
+    "metric_network": 100,
+    "tokenizer": 400,
+    "decoder": 50,
+    "dit": 500,
+    "autoguidance": 100,
+}
+"""Fewer steps than these leave a network of the small presets untrained."""
+LENGTHS_PAGE = "docs/guides/images.md#3-train"
+
+
+def too_few(stage: str, steps: int) -> str:
+    """A sentence that warns of a training of `stage` that is too short; empty for any other."""
+    least = FEW_STEPS[stage]
+    if steps >= least:
+        return ""
+    name = stage.replace("_", " ")
+    return f"{steps} steps: too few for a {name}; set {stage}.training.min_steps to {least} or more; see {LENGTHS_PAGE}"
+
 
 class ScheduleConfig(Config):
     """Learning rate over training: linear warm-up to share `warmup`, flat to share `hold`, then `decay` to final·lr."""
@@ -20,10 +40,12 @@ class ScheduleConfig(Config):
 class TrainingConfig(Config):
     """One network's training. `batch` is the global batch; the learning rate is lr_per_256 · batch / 256.
 
-    With 0 `epochs` nothing is trained: the network is taken as it is.
+    It lasts `epochs`, but at least `min_steps` optimizer steps, so that few images are seen more often. With 0 `epochs`
+    nothing is trained: the network is taken as it is.
     """
 
     epochs: float = Field(ge=0)
+    min_steps: int = Field(ge=0, le=2**40)
     batch: int = Field(gt=0, le=2**20)
     micro_batch: int = Field(gt=0, le=2**20)
     lr_per_256: float = Field(gt=0)
@@ -39,8 +61,8 @@ class TrainingConfig(Config):
     log_every: int = Field(gt=0, description="steps between two rows of the log")
 
     def steps(self, images: int) -> int:
-        """Optimizer steps that see `epochs` times `images` images."""
-        return max(1, math.ceil(self.epochs * images / self.batch))
+        """Optimizer steps that see `epochs` times `images` images, or `min_steps` if that is more."""
+        return max(1, self.min_steps, math.ceil(self.epochs * images / self.batch))
 
     @model_validator(mode="after")
     def _accumulates_evenly(self) -> Self:

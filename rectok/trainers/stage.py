@@ -27,6 +27,7 @@ from rectok.train.checkpoint import Checkpoints
 from rectok.train.ema import full_weights
 from rectok.train.loop import Job, train
 from rectok.train.objectives import Network, Objective
+from rectok.train.training_config import too_few
 from rectok.train.world import compiles, join
 
 FORWARD_AND_BACKWARD = 3
@@ -70,7 +71,10 @@ class TrainingStage:
         It resumes only a run of the same parameters on the same outputs of the stages `inputs`. `preview` draws what the
         network makes now. It is not called under ZeRO 3, where no process can run a network alone.
         """
-        network, images = objective.network, self.config.steps(len(dataset)) * self.config.batch
+        steps = self.config.steps(len(dataset))
+        if self.world.first and (sentence := too_few(self.name, steps)):
+            print(f"warning: {sentence}", flush=True)
+        network, images = objective.network, steps * self.config.batch
         flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * images
         if compiles(self.params.machine, flops):
             objective.compile_parts()

@@ -29,7 +29,7 @@ from tests.evaluation import project
 from tests.evaluation.inception import write_random
 
 TRAINING = ClassifierTraining(
-    optimizer="adamw", epochs=1, batch=1, lr=1e-3, weight_decay=0.0, label_smoothing=0.0, crop_padding=0
+    optimizer="adamw", epochs=1, min_steps=0, batch=1, lr=1e-3, weight_decay=0.0, label_smoothing=0.0, crop_padding=0
 )
 
 

@@ -119,6 +119,8 @@ def test_the_command_prints_json_or_tables(here: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "80")
     screen = CliRunner().invoke(app, command).stdout.splitlines()
     assert screen[0] == f"digits, 500 training images: {found['verdict']}"
+    warning = next(line for line in screen if line.startswith("Warning: too few steps for "))
+    assert "tokenizer (32, at least 400)" in warning and warning.endswith("see docs/guides/images.md#3-train")
     assert len(screen) <= 24 and any(line.startswith("a run") for line in screen)
 
 

@@ -15,7 +15,7 @@ from tests.teacher.networks import config
 from tests.teacher.project import build_shards
 
 TRAINING = ClassifierTraining(
-    optimizer="adamw", epochs=6, batch=16, lr=1e-2, weight_decay=0.05, label_smoothing=0.1, crop_padding=1
+    optimizer="adamw", epochs=6, min_steps=0, batch=16, lr=1e-2, weight_decay=0.05, label_smoothing=0.1, crop_padding=1
 )
 SMALL = config("resnet10t", 16, channels=(8, 8, 16, 16), output_stride=8)
 
