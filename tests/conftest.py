@@ -16,6 +16,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 
+LONGEST = ("test_server.py", "test_trained.py", "test_pipeline.py", "test_processes.py")
+"""Files of tests that take minutes."""
+
+
 def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
     """Each process among which the tests are divided begins with all libraries imported."""
     for spec in specs:
@@ -24,7 +28,7 @@ def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow files come first, so that the quick ones fill up whichever process is done with its share of them."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name not in LONGEST))
 
 
 @pytest.fixture

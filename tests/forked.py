@@ -5,6 +5,7 @@ else this repository), in a process of its own, with the caller's arguments, fol
 The processes among which pytest-xdist divides the tests come from here, too.
 """
 
+import ctypes
 import fcntl
 import gc
 import importlib
@@ -50,11 +51,13 @@ DAGSTER = (
     "dagster._cli", "dagster_pipes", "dagster_webserver.cli", "dagster._daemon.cli", "dagster_graphql", "orchestration.loading",
 )  # fmt: skip
 """Imported before the first command of Dagster, or the first process of pytest-xdist: most tests need none."""
+SET: dict[str, str] = {}
+"""Variables that were set by what was imported."""
 PROGRAMS = {"rectok": "rectok.cli.main", "dvc": "dvc.cli", "dagster": "dagster._cli"}
 XDIST = "-u -c import sys;exec(eval(sys.stdin.readline()))"
 HERE = (
     XDIST, "-m rectok.cli.main", "-u -m rectok.cli.main", "-P -m rectok.pipeline.status", "-m dagster",
-    "-m torch.distributed.run",
+    "-m torch.distributed.run", "-m deepspeed.launcher.runner", "-u -m deepspeed.launcher.launch",
     *(f"{flags}-c from multiprocessing.spawn import" for flags in ("", "-P ", "-B -P ")),
 )  # fmt: skip
 """How the arguments of a `python` begin that runs here as well."""
@@ -113,6 +116,7 @@ def path() -> str:
 
 def serve(folder: Path, owner: int) -> None:
     """Answer callers until the process `owner` ends."""
+    before = dict(os.environ)
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     sys.executable = str(folder / "python")  # so that what the commands start comes from here, too
     _import(IMPORTED)
@@ -121,6 +125,7 @@ def serve(folder: Path, owner: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _import(module.name for module in pkgutil.walk_packages([str(REPOSITORY / "rectok")], "rectok."))
+    SET.update({name: value for name, value in os.environ.items() if before.get(name) != value})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how an answer ended
     over = os.pidfd_open(owner)
     with socket.socket(socket.AF_UNIX) as server:
@@ -162,6 +167,7 @@ def _answer(connection: socket.socket, call: list[Any], files: list[int]) -> Non
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child == 0:
+        _enter_namespaces(*struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
         connection.close()
         _run(*call, files)
     with suppress(OSError):
@@ -184,6 +190,15 @@ def _answer(connection: socket.socket, call: list[Any], files: list[int]) -> Non
         connection.sendall(struct.pack("i", os.waitstatus_to_exitcode(ended[1])))
 
 
+def _enter_namespaces(caller: int, *_: int) -> None:
+    """Those of the process `caller`, which may be on a machine of its own (tests/train/machines.py)."""
+    for kind in ("net", "mnt"):
+        there = Path(f"/proc/{caller}/ns/{kind}")
+        if there.readlink() != Path(f"/proc/self/ns/{kind}").readlink():
+            with there.open() as namespace:
+                assert ctypes.CDLL(None).setns(namespace.fileno(), 0) == 0
+
+
 def _run(
     command: list[str], folder: str, environment: dict[str, str], numbers: list[int], files: list[int]
 ) -> NoReturn:
@@ -199,7 +214,7 @@ def _run(
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(SET | environment)
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code: Any = 0

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import chdir
@@ -191,7 +192,7 @@ def _gate(stage: str, params: Params, shard: str | None) -> None:
 def _killed(stage: str) -> int:
     """Start the stage in a process of its own and kill it after its first checkpoint; the step of the last one."""
     # A process that is forked where CUDA has been asked for cannot use it.
-    child = start(Path.cwd(), stage, prefix=("env",) if torch.cuda.is_available() else ())
+    child = start(Path.cwd(), stage, python=sys.executable if torch.cuda.is_available() else "")
     try:
         wait_for_checkpoint(Path.cwd(), child, stage)
     finally:

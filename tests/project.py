@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 from rectok.artifacts import SHARDED
 from rectok.checks.run import run as run_gate
-from rectok.params import Params, parse, preset_text
+from rectok.params import Params, preset_text
+from rectok.params.loading import validated
 
 BLOCKS = {"width": 16, "depth": 1, "heads": 2}
 SHORT = {"epochs": 2, "min_steps": 0, "batch": 32, "micro_batch": 32, "checkpoint_every": 2, "log_every": 1}
@@ -71,6 +72,11 @@ def _preset(name: str) -> str:
     return json.dumps(YAML(typ="safe", pure=True).load(preset_text(name)))
 
 
+def preset(name: str) -> Any:
+    """The parameters of a preset, to be changed, and then validated without reading YAML, which takes as long as a test."""
+    return json.loads(_preset(name))
+
+
 def overridden(changes: dict[str, Any]) -> str:
     """The tiny parameters with `changes` (dotted names) on top, as text."""
     return changed("digits", {**TINY, **changes})
@@ -78,12 +84,17 @@ def overridden(changes: dict[str, Any]) -> str:
 
 def tiny(**changes: Any) -> Params:
     """The tiny parameters with changes; two underscores stand for a dot."""
-    return parse(overridden({name.replace("__", "."): value for name, value in changes.items()}), "params.yaml")
+    return parameters({name.replace("__", "."): value for name, value in changes.items()})
 
 
-def changed(preset: str, changes: dict[str, Any]) -> str:
+def parameters(changes: dict[str, Any]) -> Params:
+    """The tiny parameters with `changes` (dotted names)."""
+    return validated(json.loads(overridden(changes)), "params.yaml")
+
+
+def changed(base: str, changes: dict[str, Any]) -> str:
     """A preset with `changes` (dotted names), as text."""
-    tree = json.loads(_preset(preset))
+    tree = preset(base)
     for name, value in changes.items():
         section, *path = name.split(".")
         parent, key = tree, section
@@ -101,7 +112,7 @@ def write_params(folder: Path, changes: dict[str, Any] | None = None) -> Params:
     for watched in ("raw", "baseline"):
         (folder / "data" / watched).mkdir(parents=True, exist_ok=True)
         (folder / "data" / watched / "README.md").touch()
-    return parse(text, "params.yaml")
+    return validated(json.loads(text), "params.yaml")
 
 
 def run_stages(params: Params, *stages: str) -> None:

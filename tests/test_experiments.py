@@ -26,7 +26,7 @@ from rectok.params import preset_text
 from tests.command import must
 from tests.orchestration.server import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("commands_at_once")]
 REPOSITORY = Path(__file__).parents[1]
 
 # One cheap stage in place of the real ones: what it writes has the real names, columns and writers.

@@ -10,11 +10,11 @@ from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks import drift
 from rectok.data.tables import IndexRow, read_index, write_table
-from rectok.params import Params, parse
+from rectok.params import Params
 from rectok.stages import index
 from tests.cli.project import rectok, refused
 from tests.data.files import image_folder
-from tests.project import overridden
+from tests.project import overridden, parameters
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,7 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(**limits: object) -> Params:
     changes = {f"gates.index.drift.{name}": value for name, value in limits.items()}
-    return parse(
-        overridden({"index.source": "pets", "index.watch": "pets", "index.limit": 0, **changes}), "params.yaml"
-    )
+    return parameters({"index.source": "pets", "index.watch": "pets", "index.limit": 0, **changes})
 
 
 def judged(**limits: object) -> dict[str, Check]:

@@ -1,7 +1,6 @@
 """Image files, good and bad, and parameters to read them with."""
 
 import io
-import json
 import struct
 import zlib
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from ruamel.yaml import YAML
 
 from rectok.data.data_config import ImageConfig
-from rectok.params import Params, parse, preset_text
+from rectok.params import Params
+from rectok.params.loading import validated
+from tests.project import preset
 
 
 def picture(seed: int, size: tuple[int, int] = (8, 8), mode: str = "RGB", kind: str = "png") -> bytes:
@@ -71,10 +71,10 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 def params(index: dict[str, Any] | None = None, image: dict[str, Any] | None = None) -> Params:
     """The digits preset with changes to its sections `index` and `image`."""
-    tree = YAML(typ="safe", pure=True).load(preset_text("digits"))
+    tree = preset("digits")
     tree["index"] |= {"watch": ".", **(index or {})}
     tree["image"] |= {"max_pixels": 1_000_000, **(image or {})}
-    return parse(json.dumps(tree), "params.yaml")
+    return validated(tree, "params.yaml")
 
 
 def image_config(**changes: Any) -> ImageConfig:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ruamel.yaml import YAML
 
 from rectok import artifacts
 from rectok.artifacts import Check, GateReport
@@ -18,8 +17,8 @@ from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import record_of, write_record
 from rectok.files import write_text
 from rectok.nn.transformer_config import TransformerConfig
-from rectok.params import Params, parse, preset_text
-from rectok.params.loading import PARAMS_FILE
+from rectok.params import Params
+from rectok.params.loading import PARAMS_FILE, validated
 from rectok.pipeline.hashes import hashes_of
 from rectok.reporting.images import grid, write_png
 from rectok.teacher.loading import save_network
@@ -28,6 +27,7 @@ from rectok.teacher.network_config import NetworkConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.networks import drawn, keep
+from tests.project import preset
 
 CLASSES = 3
 SIDE = 32
@@ -36,7 +36,7 @@ SMALL = TransformerConfig(width=16, depth=1, heads=2)
 
 def params() -> Params:
     """The digits preset with few samples; written to params.yaml too, as the report shows it."""
-    tree = YAML(typ="safe", pure=True).load(preset_text("digits"))
+    tree = preset("digits")
     tree["index"]["shards"] = ["00000"]
     tree["generation"] |= {"per_class": 5, "batch": 4, "neighbours": 3, "reference": ""}
     tree["generation"]["sampler"]["points"] = 3
@@ -51,7 +51,7 @@ def params() -> Params:
     }
     text = json.dumps(tree, indent=1)
     write_text(PARAMS_FILE, text)
-    return parse(text, "params.yaml")
+    return validated(tree, "params.yaml")
 
 
 def picture(label: int, seed: int) -> np.ndarray:

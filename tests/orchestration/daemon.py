@@ -1,12 +1,14 @@
 """Ticks of Dagster's own daemons, and the tests' only imports of Dagster's private modules."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import FreshnessState
 from dagster._core.instance.config import dagster_instance_config
@@ -24,6 +26,8 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.freshness import FreshnessDaemon
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
+
+from tests import forked
 
 __all__ = [
     "AssetCheckEvaluationPlanned",
@@ -48,11 +52,13 @@ def served(folder: Path, program: str, overrides: dict[str, Any] | None = None) 
     """The code location `program` in a process of its own, and an instance of its own."""
     (folder / "location.py").write_text(program)
     target = PythonFileTarget(str(folder / "location.py"), None, str(folder), "here")
-    with (
-        instance_for_test(overrides=overrides) as instance,
-        create_test_daemon_workspace_context(target, instance) as workspace,
-    ):
-        yield workspace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", f"{forked.commands()}/python")  # which starts at once
+        with (
+            instance_for_test(overrides=overrides) as instance,
+            create_test_daemon_workspace_context(target, instance) as workspace,
+        ):
+            yield workspace
 
 
 def tick_schedules(workspace: WorkspaceProcessContext, now: datetime) -> None:

@@ -223,9 +223,9 @@ def is_up(server: Server) -> bool:
 
 
 def wait_for(poll: Callable[[], T], seconds: float = TIMEOUT) -> T:
-    """Call `poll` every half second until its result is true. The result."""
+    """Call `poll` every second until its result is true. The result."""
     end = time.monotonic() + seconds
     while not (result := poll()):
         assert time.monotonic() < end, "the result is not true in time"
-        time.sleep(0.5)
+        time.sleep(1)
     return result

@@ -10,7 +10,7 @@ from orchestration.jobs import pipeline
 from orchestration.launcher import Launcher
 from tests.orchestration.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("commands_at_once")]
 
 
 def run(project: Project, instance: DagsterInstance) -> ExecuteInProcessResult:

@@ -15,7 +15,7 @@ from tests.project import TINY, write_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-EPOCHS = 200
+EPOCHS = 100
 LONG = {"tokenizer.training.epochs": EPOCHS, "tokenizer.training.checkpoint_every": 10_000}
 SWEEP = {"ablation": "lengths", "vary": ["tokenizer.training.epochs=1,2"], "target": ["gate@tokenizer"]}
 

@@ -1,16 +1,16 @@
 """A small project of real shards, whose images a small network learns in seconds."""
 
-import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
 
 from rectok import artifacts
 from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
-from rectok.params import Params, parse, preset_text
+from rectok.params import Params
+from rectok.params.loading import validated
+from tests.project import preset
 
 SIDE = 16
 CLASSES = ["red", "green", "blue"]
@@ -36,7 +36,7 @@ def build_shards(shards: tuple[str, ...] = ("00000",), images: int = 60) -> None
 
 def params(**changed: Any) -> Params:
     """The digits preset at 16 pixels with tiny networks; `changed` maps dotted names, with `__` for the dot, to values."""
-    tree = YAML(typ="safe", pure=True).load(preset_text("digits"))
+    tree = preset("digits")
     tree["index"]["shards"] = ["00000"]
     tree["image"]["size"] = SIDE
     tree["machine"]["device"] = "cpu"
@@ -52,4 +52,4 @@ def params(**changed: Any) -> Params:
         for section in sections:
             place = place[section]
         place[key] = value
-    return parse(json.dumps(tree), "params.yaml")
+    return validated(tree, "params.yaml")

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import chdir
@@ -36,14 +35,26 @@ def make(folder: Path, changes: dict[str, Any]) -> Params:
 
 
 def start(
-    folder: Path, stage: str = "dit", prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    folder: Path,
+    stage: str = "dit",
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    python: str = "",
 ) -> "subprocess.Popen[str]":
-    """Run `rectok <stage>` there as a user would, behind the command `prefix`, with the messages kept."""
-    rectok = [*prefix, sys.executable, "-m", "rectok.cli.main"] if prefix else [f"{forked.commands()}/rectok"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
+    """Run `rectok <stage>` there as a user would, behind the command `prefix`, with the messages kept.
+
+    It starts at once, and so does all that it starts itself, unless a `python` shall run it.
+    """
+    rectok = [python, "-m", "rectok.cli.main"] if python else [f"{forked.commands()}/rectok"]
     return subprocess.Popen(
-        [*rectok, stage], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+        [*prefix, *rectok, stage],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def finish(process: "subprocess.Popen[str]", timeout: float = 240) -> str:

@@ -1,5 +1,6 @@
 """Two GPUs learn what one learns, for every ZeRO stage, through NCCL."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,4 +38,4 @@ def test_gpus_follow_the_curve_of_one(alone: Path, zero_stage: int, precision: s
 
 def run(folder: Path) -> None:
     """By a Python of its own: a process that is forked where CUDA has been asked for cannot use it."""
-    finish(start(folder, prefix=("env",)))
+    finish(start(folder, python=sys.executable))

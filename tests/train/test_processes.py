@@ -2,6 +2,7 @@
 
 import csv
 import signal
+import sys
 from pathlib import Path
 
 import psutil
@@ -56,7 +57,7 @@ def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tup
     folder, _ = trained
     long = {**SETTINGS, "dit.training.epochs": 4000, "dit.training.checkpoint_every": 5, "machine.processes": 2}
     write_params(folder, long)
-    process = start(folder, prefix=("env",))
+    process = start(folder, python=sys.executable)
     wait_for_checkpoint(folder, process)
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -102,7 +103,7 @@ def test_on_no_machine_does_a_process_train_on_when_the_command_is_killed(
         machines.hostfile.write_text("".join(machines.hostfile.read_text().splitlines(keepends=True)[:machines_of_it]))
         changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.epochs": 4000}
         write_params(folder, {**SETTINGS, **changes, "dit.training.checkpoint_every": 5})
-        process = start(folder, prefix=machines.first, environment=machines.environment)
+        process = start(folder, prefix=machines.first, environment=machines.environment, python=sys.executable)
         wait_for_checkpoint(folder, process)
         below = psutil.Process(process.pid).children(recursive=True)
         process.kill()

@@ -98,6 +98,7 @@ def test_without_a_nightly_run_the_check_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("commands_at_once")
 def test_the_real_evaluation_shows_its_runs_and_their_trend(
     tmp_path: Path, params: NightlyParams, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
