@@ -10,16 +10,23 @@ from rectok.params import parse, preset_text
 from rectok.params.editing import edited
 from rectok.params.fitting import PRESET, Hardware, fitted
 
+HINTS = {"index.labels": "--labels", "index.image": "--image"}
+"""Parameters that a sentence may name, and where `rectok init` takes their values."""
 
-def parameters_from(source: str, labels: str, size: int) -> str:
-    """The text of a params.yaml for the images at `source`. Raises UserError if they cannot be indexed."""
+
+def parameters_from(source: str, labels: str, size: int, choice: str = "") -> str:
+    """The text of a params.yaml for the images at `source`; `choice` is `index.image`.
+
+    Raises UserError if they cannot be indexed.
+    """
     image = parse(preset_text(PRESET), f"preset {PRESET}").image
     try:
-        collection = look_at(source, labels, image)
+        collection = look_at(source, labels, choice, image)
     except UserError as error:
-        hint = "; `rectok init` takes its value behind --labels" if "index.labels" in str(error) else ""
+        option = next((option for name, option in HINTS.items() if name in str(error)), "")
+        hint = f"; `rectok init` takes its value behind {option}" if option else ""
         raise UserError(f"{error}{hint}") from None
-    values = fitted(collection, source, labels, size, _hardware())
+    values = fitted(collection, source, labels, size, _hardware()) | {"index.image": choice}
     text = edited(preset_text(PRESET), values)
     parse(text, f"the parameters for {source}")
     for name, value in _rows(collection, size):

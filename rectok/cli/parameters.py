@@ -41,6 +41,9 @@ def init(
     ] = "",
     size: Annotated[int, typer.Option(help="With --from: side in pixels of the images that are learnt")] = 64,
     labels: Annotated[str, typer.Option(help="With --from: index.labels, such as none for unlabelled images")] = "auto",
+    image: Annotated[
+        str, typer.Option(help="With --from: index.image, such as jpg or a column, where several images could be meant")
+    ] = "",
     force: Annotated[bool, typer.Option(help="Replace an existing params.yaml")] = False,
     upgrade: Annotated[
         bool, typer.Option(help="Replace the dvc.yaml of a project that an older version made; params.yaml stays")
@@ -56,7 +59,7 @@ def init(
         raise UserError(f"{preset} is a folder and no preset; `rectok init --from {preset}` looks at its images")
     if source and PARAMS_FILE.exists() and not force:
         raise UserError(f"{PARAMS_FILE} exists, so this folder is a project already; add --force to replace it")
-    text = _parameters_for(source, labels, size) if source else preset_text(preset)
+    text = _parameters_for(source, labels, size, image) if source else preset_text(preset)
     parse(text, f"preset {preset}")
     if PARAMS_FILE.exists() and PARAMS_FILE.read_text(encoding="utf-8") != text and not force:
         raise UserError(f"{PARAMS_FILE} exists and differs from preset {preset}; add --force to replace it")
@@ -69,10 +72,10 @@ def init(
         typer.echo(f"{preset} is the preset for images of your own in data/raw/photos. Better: {FROM_FOLDER}")
 
 
-def _parameters_for(source: str, labels: str, size: int) -> str:
+def _parameters_for(source: str, labels: str, size: int, image: str) -> str:
     from rectok.cli.from_folder import parameters_from  # it imports what reads images
 
-    return parameters_from(source.rstrip("/") or "/", labels, size)
+    return parameters_from(source.rstrip("/") or "/", labels, size, image)
 
 
 def _upgrade(preset: str) -> None:

@@ -66,14 +66,18 @@ class Collection:
         return Counter(each for value in values for each in ([value] if isinstance(value, str) else value) if each)
 
 
-def look_at(source: str, labels: str, image: ImageConfig) -> Collection:
+def look_at(source: str, labels: str, choice: str, image: ImageConfig) -> Collection:
     """Index the whole source for once, and decode a sample as `image` says, but in whatever mode it is.
+
+    `labels` and `choice` are `index.labels` and `index.image`.
 
     Raises UserError as the stage `index` does.
     """
     split = SplitConfig(val=0.0, test=0.0)
-    config = IndexConfig(source=source, labels=labels, image="", watch=source, shards=(SHARD,), split=split, limit=0)
-    files = open_source(source)
+    config = IndexConfig(
+        source=source, labels=labels, image=choice, watch=source, shards=(SHARD,), split=split, limit=0
+    )
+    files = open_source(source, choice)
     with open_labels(labels) as opened, build_index(files, opened, config) as index:
         summary = index.summary()
         uris = [row.uri for row in islice(index.rows(SHARD), SAMPLED)]

@@ -7,6 +7,7 @@ import pytest
 from rectok.params import parse
 from tests.cli.project import rectok, refused
 from tests.data.files import BAD, image_folder, picture
+from tests.data.sources.small_sources import write_tar
 
 
 @pytest.fixture
@@ -31,9 +32,23 @@ def test_a_folder_becomes_a_project(photos: Path) -> None:
         assert line in lines
     params = parse((photos.parent / "params.yaml").read_text(), "params.yaml")
     assert (params.preset, params.index.source, params.index.watch) == ("photos", "photos", "photos")
-    assert (params.image.size, params.image.modes) == (32, ("RGB", "L"))
+    assert (params.image.size, params.image.modes, params.index.image) == (32, ("RGB", "L"), "")
     assert params.gates.index.min_per_class == 10
     assert (photos.parent / "dvc.yaml").exists()
+
+
+def test_one_of_several_images_is_chosen(tmp_path: Path) -> None:
+    kinds: dict[str, int] = {"jpg": 0, "seg.png": 100}
+    pair = {f"{n}.{kind}": picture(n + first) for n in range(8) for kind, first in kinds.items()}
+    samples = pair | {f"{n}.cls": b"%d" % (n % 2) for n in range(8)}
+    write_tar(tmp_path / "pets/0.tar", dict(sorted(samples.items())))
+    unclear = refused(tmp_path, "init", "--from", "pets")
+    assert unclear.startswith(
+        "sample 0 in 0.tar has 2 images beside its label (jpg, seg.png); name the one that is meant"
+    )
+    assert unclear.endswith("in index.image; `rectok init` takes its value behind --image")
+    assert rectok(tmp_path, "init", "--from", "pets", "--image", "jpg").returncode == 0
+    assert parse((tmp_path / "params.yaml").read_text(), "params.yaml").index.image == "jpg"
 
 
 def test_what_cannot_become_a_project_is_said_in_one_sentence(tmp_path: Path) -> None:
