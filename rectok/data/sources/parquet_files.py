@@ -132,7 +132,10 @@ class ParquetFiles(PackedFiles):
         content, path = content_of(image), path_of(image)
         if content is not None or path is None:
             return content or b""
-        uri = uri_inside(self.root, path, where)
+        try:
+            uri = uri_inside(self.root, path, where)
+        except UserError as error:
+            raise UserError(f"{error}, or the images' bytes must lie in the Parquet file") from None
         try:
             return read_bytes(uri)
         except UserError as error:
