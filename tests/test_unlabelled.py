@@ -61,7 +61,7 @@ def test_everything_but_accuracy_is_measured(project: Path, monkeypatch: pytest.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run_stages(settings, *STAGES)
-    assert artifacts.read_json(artifacts.classes_file()) == ["unlabelled"]
+    assert artifacts.read_json(artifacts.classes_file(), list) == ["unlabelled"]
     for stage, names in UNMEASURED.items():
         record = read_record(stage)
         assert {name for name, value in record.metrics.items() if value is None} - {"lpips"} == names

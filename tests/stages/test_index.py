@@ -43,7 +43,7 @@ def test_every_image_is_indexed_once_with_its_own_content() -> None:
     for row in rows:
         content = Path("pets", row.uri).read_bytes()
         assert (row.sha256, row.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert artifacts.read_json(artifacts.classes_file()) == ["cat", "dog"]
+    assert artifacts.read_json(artifacts.classes_file(), list) == ["cat", "dog"]
 
 
 def test_the_same_source_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_unlabelled_images_are_one_class_in_the_splits_of_their_folders() -> Non
     image_folder(Path("pets"), {"train": 20, "test": 10})
     index.run(folder(labels="none"))
     summary = artifacts.read_json(artifacts.summary_file("index"))
-    assert artifacts.read_json(artifacts.classes_file()) == ["unlabelled"]
+    assert artifacts.read_json(artifacts.classes_file(), list) == ["unlabelled"]
     assert summary["splits"]["test"] == 10 and summary["splits"]["train"] + summary["splits"]["val"] == 20
     Path("empty").mkdir()
     with pytest.raises(UserError, match=r"index\.source empty holds no images"):
@@ -226,7 +226,7 @@ def test_classes_keep_the_numbers_of_their_source() -> None:
     table = pa.table({"image": [picture(n) for n in range(40)], "label": [2 * (n % 2) for n in range(40)]})
     pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(names)}), "pets/x.parquet")
     index.run(folder())
-    assert artifacts.read_json(artifacts.classes_file()) == ["crane (0)", "drake", "crane (2)", "owl"]
+    assert artifacts.read_json(artifacts.classes_file(), list) == ["crane (0)", "drake", "crane (2)", "owl"]
     assert {row.label for shard in SHARDS for row in read_index(artifacts.index_file(shard))} == {0, 2}
     counts = artifacts.read_json(artifacts.summary_file("index"))["classes"]
     images = {name: sum(splits.values()) for name, splits in counts.items()}
