@@ -30,6 +30,7 @@ from functools import lru_cache
 from importlib.machinery import PathFinder
 from itertools import dropwhile
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 REPOSITORY = Path(__file__).parents[1]
@@ -234,8 +235,9 @@ def _run(
 
 def _call(program: str, *arguments: str) -> Any:
     """What a program's script does, or `python` with these arguments for the program `module`. Its exit code."""
-    if any("dagster" in word for word in (program, *arguments[:2])):
-        multiprocessing.set_executable(sys.executable)  # its runs come from here, too
+    sys.modules["__main__"] = ModuleType("__main__")  # its own processes must not begin with this file
+    dagster = any("dagster" in word for word in (program, *arguments[:2]))
+    multiprocessing.set_executable(sys.executable if dagster else REAL)  # Dagster's runs come from here, too
     if program != "module":
         sys.argv = [program, *arguments]
         _take_callers_code()
