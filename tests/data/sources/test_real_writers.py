@@ -94,7 +94,7 @@ def test_img2dataset(root: Path) -> None:
         ("save_to_disk", r"save_to_disk of Hugging Face's datasets writes it; .* to_parquet"),
         (
             "pets.lance",
-            r"a Lance dataset; .* write_dataset\(lance\.dataset\(FOLDER\)\.scanner\(\)\.to_reader\(\), NEW_FOLDER",
+            r"a Lance dataset; .*\.write_dataset\(lance\.dataset\(FOLDER\)\.scanner\(\)\.to_reader\(\), NEW_FOLDER",
         ),
     ],
 )
