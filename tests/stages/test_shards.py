@@ -44,7 +44,7 @@ def test_packed_images_are_the_cropped_originals_in_the_order_of_the_index() -> 
     for number, row in enumerate(rows):
         expected = prepare(Path("pets", row.uri).read_bytes(), settings.image).pixels
         np.testing.assert_array_equal(shard.pixels(number), expected)
-    assert artifacts.read_json(artifacts.quarantine_file("00000")) == []
+    assert artifacts.read_json(artifacts.quarantine_file("00000"), list) == []
     assert artifacts.read_json(artifacts.treatments_file("00000")) == {}
 
 
@@ -55,7 +55,8 @@ def test_every_bad_image_is_left_out_with_its_reason_and_nothing_takes_its_place
     index.run(folder())
     shards.run(folder(), "00000")
     found = {
-        Path(record["uri"]).name: record["reason"] for record in artifacts.read_json(artifacts.quarantine_file("00000"))
+        Path(record["uri"]).name: record["reason"]
+        for record in artifacts.read_json(artifacts.quarantine_file("00000"), list)
     }
     assert found == {name: reason for name, (_, reason) in BAD.items()}
     assert len(PackedShard("00000")) == 6
