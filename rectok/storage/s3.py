@@ -144,14 +144,19 @@ def list_objects(prefix: str, deep: bool = True) -> Iterator[StoredFile]:
     bucket, key = address(prefix).values()
     query = {"Bucket": bucket, "Prefix": key, **({} if deep else {"Delimiter": "/"})}
     while True:
-        page = request(prefix, "listed", lambda client: client.list_objects_v2(**query))
+        page = request(prefix, "listed", lambda client: _page(client.list_objects_v2(**query)))
         for entry in page.get("Contents", []):
             name = entry["Key"].removeprefix(key)
             if name and not name.endswith("/"):  # a name that ends in a slash marks a folder
                 yield StoredFile(name, entry["Size"])
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return
         query["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _page(answer: dict[str, Any]) -> dict[str, Any]:
+    """A page of a listing. Raises KeyError for an answer without content, which would look like an empty listing."""
+    return {**answer, "IsTruncated": answer["IsTruncated"]}
 
 
 def upload(path: Path, uri: str) -> None:

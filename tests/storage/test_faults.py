@@ -125,6 +125,16 @@ def test_a_listing_is_whole_or_refused(store: FaultyStore, kind: FaultKind) -> N
             list(list_files(f"s3://{BUCKET}/faults"))
 
 
+def test_a_listing_without_content_is_not_an_empty_one(store: FaultyStore) -> None:
+    store.proxy.spoil(Fault("length", announced="0", times=ALWAYS))
+    with pytest.raises(
+        UserError, match=r"^s3://images/faults/ cannot be listed: the store's answer has no IsTruncated$"
+    ):
+        list(list_files(f"s3://{BUCKET}/faults"))
+    store.proxy.spoil()
+    assert list(list_files(f"s3://{BUCKET}/nothing")) == []
+
+
 def test_an_object_that_changes_between_two_reads_is_not_mixed(store: FaultyStore) -> None:
     change = partial(put, store, bytes(len(CONTENT)))
     ranges = Ranges(URI, len(CONTENT))
