@@ -7,10 +7,10 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from rectok.config import Config
 from rectok.errors import UserError
+from rectok.yaml_text import UNREADABLE, load_yaml
 
 NAME = r"^[a-z0-9][a-z0-9.-]*$"
 Changes = dict[str, Any]
@@ -126,8 +126,8 @@ def _packaged(name: str) -> Any:
 def _whole(text: str, name: str) -> Any:
     """The mapping that `text` holds, completed from the ablation that it is `like`."""
     try:
-        tree = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+        tree = load_yaml(text, YAML(typ="safe", pure=True))
+    except UNREADABLE as error:
         raise UserError(f"ablation {name} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict) or "like" not in tree:
         return tree

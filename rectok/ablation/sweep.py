@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from rectok.ablation.spec import NAME, Row, Spec, spec_names, validated
 from rectok.artifacts import DATA, write_json
 from rectok.errors import UserError
 from rectok.evaluation.metrics import headline_names
+from rectok.yaml_text import UNREADABLE, load_yaml
 
 SEED = "seed"
 TARGETS = ("reconstruction", "probe", "generation")
@@ -71,8 +71,8 @@ def _row_name(number: int, changes: Mapping[str, Any]) -> str:
 def _parsed(setting: str) -> tuple[str, list[Any]]:
     key, equals, text = setting.partition("=")
     try:
-        values = YAML(typ="safe", pure=True).load(f"[{text}]")
-    except YAMLError:
+        values = load_yaml(f"[{text}]", YAML(typ="safe", pure=True))
+    except UNREADABLE:
         values = []
     if not (key and equals and values):
         raise UserError(f"{setting!r} is no setting to vary; write e.g. dit.training.epochs=10,20")

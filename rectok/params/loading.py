@@ -4,7 +4,6 @@ import difflib
 import json
 import types
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,11 +14,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from rectok.errors import UserError
 from rectok.params.renamed import renamed_parameter
 from rectok.params.schema import Params
+from rectok.yaml_text import DEEPEST, load_yaml
 
 PARAMS_FILE = Path("params.yaml")
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message repeats."""
-DEEPEST = 100
 LARGEST = 2**53
 """The largest whole number that JSON and every reader of it keep exactly."""
 WRONG_LENGTH = {"missing": "few", "too_long": "many"}
@@ -55,11 +54,8 @@ def parse(text: str, name: str) -> Params:
 
 def tree_of(text: str, name: str, yaml: YAML) -> Any:
     """What `yaml` reads in `text`. Raises UserError with the line at fault."""
-    brackets = accumulate((character in "[{") - (character in "]}") for character in text)
     try:
-        if max(brackets, default=0) > DEEPEST:  # the parser needs seconds to give up
-            raise RecursionError
-        return yaml.load(text)
+        return load_yaml(text, yaml)
     except YAMLError as error:
         raise UserError(f"{name} is not valid YAML{_place(error)}") from None
     except RecursionError:

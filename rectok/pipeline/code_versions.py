@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from rectok.artifacts import STAGES
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.pipeline.source_code import DISPATCHERS, HASH_DIGITS, SourceCode
+from rectok.yaml_text import UNREADABLE, load_yaml
 
 VERSIONS_FILE = Path("versions.yaml")
 PACKAGE = Path(__file__).parents[1]
@@ -48,14 +46,14 @@ def parameter(name: str) -> str:
 def read_versions(path: Path = VERSIONS_FILE) -> dict[str, int]:
     """The versions in the file; none where there is no such file. Raises UserError where it holds anything else."""
     try:
-        tree = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+        tree = load_yaml(path.read_text(encoding="utf-8")) or {}
         sections = {"": tree.pop("stages", None) or {}, GATE: tree.pop("gates", None) or {}}
         versions = {
             f"{prefix}{name}": number for prefix, section in sections.items() for name, number in section.items()
         }
     except FileNotFoundError:
         return {}
-    except (YAMLError, AttributeError):
+    except (AttributeError, *UNREADABLE):
         versions, tree = {}, {"": 0}
     if tree or not all(type(number) is int and number > 0 for number in versions.values()):
         raise UserError(f"{path} must hold the sections stages and gates, with a whole number from 1 for each name")

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from rectok.yaml_text import UNREADABLE, load_yaml
 
 PIPELINE, DEFAULT_FILE = Path("dvc.yaml"), "params.yaml"
 
@@ -23,8 +22,11 @@ class Declared:
 def declared(stage: str, shard: str | None) -> Declared:
     """What dvc.yaml declares for the stage or `gate-<stage>`, of one shard where it has shards."""
     command = " ".join(["rectok", *stage.split("-", 1), *([shard] if shard else [])])
-    stages = _tree(PIPELINE)
-    for body in (stages.get("stages") or {}).values() if isinstance(stages, dict) else ():
+    tree = _tree(PIPELINE)
+    stages = tree.get("stages") if isinstance(tree, dict) else None
+    for body in stages.values() if isinstance(stages, dict) else ():
+        if not isinstance(body, dict):  # DVC says what is wrong with it
+            continue
         filled = _of_item(body, command.rpartition(" ")[2]) if "do" in body else body
         if filled.get("cmd") == command:
             return Declared(tuple(filled.get("deps", ())), tuple(filled.get("outs", ())), tuple(_params(filled)))
@@ -78,10 +80,10 @@ def _params(stage: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _tree(path: Path) -> Any:
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeError, YAMLError) as error:
+    except (OSError, *UNREADABLE) as error:
         return str(error)
 
 

@@ -88,6 +88,8 @@ def opened(root: Path) -> Iterator[Any]:
         raise UserError(DAMAGED if LOCK_FILE.name in causes else f"DVC cannot read the pipeline: {causes}") from None
     except NotImplementedError:  # the name of a hash is cut off
         raise UserError(DAMAGED) from None
+    except ValueError as error:  # as a number of too many digits
+        raise UserError(f"DVC cannot read the pipeline: {error}") from None
     except RecursionError:
         raise UserError(f"DVC cannot read the pipeline: {PIPELINE} or a file that it names nests too deep") from None
 

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import VERSIONS_FILE
+from rectok.yaml_text import UNREADABLE, load_yaml
 
 LOCK_FILE = Path("dvc.lock")
 DAMAGED = (
     f"{LOCK_FILE} is damaged, as where DVC was killed while it wrote it; restore it from git or remove it, then `dvc repro` "
     "takes the results from DVC's cache"
 )
-UNREADABLE = (YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError)
+DAMAGE = (*UNREADABLE, LookupError, TypeError, AttributeError)
 """What the reading of a damaged entry raises."""
 
 
@@ -55,9 +53,9 @@ def read(root: Path = Path()) -> Mapping[str, Record]:
     except FileNotFoundError:
         return {}
     try:
-        stages = (YAML(typ="safe").load(text) or {}).get("stages") or {}
+        stages = (load_yaml(text) or {}).get("stages") or {}
         return {address: record_of(stage) for address, stage in stages.items()}
-    except UNREADABLE:
+    except DAMAGE:
         raise UserError(DAMAGED) from None
 
 

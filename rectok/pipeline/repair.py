@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from rectok.errors import UserError
 from rectok.pipeline import lock
 from rectok.pipeline.damage import cached_files, is_damaged
 from rectok.pipeline.graph import Cache, Stage
 from rectok.pipeline.lock import Record
 from rectok.pipeline.process import DVC, run_to_end
+from rectok.yaml_text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ def _entries(command: str, runs: Path) -> Iterator[tuple[Path, Record]]:
         if f"cmd: {command}\n" not in text:  # parsing takes far longer
             continue
         try:
-            yield path, lock.record_of(YAML(typ="safe").load(text))
-        except lock.UNREADABLE:
+            yield path, lock.record_of(load_yaml(text))
+        except lock.DAMAGE:
             path.unlink()
 
 

@@ -1,0 +1,19 @@
+"""Reads YAML of which nobody knows how it was made."""
+
+from itertools import accumulate
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+DEEPEST = 100
+UNREADABLE = (YAMLError, ValueError, RecursionError)
+"""What `load_yaml` raises: ValueError for numbers of more digits than Python reads, RecursionError for lists in lists."""
+
+
+def load_yaml(text: str, yaml: YAML | None = None) -> Any:
+    """What `yaml` reads in `text`, by default YAML 1.2 without types of its own. Raises one of `UNREADABLE`."""
+    brackets = accumulate((character in "[{") - (character in "]}") for character in text)
+    if max(brackets, default=0) > DEEPEST:  # the parser needs seconds to give up
+        raise RecursionError(f"it nests deeper than {DEEPEST} levels")
+    return (yaml or YAML(typ="safe")).load(text)
