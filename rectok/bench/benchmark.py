@@ -7,6 +7,7 @@ from functools import partial
 from rectok.bench.index import index
 from rectok.bench.loader import loader
 from rectok.bench.passes import encode, features, perceptual, sample
+from rectok.bench.profiling import Profile
 from rectok.bench.training import dit, tokenizer
 from rectok.bench.work import Bench, Budget, Setting, Variant
 from rectok.errors import UserError
@@ -56,9 +57,14 @@ def read_targets(texts: Sequence[str], batch: int | None) -> list[Target]:
     return [Target.read(name, batch) for name in names]
 
 
-def run(params: Params, targets: Sequence[Target], budget: Budget) -> Iterator[Speed]:
-    """Time the targets on this process's device, with random weights and synthetic inputs."""
+def run(
+    params: Params, targets: Sequence[Target], budget: Budget, profiled: Callable[[Profile], None] | None = None
+) -> Iterator[Speed]:
+    """Time the targets on this process's device, with random weights and synthetic inputs.
+
+    `profiled` gets the profile of each after its timing.
+    """
     setting = Setting(params, join(params.machine), CLASSES)
-    bench = Bench(setting, budget)
+    bench = Bench(setting, budget, profiled)
     for target in targets:
         yield from bench.measured(target.work, partial(target.variants, setting))

@@ -9,7 +9,7 @@ from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
 from rectok.tokenizer.masking import visible_tokens
 from rectok.tokenizer.model import Tokenizer
-from rectok.train.learner import Learner
+from rectok.train.learner import Learner, Mark, unmarked
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
 from rectok.train.training_config import TrainingConfig
@@ -75,7 +75,9 @@ def _steps(
     learner = Learner(objective, config, STEPS, setting.params.seed, setting.world)
     learner.engine.train()
     step = _Steps(learner, batch, visible)
-    return Prepared(config.batch, flops, config.precision, compiled, step.warm, lambda timer: timer(step))
+    return Prepared(
+        config.batch, flops, config.precision, compiled, step.warm, lambda timer: timer(step), step=step.marked
+    )
 
 
 class _Steps:
@@ -90,7 +92,12 @@ class _Steps:
         self.number = 0
 
     def __call__(self) -> None:
-        self.learner.step(self.number, self.batches, self.meter)
+        self.marked(unmarked)
+
+    def marked(self, mark: Mark) -> None:
+        """The next step, with a mark before it and one after each of its parts."""
+        mark("")
+        self.learner.step(self.number, self.batches, self.meter, mark)
         self.number += 1
 
     def warm(self) -> None:

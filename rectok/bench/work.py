@@ -7,12 +7,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
 
+from rectok.bench.profiling import Marks, Profile, kernels
 from rectok.params import Params
+from rectok.train.learner import Mark, unmarked
 from rectok.train.world import World
 from rectok.workloads.costs import Costs
 from rectok.workloads.objectives import RANDOM
@@ -87,6 +89,7 @@ class Prepared:
     """Work that is ready to run: `seconds(timer)` is how long `images` images take, `flops` what one of them costs.
 
     `warm` runs all once, so that nothing compiles while the timer runs; `close` cleans up. It may measure `peak_gib` itself.
+    `step` is one training step that marks its parts, where it trains.
     """
 
     images: int
@@ -97,6 +100,7 @@ class Prepared:
     seconds: Callable[[Timer], float]
     close: Callable[[], None] = lambda: None
     peak_gib: Callable[[], float | None] = lambda: None
+    step: Callable[[Mark], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,8 @@ class Budget:
 class Bench:
     """Times variants, each with what its error was if it had one."""
 
-    def __init__(self, setting: Setting, budget: Budget) -> None:
-        self.setting, self.budget = setting, budget
+    def __init__(self, setting: Setting, budget: Budget, profiled: Callable[[Profile], None] | None = None) -> None:
+        self.setting, self.budget, self.profiled = setting, budget, profiled
         self.timer = Timer(setting.world.device)
 
     def measured(self, work: str, variants: Callable[[], Iterator[Variant]]) -> Iterator[Speed]:
@@ -169,9 +173,11 @@ class Bench:
             prepared.warm()
             self.timer.forget_peak()
             seconds = self.budget.timings(prepared, self.timer)
+            memory = prepared.peak_gib() or self.timer.peak_gib()
+            if self.profiled is not None:
+                self.profiled(self._profile(prepared))
         finally:
             prepared.close()
-        memory = prepared.peak_gib() or self.timer.peak_gib()
         spread = rates(prepared.images, seconds)
         tflops = spread.median * prepared.flops / 1e12 if prepared.flops else None
         peak = matrix_peak(self.timer, prepared.precision, self.budget.repeats) if tflops else None
@@ -189,6 +195,14 @@ class Bench:
             peak_memory_gib=memory,
             repeats=len(seconds),
         )
+
+    def _profile(self, prepared: Prepared) -> Profile:
+        marks = Marks(self.timer.device)
+        if prepared.step is None:
+            return Profile([], kernels(prepared.warm, self.timer.device))
+        prepared.step(marks)
+        self.timer.wait()
+        return Profile(marks.shares(), kernels(partial(prepared.step, unmarked), self.timer.device))
 
     def _unmeasured(self, work: str, variant: str, batch: int, error: Exception) -> Speed:
         return self._record(work, variant, batch, error=f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -11,12 +11,13 @@ import typer
 from rectok import artifacts
 from rectok.cli.ablate import ablate
 from rectok.cli.baseline import baseline
+from rectok.cli.bench import bench
 from rectok.cli.doctor import doctor
 from rectok.cli.evaluate import nightly, summary
 from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
-from rectok.cli.measure import bench, plan
 from rectok.cli.parameters import init, migrate_params, shards_count
+from rectok.cli.plan import plan
 from rectok.cli.promote import alert, promote
 from rectok.cli.repair import repair
 from rectok.cli.repro import repro

@@ -3,7 +3,7 @@
 import io
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -31,6 +31,17 @@ def changed(params: Params, values: Mapping[str, Any]) -> Params:
     tree = params.model_dump(mode="json")
     _assign(tree, values)
     return validated(tree, "params")
+
+
+def settings_in(texts: Iterable[str]) -> dict[str, Any]:
+    """The values of `KEY=VALUE` texts by dotted name, where VALUE is YAML. Raises UserError."""
+    values = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark:
+            raise UserError(f"--set {text} must be KEY=VALUE, as in --set machine.compile=true")
+        values[name] = tree_of(value, f"--set {name}", YAML(typ="safe"))
+    return values
 
 
 def shard_names(count: int) -> CommentedSeq:

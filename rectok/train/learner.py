@@ -1,6 +1,6 @@
 """The optimizer step, the same for every network: what training repeats and the bench times."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rectok.data.dataset import ImageBatch
@@ -13,6 +13,13 @@ from rectok.train.optimizer import adamw
 from rectok.train.step_random import StepRandom
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
+
+Mark = Callable[[str], None]
+"""Is told the name of a part of a step when that part has been asked for."""
+
+
+def unmarked(_part: str) -> None:
+    """For who does not want to know."""
 
 
 class Learner:
@@ -32,16 +39,22 @@ class Learner:
         """The random numbers of micro-batch `micro` of step `number`, of which this process holds `samples` images."""
         return StepRandom.of((self.seed, number, micro), samples, self.world.rank, self.world.size, self.world.device)
 
-    def step(self, number: int, batches: Iterator[Batch], meter: Meter) -> None:
+    def step(self, number: int, batches: Iterator[Batch], meter: Meter, mark: Mark = unmarked) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""
         progress = number / self.steps
         for micro in range(self.config.batch // self.config.micro_batch):
             batch = next(batches).to(self.world.device)
             draws = self.draws(number, micro, len(batch.label))
+            mark("batch")
             loss, parts, fake = self.engine(batch, draws, progress)
+            mark("forward")
             self.engine.backward(loss)
+            mark("backward")
             self.engine.step()
+            mark("optimizer")
             if self.adversary and fake is not None and isinstance(batch, ImageBatch):
                 parts |= self.adversary.learn(batch.image, fake.detach(), progress)
+                mark("adversary")
             meter.add(number + 1, loss, parts)
         self.ema.update(number)
+        mark("average of weights")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rectok.bench.against import REPOSITORY
 from rectok.workloads.speed import Speed
 from tests.cli.project import rectok, refused
 from tests.project import write_params
@@ -28,6 +29,28 @@ def test_works_are_timed(works: tuple[str, ...], tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="needs a clone")
+def test_another_commit_is_timed_beside_with_other_parameters_and_a_profile(tmp_path: Path) -> None:
+    write_params(tmp_path)
+    few = ("--batch", "2", "--repeats", "1", "--set", "tokenizer.sizes.encoder.depth=2")
+    done = rectok(tmp_path, "bench", "encode/encode", *few, "--against", "HEAD", "--profile")
+    assert done.returncode == 0, done.stderr
+    assert "× before" in done.stdout
+    earlier, now = done.stderr.split("with this code:")
+    assert "with the code of HEAD:" in earlier and all(
+        part.count("encode / encode, batch 2: ") == 1 for part in (earlier, now)
+    )
+    assert "aten::addmm" in now and "aten::addmm" not in earlier
+
+
+def test_the_profile_of_a_training_has_its_parts(tmp_path: Path) -> None:
+    write_params(tmp_path)
+    done = rectok(tmp_path, "bench", "dit", "--batch", "4", "--repeats", "1", "--profile", "--json")
+    assert done.returncode == 0 and done.stdout.count("\n") == 1, done.stderr
+    places = [done.stderr.index(f" {part} ") for part in ("forward", "backward", "optimizer", "average of weights")]
+    assert places == sorted(places)
+
+
 def test_an_index_tells_its_files_and_its_own_peak_memory(tmp_path: Path) -> None:
     write_params(tmp_path)
     done = rectok(tmp_path, "bench", "index:2000", "--repeats", "1", "--json")
@@ -41,6 +64,14 @@ def test_an_index_tells_its_files_and_its_own_peak_memory(tmp_path: Path) -> Non
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     write_params(tmp_path)
+    words = {
+        ("--set", "machine.compile"): "--set machine.compile must be KEY=VALUE, as in --set machine.compile=true",
+        ("--set", "machine.compil=1"): "unknown parameter machine.compil; the nearest valid name is machine.compile",
+        ("--set", "seed=["): "--set seed is not valid YAML in line 1: ",
+        ("--against", "0" * 40): f"--against {'0' * 40}: git cannot read it in ",
+    }
+    for options, sentence in words.items():
+        assert refused(tmp_path, "bench", "dit", *options).startswith(sentence)
     assert refused(tmp_path, "bench", "speed").startswith(
         "there is no work 'speed' to bench; choose from tokenizer, dit"
     )

@@ -1,9 +1,7 @@
-"""`rectok bench` and `rectok plan`: how fast, how large, how long."""
+"""`rectok bench`: how fast the pipeline's own code is here."""
 
 import contextlib
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,11 +10,16 @@ from rich.table import Table
 
 from rectok.errors import UserError
 from rectok.params import Params, load, parse, preset_text
+from rectok.params.editing import changed, settings_in
 
 if TYPE_CHECKING:
+    from rectok.bench.profiling import Profile
     from rectok.workloads.speed import Speed
 
 Preset = Annotated[str, typer.Option(help="Use this preset instead of params.yaml")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value for a parameter; may be repeated")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
@@ -30,6 +33,7 @@ def bench(
         ),
     ],
     preset: Preset = "",
+    settings: Settings = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images per step; by default those of the parameters")
     ] = None,
@@ -37,16 +41,33 @@ def bench(
     seconds: Annotated[
         float, typer.Option(min=0, help="Start no further timing of a variant after so many seconds")
     ] = 10.0,
+    against: Annotated[
+        str,
+        typer.Option(metavar="COMMIT", help="First time the same works with the code of this commit; needs a clone"),
+    ] = "",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also print the parts of a step, and the kernels that take longest")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the speed of the pipeline's own code with random weights and synthetic inputs."""
-    params = _params(preset)
+    params = chosen_params(preset, settings)
+    from rectok.bench.against import speeds_at
     from rectok.bench.benchmark import read_targets, run
     from rectok.bench.work import Budget
 
+    targets = read_targets(works, batch)
+    before: list[Speed] = []
+    if against:
+        options = {"preset": preset, "batch": batch, "repeats": repeats, "seconds": seconds}
+        words = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+        before = speeds_at(against, [*works, *words, *(word for text in settings or () for word in ("--set", text))])
     speeds, out = [], sys.stdout
+    if as_json:
+        for speed in before:
+            print(speed.model_dump_json(), file=out)
     with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is for records
-        for speed in run(params, read_targets(works, batch), Budget(repeats, seconds)):
+        for speed in run(params, targets, Budget(repeats, seconds), _show if profile else None):
             typer.echo(_line(speed), err=True)
             if as_json:
                 print(speed.model_dump_json(), file=out, flush=True)
@@ -54,61 +75,15 @@ def bench(
     if not speeds:
         raise UserError(f"there is nothing to time: no stage has {', '.join(works)} with these parameters")
     if not as_json:
-        Console().print(_speed_table(speeds))
+        Console().print(_speed_table(speeds, before))
     if all(speed.error for speed in speeds):
         raise typer.Exit(1)
 
 
-def plan(
-    preset: Preset = "",
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train")] = 8,
-    bench: Annotated[
-        list[Path] | None, typer.Option(help="Records of `rectok bench --json`, measured on the hardware of the run")
-    ] = None,
-    images: Annotated[
-        int | None, typer.Option(min=1, help="Training images; by default those of the index, or of the preset")
-    ] = None,
-    memory: Annotated[float, typer.Option(min=0, help="GB of one GPU's memory")] = 80.0,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", help="Add parameters, memory under each ZeRO stage, FLOPs, licences and formulas"),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Say whether a run fits the GPUs and how long it takes, with memory, disk and downloads, without touching data."""
-    params = _params(preset)
-    from rectok.planning.display import needs, overview, short_trainings, tables
-    from rectok.planning.plan import make_plan
-    from rectok.planning.schedule import ASSUMPTION
-    from rectok.planning.sizes import MEMORY_FORMULA
-    from rectok.planning.verdict import verdict
-    from rectok.workloads.speed import read_speeds
-
-    run = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
-    if as_json:
-        record = {**run.as_json(), "verdict": verdict(run, params, memory)}
-        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
-        return
-    console = Console()
-    console.print(f"{run.preset}, {run.images} training images: {verdict(run, params, memory)}", soft_wrap=True)
-    console.print(overview(run, params))
-    for line in (*short_trainings(run), *needs(run)):
-        console.print(line, soft_wrap=True)
-    if not verbose:
-        assumed = any(row.basis == ASSUMPTION for row in run.estimates)
-        hint = "Times are assumed; measure them with `rectok bench` and --bench. " if assumed else ""
-        console.print(f"{hint}--verbose shows what stands behind these numbers.", soft_wrap=True)
-        return
-    for table in tables(run):
-        console.print(table)
-    console.print(f"Memory: {MEMORY_FORMULA}.", soft_wrap=True)
-    for basis in dict.fromkeys(row.basis for row in run.estimates):
-        stages = ", ".join(row.workload.stage for row in run.estimates if row.basis == basis)
-        console.print(f"Speed of {stages} {basis}.", soft_wrap=True)
-
-
-def _params(preset: str) -> Params:
-    return parse(preset_text(preset), f"preset {preset}") if preset else load()
+def chosen_params(preset: str, settings: list[str] | None) -> Params:
+    """The parameters of the preset, or of params.yaml where it is empty, with `settings`. Raises UserError."""
+    params = parse(preset_text(preset), f"preset {preset}") if preset else load()
+    return changed(params, settings_in(settings)) if settings else params
 
 
 def _line(speed: "Speed") -> str:
@@ -118,13 +93,26 @@ def _line(speed: "Speed") -> str:
     return head + f"{speed.images_per_second.median:.4g} images/s"
 
 
-def _speed_table(speeds: "list[Speed]") -> Table:
+def _show(profile: "Profile") -> None:
+    console = Console(stderr=True)
+    for title, shares in (("part of a step", profile.parts), ("kernel", profile.kernels)):
+        table = Table(title, "share")
+        for name, share in shares:
+            table.add_row(name, f"{share:.1%}")
+        if shares:
+            console.print(table)
+
+
+def _speed_table(speeds: "list[Speed]", before: "list[Speed]") -> Table:
     first = speeds[0]
     title = f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}"
     table = Table("work", "variant", "batch", "images/s", "min … max", "precision", "compiled", title=title)
     for heading in ("TFLOP/s", "of peak", "GiB"):
         table.add_column(heading)
     table.title_justify = "left"
+    earlier = {(speed.work, speed.variant, speed.batch): speed.images_per_second for speed in before}
+    if before:
+        table.add_column("× before")
     for speed in speeds:
         names = (speed.work, speed.variant, str(speed.batch))
         rate = speed.images_per_second
@@ -135,7 +123,9 @@ def _speed_table(speeds: "list[Speed]") -> Table:
         share = "" if speed.share_of_peak is None else f"{speed.share_of_peak:.0%} of {speed.peak_tflops:.3g}"
         numbers = (_short(speed.tflops), share, _short(speed.peak_memory_gib))
         compiled = "yes" if speed.compiled else "no"
-        table.add_row(*names, f"{rate.median:.4g}", spread, speed.precision, compiled, *numbers)
+        old = earlier.get((speed.work, speed.variant, speed.batch))
+        ratio = [f"{rate.median / old.median:.2f}" if old else ""] if before else []
+        table.add_row(*names, f"{rate.median:.4g}", spread, speed.precision, compiled, *numbers, *ratio)
     return table
 
 
