@@ -1,21 +1,39 @@
 """A deterministic, resumable loader. The number of a step and the seed determine its batch."""
 
 import signal
-from collections.abc import Generator, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import lru_cache, partial
+from math import ceil
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rectok.data.dataset import ImageBatch, LatentBatch
+from rectok.data.parallel_map import read_all
 from rectok.errors import UserError
 from rectok.seeds import seed_of
 
 Batch = ImageBatch | LatentBatch
+T = TypeVar("T")
+
+
+class Images(Protocol):
+    """The interface of ShardReader and ImageDataset that `image_batches` reads."""
+
+    @property
+    def threads(self) -> int:
+        """How many images to read at once."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def image(self, position: int, /) -> Tensor:
+        """uint8 [3, H, W]."""
 
 
 class BatchDataset(Protocol):
@@ -82,18 +100,7 @@ class TrainingLoader:
         """
         per_step = self.batch // self.micro_batch
         micro_batches = range(first_step * per_step, last_step * per_step)
-        if self.workers == 0:
-            return (self.load(number) for number in micro_batches)
-        loader: DataLoader[Batch] = DataLoader(
-            _MicroBatches(self),
-            batch_size=None,
-            sampler=micro_batches,
-            num_workers=self.workers,
-            worker_init_fn=_ignore_signals,
-            prefetch_factor=4,
-            pin_memory=torch.cuda.is_available(),
-        )
-        return _close_workers(iter(loader))
+        return loaded(self.load, micro_batches, self.workers, 4, _ignore_signals)
 
     def load(self, number: int) -> Batch:
         """The part of global micro-batch `number`, counted from the start of training, that belongs to this process."""
@@ -103,10 +110,45 @@ class TrainingLoader:
         return self.dataset.batch(positions, flipped)
 
 
-def _close_workers(batches: Iterator[Batch]) -> Generator[Batch]:
+def image_batches(images: Images, size: int, workers: int) -> Generator[Tensor]:
+    """uint8 [b, 3, H, W] of every `size` images, in order, decoded by `workers` processes while the caller works."""
+    numbers = range(ceil(len(images) / size))
+    return loaded(partial(_stacked, images, size), numbers, min(workers, len(numbers)), 2, _ignore_ctrl_c)
+
+
+def _stacked(images: Images, size: int, number: int) -> Tensor:
+    positions = range(number * size, min((number + 1) * size, len(images)))
+    return torch.stack(read_all(images.image, positions, images.threads))
+
+
+def loaded(
+    load: Callable[[int], T], numbers: range, workers: int, ahead: int, begin: Callable[[int], None]
+) -> Generator[T]:
+    """load(number) of every number, in order, by `workers` processes that keep `ahead` results each; 0: by this process.
+
+    Every worker calls `begin` first. Raises what `load` raises.
+    """
+    if workers == 0:
+        return (load(number) for number in numbers)
+    loader: DataLoader[T | UserError] = DataLoader(
+        _Loads(load),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        worker_init_fn=begin,
+        prefetch_factor=ahead,
+        pin_memory=torch.cuda.is_available(),
+    )
+    return _close_workers(iter(loader))
+
+
+def _close_workers(batches: Iterator[T | UserError]) -> Generator[T]:
     workers: list[BaseProcess] = batches._workers  # type: ignore[attr-defined]
     try:
-        yield from batches
+        for batch in batches:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
     except (OSError, EOFError) as error:
         for worker in workers:
             worker.join(1)
@@ -125,9 +167,17 @@ def _ignore_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-class _MicroBatches(Dataset[Batch]):
-    def __init__(self, loader: TrainingLoader) -> None:
-        self.loader = loader
+def _ignore_ctrl_c(_: int) -> None:
+    """The parent says that it was stopped. It ends its workers with SIGTERM, if they have not ended before."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def __getitem__(self, number: int) -> Batch:
-        return self.loader.load(number)
+
+class _Loads(Dataset[T | UserError]):
+    def __init__(self, load: Callable[[int], T]) -> None:
+        self.load = load
+
+    def __getitem__(self, number: int) -> T | UserError:
+        try:
+            return self.load(number)
+        except UserError as error:  # torch would make a traceback of its sentence
+            return error

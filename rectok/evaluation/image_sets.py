@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from rectok.artifacts import DATA
 from rectok.data.dataset import ImageDataset
+from rectok.data.loader import image_batches
 from rectok.data.parallel_map import THREADS, read_all
-from rectok.data.shard_reader import image_batches
 
 READ = 64
 """Images that are written to the file at once."""
@@ -68,6 +68,6 @@ def collected(count: int, parts: Iterable[Tensor]) -> Tensor:
     return images
 
 
-def stacked(dataset: ImageDataset) -> Tensor:
-    """All images of a split, uint8 [N, 3, H, W], in a file and not in memory."""
-    return collected(len(dataset), image_batches(dataset.image, range(len(dataset)), READ, dataset.threads))
+def stacked(dataset: ImageDataset, workers: int) -> Tensor:
+    """All images of a split, uint8 [N, 3, H, W], in a file and not in memory, decoded by `workers` processes."""
+    return collected(len(dataset), image_batches(dataset, READ, workers))

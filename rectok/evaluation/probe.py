@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from rectok.data.dataset import ImageDataset
-from rectok.data.shard_reader import image_batches
+from rectok.data.loader import image_batches
 from rectok.flow import interpolate
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.seeds import seed_of
@@ -37,6 +37,7 @@ class ClassSubset:
         self.images = images
         self.keys = [images.keys[position] for position in self.positions]
         self.labels = images.labels[self.positions]
+        self.threads = images.threads
 
     def image(self, position: int) -> Tensor:
         """uint8 [3, H, W]."""
@@ -74,14 +75,14 @@ class Pooled:
 
 
 @torch.no_grad()
-def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, device: str) -> Pooled:
+def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, device: str, workers: int = 0) -> Pooled:
     """Encode every image once, draw z from its posterior and noise it: x_t = (1 − t)·z + t·γ·ε at the actual time t.
 
     Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0.
     """
     latent, semantic, labels = [], [], []
     done = 0
-    for pixels in image_batches(images.image, range(len(images)), batch):
+    for pixels in image_batches(images, batch, workers):
         positions = slice(done, done := done + len(pixels))
         with bfloat16_on_gpu(device):
             moments = tokenizer.encode(from_bytes(pixels.to(device))).float()  # [B, N, 2C]

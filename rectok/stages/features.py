@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor
 
 from rectok import artifacts
+from rectok.data.loader import image_batches
 from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_features
 from rectok.nn.overlap import on_cpu
@@ -47,7 +48,7 @@ def _computed(params: Params, reader: ShardReader) -> Iterator[Tensor]:
     if compiles(params.machine, products(network, grid**2) * len(reader) * (2 if flip else 1)):
         network.compile_blocks()
     batches = track(
-        reader.batches(batch),
+        image_batches(reader, batch, params.machine.workers),
         description=f"features {reader.shard}",
         total=ceil(len(reader) / batch),
         console=Console(stderr=True),

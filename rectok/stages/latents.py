@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rectok import artifacts
+from rectok.data.loader import image_batches
 from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_latents
 from rectok.nn.blocks import compile_blocks
@@ -32,7 +33,8 @@ def run(params: Params, shard: str) -> None:
     dtype = getattr(torch, params.latents.storage)
     moments = torch.empty(len(reader), orientations, config.tokens, 2 * config.sizes.channels, dtype=dtype)
     rows = iter(moments.split(params.latents.batch))
-    for encoded in on_cpu(_encoded(tokenizer, reader.batches(params.latents.batch), orientations, dtype)):
+    batches = image_batches(reader, params.latents.batch, params.machine.workers)
+    for encoded in on_cpu(_encoded(tokenizer, batches, orientations, dtype)):
         next(rows).copy_(encoded)
     write_latents(
         artifacts.latents_file(shard),

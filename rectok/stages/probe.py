@@ -25,8 +25,9 @@ def run(params: Params) -> None:
     if len(np.unique(every_train_image.labels)) < 2:
         write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": None}, protocol))
         return
-    train = pool(tokenizer, train_images, noising, config.batch, device)
-    test = pool(tokenizer, test_images, noising.once(), config.batch, device)
+    workers = params.machine.workers
+    train = pool(tokenizer, train_images, noising, config.batch, device, workers)
+    test = pool(tokenizer, test_images, noising.once(), config.batch, device, workers)
     strength = config.regularisation
     points = [
         {"t": t, "accuracy": linear_accuracy(training, train.labels, testing, test.labels, strength)}

@@ -36,7 +36,7 @@ def run(params: Params) -> None:
     metric_network = load_metric_network(stage_dir("metric_network"), device, config.batch)
     perceptual = load_lpips(params.decoder.losses.perceptual)
     dataset = ImageDataset(params.index.shards, config.split)
-    originals = stacked(dataset)
+    originals = stacked(dataset, params.machine.workers)
     tokenizer = load_tokenizer(stage_dir("decoder")).to(device)
     if device == "cuda":
         bfloat16_products(tokenizer)

@@ -4,15 +4,20 @@ import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rectok.data.dataset import ImageDataset, LatentBatch, LatentDataset
-from rectok.data.loader import Order, TrainingLoader
+from rectok.data.image_decoding import encode_png
+from rectok.data.loader import Order, TrainingLoader, image_batches
+from rectok.data.packing import Packed, write_shard
+from rectok.data.shard_reader import ShardReader
 from rectok.errors import UserError
 from tests.data import project
+from tests.errors import user_error
 
 
 class Positions:
@@ -142,3 +147,35 @@ def test_real_images_and_latents_are_loaded(tmp_path: Path, monkeypatch: pytest.
     assert torch.equal(
         torch.cat([batch.features for batch in first]), torch.stack([images.features(p, f)[0] for p, f in positions])
     )
+
+
+class Constants:
+    """Seven images; the value of each is its position."""
+
+    threads = 1
+
+    def __len__(self) -> int:
+        return 7
+
+    def image(self, position: int) -> torch.Tensor:
+        return torch.full((3, 2, 2), position, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_image_batches_come_in_order_and_the_last_may_be_smaller(workers: int) -> None:
+    images = Constants()
+    batches = list(image_batches(images, 3, workers))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert torch.equal(torch.cat(batches), torch.stack([images.image(position) for position in range(7)]))
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_image_is_one_sentence_after_the_batches_before_it(here: Path, workers: int) -> None:
+    png = encode_png(np.zeros((4, 4, 3), np.uint8))
+    write_shard("00000", [Packed(f"{row:016x}", 0, "train", png[: len(png) - 40 * (row == 9)]) for row in range(10)])
+    batches = image_batches(ShardReader("00000"), 4, workers)
+    assert len(next(batches)) == 4
+    with user_error(r"^data/shards/00000\.tar is damaged in row 9 \(key 0000000000000009\): [^\n]*$"):
+        list(batches)
+    assert not multiprocessing.active_children()

@@ -26,7 +26,7 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     reconstruction.run(params)
     record = read_record("reconstruction")
 
-    originals = stacked(ImageDataset(["00000"], "test"))
+    originals = stacked(ImageDataset(["00000"], "test"), workers=0)
     tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
     rebuilt = reconstruction.reconstructed(tokenizer, originals, params.reconstruction, "cpu")
     assert rebuilt.dtype == torch.uint8
@@ -67,7 +67,7 @@ def test_lpips_is_measured_where_its_weights_are(tmp_path: Path, monkeypatch: py
     record = read_record("reconstruction")
     assert record.networks["lpips"] == "LPIPS-VGG16"
 
-    originals = stacked(ImageDataset(["00000"], "test"))
+    originals = stacked(ImageDataset(["00000"], "test"), workers=0)
     tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
     rebuilt = reconstruction.reconstructed(tokenizer, originals, params.reconstruction, "cpu")
     network = load_lpips(params.decoder.losses.perceptual)
