@@ -68,14 +68,14 @@ def bench(
             print(speed.model_dump_json(), file=out)
     with contextlib.redirect_stdout(sys.stderr):  # libraries may print; stdout is for records
         for speed in run(params, targets, Budget(repeats, seconds), _show if profile else None):
-            typer.echo(_line(speed), err=True)
+            typer.echo(_line(speed) + _ratio(speed, before, against), err=True)
             if as_json:
                 print(speed.model_dump_json(), file=out, flush=True)
             speeds.append(speed)
     if not speeds:
         raise UserError(f"there is nothing to time: no stage has {', '.join(works)} with these parameters")
     if not as_json:
-        Console().print(_speed_table(speeds, before))
+        Console().print(_speed_table(speeds))
     if all(speed.error for speed in speeds):
         raise typer.Exit(1)
 
@@ -93,6 +93,15 @@ def _line(speed: "Speed") -> str:
     return head + f"{speed.images_per_second.median:.4g} images/s"
 
 
+def _ratio(speed: "Speed", before: "list[Speed]", commit: str) -> str:
+    """How many times as fast as the same variant of `before`."""
+    same = (old for old in before if (old.work, old.variant, old.batch) == (speed.work, speed.variant, speed.batch))
+    old = next(same, None)
+    if speed.images_per_second is None or old is None or old.images_per_second is None:
+        return ""
+    return f", {speed.images_per_second.median / old.images_per_second.median:.2f} times {commit}"
+
+
 def _show(profile: "Profile") -> None:
     console = Console(stderr=True)
     for title, shares in (("part of a step", profile.parts), ("kernel", profile.kernels)):
@@ -103,16 +112,13 @@ def _show(profile: "Profile") -> None:
             console.print(table)
 
 
-def _speed_table(speeds: "list[Speed]", before: "list[Speed]") -> Table:
+def _speed_table(speeds: "list[Speed]") -> Table:
     first = speeds[0]
     title = f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}"
     table = Table("work", "variant", "batch", "images/s", "min … max", "precision", "compiled", title=title)
     for heading in ("TFLOP/s", "of peak", "GiB"):
         table.add_column(heading)
     table.title_justify = "left"
-    earlier = {(speed.work, speed.variant, speed.batch): speed.images_per_second for speed in before}
-    if before:
-        table.add_column("× before")
     for speed in speeds:
         names = (speed.work, speed.variant, str(speed.batch))
         rate = speed.images_per_second
@@ -123,9 +129,7 @@ def _speed_table(speeds: "list[Speed]", before: "list[Speed]") -> Table:
         share = "" if speed.share_of_peak is None else f"{speed.share_of_peak:.0%} of {speed.peak_tflops:.3g}"
         numbers = (_short(speed.tflops), share, _short(speed.peak_memory_gib))
         compiled = "yes" if speed.compiled else "no"
-        old = earlier.get((speed.work, speed.variant, speed.batch))
-        ratio = [f"{rate.median / old.median:.2f}" if old else ""] if before else []
-        table.add_row(*names, f"{rate.median:.4g}", spread, speed.precision, compiled, *numbers, *ratio)
+        table.add_row(*names, f"{rate.median:.4g}", spread, speed.precision, compiled, *numbers)
     return table
 
 
