@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, datetime
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,37 @@ def summary(
         _show(gathered)
     else:
         typer.echo(json.dumps(gathered.as_json(), indent=1, ensure_ascii=False))
+
+
+def evaluate(
+    samples: Annotated[Path, typer.Option(help="A folder of images, or an npz file with arr_0, uint8 [N, H, W, 3]")],
+    reference: Annotated[Path, typer.Option(help="What to compare with: the same, or an npz file with mu and sigma")],
+    network: Annotated[
+        str,
+        typer.Option(
+            help="torch-fidelity (it downloads its Inception) or the file that it downloads; by default data/metric_network"
+        ),
+    ] = "",
+    neighbours: Annotated[int, typer.Option(min=1, help="Nearest neighbours of precision and recall")] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="Images at once")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False,
+) -> None:
+    """Judge images that another program made, by the code that judges the pipeline's own."""
+    from rectok.evaluation.metrics import METRICS
+    from rectok.evaluation.other_images import judge, metric_network_at, read_reference, read_samples
+    from rectok.train.world import device_named
+
+    images, compared = read_samples(samples), read_reference(reference)
+    judged_by = metric_network_at(network, device_named("auto"), batch)
+    metrics = judge(images, compared, judged_by, neighbours)
+    if as_json:
+        typer.echo(json.dumps({"metrics": metrics, "network": judged_by.described}, indent=1, ensure_ascii=False))
+        return
+    table = Table("metric", "value", "better", title=f"{samples} beside {reference}, by {judged_by.title}")
+    for name, value in metrics.items():
+        if (metric := METRICS[name]).shown:
+            table.add_row(metric.title, metric.text(value), metric.better)
+    Console().print(table)
 
 
 def nightly(

@@ -62,13 +62,18 @@ def reference_features(reference: Reference, metric_network: MetricNetwork) -> R
     features, published = extract_features(reference.images, metric_network), reference.statistics
     if published is None:
         return ReferenceFeatures.of(features)
+    require_width(published, features)
+    return ReferenceFeatures(features.pooled, published)
+
+
+def require_width(published: Statistics, features: Features) -> None:
+    """Raise UserError where `published` are the statistics of another network than made `features`."""
     width = features.pooled.shape[1]
     if len(published.mu) != width:
         raise UserError(
             f"{published.path} holds statistics of {len(published.mu)} features, but the metric network has {width}; "
-            "generation.reference must come from the same network as the metric network"
+            "a reference must come from the same network as the metric network"
         )
-    return ReferenceFeatures(features.pooled, published)
 
 
 def frechet(features: Features, reference: ReferenceFeatures) -> float:
@@ -95,14 +100,20 @@ def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) 
         ours, theirs, kid_subsets=KID_SUBSETS, kid_subset_size=min(KID_SUBSET, smallest), verbose=False
     )
     manifolds = prc_features_to_metric(ours, theirs, prc_neighborhood=neighbours, save_cpu_ram=True, verbose=False)
-    score = isc_features_to_metric(features.logits, inception_splits(len(features.logits)))
+    score, spread = inception_score(features)
     return {
         "kid": kid["kernel_inception_distance_mean"],
-        "inception_score": score["inception_score_mean"],
-        "inception_score_std": score["inception_score_std"],
+        "inception_score": score,
+        "inception_score_std": spread,
         "precision": manifolds["precision"],
         "recall": manifolds["recall"],
     }
+
+
+def inception_score(features: Features) -> tuple[float, float]:
+    """Inception Score (arXiv 1606.03498) of the metric network's logits: mean and standard deviation over parts."""
+    score = isc_features_to_metric(features.logits, inception_splits(len(features.logits)))
+    return score["inception_score_mean"], score["inception_score_std"]
 
 
 def inception_splits(samples: int) -> int:

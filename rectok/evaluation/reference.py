@@ -1,7 +1,9 @@
 """What generated images are compared with: images of a split, or published statistics."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -44,8 +46,8 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
     described = f"{len(images)} of {len(train)} images of the train split"
     if not path:
         return Reference(images, None, described)
-    arrays = _read(path)
-    statistics = Statistics(path, arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64))
+    arrays = read_arrays(path, ("mu", "sigma", "arr_0"))
+    statistics = statistics_in(arrays, path)
     name = f"mu and sigma of {Path(path).name}"
     if "arr_0" not in arrays:
         return Reference(images, statistics, f"{name}; precision, recall and KID: {described}")
@@ -53,13 +55,18 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
     return Reference(TensorImages(pixels), statistics, f"{name}; precision, recall and KID: its {len(pixels)} images")
 
 
-def _read(path: str) -> dict[str, NDArray[np.generic]]:
+def read_arrays(path: str, names: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """Those of the arrays `names` that the npz file `path` holds. Raises UserError where it is none."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("mu", "sigma", "arr_0") if name in archive}
-    except (OSError, ValueError) as error:
-        raise UserError(f"generation.reference {path} cannot be read as an npz file: {error}") from None
+            return {name: archive[name] for name in names if name in archive}
+    except (OSError, ValueError, TypeError, BadZipFile) as error:
+        raise UserError(f"{path} cannot be read as an npz file: {error}") from None
+
+
+def statistics_in(arrays: Mapping[str, NDArray[np.generic]], path: str) -> Statistics:
+    """The statistics in the arrays `mu` and `sigma` of `path`. Raises UserError naming what is missing."""
     missing = [name for name in ("mu", "sigma") if name not in arrays]
     if missing:
-        raise UserError(f"generation.reference {path} has no array {' or '.join(missing)}; it must hold mu and sigma")
-    return arrays
+        raise UserError(f"{path} has no array {' or '.join(missing)}; a reference must hold mu and sigma")
+    return Statistics(path, arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64))

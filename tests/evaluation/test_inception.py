@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import shutil
@@ -13,6 +14,7 @@ from torch_fidelity import calculate_metrics
 from rectok import artifacts
 from rectok.artifacts import read_json, write_json
 from rectok.checks.networks import network_checks
+from rectok.data.image_decoding import encode_png
 from rectok.evaluation.fidelity import extract_features, fidelity, frechet, reference_features
 from rectok.evaluation.generation import Samples, generation_metrics, sample_features
 from rectok.evaluation.image_sets import TensorImages
@@ -24,6 +26,7 @@ from rectok.params.schema import NetworkParams
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network_config import ClassifierTraining, NetworkConfig
 from rectok.trainers.networks import take
+from tests.cli.project import printed
 from tests.errors import user_error
 from tests.evaluation import project
 from tests.evaluation.inception import write_random
@@ -68,6 +71,30 @@ def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwor
     assert fid > 0.1
     assert ours["inception_score"] == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
     assert (ours["precision"], ours["recall"]) == (theirs["precision"], theirs["recall"])
+
+    # The same images as another program leaves them, and the same network by its file.
+    write_pngs(Path("samples"), images)
+    np.savez("reference.npz", arr_0=others.permute(0, 2, 3, 1).numpy())
+    words = (
+        "--samples",
+        "samples",
+        "--reference",
+        "reference.npz",
+        "--network",
+        config.weights,
+        "--batch",
+        "7",
+        "--json",
+    )
+    record = json.loads(printed("evaluate", *words))
+    assert record["network"] == "inception-v3-compat"
+    assert record["metrics"] == pytest.approx({"gfid": fid, **ours}, rel=1e-4)
+
+
+def write_pngs(folder: Path, images: torch.Tensor) -> None:
+    folder.mkdir()
+    for number, image in enumerate(images):
+        (folder / f"{number:02d}.png").write_bytes(encode_png(image.permute(1, 2, 0).numpy()))
 
 
 @pytest.mark.slow
