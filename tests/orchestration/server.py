@@ -194,7 +194,7 @@ def serving(project: Project) -> Iterator[Server]:
         **project.environment(),
         "DAGSTER_HOME": str(home),
         "PYTHONPATH": str(REPOSITORY),
-        SENSOR_SECONDS: "3",
+        SENSOR_SECONDS: "5",
     }
     command = ("dagster", "dev", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port))
     with (project.root / "dev.log").open("w") as log:

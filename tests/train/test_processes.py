@@ -1,6 +1,7 @@
 """Two processes learn what one learns, for every ZeRO stage, and on two machines."""
 
 import csv
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_on_no_machine_does_a_process_train_on_when_the_command_is_killed(
     trained: tuple[Path, list[float]], machines_of_it: int
 ) -> None:
     folder, _ = trained
+    shutil.rmtree(folder / "data/state", ignore_errors=True)  # with the checkpoints of the test before
     with two_machines(folder) as machines:
         machines.hostfile.write_text("".join(machines.hostfile.read_text().splitlines(keepends=True)[:machines_of_it]))
         changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.epochs": 4000}
