@@ -21,8 +21,7 @@ VALUES: list[Any] = [
     {"a": 1},
 ]  # fmt: skip
 COUNTS = {
-    "seed", "epochs", "min_steps",
-    "checkpoint_every", "log_every", "limit", "max_pixels", "min_per_class", "sampled", "runs", "pictures",
+    "seed", "epochs", "checkpoint_every", "log_every", "limit", "max_pixels", "min_per_class", "sampled", "runs", "pictures",
 }  # fmt: skip
 """Whole numbers of any size: limits, steps and counts of which nothing as large is built."""
 DEEP = ["seed: " + "[" * 3000 + "]" * 3000, "{" * 3000, "".join(f"{' ' * i}a:\n" for i in range(3000))]
