@@ -69,6 +69,8 @@ log_file = _of_stage("log.csv")
 """Training log: one CSV row per `log_every` steps."""
 LOG_COUNTERS = ("step", "images", "lr")
 """Columns of a training log that are no losses."""
+VALIDATION = "val_"
+"""How the columns of its validation curve begin."""
 summary_file = _of_stage("summary.json")
 """Metrics of a training stage that its gate reads."""
 record_file = _of_stage("record.json")
@@ -191,11 +193,14 @@ def read_marker(path: Path) -> dict[str, str]:
 
 
 def read_report(path: Path) -> GateReport:
-    """The report that `write_report` kept at `path`."""
-    record = read_json(path)
+    """The report that `write_report` kept at `path`. One of an earlier version has no `relation`."""
+    record, names = read_json(path), [each.name for each in fields(Check) if each.name != "relation"]
     try:
-        checks = tuple(Check(**{each.name: check[each.name] for each in fields(Check)}) for check in record["checks"])
-    except TypeError:
+        checks = tuple(
+            Check(**{name: check[name] for name in names}, relation=check.get("relation", "="))
+            for check in record["checks"]
+        )
+    except (TypeError, AttributeError):
         raise UserError(f"{path} is damaged, for it is no report of a gate") from None
     return GateReport(record["gate"], record["shard"], checks, record.get("judged", {}))
 

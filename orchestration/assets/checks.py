@@ -14,6 +14,7 @@ from rectok.artifacts import docs_dir, read_report
 from rectok.errors import UserError
 from rectok.pipeline.judged import changed_report
 from rectok.pipeline.lock import Record
+from rectok.reporting.check_text import counts_text
 
 CHECK = "gate"
 FINGERPRINT = "fingerprint"
@@ -53,6 +54,7 @@ def read_check_result(root: Path, unit: Unit, records: Mapping[str, Record]) -> 
     rows = [{name: row[name] for name in COLUMNS} for row in texts]
     numbers = {check.name: check.value for check in report.checks if check.value is not None}
     details = {**numbers, **details, "report": dg.MetadataValue.path(unit.report), "checks": table(COLUMNS, rows)}
+    details["results"] = counts_text(report.checks)
     pages = docs_dir(report.gate) / "index.html"
     if (root / pages).exists():
         details["pages"] = dg.MetadataValue.path(str(root / pages))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from rectok.artifacts import LOG_COUNTERS
+from rectok.artifacts import LOG_COUNTERS, VALIDATION
 
 MAX_BYTES, MAX_SIDE = 200_000, 1200
 """A PNG file of more bytes is shrunk to this many pixels and stored as JPEG."""
@@ -45,17 +45,24 @@ def _shrunk(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def loss_curve(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
-    """A plot of the first loss of a training log over its steps. Empty if fewer than two rows hold a finite loss."""
-    losses = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
-    if not losses:
-        return {}
-    points = [(float(row["step"]), float(row[losses[0]])) for row in rows if row[losses[0]]]
+def curves(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
+    """Plots of the first loss and of the first validation metric of a training log over its steps, where it has them."""
+    names = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
+    losses = [name for name in names if not name.startswith(VALIDATION)]
+    validation = [name for name in names if name.startswith(VALIDATION)]
+    chosen = {"loss": losses[:1], "validation": validation[:1]}
+    plots = {title: _curve(rows, title, name) for title, first in chosen.items() for name in first}
+    return {title: plot for title, plot in plots.items() if plot is not None}
+
+
+def _curve(rows: list[dict[str, str]], title: str, name: str) -> dg.MarkdownMetadataValue | None:
+    """One plot; None if fewer than two rows hold a finite value."""
+    points = [(float(row["step"]), float(row[name])) for row in rows if row[name]]
     points = [point for point in points if math.isfinite(point[1])]
     if len(points) < 2:
-        return {}
+        return None
     # matplotlib takes a second to import, and most artefacts have no curve.
     from rectok.reporting.charts import Line, line_png
 
     steps, values = zip(*points, strict=True)
-    return {"loss": _markdown("loss", "png", line_png(Line(steps, values), x="step", y=losses[0]))}
+    return _markdown(title, "png", line_png(Line(steps, values), x="step", y=name))

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.images import inline_images, loss_curve
+from orchestration.assets.images import curves, inline_images
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import read_json, read_log, timing_file
 from rectok.errors import UserError
@@ -58,7 +58,7 @@ def _folder(folder: Path) -> Metadata:
     for name in SUMMARIES:
         summaries |= json_metadata(folder / name)
     log = read_log(folder / LOG) if (folder / LOG).exists() else []
-    return summaries | _metrics(folder / RECORD) | _log(log) | loss_curve(log) | inline_images(folder.glob("*.png"))
+    return summaries | _metrics(folder / RECORD) | _log(log) | curves(log) | inline_images(folder.glob("*.png"))
 
 
 def table(

@@ -25,6 +25,14 @@ PICTURES = {
     "unguided": "generation/unguided.png",
     "guided": "generation/guided.png",
 }
+TITLES = {
+    "val_psnr": "validation PSNR, dB",
+    "val_semantic_cosine": "validation semantic cosine",
+    "val_loss": "validation loss at t = 0.5",
+    "grad_norm": "gradient norm",
+    "lr": "learning rate",
+}
+"""Of columns whose name does not say it."""
 WIDE_RANGE = 20.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
 
@@ -86,9 +94,10 @@ def _training(stage: str, title: str) -> dict[str, Any]:
 
 
 def loss_charts(path: Path) -> list[Chart]:
-    """One chart for each loss in a training log (columns step, images, lr, then losses; a cell may be empty)."""
+    """A chart for each column of a training log behind step and images (a cell may be empty): losses, validation, then lr."""
     rows = artifacts.read_log(path)
     names = [name for name in rows[0] if name not in artifacts.LOG_COUNTERS]
+    names = [*sorted(names, key=lambda name: name.startswith(artifacts.VALIDATION)), "lr"]
     return [chart for name in names if (chart := _loss_chart(name, rows)) is not None]
 
 
@@ -100,7 +109,7 @@ def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
     logarithmic = min(values) > 0 and max(values) > WIDE_RANGE * min(values)
     svg = line_svg(Line(steps, values), x="step", y="", logarithmic=logarithmic)
     note = f"{values[0]:.4g} → {values[-1]:.4g}" + (", logarithmic" if logarithmic else "")
-    return Chart(name.replace("_", " "), Markup(svg), note)
+    return Chart(TITLES.get(name, name.replace("_", " ")), Markup(svg), note)
 
 
 def _probe_chart(points: list[dict[str, float]] | None) -> Markup:

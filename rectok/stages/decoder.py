@@ -8,7 +8,13 @@ from rectok.params import Params
 from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.train.launch import launched
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
-from rectok.trainers.images import load_teacher, perceptual_loss, reconstruction_preview, validated
+from rectok.trainers.images import (
+    load_teacher,
+    perceptual_loss,
+    reconstruction_curve,
+    reconstruction_preview,
+    validated,
+)
 from rectok.trainers.stage import TrainingStage
 from rectok.workloads.objectives import adversary_of
 
@@ -36,7 +42,8 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer) -> None:
     perceptual = perceptual_loss(losses.perceptual, teacher, stage)
     objective = DecoderObjective(tokenizer, losses, FrozenNetworks(perceptual, None, adversary))
     dataset = ImageDataset(stage.params.index.shards, "train")
-    stage.train(objective, dataset, ("shards", "tokenizer", "teacher"), reconstruction_preview(stage, tokenizer))
+    preview, curve = reconstruction_preview(stage, tokenizer), reconstruction_curve(stage, tokenizer, None)
+    stage.train(objective, dataset, ("shards", "tokenizer", "teacher"), preview, curve)
 
 
 def _measured(stage: TrainingStage) -> dict[str, Any]:

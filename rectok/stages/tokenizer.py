@@ -9,7 +9,13 @@ from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
-from rectok.trainers.images import load_teacher, perceptual_loss, reconstruction_preview, validated
+from rectok.trainers.images import (
+    load_teacher,
+    perceptual_loss,
+    reconstruction_curve,
+    reconstruction_preview,
+    validated,
+)
 from rectok.trainers.stage import TrainingStage, initial_weights
 from rectok.workloads.objectives import Teaching, adversary_of, tokenizer_objective
 
@@ -50,9 +56,16 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -
     objective = tokenizer_objective(params, tokenizer, teacher, perceptual, adversary)
     cached = losses.semantic.weight > 0 and params.features.storage != "online"
     dataset = ImageDataset(params.index.shards, "train", features=cached)
-    stage.train(objective, dataset, ("shards", "features", "teacher"), reconstruction_preview(stage, tokenizer))
+    curve = reconstruction_curve(stage, tokenizer, _teaching(stage, tokenizer, teacher))
+    preview = reconstruction_preview(stage, tokenizer)
+    stage.train(objective, dataset, ("shards", "features", "teacher"), preview, curve)
 
 
 def _measured(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> dict[str, Any]:
+    return validated(stage, _teaching(stage, tokenizer, teacher))
+
+
+def _teaching(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> Teaching | None:
+    """The teacher that the semantic decoder is compared with; None where it has not learnt from this one."""
     taught = stage.params.tokenizer.losses.semantic.weight > 0 and tokenizer.config.teacher_width == teacher.width
-    return validated(stage, Teaching(teacher, tokenizer.config.grid) if taught else None)
+    return Teaching(teacher, tokenizer.config.grid) if taught else None

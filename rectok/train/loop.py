@@ -19,6 +19,8 @@ from rectok.train.progress import Reporter, reporting
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
+VALIDATIONS = 8
+"""Points of the validation curve of one training, about; each falls on a row of the log."""
 PREVIEW_EVERY = 30.0
 """Seconds between two pictures of a running training, at least; they are drawn at checkpoints."""
 
@@ -27,6 +29,7 @@ PREVIEW_EVERY = 30.0
 class Job:
     """One training: what is trained, on which data, for how long, and where its resumable state lies.
 
+    `validate` measures the average of the weights on held-out data, by names for the log; it draws no global random number.
     `preview` draws what the network makes now and returns the picture's path. A `stop_file` that exists asks to stop as a
     signal does; it is None where a signal reaches every process.
     """
@@ -38,6 +41,7 @@ class Job:
     seed: int
     world: World
     checkpoints: Checkpoints
+    validate: Callable[[], dict[str, float]] | None = None
     preview: Callable[[], Path] | None = None
     stop_file: Path | None = None
 
@@ -45,6 +49,11 @@ class Job:
     def steps(self) -> int:
         """Optimizer steps of the whole training."""
         return self.config.steps(len(self.loader.dataset))
+
+    @property
+    def validate_every(self) -> int:
+        """Steps between two validations, a multiple of those between two rows of the log."""
+        return self.config.log_every * max(1, round(self.steps / (VALIDATIONS * self.config.log_every)))
 
 
 class Stopped(UserError):
@@ -78,7 +87,11 @@ def train(job: Job) -> State:
             if state.step % config.log_every == 0 or last:
                 now = time.monotonic()  # the first rate is unknown, since those steps compile and start workers
                 rate = (state.step - logged) * config.batch / (now - then) if logged is not None else None
-                _log(job, state, state.meter.read(), rate, reporter)
+                figures = state.meter.read()
+                if job.validate and (last or state.step % job.validate_every == 0):
+                    with _averaged(learner):
+                        figures |= job.validate()
+                _log(job, state, figures, rate, reporter)
                 logged, then = state.step, now
             if checkpoint_due or stop or last:
                 state.meter.check()
@@ -94,7 +107,11 @@ def train(job: Job) -> State:
 
 
 def _log(job: Job, state: State, figures: dict[str, float], rate: float | None, reporter: Reporter | None) -> None:
-    lr = state.engines["model"].optimizer.param_groups[0]["lr"]
+    engine = state.engines["model"]
+    lr = engine.optimizer.param_groups[0]["lr"]
+    norm = engine.get_global_grad_norm()  # of the last step before clipping; None where ZeRO does not clip
+    if norm is not None:
+        figures["grad_norm"] = float(norm)
     images = state.step * job.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
     if reporter:
@@ -112,12 +129,19 @@ class _Previews:
         """Draw one if the last is old enough."""
         if self.draw is None or time.monotonic() - self.drawn < PREVIEW_EVERY:
             return
-        learner.engine.eval()
-        # Compiled blocks would be compiled anew for the few samples of a picture, which takes longer than drawing it.
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"), learner.ema.swapped():
+        with _averaged(learner):
             reporter.show(self.draw())
-        learner.engine.train()
         self.drawn = time.monotonic()
+
+
+@contextmanager
+def _averaged(learner: Learner) -> Iterator[None]:
+    """Inside, the network holds the average of its weights and does not learn."""
+    learner.engine.eval()
+    # Compiled blocks would be compiled anew for the few images of a picture, which takes longer than drawing it.
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"), learner.ema.swapped():
+        yield
+    learner.engine.train()
 
 
 @contextmanager

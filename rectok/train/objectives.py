@@ -195,13 +195,23 @@ class DiTObjective(Objective):
 
     def forward(self, batch: LatentBatch, draws: StepRandom, progress: float) -> LossOutput:
         """Loss and its part."""
+        data, noise = self._drawn(batch, draws)
+        time = flow.generator_time(draws.uniform(), self.shift)
+        labels = drop_labels(batch.label, draws.uniform(), self.label_dropout, self.dit.no_label)
+        return self._loss(data, noise, time, labels), {}, None
+
+    def loss_at(self, batch: LatentBatch, draws: StepRandom, time: float) -> Tensor:
+        """The loss of all latents at one `time`, with their labels."""
+        data, noise = self._drawn(batch, draws)
+        return self._loss(data, noise, torch.full((len(data),), time, device=data.device), batch.label)
+
+    def _drawn(self, batch: LatentBatch, draws: StepRandom) -> tuple[Tensor, Tensor]:
+        """Normalised latents and noise, [B, C, grid, grid] each."""
         config = self.dit.config
         shape = (config.grid**2, config.channels)
         z = self.normalise(sample_posterior(batch.moments.float(), draws.normal(*shape)))
-        data = to_grid(z, config.grid)
-        noise = to_grid(draws.normal(*shape), config.grid)
-        time = flow.generator_time(draws.uniform(), self.shift)
+        return to_grid(z, config.grid), to_grid(draws.normal(*shape), config.grid)
+
+    def _loss(self, data: Tensor, noise: Tensor, time: Tensor, labels: Tensor) -> Tensor:
         x, target = flow.generator_pair(data, noise, time)
-        labels = drop_labels(batch.label, draws.uniform(), self.label_dropout, self.dit.no_label)
-        loss = F.mse_loss(self.dit(x, time, labels).float(), target)
-        return loss, {}, None
+        return F.mse_loss(self.dit(x, time, labels).float(), target)

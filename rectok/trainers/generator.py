@@ -12,6 +12,7 @@ from rectok.data.dataset import LatentDataset
 from rectok.dit.model import load_dit
 from rectok.evaluation.image_quality import to_uint8
 from rectok.nn.memory import fitting
+from rectok.nn.precision import bfloat16_on_gpu
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.params.schema import DiTParams
@@ -20,9 +21,13 @@ from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.train.launch import launched
+from rectok.train.objectives import DiTObjective
+from rectok.train.step_random import StepRandom
 from rectok.trainers.stage import TrainingStage, initial_weights
 from rectok.workloads.generators import generator_objective
 
+VALIDATED, VALIDATION_TIME, VALIDATION_SEED = 256, 0.5, 0
+"""Latents of a point of the validation curve, the time at which their loss is measured, and the seed of their noise."""
 PREVIEW_POINTS, QUICK_POINTS = 25, 10
 """Time points of the samples beside the weights, and of those that a running training shows."""
 
@@ -45,7 +50,8 @@ def train_generator(name: str, params: Params) -> None:
         if section.training.epochs:
             generator = Generator(objective.dit, None, tokenizer, statistics, stage.world.device)
             dataset = LatentDataset(params.index.shards, "train")
-            stage.train(objective, dataset, ("latents", "statistics"), _sample_preview(name, generator))
+            preview, curve = _sample_preview(name, generator), _loss_curve(stage, objective)
+            stage.train(objective, dataset, ("latents", "statistics"), preview, curve)
         else:
             stage.take(objective.dit, section.initial.path)
         stage.finish(lambda: _measured(stage, tokenizer, statistics))
@@ -58,6 +64,25 @@ def _measured(stage: TrainingStage, tokenizer: Tokenizer, statistics: LatentStat
     generator = Generator(load_dit(stage.folder).to(device), None, tokenizer.to(device), statistics, device)
     images = _write_samples(stage.folder / "preview.png", generator, rows=4, points=PREVIEW_POINTS)
     return {"sample_std": images.double().std(0).mean().item()}
+
+
+def _loss_curve(stage: TrainingStage, objective: DiTObjective) -> Callable[[], dict[str, float]]:
+    """Measures the loss of a generator in training on the first VALIDATED latents of the validation split.
+
+    Time and noise are the same at every point of the curve; nothing is measured without latents.
+    """
+    dataset, device = LatentDataset(stage.params.index.shards, "val"), stage.world.device
+    rows = range(min(VALIDATED, len(dataset)))
+
+    def measure() -> dict[str, float]:
+        if not rows:
+            return {}
+        batch = dataset.batch(rows, [False] * len(rows)).to(device)
+        draws = StepRandom.of((VALIDATION_SEED,), len(rows), 0, 1, device)
+        with bfloat16_on_gpu(device):
+            return {"val_loss": objective.loss_at(batch, draws, VALIDATION_TIME).item()}
+
+    return measure
 
 
 def _sample_preview(name: str, generator: Generator) -> Callable[[], Path]:

@@ -21,6 +21,8 @@ from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
 from rectok.trainers.stage import TrainingStage
 
+VALIDATED = 64
+"""Images of a point of the validation curve."""
 SHOWN = 20
 """Originals and reconstructions kept for the preview."""
 
@@ -90,6 +92,32 @@ def reconstruction_preview(stage: TrainingStage, tokenizer: Tokenizer) -> Callab
         return path
 
     return draw
+
+
+def reconstruction_curve(
+    stage: TrainingStage, tokenizer: Tokenizer, teach: Callable[[Tensor], Tensor] | None
+) -> Callable[[], dict[str, float]]:
+    """Measures a `tokenizer` in training on the first VALIDATED images of the validation split.
+
+    PSNR in dB of clean latents and, with `teach`, the cosine of predicted and teacher features; nothing without images.
+    """
+    dataset, device = ImageDataset(stage.params.index.shards, "val"), stage.world.device
+    rows = range(min(VALIDATED, len(dataset)))
+
+    def measure() -> dict[str, float]:
+        if not rows:
+            return {}
+        images = torch.stack([dataset.image(row) for row in rows]).to(device)
+        with bfloat16_on_gpu(device):
+            mean, fake = reconstructed(tokenizer, images)
+            predicted = tokenizer.semantic(mean).float() if teach is not None else None
+        measured = {"val_psnr": psnr(fake, images).mean().item()}
+        if teach is not None and predicted is not None:
+            cosine = F.cosine_similarity(predicted, teach(images.float() / 255).float(), dim=-1)
+            measured["val_semantic_cosine"] = cosine.double().mean().item()
+        return measured
+
+    return measure
 
 
 def _write_pairs(path: Path, originals: Tensor, reconstructions: Tensor) -> None:

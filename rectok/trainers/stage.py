@@ -64,12 +64,18 @@ class TrainingStage:
             remove_state(self.name, self.params)
 
     def train(
-        self, objective: Objective, dataset: BatchDataset, inputs: Sequence[str], preview: Callable[[], Path]
+        self,
+        objective: Objective,
+        dataset: BatchDataset,
+        inputs: Sequence[str],
+        preview: Callable[[], Path],
+        validate: Callable[[], dict[str, float]],
     ) -> None:
         """Train the network of `objective` on `dataset`, then write its weights (EMA and raw), config, params and log.
 
         It resumes only a run of the same parameters on the same outputs of the stages `inputs`. `preview` draws what the
-        network makes now. It is not called under ZeRO 3, where no process can run a network alone.
+        network makes now, and `validate` measures it for the log. The first process calls them, but not under ZeRO 3, where
+        no process can run a network alone.
         """
         steps = self.config.steps(len(dataset))
         if self.world.first and (sentence := too_few(self.name, steps)):
@@ -81,10 +87,13 @@ class TrainingStage:
         order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
         rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
         loader = TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
-        shown = preview if self.config.zero_stage < 3 else None
+        alone = self.config.zero_stage < 3
+        shown, measured = preview if alone else None, validate if alone and self.world.first else None
         stop = artifacts.stop_file(self.name) if self.params.machine.hostfile else None
         checkpoints = self._checkpoints(inputs)
-        job = Job(self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, shown, stop)
+        job = Job(
+            self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop
+        )
         trained = train(job)
         raw = full_weights(network)
         with trained.ema.swapped():

@@ -45,9 +45,16 @@ def test_one_chart_per_loss_and_late_losses_begin_late(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     write_text(log, "step,images,lr,total,never,late\n1,64,0.1,100,,\n2,128,0.1,3,,0.5\n3,192,0.1,1,,0.4\n")
     charts = loss_charts(log)
-    assert [chart.title for chart in charts] == ["total", "late"]
+    assert [chart.title for chart in charts] == ["total", "late", "learning rate"]
     assert charts[0].note == "100 → 1, logarithmic"
     assert charts[1].note == "0.5 → 0.4"
+
+
+def test_a_validation_curve_stands_behind_the_losses_and_says_what_it_is(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    write_text(log, "step,images,lr,total,val_psnr,grad_norm\n1,64,0.1,2,,3\n2,128,0.1,1,21.5,2\n")
+    titles = [chart.title for chart in loss_charts(log)]
+    assert titles == ["total", "gradient norm", "validation PSNR, dB", "learning rate"]
 
 
 def test_stage_times_follow_the_pipeline_and_name_their_gates() -> None:

@@ -185,3 +185,17 @@ def test_all_networks_of_a_step_are_compiled() -> None:
     blocks = [part for part in learning.modules() if isinstance(part, Block)]
     assert blocks and all(part._compiled_call_impl is not None for part in (*blocks, *teacher.trunk.blocks))
     assert adversary.network._compiled_call_impl is not None
+
+
+def test_the_validation_loss_depends_on_weights_and_time_alone() -> None:
+    objective = dit(dropout=1.0)
+    before = torch.random.get_rng_state()
+
+    def loss(time: float) -> float:
+        draws = StepRandom.of((0,), len(latents().label), 0, 1, CPU)
+        return objective.loss_at(latents(), draws, time).item()
+
+    first, other = loss(0.5), loss(0.9)
+    assert first == loss(0.5) > 0
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert other > 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestration.assets.images import MAX_BYTES, MAX_SIDE, inline_image, inline_images, loss_curve
+from orchestration.assets.images import MAX_BYTES, MAX_SIDE, curves, inline_image, inline_images
 from rectok.artifacts import read_log
 
 
@@ -48,7 +48,13 @@ def test_only_the_first_few_are_shown(tmp_path: Path) -> None:
 )
 def test_a_log_of_two_rows_or_more_has_a_curve(tmp_path: Path, text: str, drawn: bool) -> None:
     (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-    plots = loss_curve(read_log(tmp_path / "log.csv"))
+    plots = curves(read_log(tmp_path / "log.csv"))
     assert bool(plots) is drawn
     if drawn:
         assert opened(plots["loss"].md_str).width > 500
+
+
+def test_a_validation_curve_has_a_plot_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,images,lr,total,val_psnr\n1,8,1,2,20\n2,16,1,1,\n3,24,1,1,22\n")
+    plots = curves(read_log(tmp_path / "log.csv"))
+    assert list(plots) == ["loss", "validation"] and opened(plots["validation"].md_str).width > 500
