@@ -87,7 +87,9 @@ class MachineConfig(Config):
     processes: int = Field(ge=0, le=2**10)
     hostfile: str
     workers: int = Field(
-        ge=0, le=2**10, description="processes that load images for each training process, and that pack a shard"
+        ge=0,
+        le=2**10,
+        description="processes that load images for each training process, decode them for other stages, and pack a shard",
     )
     compile: bool | Literal["auto"] = Field(
         description="torch.compile networks; auto does so on a GPU where they run often enough to pay for the minute it takes"
