@@ -41,7 +41,7 @@ from rectok.teacher.sources import obtain
 from rectok.train.safe_loading import load_weights_only
 from tests.data.files import params, picture
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")]
 SECRET = picture(4711)
 MARKER = Path("executed")
 

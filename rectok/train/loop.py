@@ -15,6 +15,7 @@ from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
 from rectok.train.objectives import Objective
+from rectok.train.optimizer import ClippingAdamW
 from rectok.train.progress import Reporter, reporting
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
@@ -109,7 +110,8 @@ def train(job: Job) -> State:
 def _log(job: Job, state: State, figures: dict[str, float], rate: float | None, reporter: Reporter | None) -> None:
     engine = state.engines["model"]
     lr = engine.optimizer.param_groups[0]["lr"]
-    norm = engine.get_global_grad_norm()  # of the last step before clipping; None where ZeRO does not clip
+    clipping = engine.optimizer if isinstance(engine.optimizer, ClippingAdamW) else None
+    norm = clipping.norm if clipping else engine.get_global_grad_norm()  # of the last step before clipping
     if norm is not None:
         figures["grad_norm"] = float(norm)
     images = state.step * job.config.batch

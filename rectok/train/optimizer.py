@@ -21,7 +21,12 @@ def on_one_gpu(config: TrainingConfig, world: World) -> bool:
 
 
 class ClippingAdamW(torch.optim.AdamW):
-    """AdamW that clips the norm of all gradients to `clip` in the same pass over the weights, on a GPU."""
+    """AdamW that clips the norm of all gradients to `clip` in the same pass over the weights, on a GPU.
+
+    `norm` is the norm at the last step before it was clipped; None before the first.
+    """
+
+    norm: torch.Tensor | None = None
 
     def __init__(self, groups: list[dict[str, Any]], clip: float, **settings: Any) -> None:
         super().__init__(groups, fused=True, **settings)
@@ -32,8 +37,8 @@ class ClippingAdamW(torch.optim.AdamW):
         """One step; gradients are divided by max(1, norm / clip)."""
         parameters = (parameter for group in self.param_groups for parameter in group["params"])
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self.grad_scale = ((norm + EPSILON) / self.clip).clamp(min=1)  # the fused kernel divides gradients by it
+        self.norm = torch.nn.utils.get_total_norm(gradients)
+        self.grad_scale = ((self.norm + EPSILON) / self.clip).clamp(min=1)  # the fused kernel divides gradients by it
         super().step(closure)
 
 

@@ -86,7 +86,9 @@ def test_the_optimizer_of_one_gpu_clips_and_steps_as_two_passes_do(size: float) 
             a.grad = size * torch.randn_like(a)
             b.grad = a.grad.clone()
         one.step()
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        assert one.norm is not None
+        torch.testing.assert_close(one.norm, norm)
         two.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b)
