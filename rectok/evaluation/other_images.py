@@ -14,6 +14,7 @@ from rectok.artifacts import stage_dir
 from rectok.data.bad_image import BadImage, damage_makes_bad_images
 from rectok.data.image_formats import open_image
 from rectok.data.parallel_map import THREADS, read_all
+from rectok.data.sources.names import is_hidden, kind_of
 from rectok.errors import UserError
 from rectok.evaluation import fidelity
 from rectok.evaluation.evaluation_config import INCEPTION
@@ -24,14 +25,13 @@ from rectok.evaluation.reference import Reference, read_arrays, statistics_in
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network_config import TORCH_FIDELITY, NetworkConfig
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff", ".gif", ".avif"}
-
 
 class FolderImages(Dataset[Tensor]):
-    """The image files in a folder and below it, by path: uint8 [3, H, W], all of the size of the first."""
+    """The image files in a folder and below it, by path, hidden ones left out: uint8 [3, H, W], all of the size of the first."""
 
     def __init__(self, folder: Path) -> None:
-        self.paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        images = (path for path in folder.rglob("*") if kind_of(path.name) == "image")
+        self.paths = sorted(path for path in images if not is_hidden(path.relative_to(folder).as_posix()))
         if not self.paths:
             raise UserError(f"{folder} holds no image file; it must hold files such as .png or .jpg")
         self.shape = _pixels(self.paths[0]).shape

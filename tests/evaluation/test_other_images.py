@@ -41,8 +41,10 @@ def test_a_folder_is_read_by_path_at_any_depth(here: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (3, 2), 10 * level).save(path, format="PNG")
     (here / "images" / "notes.txt").write_text("no image")
+    (here / "images" / "._c.png").write_text("what macOS leaves beside c.png")
+    Image.new("L", (3, 2), 30).save(here / "images" / "d.jfif", format="JPEG")
     images = read_samples(here / "images")
-    assert [int(images[i][0, 0, 0]) for i in range(3)] == [10, 0, 20]
+    assert [int(images[i][0, 0, 0]) for i in range(4)] == [10, 0, 20, 30]
     assert images[0].shape == (3, 2, 3) and images[0].dtype == torch.uint8
 
 
