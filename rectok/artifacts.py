@@ -78,6 +78,11 @@ record_file = _of_stage("record.json")
 metrics_file = _of_stage("metrics.json")
 """The numbers among them and nothing else, as `dvc metrics` compares them."""
 
+failures_dir = _of_stage("failures")
+"""Pictures of an evaluation's worst images."""
+pictures_file = _of_stage("pictures.json")
+"""What the pictures of reconstruction and generation show: the classes of rows, and the failures."""
+
 
 def classes_file() -> Path:
     """JSON list of label names; a label is a position in it."""

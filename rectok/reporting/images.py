@@ -43,10 +43,15 @@ def write_png(path: Path, picture: Pixels) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def spaced_classes(labels: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
+    """At most `rows` of the classes among `labels`, evenly spaced."""
+    classes = np.unique(labels)
+    return classes[np.linspace(0, len(classes) - 1, min(rows, len(classes))).round().astype(int)]
+
+
 def by_class(images: Pixels, labels: NDArray[np.int64], rows: int, columns: int) -> Pixels:
     """At most `rows` classes, evenly spaced, with `columns` images each, one class after the other."""
-    classes = np.unique(labels)
-    chosen = classes[np.linspace(0, len(classes) - 1, min(rows, len(classes))).round().astype(int)]
+    chosen = spaced_classes(labels, rows)
     positions = np.concatenate([np.flatnonzero(labels == label)[:columns] for label in chosen])
     picked: Pixels = images[positions]
     return picked

@@ -1,14 +1,15 @@
 """EMA samples of every class, unguided and guided, against real images: gFID, KID, IS, precision, recall, accuracy."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rectok.artifacts import DATA, stage_dir
+from rectok.artifacts import DATA, pictures_file, stage_dir, write_json
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, reference_features
 from rectok.evaluation.generation import (
@@ -27,7 +28,8 @@ from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.counting import products
 from rectok.params import Params
-from rectok.reporting.images import COLUMNS, by_class, enlarged, grid, write_png
+from rectok.reporting.failures import clear, confusions
+from rectok.reporting.images import COLUMNS, by_class, enlarged, grid, spaced_classes, write_png
 from rectok.sampling.generator import Generator, Places, load_generator
 from rectok.seeds import sample_seeds
 from rectok.train.progress import reporting
@@ -50,10 +52,11 @@ class Evaluation:
 
 
 def run(params: Params) -> None:
-    """Write data/generation: record.json, by-class grids unguided.png and guided.png, and preview.png (enlarged)."""
+    """Write data/generation: record.json, by-class grids unguided.png and guided.png, preview.png, confused classes."""
     evaluation = evaluate(params, "generation", "generation", params.generation.per_class)
     write_record("generation", evaluation.record)
     _write_pictures(evaluation.samples)
+    _write_failures(evaluation)
 
 
 def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: Path = DATA) -> Evaluation:
@@ -109,3 +112,18 @@ def _write_pictures(samples: Samples) -> None:
     for name, images in (("unguided", samples.unguided), ("guided", samples.guided)):
         write_png(folder / f"{name}.png", grid(by_class(images.numpy(), labels, ROWS, columns), columns))
     write_png(folder / "preview.png", grid(enlarged(by_class(samples.guided.numpy(), labels, ROWS, columns)), columns))
+
+
+def _write_failures(evaluation: Evaluation) -> None:
+    """Samples that look like another class, and pictures.json, which says what all pictures show."""
+    samples, features = evaluation.samples, evaluation.features
+    clear("generation")
+    sets = {"unguided": (samples.unguided, features.unguided)}
+    if samples.guided is not samples.unguided:
+        sets["guided"] = (samples.guided, features.guided)
+    confused: dict[str, list[dict[str, Any]] | None] = {}
+    for name, (images, of_set) in sets.items():
+        pairs = confusions(images, of_set.logits, samples.labels, evaluation.metric_network, name)
+        confused[name] = None if pairs is None else [asdict(pair) for pair in pairs]
+    rows = spaced_classes(samples.labels.numpy(), ROWS).tolist()
+    write_json(pictures_file("generation"), {"rows": rows, "confused": confused})

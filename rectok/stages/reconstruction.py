@@ -1,6 +1,7 @@
 """Held-out images through the tokenizer and back: PSNR, SSIM, LPIPS, rFID, and the metric network's accuracy on them."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from rectok.artifacts import stage_dir
+from rectok.artifacts import pictures_file, stage_dir, write_json
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.evaluation_config import ReconstructionConfig
 from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, frechet
@@ -22,6 +23,7 @@ from rectok.nn.counting import products
 from rectok.nn.overlap import on_cpu
 from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products
 from rectok.params import Params
+from rectok.reporting.failures import clear, worst_reconstructions
 from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
 from rectok.train.world import compiles, device_of
@@ -30,7 +32,7 @@ SHOWN = 40
 
 
 def run(params: Params) -> None:
-    """Write data/reconstruction: record.json, grid.png (originals above reconstructions), preview.png (enlarged)."""
+    """Write data/reconstruction: record.json, grid.png (originals above reconstructions), preview.png, the worst images."""
     config = params.reconstruction
     device = device_of(params.machine)
     metric_network = load_metric_network(stage_dir("metric_network"), device, config.batch)
@@ -43,8 +45,9 @@ def run(params: Params) -> None:
     if compiles(params.machine, products(tokenizer, tokenizer.config.tokens) * len(originals)):
         compile_blocks(tokenizer)
     rebuilt = reconstructed(tokenizer, originals, config, device)
+    qualities = _psnr(originals, rebuilt, metric_network)
     metrics = _metrics(originals, rebuilt, torch.from_numpy(dataset.labels), metric_network)
-    metrics["lpips"] = None
+    metrics["psnr"], metrics["lpips"] = float(qualities.mean()), None
     if perceptual is not None:
         distances = lpips(rebuilt, originals, perceptual.to(device), config.batch, device)
         metrics["lpips"] = float(distances.mean())
@@ -53,6 +56,9 @@ def run(params: Params) -> None:
         "reconstruction", record_of("reconstruction", metrics, protocol, metric_network.title, metric_network.labelled)
     )
     _write_pictures(originals, rebuilt)
+    clear("reconstruction")
+    worst = worst_reconstructions(originals, rebuilt, qualities, dataset.keys, dataset.labels)
+    write_json(pictures_file("reconstruction"), {"worst": [asdict(each) for each in worst]})
 
 
 def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: ReconstructionConfig, device: str) -> Tensor:
@@ -70,6 +76,13 @@ def reconstructed(tokenizer: Tokenizer, originals: Tensor, config: Reconstructio
     return collected(len(originals), on_cpu(decoded()))
 
 
+def _psnr(originals: Tensor, rebuilt: Tensor, metric_network: MetricNetwork) -> Tensor:
+    """dB of each image, float64 [N]."""
+    device, batch = metric_network.device, metric_network.batch
+    pairs = zip(rebuilt.split(batch), originals.split(batch), strict=True)
+    return torch.cat([psnr(a.to(device), b.to(device)) for a, b in pairs]).cpu()
+
+
 def _metrics(
     originals: Tensor, rebuilt: Tensor, labels: Tensor, metric_network: MetricNetwork
 ) -> dict[str, float | None]:
@@ -77,7 +90,6 @@ def _metrics(
     pairs = list(zip(rebuilt.split(batch), originals.split(batch), strict=True))
     real, fake = (extract_features(TensorImages(images), metric_network) for images in (originals, rebuilt))
     return {
-        "psnr": float(torch.cat([psnr(a.to(device), b.to(device)) for a, b in pairs]).mean()),
         "ssim": float(torch.cat([ssim(a.to(device), b.to(device)) for a, b in pairs]).mean()),
         "rfid": frechet(fake, ReferenceFeatures.of(real)),
         "metric_network_accuracy": metric_network.accuracy(real.logits, labels),

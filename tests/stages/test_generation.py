@@ -21,7 +21,14 @@ def test_figures_of_both_sets_with_protocol_and_grids(tmp_path: Path, monkeypatc
     assert record.protocol["samples"].startswith("15, 5 of each of 3 classes")
     assert record.protocol["reference"] == "16 of 16 images of the train split"
     assert "trained here" in record.protocol["metric_network"]
-    for name in ("unguided", "guided"):
+    pictures = artifacts.read_json(artifacts.pictures_file("generation"))
+    assert pictures["rows"] == [0, 1, 2]
+    for name, suffix in (("unguided", ""), ("guided", "_guided")):
+        wrong = sum(pair["count"] for pair in pictures["confused"][name])
+        assert wrong == round(15 * (1 - record.metrics[f"sample_accuracy{suffix}"])) > 0
+        for pair in pictures["confused"][name]:
+            assert pair["label"] != pair["predicted"] and pair["samples"] == 5
+            assert (artifacts.failures_dir("generation") / pair["picture"]).exists()
         with Image.open(artifacts.stage_dir("generation") / f"{name}.png") as image:
             assert image.size == (5 * 32 + 4 * 2, 3 * 32 + 2 * 2)
 
@@ -33,5 +40,5 @@ def test_samples_depend_on_the_seed_alone(tmp_path: Path, monkeypatch: pytest.Mo
     for seed in (0, 0, 1):
         generation.run(params.model_copy(update={"seed": seed}))
         folder = artifacts.stage_dir("generation")
-        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+        written.append({path.name: path.read_bytes() for path in folder.rglob("*.*")})
     assert written[0] == written[1] != written[2]

@@ -84,6 +84,29 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     for _ in range(2):
         reconstruction.run(params)
         folder = artifacts.stage_dir("reconstruction")
-        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+        written.append({path.name: path.read_bytes() for path in folder.rglob("*.*")})
     assert written[0] == written[1]
-    assert written[0].keys() == {"record.json", "metrics.json", "grid.png", "preview.png"}
+    failures = {f"{place}.png" for place in range(8)}
+    assert written[0].keys() == {"record.json", "metrics.json", "grid.png", "preview.png", "pictures.json", *failures}
+
+
+def test_the_worst_reconstructions_come_first_each_below_its_original(here: Path) -> None:
+    params = project.build()
+    reconstruction.run(params)
+    dataset = ImageDataset(["00000"], "test")
+    originals = stacked(dataset, workers=0)
+    rebuilt = reconstruction.reconstructed(
+        load_tokenizer(artifacts.stage_dir("decoder")), originals, params.reconstruction, "cpu"
+    )
+    quality = psnr(rebuilt, originals)
+    place = int(quality.argmin())
+    worst = artifacts.read_json(artifacts.pictures_file("reconstruction"))["worst"]
+    assert [each["psnr"] for each in worst] == quality.sort().values.tolist()
+    assert worst[0] == {
+        "key": dataset.keys[place], "label": dataset.labels[place], "psnr": float(quality[place]), "picture": "0.png"
+    }  # fmt: skip
+    with Image.open(artifacts.failures_dir("reconstruction") / "0.png") as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (2 * 96 + 2, 96, 4)
+    assert np.array_equal(pixels[:96:3, ::3, :3], originals[place].permute(1, 2, 0).numpy())
+    assert np.array_equal(pixels[98::3, ::3, :3], rebuilt[place].permute(1, 2, 0).numpy())
