@@ -30,7 +30,7 @@ lint: $(DEVELOPS)
 	lint-imports
 
 dev: $(RUNS)  ## the Dagster UI on http://localhost:3000
-	dagster dev
+	dg dev
 
 docs: $(DEVELOPS)  ## the documentation site in site/; a broken link or anchor fails
 	zensical build --strict --clean

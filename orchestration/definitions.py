@@ -1,4 +1,4 @@
-"""The definitions that `dagster dev` loads, for the project in RECTOK_ROOT or else in the current folder."""
+"""The definitions that `dg dev` loads, for the project in RECTOK_ROOT or else in the current folder."""
 
 import os
 from pathlib import Path

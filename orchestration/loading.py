@@ -23,13 +23,13 @@ SENSOR_SECONDS = "RECTOK_SENSOR_SECONDS"
 """Environment variable: seconds between two ticks of the sensors `external`, `pools` and `workers`, 30 if it is not set."""
 
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
-"""Environment variable that `dagster definitions validate` sets. Only then does a broken file fail the definitions."""
+"""Environment variable that `dg check defs` sets. Only then does a broken file fail the definitions."""
 
 
 def build(root: Path) -> dg.Definitions:
     """All definitions of the project at `root`. A file that cannot be read becomes an asset that says why.
 
-    Raises what is wrong with it instead under `dagster definitions validate`.
+    Raises what is wrong with it instead under `dg check defs`.
     """
     seconds = sensor_seconds()
     # Each step is a command in a process group of its own. A Dagster process for it would only cost seconds.

@@ -1,4 +1,4 @@
-"""The UI of `dagster dev` on this repository's own pipeline."""
+"""The UI of `dg dev` on this repository's own pipeline."""
 
 import re
 from collections.abc import Iterator

@@ -128,7 +128,7 @@ def test_pods_run_as_no_root_and_find_their_volumes_and_settings() -> None:
     assert container["envFrom"] == [{"secretRef": {"name": "rectok-environment", "optional": True}}]
     [server] = read(DEPLOY / "kubernetes" / "instance" / "workspace.yaml")["load_from"]
     assert services[server["grpc_server"]["host"]] == server["grpc_server"]["port"]
-    assert server["grpc_server"]["location_name"] == "orchestration.definitions"
+    assert server["grpc_server"]["location_name"] == "rectok"
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl here")

@@ -1,4 +1,4 @@
-"""`dagster dev` on a project, and the GraphQL queries of its web page."""
+"""`dg dev` on a project, and the GraphQL queries of its web page."""
 
 import json
 import os
@@ -17,7 +17,11 @@ from orchestration.loading import SENSOR_SECONDS
 from tests.orchestration.project import REPOSITORY, Project
 
 TIMEOUT = 400.0
-LOCATION = "orchestration.definitions"
+LOCATION = "rectok"
+WORKSPACE = """
+load_from:
+  - python_module: {module_name: orchestration.definitions, location_name: rectok}
+"""
 COORDINATOR = "class: QueuedRunCoordinator"
 AT_ONCE = "\n  config: {dequeue_interval_seconds: 1}"
 
@@ -182,7 +186,7 @@ class Server:
 
 @contextmanager
 def serving(project: Project) -> Iterator[Server]:
-    """`dagster dev` with our dagster.yaml and shorter intervals, until the end of the block."""
+    """`dg dev` with our dagster.yaml and shorter intervals, until the end of the block."""
     home = project.root / ".dagster"
     home.mkdir(exist_ok=True)  # it exists where a server ran before
     settings = (REPOSITORY / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
@@ -196,7 +200,9 @@ def serving(project: Project) -> Iterator[Server]:
         "PYTHONPATH": str(REPOSITORY),
         SENSOR_SECONDS: "5",
     }
-    command = ("dagster", "dev", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(port))
+    workspace = project.root / "workspace.yaml"
+    workspace.write_text(WORKSPACE, encoding="utf-8")
+    command = ("dg", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port))
     with (project.root / "dev.log").open("w") as log:
         process = subprocess.Popen(
             command, cwd=project.root, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -10,7 +10,7 @@ from dagster import AssetSpec, Definitions
 
 from orchestration.loading import SENSOR_SECONDS, build, sensor_seconds
 from rectok.errors import UserError
-from tests.orchestration.project import Project
+from tests.orchestration.project import REPOSITORY, Project
 
 pytestmark = pytest.mark.slow  # the whole project is loaded as Dagster loads it
 
@@ -129,13 +129,19 @@ def test_parameters_that_even_dvc_cannot_read_are_named(ours: Project) -> None:
     assert all("params.yaml" in (spec.description or "") for spec in found.values())
 
 
-def test_dagster_definitions_validate_fails_and_says_what_is_wrong(ours: Project) -> None:
-    validate = ("dagster", "definitions", "validate", "-m", "orchestration.definitions")
-    assert ours.run(*validate).returncode == 0
+def test_dg_lists_the_definitions_and_its_check_fails_and_says_what_is_wrong(ours: Project) -> None:
+    def dg(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**ours.environment(), "DAGSTER_HOME": str(REPOSITORY / ".dagster")}
+        return subprocess.run(("dg", *command), cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+
+    finished = dg("list", "defs", "--json")
+    listed = json.loads(finished.stdout)
+    assert finished.stderr == "", "no warning"
+    assert {asset["asset_key"] for asset in listed["assets"]} >= {"index", "tokenizer", "nightly"}
     ours.change("nightly.per_class", "many")
-    finished = ours.run(*validate)
+    finished = dg("check", "defs")
     assert finished.returncode == 1
-    assert re.search(r"UserError: .*nightly\.per_class", finished.stdout)
+    assert re.search(r"UserError: .*nightly\.per_class", finished.stdout + finished.stderr)
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "1.5"])

@@ -1,4 +1,4 @@
-"""`dagster dev` with its daemon, its queue, its sensors and its buttons.
+"""`dg dev` with its daemon, its queue, its sensors and its buttons.
 
 One server and one project of four shards serve all tests, in this order. Each test leaves everything up to date.
 """

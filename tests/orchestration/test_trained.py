@@ -1,4 +1,4 @@
-"""Our own stages under `dagster dev`, with tiny parameters: a cancelled training that resumes, and a sweep.
+"""Our own stages under `dg dev`, with tiny parameters: a cancelled training that resumes, and a sweep.
 
 One server serves all tests, in this order.
 """

@@ -19,7 +19,7 @@ from orchestration.private import WorkerStatus
 from orchestration.workers import WORKER, RunLauncher, end_lost_runs, process_start, tag_run
 from tests.orchestration.daemon import GrpcServerCodeLocation, create_run_for_test, served
 from tests.orchestration.project import REPOSITORY, Project
-from tests.orchestration.server import LOCATION, serving, wait_for
+from tests.orchestration.server import serving, wait_for
 
 CODE_SERVER = ".dagster/grpc_info"
 
@@ -104,7 +104,7 @@ def test_a_run_whose_process_is_gone_ends_also_while_it_starts_or_is_cancelled(
 
 
 class Apart(Project):
-    """Its commands are no forks of a server, so that all processes of `dagster dev` are below it."""
+    """Its commands are no forks of a server, so that all processes of `dg dev` are below it."""
 
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -112,8 +112,8 @@ class Apart(Project):
 
 
 def power_loss() -> None:
-    """Kill `dagster dev` and everything that it started, at once."""
-    dev = next(child for child in psutil.Process().children() if LOCATION in child.cmdline())
+    """Kill `dg dev` and everything that it started, at once."""
+    dev = next(child for child in psutil.Process().children() if "dev" in child.cmdline())
     for process in [dev, *dev.children(recursive=True)]:
         process.kill()
 
