@@ -8,10 +8,12 @@ The processes among which pytest-xdist divides the tests come from here, too.
 import ctypes
 import fcntl
 import gc
+import hashlib
 import importlib
 import json
 import multiprocessing
 import os
+import pickle
 import pkgutil
 import runpy
 import select
@@ -21,6 +23,7 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -33,19 +36,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from ruamel.yaml import YAML
+
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = "RECTOK_FORKED"
 """The variable by which a test run passes the folder of its commands on."""
 REAL = sys.executable
 IMPORTED = (
-    "torch", "torch._dynamo", "torchvision", "timm.optim", "deepspeed", "torch_fidelity", "torchmetrics.image",
-    "safetensors.numpy", "safetensors.torch", "pandas", "pandera.pandas", "pyarrow.parquet", "great_expectations",
+    "torch", "torch._dynamo", "torchvision", "timm.optim", "deepspeed.runtime.zero.muon.muon_optimizer", "torch_fidelity",
+    "torchmetrics.image", "safetensors.numpy", "safetensors.torch", "pandas", "pandera.pandas",
+    "pandera.backends.pandas.builtin_checks", "pyarrow.parquet", "great_expectations", "configobj", "dvc.repo.datasets",
     "sklearn.linear_model", "matplotlib.figure", "matplotlib.backends.backend_svg", "PIL.Image", "PIL.ImageCms", "pydantic",
     "ruamel.yaml", "typer", "rich.progress", "boto3", "networkx", "dulwich.index", "dulwich.worktree", "dvc_render",
     "dvc_data.hashfile.db.local", "dvc_data.hashfile.status", "dvc.cli.parser", "dvc.api", "dvc.cachemgr", "dvc.data_cloud",
     "dvc.repo.index", "dvc.repo.open_repo", "dvc.repo.plots", "dvc.repo.stage", "fsspec.implementations.memory",
 )  # fmt: skip
-PYTEST_PLUGINS = ("anyio", "hydra", "platformdirs", "typeguard")
+PYTEST_PLUGINS = ("anyio", "hydra", "hypothesis", "_hypothesis_globals", "platformdirs", "typeguard")
 """Libraries that are plugins of pytest besides."""
 OURS = ("rectok", "orchestration")
 DAGSTER = (
@@ -126,6 +132,7 @@ def serve(folder: Path, owner: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _import(module.name for module in pkgutil.walk_packages([str(REPOSITORY / "rectok")], "rectok."))
+    _read_yaml_once(folder)
     SET.update({name: value for name, value in os.environ.items() if before.get(name) != value})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how an answer ended
     over = os.pidfd_open(owner)
@@ -161,6 +168,25 @@ def _import(names: Iterable[str]) -> None:
     del sys.path[0]
     gc.freeze()  # no process looks through all this again
     gc.enable()
+
+
+def _read_yaml_once(folder: Path) -> None:
+    """Keep what plain YAML says by its text in `folder`: to read it takes longer than many a stage, and each reads the same."""
+    read = YAML.load
+
+    def load(self: YAML, stream: Any) -> Any:
+        if self.typ != ["safe"] or not isinstance(stream, str):
+            return read(self, stream)
+        known = folder / hashlib.sha256(stream.encode(errors="surrogatepass")).hexdigest()
+        with suppress(OSError):
+            return pickle.loads(known.read_bytes())
+        tree = read(self, stream)
+        with suppress(OSError):
+            (written := folder / f"{os.getpid()}-{threading.get_ident()}").write_bytes(pickle.dumps(tree))
+            written.replace(known)
+        return tree
+
+    YAML.load = load  # type: ignore[method-assign]
 
 
 def _answer(connection: socket.socket, call: list[Any], files: list[int]) -> None:
