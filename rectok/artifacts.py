@@ -111,9 +111,29 @@ docs_dir = _below(DATA / "docs")
 """Pages for people about a gate's last run; not versioned, since Great Expectations writes times into its own."""
 
 
+def quarantine_picture(key: str) -> Path:
+    """A thumbnail of a file that a shard left out, where one could be decoded; for people, as `docs_dir`."""
+    return docs_dir("shards") / f"{key}.png"
+
+
+def class_strip(label: int) -> Path:
+    """Thumbnails of a class; for people, as `docs_dir`."""
+    return docs_dir("index") / "thumbnails" / f"{label}.png"
+
+
 def timing_file(stage: str, shard: str | None) -> Path:
     """How long the stage's last run took on this machine; not versioned, since it differs from run to run."""
     return DATA / "timings" / f"{stage}@{shard}.json" if shard else DATA / "timings" / f"{stage}.json"
+
+
+def runs_file() -> Path:
+    """The metrics of the last runs on this machine, with which the report compares; not versioned."""
+    return DATA / "runs" / "metrics.json"
+
+
+def promotion_records() -> Path:
+    """The folder of promotions; in git."""
+    return DATA / "promoted" / "records"
 
 
 def check_file(gate: str, shard: str | None = None) -> Path:

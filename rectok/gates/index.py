@@ -13,6 +13,7 @@ from rectok.checks.bounds import holds, listed
 from rectok.checks.expectations import Expected, between, checks, unique
 from rectok.checks.pages import write_page
 from rectok.checks.tables import fits
+from rectok.checks.thumbnails import write_strips
 from rectok.data.data_config import SPLITS
 from rectok.data.table_schemas import INDEX
 from rectok.data.tables import read_table
@@ -26,7 +27,7 @@ def check(params: Params) -> Iterator[Check]:
     for each in _checks(params):
         checks.append(each)
         yield each
-    write_page("index", checks, artifacts.read_json(artifacts.summary_file("index")))
+    write_page(checks, artifacts.read_json(artifacts.summary_file("index")))
 
 
 def _checks(params: Params) -> Iterator[Check]:
@@ -38,6 +39,7 @@ def _checks(params: Params) -> Iterator[Check]:
         return
     classes = artifacts.read_json(artifacts.classes_file(), list)
     images = pd.concat([table.assign(shard=shard) for shard, table in tables.items()], ignore_index=True)
+    write_strips(params, images)
     expected = artifacts.read_json(artifacts.summary_file("index"))["images"]
     message = f"data/index holds {len(images)} images, but {expected} were indexed"
     yield holds("count", len(images) == expected, message)

@@ -13,6 +13,7 @@ import pandas as pd
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.checks.bounds import at_most, holds, listed
+from rectok.checks.pages import renew_page
 from rectok.checks.tables import fits
 from rectok.data.data_config import ImageConfig
 from rectok.data.packing import PackedShard
@@ -49,6 +50,7 @@ def check(params: Params, shard: str) -> Iterator[Check]:
         uris = [record["uri"] for record in quarantined if record["reason"] == reason]
         yield Check(f"quarantined: {reason}", False, "WARN", count, 0, f"left out: {listed(uris)}")
     yield from _treated(packed, artifacts.read_json(artifacts.treatments_file(shard), object))
+    renew_page()
 
 
 def _treated(packed: PackedShard, counts: Any) -> Iterator[Check]:

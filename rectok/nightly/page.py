@@ -37,7 +37,7 @@ def render(
         promotion=promotion,
         promoted_metrics=metric_rows(promoted, dict.fromkeys(promoted, "")),
         titles=[metric.title for metric in nightly_metrics().values()],
-        rows=[_history_row(each, run) for each in reversed(history[-LISTED:])],
+        rows=[_history_row(each, history) for each in reversed(history[-LISTED:])],
         count=len(history),
         charts=[(title, Markup(line_svg(*lines, x=since, y=title))) for title, lines in curves.items() if lines],
         pictures=[(each.date, data_uri(path)) for each in newest if (path := picture_file(each.date)).exists()],
@@ -66,10 +66,12 @@ def _lines(runs: Sequence[NightlyRun], name: str) -> list[Line]:
     return lines
 
 
-def _history_row(run: NightlyRun, last: NightlyRun) -> dict[str, Any]:
-    """A run in words, whether it compares with the last one, and whether it regressed."""
+def _history_row(run: NightlyRun, history: Sequence[NightlyRun]) -> dict[str, Any]:
+    """A run in words, whether it compares with the last one, and its result."""
     metrics = [metric.text(run.metrics.get(name)) for name, metric in nightly_metrics().items()]
-    return {**vars(run), "metrics": metrics, "comparable": run.protocol == last.protocol}
+    first = not any(each.date < run.date for each in comparable(history, run))
+    result = "worse" if run.regressed else "first measurement" if first else "good"
+    return {**vars(run), "metrics": metrics, "comparable": run.protocol == history[-1].protocol, "result": result}
 
 
 def _comparison_row(comparison: Comparison) -> dict[str, Any]:

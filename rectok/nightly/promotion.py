@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rectok.artifacts import DATA, passed_file, read_json, write_json
+from rectok.artifacts import DATA, passed_file, promotion_records, read_json, write_json
 from rectok.errors import UserError
 from rectok.files import write_bytes
 from rectok.nightly.generator_copy import PARTS, PROMOTED, content, generator_folder, identity, save_copy
@@ -27,7 +27,7 @@ from rectok.pipeline.judged import require_judged
 from rectok.reporting.provenance import git_commit, git_user
 from rectok.reporting.summary import EVALUATIONS, read_summary
 
-RECORDS = PROMOTED / "records"
+RECORDS = promotion_records()
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,19 @@ def _figure(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> Figure:
         axes.set_yscale("log")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
+    if len(places := {place for line in lines for place in line.x}) == 1:
+        _surround(axes, places.pop(), [value for line in lines for value in line.y])
     axes.set_xlabel(x, fontsize=8, color=INK)
     axes.set_ylabel(y, fontsize=8, color=INK)
     _style(axes)
     return figure
+
+
+def _surround(axes: Axes, x: float, values: Sequence[float]) -> None:
+    """Name the only place on the x axis, and leave room around its values; else the ticks are fractions of nothing."""
+    low, high = min(values), max(values)
+    room = max(high - low, 0.2 * abs(high), 0.01)
+    axes.set_xticks([x])
+    axes.set_xlim(x - 1, x + 1)
+    if axes.get_yscale() == "linear":
+        axes.set_ylim(low - room, high + room)

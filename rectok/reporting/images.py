@@ -46,7 +46,8 @@ def write_png(path: Path, picture: Pixels) -> None:
 def spaced_classes(labels: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
     """At most `rows` of the classes among `labels`, evenly spaced."""
     classes = np.unique(labels)
-    return classes[np.linspace(0, len(classes) - 1, min(rows, len(classes))).round().astype(int)]
+    chosen: NDArray[np.int64] = classes[np.linspace(0, len(classes) - 1, min(rows, len(classes))).round().astype(int)]
+    return chosen
 
 
 def by_class(images: Pixels, labels: NDArray[np.int64], rows: int, columns: int) -> Pixels:

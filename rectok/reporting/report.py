@@ -1,5 +1,6 @@
 """The report: everything a person wants to know about a run, as one HTML page without outside references."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from markupsafe import Markup
 
 from rectok import artifacts
 from rectok.evaluation.metrics import NONE, headline_names
+from rectok.files import write_text
 from rectok.pages import data_uri, filled
 from rectok.reporting import check_text
 from rectok.reporting.charts import Line, line_svg
+from rectok.reporting.comparison import Measured, deltas, measured_now, references, remember
 from rectok.reporting.provenance import data_versions, gate_reports, git_commit
 from rectok.reporting.summary import duration, metric_rows, read_summary, stage_seconds
 
@@ -47,6 +50,15 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class FailurePicture:
+    """A picture as a data: URI, a caption, and a note."""
+
+    uri: str
+    caption: str
+    note: str
+
+
+@dataclass(frozen=True)
 class StageTime:
     """How long a stage and its gate took, and the stage's share of the longest, in percent."""
 
@@ -56,18 +68,30 @@ class StageTime:
     share: float
 
 
-def render(preset: str, params_text: str) -> str:
-    """The page, from the artefacts under data/ and the text of params.yaml."""
+def write(path: Path, preset: str, params_text: str) -> None:
+    """Write the page of this run to `path`, and keep its metrics for the page of the next one."""
+    run = measured_now(read_summary().metrics, params_text, git_commit())
+    write_text(path, render(preset, run))
+    remember(run)
+
+
+def render(preset: str, run: Measured) -> str:
+    """The page of `run`, from the artefacts under data/."""
     summary, gates = read_summary(), gate_reports()
-    points = summary.metrics["probe"]
+    points, others = summary.metrics["probe"], references(run, preset)
+    classes = artifacts.read_json(artifacts.classes_file(), list)
     return filled(
         "rectok.reporting",
         "report.html",
+        project=Path.cwd().name,
         preset=preset,
-        params=params_text,
-        commit=git_commit(),
+        params=run.params,
+        day=run.day,
+        commit=run.commit,
         headlines=metric_rows(summary.metrics, summary.networks, headline_names()),
         metrics=metric_rows(summary.metrics, summary.networks),
+        references=others,
+        deltas=lambda row: deltas(row.column, run, others),
         probe=points,
         probe_network=summary.networks["probe"],
         probe_chart=_probe_chart(points),
@@ -75,7 +99,12 @@ def render(preset: str, params_text: str) -> str:
         networks=networks(),
         trainings=[_training(stage, title) for stage, title in TRAINED.items()],
         pictures={name: data_uri(artifacts.DATA / path) for name, path in PICTURES.items()},
-        classes=artifacts.read_json(artifacts.classes_file(), list),
+        classes=classes,
+        labelled=artifacts.labelled(),
+        rows=[classes[label] for label in artifacts.read_json(artifacts.pictures_file("generation"))["rows"]],
+        worst=worst_images(classes),
+        confused=confused_classes(classes),
+        unconfused=summary.networks["sample_accuracy"],
         gates=gates,
         checks=[check for gate in gates for check in gate.checks],
         text=check_text,
@@ -84,6 +113,37 @@ def render(preset: str, params_text: str) -> str:
         times=stage_times(stage_seconds()),
         total=duration(sum(stage_seconds().values())),
     )
+
+
+def worst_images(classes: Sequence[str]) -> list[FailurePicture]:
+    """The reconstructions of lowest PSNR."""
+    worst = artifacts.read_json(artifacts.pictures_file("reconstruction"))["worst"]
+    return [
+        FailurePicture(
+            _failure("reconstruction", each), f"{classes[each['label']]}, {each['psnr']:.1f} dB", each["key"]
+        )
+        for each in worst
+    ]
+
+
+def confused_classes(classes: Sequence[str]) -> dict[str, list[FailurePicture] | None]:
+    """The most confused classes of samples without and with guidance; None where the metric network knows no labels."""
+    confused = artifacts.read_json(artifacts.pictures_file("generation"))["confused"]
+    titles = {"unguided": "Without guidance", "guided": "With guidance"}
+    return {
+        title: None if confused[name] is None else [_confusion(pair, classes) for pair in confused[name]]
+        for name, title in titles.items()
+        if name in confused
+    }
+
+
+def _confusion(pair: Mapping[str, Any], classes: Sequence[str]) -> FailurePicture:
+    caption = f"{classes[pair['label']]} → {classes[pair['predicted']]}"
+    return FailurePicture(_failure("generation", pair), caption, f"{pair['count']} of {pair['samples']}")
+
+
+def _failure(stage: str, record: Mapping[str, Any]) -> str:
+    return data_uri(artifacts.failures_dir(stage) / record["picture"])
 
 
 def _training(stage: str, title: str) -> dict[str, Any]:
@@ -112,9 +172,9 @@ def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
     return Chart(TITLES.get(name, name.replace("_", " ")), Markup(svg), note)
 
 
-def _probe_chart(points: list[dict[str, float]] | None) -> Markup:
+def _probe_chart(points: list[dict[str, float]] | None) -> Markup | None:
     if points is None:
-        return Markup(artifacts.UNLABELLED)
+        return None
     curve = Line([point["t"] for point in points], [point["accuracy"] for point in points])
     return Markup(line_svg(curve, x="t (0: clean latent, 1: noise)", y="accuracy"))
 

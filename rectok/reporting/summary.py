@@ -13,12 +13,14 @@ EVALUATIONS = ("reconstruction", "probe", "generation")
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric as a row of a table: title, value, which values are better, and the network that computed it."""
+    """A metric as a row of a table: its column in METRICS (`probe@0.5` for a point of a curve), title, value, which values are
+    better, and the network that computed it."""
 
     title: str
     value: str
     better: str
     network: str
+    column: str = ""
 
 
 def metric_rows(
@@ -34,7 +36,8 @@ def metric_rows(
         for column, value in points({name: metrics[name]} if name in metrics else {}).items():
             metric = column_metric(column)
             assert metric is not None
-            rows.append(MetricRow(metric.title, _text(metric, value, networks[name]), metric.better, networks[name]))
+            text = _text(metric, value, networks[name])
+            rows.append(MetricRow(metric.title, text, metric.better, networks[name], column))
     return rows
 
 

@@ -16,9 +16,13 @@ from rectok.data.parallel_map import map_in_processes, map_in_threads, threads_f
 from rectok.data.sources.image_source import Readable
 from rectok.data.sources.opening import open_source
 from rectok.data.tables import IndexRow, read_index
+from rectok.data.thumbnails import png, thumbnail
 from rectok.errors import UserError
+from rectok.files import write_bytes
 from rectok.params import Params
 
+PICTURED = 200
+"""Images that are left out of which there is a thumbnail."""
 Content = tuple[IndexRow, bytes]
 Outcome = Packed | Quarantined
 
@@ -61,8 +65,18 @@ def _pack(config: ImageConfig, content: Content) -> Outcome:
     try:
         image = prepare(file, config)
     except BadImage as bad:
+        _picture(row, file, config)
         return Quarantined(row.key, row.uri, bad.reason, bad.detail)
     return Packed(row.key, row.label, row.split, encode_png(image.pixels), image.treatments)
+
+
+def _picture(row: IndexRow, file: bytes, config: ImageConfig) -> None:
+    """Keep a thumbnail of an image that is left out, for the page of the index; of the first PICTURED here."""
+    path = artifacts.quarantine_picture(row.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = path.exists() or sum(1 for _ in path.parent.iterdir()) < PICTURED
+    if room and (small := thumbnail(file, config)) is not None:
+        write_bytes(path, png(small))
 
 
 def _spool(

@@ -40,7 +40,14 @@ def index_page() -> Path:
     classes = {f"class {i}": {"train": 10 * i, "val": i, "test": 2} for i in range(12)}
     summary = {"images": 1000, "splits": {"train": 800, "val": 100, "test": 100}, "classes": classes}
     failure = Check("unique keys", False, "ERROR", 2, 0, f"key {'0123456789abcdef' * 4} <b>twice</b>")
-    write_page("index", [Check("schema", True, "ERROR", "yes", "yes", ""), failure], summary)
+    draw = np.random.default_rng(0)
+    artifacts.write_json(artifacts.classes_file(), list(classes))
+    for label in range(3):
+        write_png(artifacts.class_strip(label), draw.integers(0, 256, (64, 526, 3)).astype(np.uint8))
+    bad = {"key": "0123", "uri": f"cats/{'long' * 30}.jpg", "reason": "damaged file", "detail": "<i>it breaks off</i>"}
+    artifacts.write_json(artifacts.quarantine_file("00000"), [bad, {**bad, "key": "4567"}])
+    write_png(artifacts.quarantine_picture("0123"), draw.integers(0, 256, (64, 64, 3)).astype(np.uint8))
+    write_page([Check("schema", True, "ERROR", "yes", "yes", ""), failure], summary)
     return artifacts.docs_dir("index") / "index.html"
 
 

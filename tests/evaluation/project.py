@@ -158,6 +158,18 @@ def build_evaluation() -> None:
     pixels = np.stack([picture(label, 0) for label in range(CLASSES)])
     for name in ("reconstruction/grid.png", "generation/unguided.png", "generation/guided.png"):
         write_png(artifacts.DATA / name, grid(pixels, 1))
+    build_failures(pixels)
+
+
+def build_failures(pixels: np.ndarray) -> None:
+    """One bad reconstruction, and one confusion of two classes."""
+    worst = {"key": "00000001", "label": 1, "psnr": 21.25, "picture": "0.png"}
+    pair = {"label": 2, "predicted": 0, "count": 3, "samples": 5, "picture": "unguided-0.png"}
+    confused = {"unguided": [pair], "guided": []}
+    artifacts.write_json(artifacts.pictures_file("reconstruction"), {"worst": [worst]})
+    artifacts.write_json(artifacts.pictures_file("generation"), {"rows": [0, 1, 2], "confused": confused})
+    for stage, failure in (("reconstruction", worst), ("generation", pair)):
+        write_png(artifacts.failures_dir(stage) / str(failure["picture"]), grid(pixels, 1))
 
 
 def build_results() -> None:

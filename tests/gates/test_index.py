@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rectok import artifacts
 from rectok.artifacts import Check
 from rectok.data.tables import IndexRow, read_index, write_table
+from rectok.data.thumbnails import thumbnail
 from rectok.params.editing import changed
 from rectok.stages import index
 from tests.data.files import image_folder, params
@@ -155,3 +157,22 @@ def test_a_page_is_kept_of_a_table_that_cannot_be_judged_further() -> None:
     change(lambda rows: [dataclasses.replace(rows[0], split="dev"), *rows[1:]])
     failed()
     assert "schema" in (artifacts.docs_dir("index") / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_images_of_every_class() -> None:
+    found()
+    page = (artifacts.docs_dir("index") / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2
+    assert "The shards packed so far have left out no file." in page
+    with Image.open(artifacts.class_strip(1)) as strip:
+        assert strip.size == (8 * 64 + 7 * 2, 64)
+        first = strip.convert("RGB").crop((0, 0, 64, 64))
+    row = next(row for shard in settings().index.shards for row in read_index(artifacts.index_file(shard)) if row.label)
+    expected = thumbnail(Path("pets", row.uri).read_bytes(), settings().image)
+    assert expected is not None and first.tobytes() == expected.tobytes()
+
+
+def test_the_gate_needs_no_source_that_is_gone() -> None:
+    Path("pets").rename("elsewhere")
+    assert failed() == {}
+    assert not artifacts.class_strip(0).exists()

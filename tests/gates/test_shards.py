@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rectok import artifacts
 from rectok.artifacts import Check
@@ -10,7 +11,7 @@ from rectok.data.tables import IndexRow, ShardRow, read_index, read_table, write
 from rectok.gates import shards as gate
 from rectok.params.editing import changed
 from rectok.stages import index, shards
-from tests.data.files import BAD, image_folder, params
+from tests.data.files import BAD, image_folder, params, saved
 
 SHARD = "00000"
 
@@ -158,3 +159,20 @@ def test_treatments_are_reported_and_fail_nothing() -> None:
     check = found()["turned upright"]
     assert (check.passed, check.severity, check.value) == (True, "WARN", 3)
     assert not failed()
+
+
+def test_the_page_of_the_index_lists_what_the_shard_left_out_with_its_picture() -> None:
+    whole = Path("pets/cat", sorted(path.name for path in Path("pets/cat").iterdir())[0]).read_bytes()
+    Path("pets/cat/broken.png").write_bytes(whole[:40])
+    Path("pets/cat/deep.png").write_bytes(saved(Image.new("LA", (70, 70), (200, 255)), "png"))
+    pack()
+    page = artifacts.docs_dir("index") / "index.html"
+    found()
+    assert not page.exists()  # the gate of the index has not run
+    artifacts.write_report(artifacts.GateReport("index", None, (Check("schema", True, "ERROR", "yes", "yes", ""),)))
+    found()
+    text = page.read_text(encoding="utf-8")
+    assert "Shards leave out 2 files." in text and "cat/broken.png" in text and "mode LA" in text
+    assert text.count("data:image/png;base64,") == 1 and text.count(">none</span>") == 1
+    artifacts.quarantine_file("00001").write_text("[")
+    assert "readable" not in found()

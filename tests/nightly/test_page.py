@@ -24,7 +24,7 @@ PROMOTION = Promotion(
 class Page(HTMLParser):
     """Elements that were opened and never closed, and everything that a browser would fetch."""
 
-    VOID = ("meta", "link", "img", "br", "path", "use")
+    VOID = ("meta", "link", "img", "br", "path", "use", "input")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -75,6 +75,13 @@ def test_the_page_says_what_got_worse_and_which_nights_do_not_compare() -> None:
 def test_without_a_baseline_or_a_promoted_generator_it_says_so() -> None:
     page = rendered([nightly_run(1)], None)
     assert "Nothing to compare with yet" in page and "rectok promote" in page
+    assert '<td class="quiet">first measurement</td>' in page and ">good<" not in page
+
+
+def test_only_the_first_run_of_a_protocol_is_a_first_measurement() -> None:
+    page = rendered([nightly_run(1), nightly_run(2), nightly_run(3, protocol="q"), nightly_run(4, protocol="q")], None)
+    results = re.findall(r'<td class="(?:pass|quiet)">([a-z ]+)</td></tr>', page)
+    assert results == ["good", "first measurement", "good", "first measurement"]
 
 
 def test_trend_is_a_picture_of_comparable_nights() -> None:

@@ -43,3 +43,12 @@ def test_every_series_of_a_panel_has_a_colour_of_its_own_and_a_name_in_the_legen
 
 def test_a_panel_of_one_series_without_a_name_has_no_legend() -> None:
     assert not panels_figure([Panel("gFID", [Series([0, 1], [[3.0], [2.0]])], ["a", "b"], "")]).legends
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_a_chart_of_one_point_names_its_place_alone_and_surrounds_its_value(logarithmic: bool) -> None:
+    svg = line_svg(Line([0], [0.2949]), Line([0], [0.2852]), x="days", y="", logarithmic=logarithmic)
+    texts = [element.text for element in ElementTree.fromstring(svg.replace("xlink:href", "href")).iter("text")]
+    places = [text for text in texts if text and text.strip("−0123456789.") == ""]
+    assert places.count("0") == 1 and not any(text.startswith("−") for text in places)
+    assert len(places) <= 7

@@ -1,36 +1,81 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from rectok import artifacts
 from rectok.files import write_text
-from rectok.reporting.report import loss_charts, render, stage_times
+from rectok.reporting.comparison import measured_now
+from rectok.reporting.report import loss_charts, render, stage_times, write
+from rectok.reporting.summary import read_summary
 from tests.evaluation import project
+
+
+def rendered(params: str = "") -> str:
+    return render("digits", measured_now(read_summary().metrics, params, "abc <1>"))
 
 
 @pytest.fixture
 def page(here: Path) -> str:
     project.build_results()
     artifacts.write_json(artifacts.classes_file(), ["red", "<b>green</b>", "blue"])
-    return render("digits", "seed: 0 # <script>")
+    return rendered("seed: 0 # <script>")
 
 
 def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
     for text in (
         "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0 %", "The metric network is a proxy: resnet10t trained here.",
         "layers of the teacher", "shards 00001", "1 WARN of 1", "2 checks at 2 gates",
-        'WARN">1 WARN</span>', "1 min 05 s", "not in a git repository",
+        'WARN">1 WARN</span>', "1 min 05 s", "abc &lt;1&gt;",
         "There is no dvc.lock",
     ):  # fmt: skip
         assert text in page
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 5
+
+
+def test_the_page_says_which_project_and_day_it_is_and_names_the_classes_of_rows(page: str) -> None:
+    assert f"<h1>{Path.cwd().name}</h1>" in page
+    assert f"RecTok report of {datetime.now(UTC).date().isoformat()}, preset digits" in page
+    assert page.count('<span class="names"><span title="red">red</span><span title="&lt;b&gt;green') == 2
+
+
+def test_the_page_shows_the_worst_image_and_the_most_confused_classes(page: str) -> None:
+    assert "&lt;b&gt;green&lt;/b&gt;, 21.2 dB<br>00000001" in page
+    assert "blue → red<br>3 of 5" in page
+    assert page.count("The metric network sees the right class in every sample.") == 1
+
+
+def test_where_there_are_no_labels_the_page_says_so(page: str) -> None:
+    artifacts.write_json(artifacts.classes_file(), [artifacts.UNLABELLED])
+    artifacts.write_json(artifacts.pictures_file("generation"), {"rows": [0], "confused": {"unguided": None}})
+    record = artifacts.read_json(artifacts.record_file("probe"))
+    record["metrics"] |= {"probe": None}
+    artifacts.write_json(artifacts.record_file("probe"), record)
+    worst = artifacts.read_json(artifacts.pictures_file("reconstruction"))["worst"]
+    artifacts.write_json(artifacts.pictures_file("reconstruction"), {"worst": [{**each, "label": 0} for each in worst]})
+    text = rendered()
+    assert "The images are unlabelled, so all samples are of one class." in text
+    assert "The images are unlabelled, so there is nothing to probe for." in text
+    assert "unlabelled, 21.2 dB" in text and "Samples by class" not in text
+
+
+def test_the_second_report_compares_with_the_first(page: str, here: Path) -> None:
+    path = here / "page.html"
+    write(path, "other", "seed: 0")
+    assert "Previous run" not in path.read_text()
+    record = artifacts.read_json(artifacts.record_file("reconstruction"))
+    record["metrics"]["psnr"] += 0.25
+    artifacts.write_json(artifacts.record_file("reconstruction"), record)
+    for _ in range(2):  # the same run once more has the same page
+        write(path, "other", "seed: 0")
+        assert '<div>previous run 27.50 dB <span class="pass">(+0.25 dB)</span></div>' in path.read_text()
 
 
 def test_a_network_that_was_not_trained_here_names_its_weights(page: str) -> None:
     assert "Not trained here" not in page
     write_text(artifacts.log_file("dit"), "step,images,lr,total\n")
     artifacts.write_json(artifacts.summary_file("dit"), {"trained": False, "source": "s3://w/<dit>"})
-    assert "Not trained here: taken from <code>s3://w/&lt;dit&gt;</code>." in render("digits", "")
+    assert "Not trained here: taken from <code>s3://w/&lt;dit&gt;</code>." in rendered()
 
 
 def test_text_from_elsewhere_is_escaped(page: str) -> None:
