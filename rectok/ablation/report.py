@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rectok import artifacts
+from rectok.ablation.protocols import Protocols, alike, of_column, protocols, sentence
 from rectok.ablation.spec import Row, Spec
-from rectok.ablation.table import Table, heading, headings, markdown, metrics_of, records, tabulate
+from rectok.ablation.table import Table, cells_of, heading, headings, markdown, records, tabulate
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import write_json
 from rectok.files import write_bytes, write_text
@@ -23,20 +24,21 @@ PICTURES = (
 
 def write_report(name: str, spec: Spec, workspaces: Sequence[Workspace], folder: Path) -> Table:
     """Write the report of all runs that are done into `folder`; without metrics no plot, without pictures no grid."""
-    table = tabulate(spec, workspaces)
-    text = f"# {spec.title}\n\n{spec.claim}\n\n{markdown(spec, table)}\n{_how(name, spec, workspaces)}\n"
+    table, measured = tabulate(spec, workspaces), protocols(spec, workspaces)
+    how = " ".join(filter(None, (_how(name, spec, workspaces), sentence(spec, measured))))
+    text = f"# {spec.title}\n\n{spec.claim}\n\n{markdown(spec, table, measured)}\n{how}\n"
     write_text(folder / "table.md", text)
-    write_json(folder / "table.json", {"ablation": name, "rows": records(spec, table)})
-    panels = [_panel(spec, table, column) for column in spec.columns if _having(spec, table, column)]
+    write_json(folder / "table.json", {"ablation": name, "rows": records(spec, table, measured)})
+    panels = [_panel(spec, table, column, measured) for column in spec.columns if _having(spec, table, column)]
     if panels:
         write_bytes(folder / "plot.png", panels_png(panels))
     if pictures := _pictures(spec, workspaces):
         write_bytes(folder / "samples.png", pictures_png(pictures))
-    write_text(folder / "index.html", _page(spec, table, _how(name, spec, workspaces), folder))
+    write_text(folder / "index.html", _page(spec, table, measured, how, folder))
     return table
 
 
-def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
+def _page(spec: Spec, table: Table, measured: Protocols, how: str, folder: Path) -> str:
     """The table, the plot and the pictures as one file that needs no network."""
     plot, samples = folder / "plot.png", folder / "samples.png"
     return filled(
@@ -45,9 +47,9 @@ def _page(spec: Spec, table: Table, how: str, folder: Path) -> str:
         title=spec.title,
         claim=spec.claim,
         how=how,
-        columns=headings(spec),
+        columns=headings(spec, measured),
         rows=[
-            {"title": row.title, "metrics": metrics_of(spec, table.get(row.name)), "changes": row.set}
+            {"title": row.title, "metrics": cells_of(spec, table, measured, row.name), "changes": row.set}
             for row in spec.rows
         ],
         plot=data_uri(plot) if plot.exists() else "",
@@ -79,14 +81,22 @@ def _having(spec: Spec, table: Table, column: str) -> list[Row]:
     return [row for row in spec.rows if row.name in table and table[row.name][column].known]
 
 
-def _panel(spec: Spec, table: Table, column: str) -> Panel:
-    """A series for every line; rows without a place stand side by side under their names."""
+def _panel(spec: Spec, table: Table, column: str, measured: Protocols) -> Panel:
+    """A series for every line and protocol; rows without a place stand side by side under their names."""
     rows = _having(spec, table, column)
     names = [row.title for row in rows if row.x is None]
     places = [float(place) if row.x is None else row.x for place, row in enumerate(rows)]
+    labels = {row.name: _label(spec, row, column, measured) for row in spec.rows}
     # Lines without metrics too, so that each has the same colour in every panel.
-    lines: dict[str, list[tuple[float, list[float]]]] = {row.line: [] for row in spec.rows}
+    lines: dict[str, list[tuple[float, list[float]]]] = {label: [] for label in labels.values()}
     for place, row in zip(places, rows, strict=True):
-        lines[row.line].append((place, table[row.name][column].known))
+        lines[labels[row.name]].append((place, table[row.name][column].known))
     series = [Series([x for x, _ in points], [y for _, y in points], line) for line, points in lines.items()]
     return Panel(heading(column), series, names, spec.axis)
+
+
+def _label(spec: Spec, row: Row, column: str, measured: Protocols) -> str:
+    """The line of a row, and the protocol where several must not be joined."""
+    if alike(spec, measured) or row.name not in measured:
+        return row.line
+    return f"{row.line} {of_column(measured, row.name, column)}".strip()

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from rectok.ablation.protocols import Protocols, of_row
 from rectok.ablation.spec import Spec
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import read_json
@@ -60,13 +61,14 @@ def value_of(summary: Mapping[str, Any], column: str) -> float | None:
     return values.get(f"{name}@{float(time):g}" if mark else name)
 
 
-def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
+def records(spec: Spec, table: Table, protocols: Protocols) -> list[dict[str, Any]]:
     """One record per finished row, for JSON."""
     return [
         {
             "row": row.name,
             "title": row.title,
             "set": row.set,
+            "protocol": dict(protocols.get(row.name, {})),
             "metrics": {
                 column: {**asdict(entry), "mean": entry.mean, "spread": entry.spread}
                 for column, entry in table[row.name].items()
@@ -77,25 +79,31 @@ def records(spec: Spec, table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def markdown(spec: Spec, table: Table) -> str:
+def markdown(spec: Spec, table: Table, protocols: Protocols) -> str:
     """A table for people; an unfinished row says so."""
-    header = ["", *headings(spec)]
+    header = ["", *headings(spec, protocols)]
     lines = [header, ["---"] + ["--:"] * (len(header) - 1)]
-    lines += [[row.title, *metrics_of(spec, table.get(row.name))] for row in spec.rows]
+    lines += [[row.title, *cells_of(spec, table, protocols, row.name)] for row in spec.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def metrics_of(spec: Spec, entries: Mapping[str, Entry] | None) -> list[str]:
-    """The metrics of a row in words, column by column, and the seeds whose runs are done; an unfinished row (None) says so."""
+def cells_of(spec: Spec, table: Table, protocols: Protocols, row: str) -> list[str]:
+    """The metrics of a row in words, column by column, the seeds whose runs are done, and the row's protocol, where any has one.
+
+    An unfinished row says so.
+    """
+    entries = table.get(row)
+    protocol = [of_row(protocols, row) or NONE] if any(of_row(protocols, each) for each in protocols) else []
     if entries is None:
-        return ["not run"] * len(spec.columns) + [NONE]
+        return ["not run"] * len(spec.columns) + [NONE, *protocol]
     seeds = entries[spec.columns[0]].seeds
-    return [*(written(column, entries[column]) for column in spec.columns), ", ".join(map(str, seeds))]
+    return [*(written(column, entries[column]) for column in spec.columns), ", ".join(map(str, seeds)), *protocol]
 
 
-def headings(spec: Spec) -> list[str]:
-    """The titles of the columns of `metrics_of`."""
-    return [*(heading(column) for column in spec.columns), "Seeds"]
+def headings(spec: Spec, protocols: Protocols) -> list[str]:
+    """The titles of the columns of `cells_of`."""
+    protocol = ["Protocol"] if any(of_row(protocols, each) for each in protocols) else []
+    return [*(heading(column) for column in spec.columns), "Seeds", *protocol]
 
 
 def heading(column: str) -> str:

@@ -119,6 +119,8 @@ def _show(gathered: Summary) -> None:
     for metric in metric_rows(gathered.metrics, gathered.networks):
         table.add_row(metric.title, metric.value, metric.better, metric.network)
     console.print(table)
+    for stage, fingerprint in gathered.fingerprints.items():
+        console.print(f"Protocol of the {stage}: {fingerprint}")
     console.print(f"All stages and gates together: {duration(sum(gathered.seconds.values()))}")
     report = stage_dir("report") / "index.html"
     place = report.resolve() if report.exists() else "not there yet; `dvc repro` makes it"

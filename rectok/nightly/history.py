@@ -30,7 +30,7 @@ TEXTS, COUNT, REGRESSED_COLUMN, NOISE = ("date", "generator", "protocol"), "n", 
 class NightlyRun:
     """One nightly run of `n` samples.
 
-    Runs compare where `protocol` agrees: it hashes sampler, counts, metric network and reference. `metrics` has the nightly
+    Runs compare where `protocol` agrees, the fingerprint of their evaluation. `metrics` has the nightly
     metrics by name. A value is None where the metric network knows no labels, or where the run is older than the metric.
     `noise` has the standard deviation of each metric, estimated from parts of the run's samples, or None. A `regressed` run is
     never a baseline.

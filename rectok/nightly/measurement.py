@@ -1,14 +1,13 @@
 """Measure a generator with fresh seeds, and how much its metrics would move with others."""
 
-import hashlib
 from math import sqrt
 from pathlib import Path
 from statistics import stdev
 
 from torch import Tensor
 
-from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file
 from rectok.evaluation.fidelity import Features, ReferenceFeatures
+from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.generation import Metrics, SampleFeatures, Samples, measure_nightly
 from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.metrics import nightly_metrics
@@ -16,7 +15,6 @@ from rectok.nightly.generator_copy import content, identity
 from rectok.nightly.history import NightlyRun
 from rectok.params import Params
 from rectok.stages.generation import evaluate
-from rectok.storage.hashing import fingerprint
 
 
 def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[NightlyRun, Samples]:
@@ -27,22 +25,12 @@ def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[Nigh
     run = NightlyRun(
         date=date,
         generator=identity(content(source)),
-        protocol=protocol(params, source),
+        protocol=str(evaluation.record.protocol[FINGERPRINT]),
         n=len(evaluation.samples.labels),
         metrics={name: metrics[name] for name in nightly_metrics()},
         noise={name: noise[name] for name in nightly_metrics()},
     )
     return run, evaluation.samples
-
-
-def protocol(params: Params, source: Path) -> str:
-    """Hash of everything but weights and seeds that moves the metrics."""
-    metric_network = read_json(source / summary_file("metric_network").relative_to(DATA))["sha256"]
-    classes = read_json(source / config_file("dit").relative_to(DATA))["classes"]
-    images = fingerprint([shard_table(shard) for shard in params.index.shards])
-    generation = params.generation.model_dump_json(exclude={"batch", "per_class"})
-    text = f"{metric_network} {generation} {params.nightly.per_class} {classes} {images} {params.seed}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def part_noise(

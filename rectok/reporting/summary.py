@@ -6,6 +6,7 @@ from typing import Any
 
 from rectok.artifacts import DATA, UNLABELLED, read_json, record_file
 from rectok.errors import UserError
+from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
@@ -64,6 +65,11 @@ class Summary:
     networks: dict[str, str]
     protocol: dict[str, dict[str, str | int | float]]
     seconds: dict[str, float]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """By evaluation stage: metrics of different fingerprints do not compare. Empty in a record of an earlier version."""
+        return {stage: str(items.get(FINGERPRINT, "")) for stage, items in self.protocol.items()}
 
     def as_json(self) -> dict[str, Any]:
         """One flat record: metrics by name, beside networks, protocol and seconds."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rectok.artifacts import DATA, pictures_file, stage_dir, write_json
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, reference_features
+from rectok.evaluation.fingerprint import FINGERPRINT, generation_fingerprint
 from rectok.evaluation.generation import (
     SampleFeatures,
     Samples,
@@ -81,9 +82,11 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     features = sample_features(samples, metric_network)
     real = extract_features(held_out, metric_network)
     metrics = generation_metrics(features, real, config, reference, metric_network)
+    split, shards = params.reconstruction.split, params.index.shards
     described = {
+        FINGERPRINT: generation_fingerprint(config, shards, split, per_class, source),
         **protocol(config, train, metric_network, len(drawn), per_class),
-        "floor": f"the same distance of {len(held_out)} real images of the {params.reconstruction.split} split",
+        "floor": f"the same distance of {len(held_out)} real images of the {split} split",
     }
     record = record_of("generation", metrics, described, metric_network.title, metric_network.labelled)
     return Evaluation(samples, features, record, reference, metric_network)

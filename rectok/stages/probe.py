@@ -4,6 +4,7 @@ import numpy as np
 
 from rectok.artifacts import stage_dir
 from rectok.data.dataset import ImageDataset
+from rectok.evaluation.fingerprint import FINGERPRINT, fingerprint, images_of
 from rectok.evaluation.metrics import record_of, write_record
 from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
 from rectok.files import write_bytes
@@ -40,12 +41,15 @@ def run(params: Params) -> None:
 
 
 def _protocol(params: Params, train: int, test: int) -> dict[str, str | int | float]:
+    settings = params.probe.model_dump(mode="json", exclude={"batch"})
+    scale, images = params.tokenizer.flow.noise_scale, images_of(params.index.shards)
     return {
+        FINGERPRINT: fingerprint(probe=settings, noise_scale=scale, images=images),
         "training": f"{train} images of the train split, {params.probe.views} noise draws each",
         "test": f"{test} images of the {params.probe.split} split, one noise draw each",
         "features": "x_t averaged over tokens, z drawn from the posterior, standardised",
         "time": "t is the actual flow time: x_t = (1 − t)·z + t·γ·ε, not shifted",
-        "noise_scale": params.tokenizer.flow.noise_scale,
+        "noise_scale": scale,
         "semantic": "the semantic decoder's second-to-last features at t = 0, averaged over tokens",
         "classifier": f"multinomial logistic regression, C = {params.probe.regularisation:g}",
         "seeds": "one per image, view and t",

@@ -13,6 +13,7 @@ from rectok.artifacts import pictures_file, stage_dir, write_json
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.evaluation_config import ReconstructionConfig
 from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, frechet
+from rectok.evaluation.fingerprint import FINGERPRINT, fingerprint, images_of, metric_network_of
 from rectok.evaluation.image_quality import lpips, psnr, ssim, to_uint8
 from rectok.evaluation.image_sets import TensorImages, collected, stacked
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
@@ -51,7 +52,7 @@ def run(params: Params) -> None:
     if perceptual is not None:
         distances = lpips(rebuilt, originals, perceptual.to(device), config.batch, device)
         metrics["lpips"] = float(distances.mean())
-    protocol = _protocol(config, metric_network, len(dataset))
+    protocol = {FINGERPRINT: _fingerprint(params), **_protocol(config, metric_network, len(dataset))}
     write_record(
         "reconstruction", record_of("reconstruction", metrics, protocol, metric_network.title, metric_network.labelled)
     )
@@ -95,6 +96,16 @@ def _metrics(
         "metric_network_accuracy": metric_network.accuracy(real.logits, labels),
         "reconstruction_accuracy": metric_network.accuracy(fake.logits, labels),
     }
+
+
+def _fingerprint(params: Params) -> str:
+    perceptual = params.decoder.losses.perceptual
+    return fingerprint(
+        metric_network=metric_network_of(),
+        reconstruction=params.reconstruction.model_dump(mode="json", exclude={"batch"}),
+        lpips=[perceptual.vgg.sha256, perceptual.lpips_heads.sha256],
+        images=images_of(params.index.shards),
+    )
 
 
 def _protocol(config: ReconstructionConfig, metric_network: MetricNetwork, count: int) -> dict[str, str | int | float]:

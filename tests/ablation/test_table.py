@@ -37,12 +37,12 @@ def test_mean_and_spread_are_those_of_the_seeds(workspaces: list[Workspace]) -> 
     table = tabulate(SPEC, workspaces)
     assert table["short"]["psnr"].mean == 22
     assert table["short"]["psnr"].spread == pytest.approx(math.sqrt(8))
-    assert "| short | 22.00 dB ± 2.83 dB | 44.000 ± 5.657 | 25.0% ± 0.0% | 0, 1 |" in markdown(SPEC, table)
+    assert "| short | 22.00 dB ± 2.83 dB | 44.000 ± 5.657 | 25.0% ± 0.0% | 0, 1 |" in markdown(SPEC, table, {})
 
 
 def test_an_unfinished_row_says_so_and_one_seed_has_no_spread(workspaces: list[Workspace]) -> None:
     finish(workspaces[0], 20.0)
-    text = markdown(SPEC, tabulate(SPEC, workspaces))
+    text = markdown(SPEC, tabulate(SPEC, workspaces), {})
     assert "| short | 20.00 dB | 40.000 | 25.0% | 0 |" in text
     assert "| long | not run | not run | not run | — |" in text
 
@@ -81,7 +81,7 @@ def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path, wo
         found = {"params": workspace.params.read_text(), "metrics": {**figures, "protocol": {"generation": {}}}}
         artifacts.write_json(workspace.result, found)
     table = write_report("decoders", SPEC, workspaces, project / "out")
-    assert "| short | 20.00 dB | — | — | 0, 1 |\n| long | 30.00 dB | — | — | 0 |" in markdown(SPEC, table)
+    assert "| short | 20.00 dB | — | — | 0, 1 |\n| long | 30.00 dB | — | — | 0 |" in markdown(SPEC, table, {})
     record = artifacts.read_json(project / "out" / "table.json")["rows"][0]["metrics"]
     assert record["psnr"] == {"values": [20.0, None], "seeds": [0, 1], "mean": 20.0, "spread": None}
     assert record["gfid"] == {"values": [None, None], "seeds": [0, 1], "mean": None, "spread": None}

@@ -152,7 +152,12 @@ def build_evaluation() -> None:
         "probe": {"probe": [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": 0.75}], "semantic_accuracy": 0.8},
         "generation": both | accuracies | {"gfid_floor": 0.5},
     }  # fmt: skip
-    protocol = {"split": "test", "guidance": "cfg, scale 1.5", "metric_network": "regnetx_002"}
+    protocol = {
+        "fingerprint": "0123456789ab",
+        "split": "test",
+        "guidance": "cfg, scale 1.5",
+        "metric_network": "regnetx_002",
+    }
     for stage, measured in metrics.items():
         write_record(stage, record_of(stage, measured, protocol, "regnetx_002 (a proxy)"))
     pixels = np.stack([picture(label, 0) for label in range(CLASSES)])

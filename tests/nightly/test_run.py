@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from rectok import artifacts
+from rectok.evaluation.fingerprint import generation_fingerprint
 from rectok.files import write_bytes
-from rectok.nightly import measurement
 from rectok.nightly import run as nightly
 from rectok.nightly.generator_copy import content, identity
 from rectok.nightly.history import (
@@ -93,9 +93,8 @@ def test_the_promoted_generator_is_evaluated_even_when_the_pipeline_has_made_ano
 
 def test_what_moves_the_figures_is_another_protocol_and_other_weights_another_generator(params: Params) -> None:
     def protocol(**changes: object) -> str:
-        return measurement.protocol(
-            changed(params, {f"generation.{name}": value for name, value in changes.items()}), data
-        )
+        config = changed(params, {f"generation.{name}": value for name, value in changes.items()}).generation
+        return generation_fingerprint(config, params.index.shards, "test", params.nightly.per_class, data)
 
     data = artifacts.DATA
     before, generator = protocol(), identity(content(data))

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from rectok import artifacts
+from rectok.evaluation.fingerprint import generation_fingerprint
 from rectok.evaluation.metrics import read_record
 from rectok.stages import generation
 from tests.evaluation import project
@@ -13,11 +14,14 @@ PLAIN = {"gfid", "kid", "inception_score", "inception_score_std", "precision", "
 
 def test_figures_of_both_sets_with_protocol_and_grids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    generation.run(project.build())
+    params = project.build()
+    generation.run(params)
     record = read_record("generation")
     assert (
         record.metrics.keys() == PLAIN | {f"{name}_guided" for name in PLAIN} | {"gfid_floor"} == record.networks.keys()
     )
+    fingerprint = generation_fingerprint(params.generation, params.index.shards, "test", per_class=5)
+    assert record.protocol["fingerprint"] == fingerprint
     assert record.protocol["samples"].startswith("15, 5 of each of 3 classes")
     assert record.protocol["reference"] == "16 of 16 images of the train split"
     assert "trained here" in record.protocol["metric_network"]

@@ -15,5 +15,6 @@ def test_accuracy_at_every_time_and_in_the_semantic_decoder(tmp_path: Path, monk
     assert [point["t"] for point in record.metrics["probe"]] == [0.0, 0.5]
     shares = [*(point["accuracy"] for point in record.metrics["probe"]), record.metrics["semantic_accuracy"]]
     assert all((8 * share).is_integer() and 0 <= share <= 1 for share in shares)
+    assert len(str(record.protocol["fingerprint"])) == 12
     assert record.protocol["training"] == "16 images of the train split, 2 noise draws each"
     assert (artifacts.stage_dir("probe") / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -32,6 +32,7 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     assert rebuilt.dtype == torch.uint8
     assert record.metrics["psnr"] == pytest.approx(float(psnr(rebuilt, originals).mean()))
     assert record.protocol["images"] == 8
+    assert len(str(record.protocol["fingerprint"])) == 12
     assert record.networks["psnr"] == "no network: pixels"
     assert record.networks["rfid"] == "regnetx_002 (a proxy)"
     assert record.metrics["lpips"] is None
