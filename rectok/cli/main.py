@@ -21,6 +21,7 @@ from rectok.cli.plan import plan
 from rectok.cli.promote import alert, promote
 from rectok.cli.repair import repair
 from rectok.cli.repro import repro
+from rectok.cli.serve import serve
 from rectok.cli.stage_command import StageCommand
 from rectok.cli.stage_run import stage_run
 from rectok.cli.status import status
@@ -96,8 +97,8 @@ def gate(
 
 
 for _command in (
-    init, shards_count, migrate_params, doctor, repro, status, verify, repair, baseline, sample, reconstruct, export, summary,
-    evaluate, nightly, promote, alert, ablate, bench, plan,
+    init, shards_count, migrate_params, doctor, repro, status, verify, repair, baseline, sample, reconstruct, serve, export,
+    summary, evaluate, nightly, promote, alert, ablate, bench, plan,
 ):  # fmt: skip
     app.command(rich_help_panel=USER_COMMANDS)(_command)
 app.command("import", rich_help_panel=USER_COMMANDS)(import_checkpoint)  # a keyword is no function's name

@@ -36,11 +36,16 @@ def enlarged(images: Pixels) -> Pixels:
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
-def write_png(path: Path, picture: Pixels) -> None:
-    """Write a picture [H, W, 3 or 4] atomically."""
+def png(picture: Pixels) -> bytes:
+    """A picture [H, W, 3 or 4] as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "png", optimize=True)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_png(path: Path, picture: Pixels) -> None:
+    """Write a picture [H, W, 3 or 4] atomically."""
+    write_bytes(path, png(picture))
 
 
 def spaced_classes(labels: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

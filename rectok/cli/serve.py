@@ -1,0 +1,66 @@
+"""`rectok serve`: a local page to draw samples and to reconstruct images."""
+
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rectok import artifacts
+from rectok.cli.images import AUTOGUIDANCE, DECODER, DIT, IMAGES, STATISTICS, project_params
+from rectok.errors import UserError
+
+if TYPE_CHECKING:
+    from rectok.serving.networks import Networks
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one")] = 8000,
+) -> None:
+    """Open a page in which to sample classes, vary guidance and seeds, and reconstruct images."""
+    listener = listening(host, port)
+    import uvicorn
+
+    from rectok.serving import app
+
+    application = app.application(load_networks(), app.LOOPBACK if host in LOOPBACK else ("*",))
+    if host not in LOOPBACK:
+        typer.echo("Everybody who reaches this address can use the page.", err=True)
+    name = f"[{host}]" if ":" in host else host
+    typer.echo(f"http://{name}:{listener.getsockname()[1]}  (Ctrl-C ends it)")
+    uvicorn.Server(uvicorn.Config(application, log_level="warning")).run(sockets=[listener])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UserError where it cannot."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"{host}:{port} cannot be listened on ({str(error.strerror).lower()}); choose another --port or --host"
+        ) from None
+
+
+def load_networks() -> "Networks":
+    """The project's tokenizer, and its generator if there is one yet. Raises UserError where the tokenizer is missing."""
+    from rectok import api
+    from rectok.sampling.generator import Places
+    from rectok.serving.networks import Networks
+
+    params = project_params()
+    device = params.machine.device if params else "auto"
+    tokenizer = api.Tokenizer.load(DECODER, device=device)
+    places = Places(DIT, AUTOGUIDANCE if artifacts.config_file("autoguidance").exists() else None, DECODER, STATISTICS)
+    generator = api.Generator.at(places, device) if artifacts.config_file("dit").exists() else None
+    classes = artifacts.read_json(artifacts.classes_file(), list) if artifacts.classes_file().exists() else []
+    size = tokenizer.config.image_size
+    if generator is not None and not classes:
+        classes = [str(label) for label in range(generator.parts.dit.config.classes)]
+    if params is None:
+        return Networks(tokenizer, generator, classes, IMAGES.model_copy(update={"size": size}))
+    image = params.image.model_copy(update={"size": size})
+    rounding, settings = params.reconstruction.rounding, params.generation
+    return Networks(tokenizer, generator, classes, image, rounding, settings.sampler, settings.guidance)
