@@ -66,6 +66,15 @@ def _cleaned_up(path: Path, remove: Callable[[], None]) -> Iterator[None]:
         raise
 
 
+def version_of(path: Path) -> tuple[int, ...]:
+    """Inode, size, and times in ns of the last modification and status change, which differ between versions; () for no file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     write_bytes(path, text.encode())

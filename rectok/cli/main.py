@@ -23,7 +23,7 @@ from rectok.cli.repair import repair
 from rectok.cli.repro import repro
 from rectok.cli.serve import serve
 from rectok.cli.stage_command import StageCommand
-from rectok.cli.stage_run import stage_run
+from rectok.cli.stage_run import for_each_shard, stage_run
 from rectok.cli.status import status
 from rectok.cli.verify import verify
 from rectok.errors import UserError
@@ -32,7 +32,7 @@ from rectok.params.renamed import renamed_command
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 USER_COMMANDS = "User commands"
-Shard = Annotated[str, typer.Argument(help="Shard name, as in index.shards, e.g. 00000")]
+Shards = Annotated[list[str], typer.Argument(metavar="SHARD...", help="Shard names, as in index.shards, e.g. 00000")]
 
 
 def _print_version(requested: bool) -> None:
@@ -56,8 +56,8 @@ def _add_stage(stage: str) -> None:
             module = importlib.import_module(f"rectok.stages.{stage}")
             module.run(params, *([shard] if shard else []))
 
-    def sharded(shard: Shard) -> None:
-        run(shard)
+    def sharded(shards: Shards) -> None:
+        for_each_shard(stage, shards, run)
 
     def whole() -> None:
         run()
@@ -75,7 +75,7 @@ def gate(
     name: Annotated[
         str, typer.Argument(help="The stage whose output is checked", autocompletion=lambda: [*artifacts.STAGES])
     ] = "",
-    shard: Annotated[str | None, typer.Argument(help="Shard name, for stages that run per shard")] = None,
+    shards: Annotated[list[str] | None, typer.Argument(help="Shard names, for stages that run per shard")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Run nothing; list every check of every gate with its margin")
     ] = False,
@@ -88,12 +88,18 @@ def gate(
         return
     if name not in artifacts.STAGES:
         raise UserError(f"there is no gate {name!r}; choose one of {', '.join(artifacts.STAGES)}")
-    if (name in artifacts.SHARDED) != (shard is not None):
-        raise UserError(f"gate {name} {'needs a shard name' if shard is None else 'takes no shard name'}")
+    if (name in artifacts.SHARDED) != bool(shards):
+        raise UserError(f"gate {name} {'takes no shard name' if shards else 'needs a shard name'}")
     from rectok.checks.run import run
 
-    with stage_run(f"gate-{name}", shard) as params:
-        run(name, params, shard)
+    def judge(shard: str | None = None) -> None:
+        with stage_run(f"gate-{name}", shard) as params:
+            run(name, params, shard)
+
+    if shards:
+        for_each_shard(f"gate-{name}", shards, judge)
+    else:
+        judge()
 
 
 for _command in (

@@ -4,12 +4,20 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rectok.artifacts import SHARDED
 from rectok.errors import UserError
+from rectok.pipeline.code_versions import GATE
 
+if TYPE_CHECKING:
+    from rectok.pipeline.parallel import Limits
+    from rectok.pipeline.status import Status
+
+BATCHED = (*SHARDED, *(f"{GATE}{stage}" for stage in SHARDED))
+"""Stages and gates whose command takes several shards."""
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -26,22 +34,34 @@ def repro(
     ] = 1,
 ) -> None:
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
-    from rectok.pipeline.graph import longest_chain
-    from rectok.pipeline.parallel import Limits, Repro, reproduce
-    from rectok.pipeline.status import status
+    from rectok.pipeline.graph import opened
+    from rectok.pipeline.parallel import Limits
+    from rectok.pipeline.status import status_of
     from rectok.reporting.summary import duration
 
     for number in STOPPING:
         signal.signal(number, _as_ctrl_c)
-    began, report = time.monotonic(), status(Path(), targets or ())
-    stages = report.due
-    if stages and len(stages) < len(report.chosen):
-        typer.echo(f"{len(report.chosen) - len(stages)} of {len(report.chosen)} stages have not changed")
-    commands = Repro(typer.echo, longest_chain(stages))
-    failed = reproduce(stages, Limits(max(jobs, on_accelerator), on_accelerator), commands.run, commands.stop)
-    if failed:
-        raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")
+    began = time.monotonic()
+    with opened(Path()) as repo:
+        report = status_of(repo, Path(), targets or ())
+        if report.due:
+            _run(repo, report, Limits(max(jobs, on_accelerator), on_accelerator))
     typer.echo(f"{len(report.chosen)} stages are up to date, after {duration(time.monotonic() - began)}")
+
+
+def _run(repo: Any, report: "Status", limits: "Limits") -> None:
+    """Run what is due. Raises UserError where a stage fails."""
+    from rectok.pipeline.graph import longest_chain
+    from rectok.pipeline.parallel import Repro, reproduce
+    from rectok.pipeline.recording import Recorder, batchable
+
+    stages = report.due
+    if len(stages) < len(report.chosen):
+        typer.echo(f"{len(report.chosen) - len(stages)} of {len(report.chosen)} stages have not changed")
+    shards = batchable(stages, repo, BATCHED)
+    commands = Repro(typer.echo, longest_chain(stages), Recorder(repo), shards)
+    if failed := reproduce(stages, limits, commands.run, commands.stop, shards):
+        raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:

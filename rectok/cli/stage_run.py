@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rectok.params import Params, load
 from rectok.pipeline.code_versions import GATE, mismatch
 from rectok.pipeline.declared import Declared, changed_parameter, declared, values
 from rectok.pipeline.judged import record_made, require_judged, require_recorded
+from rectok.pipeline.process import RESULTS
 
 
 @contextmanager
@@ -47,6 +48,17 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
             seconds = round(time.monotonic() - began, 2)
             timing = {"stage": stage, "shard": shard, "seconds": seconds}
             artifacts.write_json(artifacts.timing_file(stage, shard), timing)
+
+
+def for_each_shard(stage: str, shards: Sequence[str], run: Callable[[str], None]) -> None:
+    """Call `run` for each of `shards` until one fails. Several are announced, and who asks for it learns which are made."""
+    for shard in shards:
+        if RESULTS in os.environ or len(shards) > 1:
+            print(f"{stage}@{shard}", flush=True)
+        run(shard)
+        if RESULTS in os.environ:
+            with Path(os.environ[RESULTS]).open("a", encoding="utf-8") as results:
+                print(shard, file=results)
 
 
 def _require_unchanged(stage: str, declaration: Declared, before: Mapping[tuple[str, str], Any]) -> None:

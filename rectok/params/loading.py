@@ -4,6 +4,7 @@ import difflib
 import json
 import types
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rectok.errors import UserError
+from rectok.files import version_of
 from rectok.params.renamed import renamed_parameter
 from rectok.params.schema import Params
 from rectok.yaml_text import DEEPEST, load_yaml
@@ -34,6 +36,11 @@ WORDS = {
 
 def load(path: Path = PARAMS_FILE) -> Params:
     """The validated parameters of `path`. Raises UserError naming the key at fault."""
+    return _load(path, path.absolute(), version_of(path))
+
+
+@lru_cache(maxsize=2)  # a process may run a thousand shards
+def _load(path: Path, _place: Path, _version: tuple[int, ...]) -> Params:
     return parse(read_file(path), str(path))
 
 

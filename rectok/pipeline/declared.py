@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rectok.files import version_of
 from rectok.yaml_text import UNREADABLE, load_yaml
 
 PIPELINE, DEFAULT_FILE = Path("dvc.yaml"), "params.yaml"
@@ -79,6 +81,11 @@ def _params(stage: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _tree(path: Path) -> Any:
+    return _tree_of(path.absolute(), version_of(path))
+
+
+@lru_cache(maxsize=8)  # a process may run a thousand shards
+def _tree_of(path: Path, _version: tuple[int, ...]) -> Any:
     try:
         return load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

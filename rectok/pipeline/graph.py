@@ -73,7 +73,7 @@ def read_cache(root: Path = Path()) -> Cache:
 
 @contextmanager
 def opened(root: Path) -> Iterator[Any]:
-    """DVC's view of the project at `root`, which takes no lock. Raises UserError with DVC's words."""
+    """DVC's view of the project at `root`, which takes no lock, and waits where it shall. Raises UserError with DVC's words."""
     # DVC takes a second to import, and few commands need it.
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -81,7 +81,7 @@ def opened(root: Path) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # DVC's, about a library of its own
-            with Repo(str(root)) as repo:
+            with Repo(str(root), _wait_for_lock=True) as repo:
                 yield repo
     except DvcException as error:
         causes = _causes(error)
@@ -106,7 +106,7 @@ def stages_of(repo: Any) -> dict[str, Stage]:
         TopologicalSorter({name: stage.needs for name, stage in stages.items()}).prepare()
     except CycleError as error:
         raise UserError(f"stages of {PIPELINE} wait for each other: {' → '.join(error.args[1])}") from None
-    return with_needs(stages, ours)
+    return with_needs(stages, ours) if len(ours) < len(stages) else stages
 
 
 def address(stage: Any) -> str:
@@ -216,7 +216,7 @@ def with_needs(stages: Mapping[str, Stage], targets: Iterable[str]) -> dict[str,
 
 def named(stages: Mapping[str, Stage], target: str) -> list[str]:
     """Stages by address or noun. Raises UserError where there is none."""
-    addresses = [address for address in stages if address == target or address.startswith(f"{target}@")]
+    addresses = [target] if target in stages else [address for address in stages if address.startswith(f"{target}@")]
     if not addresses:
         names = sorted({address.partition("@")[0] for address in stages})
         raise UserError(f"there is no stage {target!r} in {PIPELINE}; its stages are {', '.join(names)}")
@@ -246,12 +246,3 @@ def _chain_lengths(edges: Mapping[str, Collection[str]]) -> dict[str, int]:
     for node in TopologicalSorter(edges).static_order():
         lengths[node] = max((lengths[after] + 1 for after in edges[node]), default=0)
     return lengths
-
-
-def all_needs(stages: Mapping[str, Stage]) -> dict[str, frozenset[str]]:
-    """For every stage all that it waits for, directly or through others; `stages` hold all that they need."""
-    all_of: dict[str, frozenset[str]] = {}
-    for address in TopologicalSorter({stage.address: stage.needs for stage in stages.values()}).static_order():
-        needs = stages[address].needs
-        all_of[address] = needs.union(*(all_of[needed] for needed in needs))
-    return all_of

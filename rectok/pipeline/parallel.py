@@ -1,17 +1,20 @@
-"""Runs stages as soon as all that they need is there, each by `dvc repro` of that stage alone."""
+"""Runs stages as soon as all that they need is there: shards in groups, others by `dvc repro` of that stage alone."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from rectok.pipeline.graph import Stage, all_needs, depths, longest_chain
+from rectok.pipeline.batches import Batches
+from rectok.pipeline.graph import Stage, depths, longest_chain, with_needs
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
+from rectok.pipeline.recording import Recorder
 
 Say = Callable[[str], None]
 LAST_LINES = 20
@@ -27,55 +30,59 @@ class Limits:
     pooled: int
 
 
-def reproduce(
-    stages: Mapping[str, Stage], limits: Limits, run: Callable[[Stage], bool], stop: Callable[[], None]
-) -> list[str]:
-    """Run every one of `stages` after all that it needs; the addresses of those for which `run` returned False.
+Run = Callable[[Sequence[Stage]], Collection[str]]
+"""Brings a group of stages up to date; returns the addresses of those that failed."""
 
-    After a failure nothing new starts. On each interruption, and where `run` raises, `stop` is called to end what runs.
+
+def reproduce(
+    stages: Mapping[str, Stage], limits: Limits, run: Run, stop: Callable[[], None], batchable: Collection[str] = ()
+) -> list[str]:
+    """Run every one of `stages` after all that it needs; the addresses of those that `run` returned.
+
+    `run` gets one stage, or several ready ones of a noun that are `batchable`. After a failure nothing new starts. On each
+    interruption, and where `run` raises, `stop` is called to end what runs.
     """
-    ready, pool = _ReadyQueue(stages, limits), _ThreadPool(run)
+    ready, pool = _ReadyQueue(stages, limits, batchable), _ThreadPool(run)
     failed: list[str] = []
     with _stopping(stop, pool):
         while True:
-            while not failed and (stage := ready.take(pool.running.values())):
-                pool.start(stage)
+            while not failed and (group := ready.take(pool.running.values())):
+                pool.start(group)
             if not pool.running:
                 assert failed or not ready.stages, "stages are left that never found a place"
                 return sorted(failed)
-            address, succeeded = pool.next_result()
-            if succeeded:
-                ready.done.add(address)
-            else:
-                failed.append(address)
+            group, failures = pool.next_result()
+            failed += failures
+            if not failures:
+                ready.done.update(stage.address for stage in group)
 
 
 class _ThreadPool:
-    """One thread per running stage.
+    """One thread per running group of stages, by its first stage.
 
     KeyboardInterrupt may come anywhere. A SimpleQueue survives that; concurrent.futures.wait would leave a lock behind.
     """
 
-    def __init__(self, run: Callable[[Stage], bool]) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
         self.running: dict[str, Stage] = {}
         self._threads: list[Thread] = []
-        self._results: SimpleQueue[tuple[str, bool | BaseException]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Sequence[Stage], Collection[str] | BaseException]] = SimpleQueue()
 
-    def start(self, stage: Stage) -> None:
-        """Run `stage` in a thread."""
-        thread = Thread(target=self._work, args=(stage,))
-        self.running[stage.address] = stage
+    def start(self, group: Sequence[Stage]) -> None:
+        """Run `group` in a thread."""
+        thread = Thread(target=self._work, args=(group,))
+        self.running[group[0].address] = group[0]
         self._threads.append(thread)
         thread.start()
 
-    def next_result(self) -> tuple[str, bool]:
-        """Wait until a stage ends: its address, and whether it succeeded. Raises what `run` raised."""
-        address, result = self._results.get()
-        del self.running[address]
+    def next_result(self) -> tuple[Sequence[Stage], Collection[str]]:
+        """Wait until a group ends: its stages, and which of them failed. Raises what `run` raised."""
+        group, result = self._results.get()
+        del self.running[group[0].address]
         if isinstance(result, BaseException):
             raise result
-        return address, result
+        return group, result
 
     def wait(self) -> None:
         """Wait until no thread runs."""
@@ -83,32 +90,45 @@ class _ThreadPool:
             if thread.is_alive():  # an interruption may have kept it from starting
                 thread.join()
 
-    def _work(self, stage: Stage) -> None:
+    def _work(self, group: Sequence[Stage]) -> None:
         try:
-            result: bool | BaseException = self.run(stage)
+            result: Collection[str] | BaseException = self.run(group)
         except BaseException as error:
             result = error
-        self._results.put((stage.address, result))
+        self._results.put((group, result))
 
 
 class _ReadyQueue:
     """Stages that have not started. Those with the longest chain of dependents come first, equal ones in the given order."""
 
-    def __init__(self, stages: Mapping[str, Stage], limits: Limits) -> None:
+    def __init__(self, stages: Mapping[str, Stage], limits: Limits, batchable: Collection[str]) -> None:
         chains = depths(stages)
+        self.batchable = batchable
         self.stages = sorted(stages.values(), key=lambda stage: -chains[stage.address])
-        self.urgent, self.needs = longest_chain(stages), all_needs(stages)
+        self.all, self.urgent = stages, longest_chain(stages)
         self.limits = limits
         self.done: set[str] = set()
 
-    def take(self, running: Collection[Stage]) -> Stage | None:
-        """Remove and return the first that may start beside `running`."""
-        if len(running) >= self.limits.jobs:
-            return None
-        for place, stage in enumerate(self.stages):
+    def take(self, running: Collection[Stage]) -> Sequence[Stage]:
+        """Remove and return the first that may start beside `running`, with those that share its process; empty if none may."""
+        free = self.limits.jobs - len(running)
+        for stage in self.stages if free > 0 else ():
             if stage.needs <= self.done and (not stage.pool or self._has_place(stage, running)):
-                return self.stages.pop(place)
-        return None
+                group = self._group(stage, free, running)
+                taken = {each.address for each in group}
+                self.stages = [each for each in self.stages if each.address not in taken]
+                return group
+        return ()
+
+    def _group(self, first: Stage, free: int, running: Collection[Stage]) -> Sequence[Stage]:
+        """`first`, and its part of the ready stages of its noun: as many parts as there are places for them."""
+        if first.address not in self.batchable:
+            return (first,)
+        if first.pool:
+            free = min(free, self.limits.pooled - sum(other.pool == first.pool for other in running))
+        ready = [each for each in self.stages if each.noun == first.noun and each.address in self.batchable]
+        ready = [each for each in ready if each.needs <= self.done]
+        return ready[: ceil(len(ready) / free)]
 
     def _has_place(self, stage: Stage, running: Collection[Stage]) -> bool:
         """Whether its pool takes `stage` too.
@@ -121,7 +141,7 @@ class _ReadyQueue:
         if any(other.pool == stage.pool and other.address in self.urgent for other in running):
             return True
         coming = (other for other in self.stages if other.pool == stage.pool and other.address in self.urgent)
-        return all(stage.address in self.needs[other.address] for other in coming)
+        return all(stage.address in with_needs(self.all, [other.address]) for other in coming)
 
 
 @contextmanager
@@ -138,21 +158,30 @@ def _stopping(stop: Callable[[], None], pool: _ThreadPool) -> Iterator[None]:
 
 
 class Repro:
-    """Brings single stages up to date by DVC; `say` gets their lines. Under MPS all but the `urgent` ones yield to others."""
+    """Brings stages up to date by DVC; `say` gets their lines. Under MPS all but the `urgent` ones yield to others.
 
-    def __init__(self, say: Say, urgent: Collection[str]) -> None:
-        self.say = say
-        self.urgent = urgent
+    Those that are `batchable` run in groups and are recorded by `recorder`.
+    """
+
+    def __init__(self, say: Say, urgent: Collection[str], recorder: Recorder, batchable: Collection[str]) -> None:
+        self.say, self.urgent, self.batchable = say, urgent, batchable
         self.stopped = threading.Event()
         self.children: set[ChildProcess] = set()
+        self.batches = Batches(recorder, say, self._variables, self.stopped, self.children)
 
-    def run(self, stage: Stage) -> bool:
-        """Bring `stage` up to date; whether that succeeded. It is tried again while another DVC process holds a file of it."""
+    def run(self, group: Sequence[Stage]) -> Collection[str]:
+        """Bring the stages up to date; the addresses of those that failed.
+
+        One that is not batchable is tried again while another DVC process holds a file of it.
+        """
+        if group[0].address in self.batchable:
+            return self.batches.run(group)
+        [stage] = group
         began = time.monotonic()
-        finished = until_free(lambda: self._once(stage.address), lambda pause: self._wait(stage.address, pause))
+        finished = until_free(lambda: self._once(stage), lambda pause: self._wait(stage.address, pause))
         outcome = "failed after" if finished.code else "done in"
         self.say(f"{stage.address}: {outcome} {time.monotonic() - began:.1f} s")
-        return not finished.code
+        return [stage.address] if finished.code else []
 
     def stop(self) -> None:
         """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first. A second call kills them."""
@@ -173,9 +202,12 @@ class Repro:
         self.say(f"{address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
         return not self.stopped.wait(pause)
 
-    def _once(self, address: str) -> Finished:
-        command = (*DVC, "repro", "--single-item", address)
-        child = ChildProcess(command, Path.cwd(), {} if address in self.urgent else YIELDING)
+    def _variables(self, stage: Stage) -> Mapping[str, str]:
+        return {} if stage.address in self.urgent else YIELDING
+
+    def _once(self, stage: Stage) -> Finished:
+        command = (*DVC, "repro", "--single-item", stage.address)
+        child = ChildProcess(command, Path.cwd(), self._variables(stage))
         last: deque[str] = deque(maxlen=LAST_LINES)
         self.children.add(child)
         try:
@@ -183,7 +215,7 @@ class Repro:
                 child.interrupt()
             for line in child.lines():
                 last.append(line)
-                self.say(f"{address}: {line}")
+                self.say(f"{stage.address}: {line}")
         finally:
             self.children.discard(child)
         return Finished(command, child.code, list(last))

@@ -22,6 +22,8 @@ BUSY = "is busy, it is being blocked by"
 """DVC's words when another of its processes holds a file of the stage."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two attempts at a file that is held. Each pause is twice the one before."""
+RESULTS = "RECTOK_RESULTS"
+"""The variable that names the file into which a stage's command writes each shard that it has made, one per line."""
 _FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

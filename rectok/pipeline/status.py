@@ -59,10 +59,15 @@ class Status:
 def status(root: Path, targets: Sequence[str] = ()) -> Status:
     """The status of `targets` and all that they need; of all stages where there is none. Raises UserError."""
     with opened(root) as repo:
-        stages, records = stages_of(repo), read(root)
-        chosen = with_needs(stages, targets)
-        entries = {address(entry): entry for entry in repo.index.stages}
-        reasons = {name: list(_reasons(entries[name], stages[name], records.get(name))) for name in chosen}
+        return status_of(repo, root, targets)
+
+
+def status_of(repo: Any, root: Path, targets: Sequence[str] = ()) -> Status:
+    """The same of an opened project."""
+    stages, records = stages_of(repo), read(root)
+    chosen = with_needs(stages, targets) if targets else stages
+    entries = {address(entry): entry for entry in repo.index.stages}
+    reasons = {name: list(_reasons(entries[name], stages[name], records.get(name))) for name in chosen}
     for name in TopologicalSorter({name: stage.needs for name, stage in chosen.items()}).static_order():
         before = sorted({chosen[needed].noun for needed in chosen[name].needs if reasons[needed]})
         if before and not reasons[name]:

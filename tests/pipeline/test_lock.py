@@ -59,3 +59,18 @@ def test_a_lock_file_of_other_contents_is_the_same_sentence(here: Path, text: st
     (here / "dvc.lock").write_text(text)
     with pytest.raises(UserError, match=r"^dvc\.lock is damaged"):
         lock.read()
+
+
+def test_entries_replace_those_of_the_same_stage_or_follow_the_others() -> None:
+    first, second = "  a:\n    cmd: one\n", "  b@0:\n    cmd: two\n"
+    text = lock.spliced("", {"  a:": first, "  b@0:": second})
+    assert text == f"{lock.HEADER}{first}{second}"
+    newer, third = "  a:\n    cmd: other\n    outs:\n    - path: x\n", "  c:\n    cmd: three\n"
+    assert lock.spliced(text, {"  c:": third, "  a:": newer}) == f"{lock.HEADER}{newer}{second}{third}"
+
+
+@pytest.mark.parametrize(
+    "text", ["stages: {}\n", "schema: '2.0'\nstages:\n  a:\n    cmd: b\ndatasets: []\n", lock.HEADER + "  a:"]
+)
+def test_a_lock_that_dvc_did_not_lay_out_is_left_to_dvc(text: str) -> None:
+    assert lock.spliced(text, {"  a:": "  a:\n    cmd: one\n"}) is None

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from rectok.pipeline.graph import Stage
-from rectok.pipeline.parallel import Limits, reproduce
+from rectok.pipeline.parallel import Limits
+from rectok.pipeline.parallel import reproduce as reproduce_groups
 from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +24,18 @@ SOON = 20.0
 
 def nothing() -> None:
     raise AssertionError("nobody interrupted")
+
+
+def reproduce(
+    stages: Mapping[str, Stage], limits: Limits, run: Callable[[Stage], bool], stop: Callable[[], None]
+) -> list[str]:
+    """The same, where stages run one by one."""
+
+    def run_group(group: Sequence[Stage]) -> list[str]:
+        [stage] = group
+        return [] if run(stage) else [stage.address]
+
+    return reproduce_groups(stages, limits, run_group, stop)
 
 
 def stage(address: str, needs: str = "", pool: str = "") -> Stage:

@@ -1,0 +1,180 @@
+"""What `dvc repro` does around a command, for many stages at a time: dvc.lock is written once for all of them.
+
+DVC itself reads and writes the whole of dvc.lock for every stage (https://github.com/treeverse/dvc/issues/10629).
+"""
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from rectok.errors import UserError
+from rectok.files import version_of, write_text
+from rectok.pipeline.graph import Stage, address
+from rectok.pipeline.lock import LOCK_FILE, spliced
+
+
+class Held(Exception):
+    """Another DVC process holds a file that a stage needs; the message is DVC's."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Stages that must run, and the others: those that have not changed and those that came out of the run cache."""
+
+    to_run: Sequence[Stage]
+    unchanged: Sequence[Stage]
+    restored: Sequence[Stage]
+
+
+class Recorder:
+    """Records stages as DVC does. `repo` is an opened project that waits for DVC's lock. Threads may share a recorder."""
+
+    def __init__(self, repo: Any) -> None:
+        self._repo = repo
+        self._entries = {address(entry): entry for entry in repo.index.stages}
+        self._one_at_a_time = Lock()
+        self._read_params: Callable[..., dict[str, Any]] = lru_cache(maxsize=64)(_read_params)
+
+    @contextmanager
+    def holding(self, stages: Iterable[Stage]) -> Iterator[None]:
+        """Hold the folders that `stages` read and write against other DVC processes. Raises Held where one has them.
+
+        DVC compares each path with each that is held, which takes a minute for a thousand shards; of folders there are few.
+        """
+        from dvc.lock import LockError
+        from dvc.rwlock import rwlock
+
+        repo = self._repo
+        entries = [self._entries[stage.address] for stage in stages]
+        reads, writes = (
+            _folders(each) for each in (chain(*(e.deps for e in entries)), chain(*(e.outs for e in entries)))
+        )
+        hard, command = repo.config["core"].get("hardlink_lock", False), " ".join(sys.argv)
+        with self._one_at_a_time:
+            files = rwlock(repo.tmp_dir, repo.fs, command, reads, writes, hard)
+            try:
+                files.__enter__()
+            except LockError as error:
+                raise Held(str(error)) from None
+        try:
+            yield
+        finally:
+            with self._one_at_a_time:
+                files.__exit__(None, None, None)
+
+    def prepare(self, stages: Sequence[Stage]) -> Prepared:
+        """Remove old outputs, as before a run. Results that the run cache has are put in place and recorded."""
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        to_run, unchanged, restored = [], [], []
+        with self._recording():
+            for stage in stages:
+                entry = self._entries[stage.address]
+                for dep in entry.params:  # DVC would parse the whole file six times for each stage
+                    dep.read_params = partial(self._params_of, dep)
+                if not _changed(entry):
+                    unchanged.append(stage)
+                    continue
+                for out in entry.outs:
+                    out.remove(ignore_remove=False)
+                try:
+                    self._repo.stage_cache.restore(entry)
+                    restored.append(stage)
+                except RunCacheNotFoundError:
+                    to_run.append(stage)
+            self._record(restored)
+        return Prepared(to_run, unchanged, restored)
+
+    def record(self, stages: Sequence[Stage]) -> None:
+        """Hash what `stages` read and made, move it into the cache, and write it all into dvc.lock at once."""
+        with self._recording():
+            self._record(stages)
+
+    def _params_of(self, dep: Any, **_options: Any) -> dict[str, Any]:
+        path = Path(dep.fs_path)
+        return self._read_params(type(dep), dep.repo, path, version_of(path), tuple(dep.params))
+
+    def _record(self, stages: Sequence[Stage]) -> None:
+        entries = [self._entries[stage.address] for stage in stages]
+        for entry in entries:
+            entry.save()
+            for out in entry.outs:
+                out.commit()
+            entry.cmd_changed = False
+        if entries:
+            self._write(entries)
+
+    def _write(self, entries: Sequence[Any]) -> None:
+        path = Path(self._repo.root_dir, LOCK_FILE)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = spliced(before, dict(map(_entry_text, entries)))
+        if text is None:
+            entries[0].dvcfile.dump_stages(entries, update_pipeline=False)
+        elif text != before:
+            write_text(path, text)
+            self._repo.scm_context.track_file(LOCK_FILE.name)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Inside, no other thread and no other DVC process records."""
+        from dvc.exceptions import DvcException
+
+        try:
+            with self._one_at_a_time, self._repo.lock, self._repo.scm_context(quiet=True):
+                yield
+        except DvcException as error:
+            raise UserError(f"DVC cannot record what was made: {error}") from error
+
+
+def batchable(stages: Mapping[str, Stage], repo: Any, nouns: Collection[str]) -> frozenset[str]:
+    """The addresses of those of `stages` that one process can run one after the other.
+
+    They are items of a foreach of a noun in `nouns` whose command is exactly `rectok`, the noun and the item, so that
+    a project may declare other commands. DVC must record them in its plain way: local outputs, which it caches.
+    """
+    entries = {address(entry): entry for entry in repo.index.stages}
+    return frozenset(
+        name
+        for name, stage in stages.items()
+        if stage.item and stage.noun in nouns and stage.command == command_of(stage) and _plain(entries[name])
+    )
+
+
+def command_of(stage: Stage) -> str:
+    """The command of a sharded stage or gate: `rectok shards 00000`, `rectok gate shards 00000`."""
+    return " ".join(["rectok", *stage.noun.split("-", 1), stage.item or ""])
+
+
+def _plain(entry: Any) -> bool:
+    local = all(each.protocol == "local" and each.is_in_repo for each in (*entry.deps, *entry.outs))
+    kept = any(out.persist or not out.use_cache or out.metric or out.plot for out in entry.outs)
+    return local and not kept and not entry.frozen and not entry.always_changed and entry.wdir == entry.repo.root_dir
+
+
+def _read_params(kind: Any, repo: Any, path: Path, _version: tuple[int, ...], names: tuple[str, ...]) -> dict[str, Any]:
+    """Values of the parameters `names`, read by a dependency of DVC's class `kind`."""
+    return dict(kind(None, str(path), list(names), repo).read_params())
+
+
+def _changed(entry: Any) -> bool:
+    """As `dvc repro` decides it, without its locks."""
+    return entry.changed_stage() or any(each.changed() for each in (*entry.deps, *entry.outs))
+
+
+def _folders(entries: Iterable[Any]) -> list[str]:
+    return sorted({str(Path(entry.fs_path).parent) for entry in entries})
+
+
+def _entry_text(entry: Any) -> tuple[str, str]:
+    """The entry of dvc.lock, in the words of DVC's own writer; its key is the line that begins it."""
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import dumps_yaml
+
+    text = str(dumps_yaml({"stages": to_lockfile(entry)})).partition("\n")[2]
+    return text.partition("\n")[0], text

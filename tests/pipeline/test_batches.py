@@ -1,0 +1,86 @@
+"""`rectok repro` runs the shards of a stage in one process and records them at once, as the real DVC would one by one."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rectok.pipeline import lock
+from rectok.pipeline.batches import PROGRESS_EVERY, Progress
+from tests import command, forked
+from tests.project import overridden, write_params
+
+REPOSITORY = Path(__file__).parents[2]
+SHARDS = ["00000", "00001", "00002"]
+SMALL = {"index.shards": SHARDS, "index.limit": 90}
+
+
+def test_progress_says_the_rate_now_and_then() -> None:
+    progress = Progress("shards", 30, began=0.0)
+    assert progress.line(1, PROGRESS_EVERY / 2) == ""
+    assert progress.line(10, PROGRESS_EVERY) == "shards: 10 of 30 done, 1.0 per second, 20 s left"
+    assert progress.line(12, PROGRESS_EVERY + 1) == ""
+    assert Progress("shards", 30, began=0.0).line(0, 40.0) == "shards: 0 of 30 done, 0.0 per second"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("batches")
+    for name in ("dvc.yaml", "versions.yaml"):
+        shutil.copy(REPOSITORY / name, folder)
+    command.must(folder, "dvc", "init", "--quiet", "--no-scm")
+    write_params(folder, SMALL)
+    output = command.must(folder, "rectok", "repro", "gate-shards", "--jobs", "1")
+    assert "shards: 3 stages done in" in output and "gate-shards: 3 stages done in" in output
+    assert "shards@00001: shard 00001: " in output and "gate-shards@00002: gate shards: all " in output
+    return folder
+
+
+@pytest.mark.slow
+def test_dvc_agrees_with_what_was_recorded(project: Path) -> None:
+    assert "up to date" in command.must(project, "dvc", "status", "gate-shards")
+    recorded = (project / "dvc.lock").read_text()
+    (project / "dvc.lock").unlink()
+    restored = command.must(project, "dvc", "repro", "gate-shards")  # its run cache knows every result
+    assert "Running stage" not in restored
+    assert sorted((project / "dvc.lock").read_text().splitlines()) == sorted(recorded.splitlines())
+
+
+@pytest.mark.slow
+def test_a_shard_that_fails_keeps_what_had_ended_and_the_next_run_goes_on_from_there(project: Path) -> None:
+    (project / "params.yaml").write_text(overridden({**SMALL, "image.background": "black"}))
+    with (project / "data/state/locks/shards@00001").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as another run of the stage would
+        failed = command.run(project, "rectok", "repro", "shards", "--jobs", "1")
+    assert (
+        failed.returncode == 1 and "shards@00001: rectok: stage shards@00001 is already running here" in failed.stdout
+    )
+    assert failed.stderr.endswith("rectok: shards@00001 failed; its message stands above, and what had ended is kept\n")
+    backgrounds = {shard: lock.read(project)[f"shards@{shard}"].params["image"]["background"] for shard in SHARDS}
+    assert backgrounds == {"00000": "black", "00001": "white", "00002": "white"}
+    again = command.must(project, "rectok", "repro", "shards", "--jobs", "1")
+    assert "3 of 5 stages have not changed\n" in again and "shards: 2 stages done in" in again
+
+
+@pytest.mark.slow
+def test_shards_that_another_dvc_holds_are_waited_for_and_results_come_from_the_run_cache(project: Path) -> None:
+    for shard in SHARDS:
+        (project / f"data/shards/{shard}.tar").unlink()
+    held = {"pid": os.getpid(), "cmd": "dvc repro shards@00002"}
+    locks = project / ".dvc/tmp/rwlock"
+    locks.write_text(json.dumps({"read": {}, "write": {f"{project}/data/shards/00002.tar": held}}))
+    words = ["rectok", "repro", "shards", "--jobs", "1"]
+    environment = {**os.environ, "PATH": forked.path()}
+    with subprocess.Popen(words, cwd=project, env=environment, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == "shards: another DVC process holds one of its files; trying again in 1 s\n":
+                locks.write_text("{}")
+                break
+        rest, _ = process.communicate()
+    assert process.returncode == 0 and "shards: 3 stages taken from the run cache" in rest
+    assert all((project / f"data/shards/{shard}.tar").exists() for shard in SHARDS)
