@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -53,6 +54,14 @@ class SampleFeatures:
 def balanced_labels(classes: int, per_class: int) -> Tensor:
     """Every label `per_class` times, int64 [classes·per_class]."""
     return torch.arange(classes).repeat_interleave(per_class)
+
+
+def sample_labels(classes: Tensor, per_class: int, labels: Literal["balanced", "random"], seed: int) -> Tensor:
+    """The labels [classes·per_class] of samples: each of `classes` `per_class` times, or each label drawn uniformly from them."""
+    balanced = classes[balanced_labels(len(classes), per_class)]
+    if labels == "balanced":
+        return balanced
+    return classes[torch.randint(len(classes), balanced.shape, generator=torch.Generator().manual_seed(seed))]
 
 
 def draw(
@@ -112,6 +121,12 @@ def measure_nightly(
     }
 
 
+def _labels(config: GenerationConfig, per_class: int, classes: int) -> str:
+    if config.labels == "random":
+        return f"each of a label drawn from {classes} classes"
+    return f"{per_class} of each of {classes} classes"
+
+
 def _shared(sampler: SamplerConfig) -> str:
     every = sampler.encoder_every
     return f", the encoder's condition shared by {every} steps" if every > 1 else ""
@@ -126,7 +141,7 @@ def protocol(
     subsets = f"{fidelity.KID_SUBSETS} subsets of at most {fidelity.KID_SUBSET}"
     return {
         "metric_network": metric_network.described,
-        "samples": f"{count}, {per_class} of each of {classes} classes, from EMA weights",
+        "samples": f"{count}, {_labels(config, per_class, classes)}, from EMA weights",
         "seeds": "one per sample index, the same with and without guidance",
         "sampler": f"{sampler.method}, {sampler.points} time points{_shared(sampler)}",
         "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",

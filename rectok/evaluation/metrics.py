@@ -45,7 +45,8 @@ class Metric:
     are impossible. `source` computes it; empty means the metric network. A metric that may be None says why in `absent`.
 
     The report begins with `headline` metrics, and sweeps show them. `shown` is False for what only the record needs. Nightly runs
-    measure the metrics that have a `tolerance`. A `curve` is a list of {t, accuracy} over the flow time t, not a number.
+    measure the metrics that have a `tolerance`. A `curve` is a list of {t, accuracy} over the flow time t, not a number. A metric
+    that is `real` measures real images alone.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Metric:
     shown: bool = True
     tolerance: Tolerance | None = None
     curve: bool = False
+    real: bool = False
 
     def text(self, value: float | None) -> str:
         """`value` as people read it, or a dash for None."""
@@ -84,7 +86,7 @@ METRICS: dict[str, Metric] = {
     "lpips": Metric("LPIPS", "{:.4f}", "lower", POSITIVE, "reconstruction", LPIPS, absent=NO_LPIPS),
     "rfid": Metric("rFID", "{:.3f}", "lower", POSITIVE, "reconstruction", headline=True),
     **_guided("gfid", Metric("gFID", "{:.3f}", "lower", POSITIVE, "generation", headline=True, tolerance=RELATIVE)),
-    "gfid_floor": Metric("gFID of real held-out images", "{:.3f}", "lower", POSITIVE, "generation"),
+    "gfid_floor": Metric("gFID of real held-out images", "{:.3f}", "lower", POSITIVE, "generation", real=True),
     **_guided("kid", Metric("KID", "{:.5f}", "lower", (-1, inf), "generation")),
     **_guided("inception_score", Metric("Inception Score", "{:.2f}", "higher", (1, inf), "generation")),
     **_guided(
@@ -145,9 +147,11 @@ def points(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metric_sources(
-    stage: str, metrics: Mapping[str, Any], metric_network: str, labelled: bool = True
+    stage: str, metrics: Mapping[str, Any], metric_network: str, labelled: bool = True, note: str = ""
 ) -> dict[str, str]:
     """What computed each of the `metrics` of `stage`, or why its value is None; `metric_network` is that network's title.
+
+    A `note` stands behind it, except for metrics of real images.
 
     Raises ValueError unless the metrics are exactly those that the table has for the stage.
     """
@@ -158,7 +162,7 @@ def metric_sources(
 
     def source(metric: Metric, value: object) -> str:
         if value is not None:
-            return metric.source or metric_network
+            return metric.source or ", ".join(filter(None, (metric_network, "" if metric.real else note)))
         return (
             UNLABELLED if metric.absent == NO_LABELS and not labelled else metric.absent.format(network=metric_network)
         )
@@ -181,9 +185,13 @@ def record_of(
     protocol: Mapping[str, str | int | float],
     metric_network: str = "",
     labelled: bool = True,
+    note: str = "",
 ) -> Record:
-    """The record of what `stage` measured. Raises ValueError unless `metrics` are those that METRICS has for the stage."""
-    return Record(metrics, metric_sources(stage, metrics, metric_network, labelled), protocol)
+    """The record of what `stage` measured; see `metric_sources`.
+
+    Raises ValueError unless `metrics` are those that METRICS has for the stage.
+    """
+    return Record(metrics, metric_sources(stage, metrics, metric_network, labelled, note), protocol)
 
 
 def write_record(stage: str, record: Record) -> None:

@@ -14,7 +14,7 @@ from rectok.nightly.promotion import Promotion, current_promotion, verify
 from rectok.nightly.regression import Comparison, baseline, comparisons, limits_of
 from rectok.params import Params
 from rectok.pipeline.judged import require_judged
-from rectok.reporting.images import by_class, grid, write_png
+from rectok.reporting.images import by_class, fewest, grid, write_png
 from rectok.storage.objects import below, direct_files, list_files, publish, read_bytes
 
 PICTURE_SIDE, MOST_TILES = 512, 10
@@ -73,7 +73,7 @@ def _report(
 def _write_picture(samples: Samples, date: str, keep: int) -> None:
     images, labels = samples.guided.numpy(), samples.labels.numpy()
     tiles = max(2, min(MOST_TILES, PICTURE_SIDE // images.shape[-1]))
-    shown = by_class(images, labels, tiles, min(tiles, int((labels == labels[0]).sum())))
+    shown = by_class(images, labels, tiles, min(tiles, fewest(labels)))
     if keep:
         write_png(history.picture_file(date), grid(shown, min(tiles, len(shown))))
     history.prune_pictures(str(history.PICTURES), keep)

@@ -22,7 +22,7 @@ TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autogu
 NEW = (
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
-    "generation.sampler.encoder_every",
+    *("generation.labels", "generation.sampler.encoder_every"),
 )
 """What an earlier version had no parameter for."""
 KEY = re.compile(r"( *)(\w+):")

@@ -55,6 +55,11 @@ def spaced_classes(labels: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
     return chosen
 
 
+def fewest(labels: NDArray[np.int64]) -> int:
+    """How many images the smallest class has, of those that have any."""
+    return int(np.unique(labels, return_counts=True)[1].min())
+
+
 def by_class(images: Pixels, labels: NDArray[np.int64], rows: int, columns: int) -> Pixels:
     """At most `rows` classes, evenly spaced, with `columns` images each, one class after the other."""
     chosen = spaced_classes(labels, rows)

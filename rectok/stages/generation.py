@@ -16,11 +16,11 @@ from rectok.evaluation.fingerprint import FINGERPRINT, generation_fingerprint
 from rectok.evaluation.generation import (
     SampleFeatures,
     Samples,
-    balanced_labels,
     draw,
     generation_metrics,
     protocol,
     sample_features,
+    sample_labels,
 )
 from rectok.evaluation.image_sets import Subsample
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
@@ -30,9 +30,9 @@ from rectok.nn.blocks import compile_blocks
 from rectok.nn.counting import products
 from rectok.params import Params
 from rectok.reporting.failures import clear, confusions
-from rectok.reporting.images import COLUMNS, by_class, enlarged, grid, spaced_classes, write_png
+from rectok.reporting.images import COLUMNS, by_class, enlarged, fewest, grid, spaced_classes, write_png
 from rectok.sampling.generator import Generator, Places, load_generator
-from rectok.seeds import sample_seeds
+from rectok.seeds import sample_seeds, seed_of
 from rectok.train.progress import reporting
 from rectok.train.world import compiles, device_of
 
@@ -88,7 +88,8 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
         **protocol(config, train, metric_network, len(drawn), per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {split} split",
     }
-    record = record_of("generation", metrics, described, metric_network.title, metric_network.labelled)
+    title, labels = metric_network.title, f"{config.labels} labels"
+    record = record_of("generation", metrics, described, title, metric_network.labelled, labels)
     return Evaluation(samples, features, record, reference, metric_network)
 
 
@@ -96,7 +97,8 @@ def _sampled(
     params: Params, generator: Generator, stage: str, purpose: str, classes: NDArray[np.int64], per_class: int
 ) -> Samples:
     """Samples of the `classes` that have images. A generator knows no others, although an index may name them."""
-    labels = torch.from_numpy(classes)[balanced_labels(len(classes), per_class)]
+    labels_seed = seed_of(params.seed, purpose, "labels")
+    labels = sample_labels(torch.from_numpy(classes), per_class, params.generation.labels, labels_seed)
     seeds = sample_seeds(params.seed, purpose, len(labels))
     began = time.monotonic()
     with reporting(stage, 0, 2 * len(labels), first=True) as reporter:
@@ -111,7 +113,7 @@ def _sampled(
 def _write_pictures(samples: Samples) -> None:
     labels = samples.labels.numpy()
     folder = stage_dir("generation")
-    columns = min(COLUMNS, int((labels == labels[0]).sum()))
+    columns = min(COLUMNS, fewest(labels))
     for name, images in (("unguided", samples.unguided), ("guided", samples.guided)):
         write_png(folder / f"{name}.png", grid(by_class(images.numpy(), labels, ROWS, columns), columns))
     write_png(folder / "preview.png", grid(enlarged(by_class(samples.guided.numpy(), labels, ROWS, columns)), columns))

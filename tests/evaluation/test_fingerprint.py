@@ -39,6 +39,7 @@ def test_batch_seed_and_weights_of_the_generator_do_not_move_it(params: Params) 
         {"floor": "val"},
         {"per_class": 6},
         {"neighbours": 4},
+        {"labels": "random"},
         {"rounding": "truncate"},
         {"sampler": {"method": "heun", "points": 3, "encoder_every": 1}},
         {"guidance": {"kind": "cfg", "scale": 3.0, "low": 0.0, "high": 1.0}},

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import torch
 
-from rectok.evaluation.generation import balanced_labels, draw, sample_features
+from rectok.evaluation.generation import balanced_labels, draw, sample_features, sample_labels
 from rectok.evaluation.metric_network import load_metric_network
 from rectok.sampling.generator import load_generator
 from rectok.seeds import sample_seeds
@@ -11,6 +11,17 @@ from tests.evaluation import project
 
 def test_labels_are_balanced() -> None:
     assert balanced_labels(3, 4).bincount().tolist() == [4, 4, 4]
+
+
+def test_random_labels_are_drawn_uniformly_from_the_classes_by_their_seed() -> None:
+    classes = torch.tensor([2, 5, 7])
+    assert sample_labels(classes, 2, "balanced", 0).tolist() == [2, 2, 5, 5, 7, 7]
+    labels = sample_labels(classes, 1000, "random", 0)
+    counts = labels.bincount(minlength=8)[classes]
+    assert counts.sum() == 3000 and len(set(counts.tolist())) > 1
+    assert ((counts - 1000).abs() < 130).all()  # five standard deviations of a binomial
+    assert torch.equal(labels, sample_labels(classes, 1000, "random", 0))
+    assert not torch.equal(labels, sample_labels(classes, 1000, "random", 1))
 
 
 def test_samples_do_not_depend_on_the_batch_and_progress_counts_both_sets(here: Path) -> None:

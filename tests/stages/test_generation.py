@@ -6,6 +6,7 @@ from PIL import Image
 from rectok import artifacts
 from rectok.evaluation.fingerprint import generation_fingerprint
 from rectok.evaluation.metrics import read_record
+from rectok.params.editing import changed
 from rectok.stages import generation
 from tests.evaluation import project
 
@@ -46,3 +47,12 @@ def test_samples_depend_on_the_seed_alone(tmp_path: Path, monkeypatch: pytest.Mo
         folder = artifacts.stage_dir("generation")
         written.append({path.name: path.read_bytes() for path in folder.rglob("*.*")})
     assert written[0] == written[1] != written[2]
+
+
+def test_the_kind_of_labels_stands_in_the_protocol_and_beside_every_number_of_samples(here: Path) -> None:
+    generation.run(changed(project.build(), {"generation.labels": "random"}))
+    record = read_record("generation")
+    assert record.protocol["samples"] == "15, each of a label drawn from 3 classes, from EMA weights"
+    assert {name for name, network in record.networks.items() if not network.endswith("random labels")} == {
+        "gfid_floor"
+    }
