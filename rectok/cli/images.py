@@ -1,6 +1,8 @@
 """`rectok sample` and `rectok reconstruct`: pictures on demand."""
 
+import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -48,6 +50,17 @@ def sample(
 ) -> None:
     """Draw images of one class into a grid."""
     params = project_params()
+    import torch
+
+    from rectok.nn.spread import ALONE, batch_sizes
+    from rectok.train.launch import launched
+    from rectok.train.world import member
+
+    batch = params.generation.batch if params else count
+    sizes = batch_sizes(count, batch)
+    if params and launched(params.machine, "sample", *sys.argv[2:], units=len(sizes)):
+        return
+    spread = member(params.machine).spread if params else ALONE
     from rectok.api import SAMPLER, Generator
     from rectok.evaluation.image_quality import to_uint8
     from rectok.reporting.images import enlarged, grid, write_png
@@ -55,16 +68,20 @@ def sample(
 
     steered = guidance != 1 and kind == "autoguidance"
     places = Places(dit, autoguidance if steered else None, tokenizer, statistics)
-    images = Generator.at(places, params.machine.device if params else "auto").sample(
+    generator = Generator.at(places, params.machine.device if params else "auto")
+    sample_batch = partial(
+        generator.sample,
         label,
-        count,
         guidance=guidance,
         kind=kind,
         interval=(params.generation.guidance.low, params.generation.guidance.high) if params else (0.0, 1.0),
-        seed=seed,
         sampler=params.generation.sampler if params else SAMPLER,
     )
-    pixels = enlarged(to_uint8(images, params.generation.rounding if params else "round").cpu().numpy())
+    drawn = ((sample_batch(sizes[unit], seed=seed + unit * batch),) for unit in spread.own(len(sizes)))
+    images = [images for (images,) in spread.results(drawn, sizes)]
+    if not spread.first:
+        return
+    pixels = enlarged(to_uint8(torch.cat(images), params.generation.rounding if params else "round").numpy())
     write_png(out, grid(pixels, columns=round(count**0.5)))
     path = artifacts.classes_file()
     names = artifacts.read_json(path, list) if path.exists() else []

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Images(Protocol):
-    """The interface of ShardReader and ImageDataset that `image_batches` reads."""
+    """Images by position, such as those of ShardReader and ImageDataset, as `image_batches` reads them."""
 
     @property
     def threads(self) -> int:
@@ -110,9 +110,13 @@ class TrainingLoader:
         return self.dataset.batch(positions, flipped)
 
 
-def image_batches(images: Images, size: int, workers: int) -> Generator[Tensor]:
-    """uint8 [b, 3, H, W] of every `size` images, in order, decoded by `workers` processes while the caller works."""
-    numbers = range(ceil(len(images) / size))
+def image_batches(images: Images, size: int, workers: int, numbers: range | None = None) -> Generator[Tensor]:
+    """uint8 [b, 3, H, W] of every `size` images, in order, decoded by `workers` processes while the caller works.
+
+    `numbers` are those of the batches to read; all where none are named.
+    """
+    if numbers is None:
+        numbers = range(ceil(len(images) / size))
     return loaded(partial(_stacked, images, size), numbers, min(workers, len(numbers)), 2, _ignore_ctrl_c)
 
 

@@ -4,17 +4,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from torch_fidelity.metric_fid import fid_features_to_statistics
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
-from torch_fidelity.utils import get_featuresdict_from_dataset
 
+from rectok.data.loader import Images, image_batches
 from rectok.errors import UserError
-from rectok.evaluation.metric_network import LOGITS, POOLED, MetricNetwork
+from rectok.evaluation.image_sets import collected
+from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.reference import Reference, Statistics
+from rectok.nn.spread import ALONE, Spread, batch_sizes
 
 SPLIT_SAMPLES = 500
 """The Inception Score is averaged over at most ten parts, of at least so many samples: small parts bias it down."""
@@ -48,19 +50,24 @@ class ReferenceFeatures:
         return cls(features.pooled, _statistics(features.pooled))
 
 
-def extract_features(images: Dataset[Tensor], metric_network: MetricNetwork) -> Features:
-    """The features of uint8 [3, H, W] images."""
-    cuda = metric_network.device == "cuda"
-    # `save_cpu_ram` reads images in this process.
-    features = get_featuresdict_from_dataset(
-        images, metric_network, metric_network.batch, cuda, save_cpu_ram=True, verbose=False
-    )
-    return Features(features[POOLED], features[LOGITS])
+def extract_features(
+    images: Images, metric_network: MetricNetwork, workers: int = 0, spread: Spread = ALONE
+) -> Features:
+    """The features of all images in the first process of `spread`, of none in the others; `workers` processes decode for each."""
+    sizes = batch_sizes(len(images), metric_network.batch)
+    batches = image_batches(images, metric_network.batch, workers, spread.own(len(sizes)))
+    parts = collected(len(images), spread.results(map(metric_network.features, batches), sizes))
+    return Features(*(parts or (torch.empty(0, 0), torch.empty(0, 0))))
 
 
 def reference_features(reference: Reference, metric_network: MetricNetwork) -> ReferenceFeatures:
-    """The features of the reference's images. Raises UserError where its statistics are those of another network."""
-    features, published = extract_features(reference.images, metric_network), reference.statistics
+    """`compared_with` the features of the reference's images."""
+    return compared_with(reference, extract_features(reference.images, metric_network))
+
+
+def compared_with(reference: Reference, features: Features) -> ReferenceFeatures:
+    """The reference, whose images have these features. Raises UserError where its statistics are those of another network."""
+    published = reference.statistics
     if published is None:
         return ReferenceFeatures.of(features)
     require_width(published, features)

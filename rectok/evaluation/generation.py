@@ -10,11 +10,12 @@ from torch import Tensor
 from rectok.evaluation import fidelity
 from rectok.evaluation.evaluation_config import GenerationConfig
 from rectok.evaluation.image_quality import to_uint8
-from rectok.evaluation.image_sets import TensorImages, collected
+from rectok.evaluation.image_sets import collected
 from rectok.evaluation.metric_network import MetricNetwork
 from rectok.evaluation.metrics import GUIDED
 from rectok.evaluation.reference import Reference
-from rectok.nn.overlap import on_cpu
+from rectok.nn.overlap import Parts
+from rectok.nn.spread import ALONE, Spread, batch_sizes
 from rectok.sampling.generator import Generator
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 
@@ -65,34 +66,42 @@ def sample_labels(classes: Tensor, per_class: int, labels: Literal["balanced", "
 
 
 def draw(
-    generator: Generator, config: GenerationConfig, labels: Tensor, seeds: Tensor, progress: Callable[[int], None]
-) -> Samples:
-    """Sample every (label, seed) without and with guidance, rounded to uint8 as the protocol says.
+    generator: Generator,
+    config: GenerationConfig,
+    labels: Tensor,
+    seeds: Tensor,
+    metric_network: MetricNetwork,
+    progress: Callable[[int], None],
+    spread: Spread = ALONE,
+) -> tuple[Samples, SampleFeatures] | None:
+    """Sample every (label, seed) without and with guidance, rounded to uint8 as the protocol says; samples and their features.
 
-    `progress` gets the number of images drawn so far, of 2·N. Guidance that changes nothing is not sampled again.
+    `progress` gets the number of images drawn so far, of 2·N. Guidance that changes nothing is not sampled again. Only the first
+    process of `spread` gets the samples.
     """
-    count = len(labels)
+    count, sizes = len(labels), batch_sizes(len(labels), config.batch)
 
-    def drawn(guidance: GuidanceConfig | None, done: int) -> Iterator[Tensor]:
-        for some_labels, some_seeds in zip(labels.split(config.batch), seeds.split(config.batch), strict=True):
-            images = generator.sample(some_labels, some_seeds, config.sampler, guidance)
-            yield to_uint8(images, config.rounding)
-            done += len(images)
+    def computed(guidance: GuidanceConfig | None) -> Iterator[Parts]:
+        for unit in spread.own(len(sizes)):
+            batch = slice(unit * config.batch, (unit + 1) * config.batch)
+            images = to_uint8(generator.sample(labels[batch], seeds[batch], config.sampler, guidance), config.rounding)
+            yield images, *metric_network.features(images)
+
+    def drawn(guidance: GuidanceConfig | None, done: int) -> Iterator[Parts]:
+        for parts in spread.results(computed(guidance), sizes):
+            done += len(parts[0])
             progress(done)
+            yield parts
 
-    unguided = collected(count, on_cpu(drawn(None, 0)))
-    if config.guidance.neutral:
+    plain = collected(count, drawn(None, 0))
+    steered = plain if config.guidance.neutral else collected(count, drawn(config.guidance, count))
+    if not spread.first:
+        return None
+    if steered is plain:
         progress(2 * count)
-        return Samples(labels, unguided, unguided)
-    return Samples(labels, unguided, collected(count, on_cpu(drawn(config.guidance, count))))
-
-
-def sample_features(samples: Samples, metric_network: MetricNetwork) -> SampleFeatures:
-    """The features of unguided and guided samples."""
-    unguided = fidelity.extract_features(TensorImages(samples.unguided), metric_network)
-    same = samples.guided is samples.unguided
-    guided = unguided if same else fidelity.extract_features(TensorImages(samples.guided), metric_network)
-    return SampleFeatures(samples.labels, unguided, guided)
+    features = fidelity.Features(*plain[1:])
+    guided = features if steered is plain else fidelity.Features(*steered[1:])
+    return Samples(labels, plain[0], steered[0]), SampleFeatures(labels, features, guided)
 
 
 def generation_metrics(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
@@ -28,11 +29,17 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
     name: str
 
     def __init__(
-        self, model: VisionNetwork | Inception, device: str, batch: int, name: str, proxy: str, labelled: bool = True
+        self,
+        model: VisionNetwork | Inception,
+        device: str | torch.device,
+        batch: int,
+        name: str,
+        proxy: str,
+        labelled: bool = True,
     ) -> None:
         super().__init__(name, [POOLED, LOGITS])
         self.model = model.to(device).requires_grad_(False)
-        self.device, self.batch, self.proxy, self.labelled = device, batch, proxy, labelled
+        self.device, self.batch, self.proxy, self.labelled = torch.device(device), batch, proxy, labelled
         self.title, self.described = f"{name} (a proxy)" if proxy else name, proxy or name
         self.knows_labels = labelled and not isinstance(model, Inception)
         self.eval()
@@ -47,6 +54,12 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         pooled, logits = self.model.features_and_logits(images.float() / 255)
         return pooled.double(), logits.double()
 
+    @torch.no_grad()
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of images anywhere."""
+        pooled, logits = self(images.to(self.device))
+        return pooled, logits
+
     def require_classes(self, count: int) -> None:
         """Raise UserError unless a metric network that knows labels has exactly `count` classes."""
         if self.knows_labels and self.model.classes != count:
@@ -60,7 +73,7 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         return float((logits.argmax(1) == labels.cpu()).double().mean()) if self.knows_labels else None
 
 
-def load_metric_network(folder: Path, device: str, batch: int) -> MetricNetwork:
+def load_metric_network(folder: Path, device: str | torch.device, batch: int) -> MetricNetwork:
     """The metric network that the stage `metric_network` wrote to `folder`."""
     summary = read_json(folder / "summary.json")
     inception = read_json(folder / CONFIG)["network"]["name"] == INCEPTION

@@ -1,19 +1,18 @@
 """Images that another program made, judged by the code that judges ours."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from rectok.artifacts import stage_dir
 from rectok.data.bad_image import BadImage, damage_makes_bad_images
 from rectok.data.image_formats import open_image
-from rectok.data.parallel_map import THREADS, read_all
+from rectok.data.loader import Images
+from rectok.data.parallel_map import THREADS
 from rectok.data.sources.names import is_hidden, kind_of
 from rectok.errors import UserError
 from rectok.evaluation import fidelity
@@ -26,8 +25,10 @@ from rectok.storage.hashing import sha256_file
 from rectok.teacher.network_config import TORCH_FIDELITY, NetworkConfig
 
 
-class FolderImages(Dataset[Tensor]):
+class FolderImages:
     """The image files in a folder and below it, by path, hidden ones left out: uint8 [3, H, W], all of the size of the first."""
+
+    threads = THREADS
 
     def __init__(self, folder: Path) -> None:
         images = (path for path in folder.rglob("*") if kind_of(path.name) == "image")
@@ -39,7 +40,8 @@ class FolderImages(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, position: int) -> Tensor:
+    def image(self, position: int) -> Tensor:
+        """uint8 [3, H, W]. Raises UserError naming a file that cannot be read, or has another size."""
         path = self.paths[position]
         image = _pixels(path)
         if image.shape != self.shape:
@@ -50,12 +52,8 @@ class FolderImages(Dataset[Tensor]):
             )
         return image
 
-    def __getitems__(self, positions: Sequence[int]) -> list[Tensor]:
-        """Several images at once, which torch's DataLoader asks for, decoded in threads."""
-        return read_all(self.__getitem__, positions, THREADS)
 
-
-def read_samples(path: Path) -> Dataset[Tensor]:
+def read_samples(path: Path) -> Images:
     """The images of a folder, or those of an npz file (`arr_0`, uint8 [N, H, W, 3]). Raises UserError."""
     if path.is_dir():
         return FolderImages(path)
@@ -100,12 +98,10 @@ def metric_network_at(network: str, device: str, batch: int) -> MetricNetwork:
     return MetricNetwork(model, device, batch, INCEPTION, proxy="")
 
 
-def judge(
-    samples: Dataset[Tensor], reference: Reference, network: MetricNetwork, neighbours: int
-) -> dict[str, float | None]:
+def judge(samples: Images, reference: Reference, network: MetricNetwork, neighbours: int) -> dict[str, float | None]:
     """Metrics of the samples by name. KID, precision and recall are None where the reference has statistics alone."""
     features = fidelity.extract_features(samples, network)
-    if len(reference.images):  # type: ignore[arg-type]
+    if len(reference.images):
         theirs = fidelity.reference_features(reference, network)
         return {"gfid": fidelity.frechet(features, theirs), **fidelity.fidelity(features, theirs, neighbours)}
     assert reference.statistics is not None

@@ -14,7 +14,9 @@ from torch import Tensor
 from rectok.data.dataset import ImageDataset
 from rectok.data.loader import image_batches
 from rectok.flow import interpolate
+from rectok.nn.overlap import Parts
 from rectok.nn.precision import bfloat16_on_gpu
+from rectok.nn.spread import ALONE, Spread, batch_sizes
 from rectok.seeds import seed_of
 from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 
@@ -74,28 +76,53 @@ class Pooled:
     labels: NDArray[np.int64]
 
 
-@torch.no_grad()
-def pool(tokenizer: Tokenizer, images: Images, noising: Noising, batch: int, device: str, workers: int = 0) -> Pooled:
+NONE = Pooled(np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32), np.empty(0, np.int64))
+
+
+def pool(
+    tokenizer: Tokenizer,
+    images: Images,
+    noising: Noising,
+    batch: int,
+    device: torch.device | str,
+    workers: int = 0,
+    spread: Spread = ALONE,
+) -> Pooled:
     """Encode every image once, draw z from its posterior and noise it: x_t = (1 − t)·z + t·γ·ε at the actual time t.
 
-    Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0.
+    Every (image, view, time) has its own seed. The semantic features are the decoder's second-to-last at t = 0. Only the first
+    process of `spread` gets them.
     """
-    latent, semantic, labels = [], [], []
-    done = 0
-    for pixels in image_batches(images, batch, workers):
-        positions = slice(done, done := done + len(pixels))
+    sizes = batch_sizes(len(images), batch)
+    own = spread.own(len(sizes))
+    places = [slice(unit * batch, (unit + 1) * batch) for unit in range(len(sizes))]
+    pixels = image_batches(images, batch, workers, own)
+    computed = (
+        _pooled(tokenizer, some, images.keys[places[unit]], noising, device)
+        for unit, some in zip(own, pixels, strict=True)
+    )
+    parts = list(spread.results(computed, [noising.views * size for size in sizes]))
+    if not spread.first:
+        return NONE
+    latent, semantic = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
+    labels = np.concatenate([np.tile(images.labels[place], noising.views) for place in places])
+    return Pooled(np.ascontiguousarray(latent.transpose(1, 0, 2)), semantic, labels)
+
+
+@torch.no_grad()
+def _pooled(
+    tokenizer: Tokenizer, pixels: Tensor, keys: list[str], noising: Noising, device: torch.device | str
+) -> Parts:
+    """Features of B images, view after view: latent [views·B, T, C] and semantic [views·B, W]."""
+    with bfloat16_on_gpu(device):
+        moments = tokenizer.encode(from_bytes(pixels.to(device))).float()  # [B, N, 2C]
+    latent, semantic = [], []
+    for view in range(noising.views):
+        latent.append(torch.stack([_noised(moments, keys, view, t, noising).mean(1) for t in noising.times], 1))
+        clean = _noised(moments, keys, view, 0.0, noising)
         with bfloat16_on_gpu(device):
-            moments = tokenizer.encode(from_bytes(pixels.to(device))).float()  # [B, N, 2C]
-        keys = images.keys[positions]
-        for view in range(noising.views):
-            along = [_noised(moments, keys, view, time, noising).mean(1) for time in noising.times]
-            latent.append(torch.stack(along).cpu().numpy())  # [T, B, C]
-            clean = _noised(moments, keys, view, 0.0, noising)
-            with bfloat16_on_gpu(device):
-                features = tokenizer.semantic.penultimate(clean).float()
-            semantic.append(features.mean(1).cpu().numpy())
-            labels.append(images.labels[positions])
-    return Pooled(np.concatenate(latent, axis=1), np.concatenate(semantic), np.concatenate(labels))
+            semantic.append(tokenizer.semantic.penultimate(clean).float().mean(1))
+    return torch.cat(latent), torch.cat(semantic)
 
 
 def _noised(moments: Tensor, keys: list[str], view: int, time: float, noising: Noising) -> Tensor:

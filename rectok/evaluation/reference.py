@@ -8,10 +8,9 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from rectok.data.dataset import ImageDataset
+from rectok.data.loader import Images
 from rectok.errors import UserError
 from rectok.evaluation.image_sets import Subsample, TensorImages
 
@@ -32,7 +31,7 @@ class Statistics:
 class Reference:
     """Images for precision, recall and KID; where `statistics` are given, FID is measured against them instead."""
 
-    images: Dataset[Tensor]
+    images: Images
     statistics: Statistics | None
     description: str
 

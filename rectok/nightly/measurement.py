@@ -17,9 +17,11 @@ from rectok.params import Params
 from rectok.stages.generation import evaluate
 
 
-def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[NightlyRun, Samples]:
-    """The nightly metrics of the generator in `source` with the seeds of `purpose`, and its samples."""
+def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[NightlyRun, Samples] | None:
+    """The nightly metrics of the generator in `source` with the seeds of `purpose`, and its samples, in the first process."""
     evaluation = evaluate(params, "nightly", purpose, params.nightly.per_class, source)
+    if evaluation is None:
+        return None
     metrics = evaluation.record.metrics
     noise = part_noise(evaluation.features, params.nightly.noise.parts, evaluation.reference, evaluation.metric_network)
     run = NightlyRun(

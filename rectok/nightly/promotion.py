@@ -152,8 +152,9 @@ def _measured(params: Params, generator: str) -> NightlyRun:
     from rectok.nightly.measurement import measure  # torch
 
     today = datetime.now(UTC).date().isoformat()
-    run, _ = measure(params, generator_folder(generator), today, f"promotion/{generator}")
-    return run
+    measured = measure(params, generator_folder(generator), today, f"promotion/{generator}")
+    assert measured is not None
+    return measured[0]
 
 
 def _save_lock() -> str:

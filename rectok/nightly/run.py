@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from rectok.artifacts import DATA, stage_dir, write_json
+from rectok.artifacts import DATA, read_json, stage_dir, write_json
 from rectok.evaluation.generation import Samples
 from rectok.files import write_bytes, write_text
 from rectok.nightly import history
@@ -15,7 +15,10 @@ from rectok.nightly.regression import Comparison, baseline, comparisons, limits_
 from rectok.params import Params
 from rectok.pipeline.judged import require_judged
 from rectok.reporting.images import by_class, fewest, grid, write_png
+from rectok.stages.generation import units
 from rectok.storage.objects import below, direct_files, list_files, publish, read_bytes
+from rectok.train.launch import launched
+from rectok.train.world import member
 
 PICTURE_SIDE, MOST_TILES = 512, 10
 """The picture of a run is about so many pixels wide, of at most so many images, and so stays small."""
@@ -24,16 +27,26 @@ PICTURE_SIDE, MOST_TILES = 512, 10
 def run(params: Params, date: str) -> list[str]:
     """Evaluate as on `date` (YYYY-MM-DD), whose seeds are its own; write data/nightly and return what regressed.
 
-    The generator is the one that `rectok promote` promoted last; where none was, the one that the pipeline made last.
+    The generator is the one that `rectok promote` promoted last; where none was, the one that the pipeline made last. Of several
+    processes the first one writes.
     """
+    if launched(params.machine, "nightly", "--date", date, units=units(params, params.nightly.per_class)):
+        sentences: list[str] = read_json(history.LATEST)["regressions"]
+        return sentences
     promotion, copies = current_promotion(), params.storage.nightly
     if promotion is not None:
         verify(promotion)
     require_judged([stage_dir(stage) for stage in ("shards", *(() if promotion else PARTS))])
+    source, purpose = promotion.folder if promotion else DATA, f"nightly/{date}"
+    if not member(params.machine).first:
+        assert measure(params, source, date, purpose) is None
+        return []
     if copies and not history.HISTORY.exists() and history.HISTORY.name in direct_files(copies):
         write_bytes(history.HISTORY, read_bytes(below(copies, history.HISTORY.name)))
     runs, limits = history.read_history(), limits_of(params.nightly)  # before the long work, for it may be damaged
-    measured, samples = measure(params, promotion.folder if promotion else DATA, date, f"nightly/{date}")
+    measurement = measure(params, source, date, purpose)
+    assert measurement is not None
+    measured, samples = measurement
     promoted = (promotion.generator, promotion.measured) if promotion else ("", None)
     measurements = baseline(runs, measured, *promoted, limits)
     compared = comparisons(measured, measurements, limits)

@@ -5,26 +5,28 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+Parts = tuple[Tensor, ...]
 
-def on_cpu(computed: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Every tensor on the CPU, in order. A GPU is given the next one to compute before a caller gets the last.
+
+def on_cpu(computed: Iterable[Parts]) -> Iterator[Parts]:
+    """Every tuple of tensors on the CPU, in order. A GPU is given the next one to compute before a caller gets the last.
 
     So it is busy while the caller works. On a CPU the tensors are handed on as they come.
     """
-    before: tuple[Tensor, torch.cuda.Event] | None = None
-    for tensor in computed:
-        if not tensor.is_cuda:
-            yield tensor
+    before: tuple[Parts, torch.cuda.Event] | None = None
+    for parts in computed:
+        if not parts[0].is_cuda:
+            yield parts
             continue
-        copy, copied = tensor.to("cpu", non_blocking=True), torch.cuda.Event()
-        copied.record(torch.cuda.current_stream(tensor.device))
+        copies, copied = tuple(part.to("cpu", non_blocking=True) for part in parts), torch.cuda.Event()
+        copied.record(torch.cuda.current_stream(parts[0].device))
         if before is not None:
             yield _finished(*before)
-        before = copy, copied
+        before = copies, copied
     if before is not None:
         yield _finished(*before)
 
 
-def _finished(copy: Tensor, copied: torch.cuda.Event) -> Tensor:
+def _finished(copies: Parts, copied: torch.cuda.Event) -> Parts:
     copied.synchronize()
-    return copy
+    return copies

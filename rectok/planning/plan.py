@@ -67,7 +67,7 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
         _memories(steps, parts),
         disk(params, costs.latent, dataset.stored, _trained(parts)),
         estimates(loads, speeds, compiled),
-        estimates(samplings("night", params.nightly.per_class, costs), speeds, compiled),
+        estimates(samplings("night", params.nightly.per_class, costs, gpus), speeds, compiled),
         downloads(params),
     )
 

@@ -77,33 +77,33 @@ class Workload:
 
 
 def workloads(steps: Steps, images: Images) -> list[Workload]:
-    """The stages of a run that keep a GPU busy, in order. Those that start a process for each GPU have all, the others one."""
-    params, costs = steps.params, steps.costs
+    """The stages of a run that keep a GPU busy, in order. All have all GPUs but the training of a proxy, which has one."""
+    params, costs, gpus = steps.params, steps.costs, steps.gpus
     views = images.stored * (2 if params.image.flip else 1)
     return [
         *_proxy("teacher", params.teacher, costs, images.train),
         *_proxy("metric_network", params.metric_network, costs, images.train),
-        *([] if steps.online else [Workload("features", "features", "to the host", views, costs.features())]),
+        *([] if steps.online else [Workload("features", "features", "to the host", views, costs.features(), gpus)]),
         *_training("tokenizer", steps, images.train),
         *_training("decoder", steps, images.train),
-        Workload("latents", "encode", "encode", views, costs.encode()),
+        Workload("latents", "encode", "encode", views, costs.encode(), gpus),
         *_training("dit", steps, images.train),
         *_training("autoguidance", steps, images.train),
-        *_reconstruction(costs, images),
-        *samplings("generation", params.generation.per_class, costs),
+        *_reconstruction(steps, images),
+        *samplings("generation", params.generation.per_class, costs, gpus),
     ]
 
 
-def samplings(stage: str, per_class: int, costs: Costs) -> list[Workload]:
+def samplings(stage: str, per_class: int, costs: Costs, gpus: int) -> list[Workload]:
     """`per_class` samples of every class, and as many with guidance at every step where it changes anything."""
     params, count = costs.params, per_class * costs.classes
     guidance, sampler, decode = params.generation.guidance, params.generation.sampler, costs.decode()
     plain = costs.velocities(params.dit, sampler)
     other = costs.velocities(params.autoguidance, sampler) if guidance.kind == "autoguidance" else plain
-    unguided = Workload(f"{stage}, unguided", "sample", "plain", count, plain + decode)
+    unguided = Workload(f"{stage}, unguided", "sample", "plain", count, plain + decode, gpus)
     if guidance.neutral:
         return [unguided]
-    return [unguided, Workload(f"{stage}, guided", "sample", guidance.kind, count, plain + other + decode)]
+    return [unguided, Workload(f"{stage}, guided", "sample", guidance.kind, count, plain + other + decode, gpus)]
 
 
 def _training(stage: str, steps: Steps, images: int) -> list[Workload]:
@@ -144,7 +144,8 @@ def _proxy(stage: str, section: NetworkParams, costs: Costs, images: int) -> lis
     return [Workload(stage, "classifier", "", count * batch, flops, 1, epochs, count)]
 
 
-def _reconstruction(costs: Costs, images: Images) -> list[Workload]:
+def _reconstruction(steps: Steps, images: Images) -> list[Workload]:
     """Held-out images to latents and back; none where nobody knows how many there are."""
-    count = images.splits.get(costs.params.reconstruction.split)
-    return [Workload("reconstruction", "encode", "encode", count, costs.encode() + costs.decode())] if count else []
+    count = images.splits.get(steps.params.reconstruction.split)
+    flops = steps.costs.encode() + steps.costs.decode()
+    return [Workload("reconstruction", "encode", "encode", count, flops, steps.gpus)] if count else []

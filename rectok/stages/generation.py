@@ -1,17 +1,19 @@
 """EMA samples of every class, unguided and guided, against real images: gFID, KID, IS, precision, recall, accuracy."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from rectok.artifacts import DATA, pictures_file, stage_dir, write_json
+from rectok.artifacts import DATA, classes_file, pictures_file, read_json, stage_dir, write_json
 from rectok.data.dataset import ImageDataset
-from rectok.evaluation.fidelity import ReferenceFeatures, extract_features, reference_features
+from rectok.evaluation.fidelity import ReferenceFeatures, compared_with, extract_features
 from rectok.evaluation.fingerprint import FINGERPRINT, generation_fingerprint
 from rectok.evaluation.generation import (
     SampleFeatures,
@@ -19,22 +21,21 @@ from rectok.evaluation.generation import (
     draw,
     generation_metrics,
     protocol,
-    sample_features,
     sample_labels,
 )
 from rectok.evaluation.image_sets import Subsample
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import Record, record_of, write_record
 from rectok.evaluation.reference import LIMIT, load_reference
-from rectok.nn.blocks import compile_blocks
 from rectok.nn.counting import products
 from rectok.params import Params
 from rectok.reporting.failures import clear, confusions
 from rectok.reporting.images import COLUMNS, by_class, enlarged, fewest, grid, spaced_classes, write_png
-from rectok.sampling.generator import Generator, Places, load_generator
+from rectok.sampling.generator import Places, load_generator
 from rectok.seeds import sample_seeds, seed_of
+from rectok.train.launch import launched
 from rectok.train.progress import reporting
-from rectok.train.world import compiles, device_of
+from rectok.train.world import World, member, settled
 
 ROWS = 10
 TWICE = 2
@@ -54,33 +55,51 @@ class Evaluation:
 
 def run(params: Params) -> None:
     """Write data/generation: record.json, by-class grids unguided.png and guided.png, preview.png, confused classes."""
-    evaluation = evaluate(params, "generation", "generation", params.generation.per_class)
+    per_class = params.generation.per_class
+    if launched(params.machine, "generation", units=units(params, per_class)):
+        return
+    evaluation = evaluate(params, "generation", "generation", per_class)
+    if evaluation is None:
+        return
     write_record("generation", evaluation.record)
     _write_pictures(evaluation.samples)
     _write_failures(evaluation)
 
 
-def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: Path = DATA) -> Evaluation:
+def units(params: Params, per_class: int) -> int:
+    """How many batches `per_class` samples of every class are."""
+    return ceil(per_class * len(read_json(classes_file(), list)) / params.generation.batch)
+
+
+def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: Path = DATA) -> Evaluation | None:
     """Draw `per_class` samples of every class with the seeds of `purpose`; measure them as params.generation says.
 
-    `source` holds generator and metric network, in folders named as those of the stages. `stage` is the name for progress.
+    `source` holds generator and metric network, in folders named as those of the stages. `stage` is the name for progress. All
+    processes that were launched for it must call this; only the first one gets the evaluation.
     """
-    config = params.generation
-    generator = load_generator(torch.device(device_of(params.machine)), Places.within(source))
-    classes = generator.dit.config.classes
+    config, world, workers = params.generation, member(params.machine), params.machine.workers
+    generator = load_generator(world.device, Places.within(source))
+    classes, tokens = generator.dit.config.classes, generator.dit.config.tokens
     images = TWICE * classes * per_class * config.sampler.evaluations
-    if compiles(params.machine, images * products(generator.dit, generator.dit.config.tokens)):
-        for network in filter(None, (generator.dit, generator.autoguidance)):
-            compile_blocks(network)
-    metric_network = load_metric_network(source / stage_dir("metric_network").name, generator.device.type, config.batch)
+    for network in filter(None, (generator.dit, generator.autoguidance)):
+        settled(network, params.machine, images * products(generator.dit, tokens))
+    metric_network = load_metric_network(source / stage_dir("metric_network").name, world.device, config.batch)
     train = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Subsample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     metric_network.require_classes(classes)
+    # A generator knows no classes without images, although an index may name them.
     drawn = np.unique(ImageDataset(params.index.shards, "train").labels)
-    reference = reference_features(train, metric_network)
-    samples = _sampled(params, generator, stage, purpose, drawn, per_class)
-    features = sample_features(samples, metric_network)
-    real = extract_features(held_out, metric_network)
+    of_reference, real = (
+        extract_features(some, metric_network, workers, world.spread) for some in (train.images, held_out)
+    )
+    labels_seed = seed_of(params.seed, purpose, "labels")
+    labels = sample_labels(torch.from_numpy(drawn), per_class, config.labels, labels_seed)
+    seeds = sample_seeds(params.seed, purpose, len(labels))
+    with _progress(stage, 2 * len(labels), world) as progress:
+        sampled = draw(generator, config, labels, seeds, metric_network, progress, world.spread)
+    if sampled is None:
+        return None
+    (samples, features), reference = sampled, compared_with(train, of_reference)
     metrics = generation_metrics(features, real, config, reference, metric_network)
     split, shards = params.reconstruction.split, params.index.shards
     described = {
@@ -88,26 +107,22 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
         **protocol(config, train, metric_network, len(drawn), per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {split} split",
     }
-    title, labels = metric_network.title, f"{config.labels} labels"
-    record = record_of("generation", metrics, described, title, metric_network.labelled, labels)
+    title, kind = metric_network.title, f"{config.labels} labels"
+    record = record_of("generation", metrics, described, title, metric_network.labelled, kind)
     return Evaluation(samples, features, record, reference, metric_network)
 
 
-def _sampled(
-    params: Params, generator: Generator, stage: str, purpose: str, classes: NDArray[np.int64], per_class: int
-) -> Samples:
-    """Samples of the `classes` that have images. A generator knows no others, although an index may name them."""
-    labels_seed = seed_of(params.seed, purpose, "labels")
-    labels = sample_labels(torch.from_numpy(classes), per_class, params.generation.labels, labels_seed)
-    seeds = sample_seeds(params.seed, purpose, len(labels))
+@contextmanager
+def _progress(stage: str, images: int, world: World) -> Iterator[Callable[[int], None]]:
+    """Takes how many of `images` are drawn, and shows it."""
     began = time.monotonic()
-    with reporting(stage, 0, 2 * len(labels), first=True) as reporter:
+    with reporting(stage, 0, images, world.first) as reporter:
 
         def progress(done: int) -> None:
             if reporter is not None:
                 reporter.report(done, {}, done / (time.monotonic() - began))
 
-        return draw(generator, params.generation, labels, seeds, progress)
+        yield progress
 
 
 def _write_pictures(samples: Samples) -> None:

@@ -1,5 +1,7 @@
 """Linear probe along the flow: how much of the label is left in x_t, and in the semantic decoder."""
 
+from math import ceil
+
 import numpy as np
 
 from rectok.artifacts import stage_dir
@@ -11,13 +13,13 @@ from rectok.files import write_bytes
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
 from rectok.tokenizer.model import load_tokenizer
-from rectok.train.world import device_of
+from rectok.train.launch import launched
+from rectok.train.world import member
 
 
 def run(params: Params) -> None:
     """Write data/probe: record.json with the accuracy at each t, and curve.png. Unlabelled images have neither."""
-    config, device = params.probe, device_of(params.machine)
-    tokenizer = load_tokenizer(stage_dir("tokenizer")).to(device)
+    config, machine = params.probe, params.machine
     noising = Noising(config.times, config.views, params.tokenizer.flow.noise_scale, params.seed)
     every_train_image = ImageDataset(params.index.shards, "train")
     train_images = ClassSubset(every_train_image, config.per_class) if config.per_class else every_train_image
@@ -26,9 +28,16 @@ def run(params: Params) -> None:
     if len(np.unique(every_train_image.labels)) < 2:
         write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": None}, protocol))
         return
-    workers = params.machine.workers
-    train = pool(tokenizer, train_images, noising, config.batch, device, workers)
-    test = pool(tokenizer, test_images, noising.once(), config.batch, device, workers)
+    if launched(machine, "probe", units=ceil(len(train_images) / config.batch)):
+        return
+    world = member(machine)
+    tokenizer = load_tokenizer(stage_dir("tokenizer")).to(world.device)
+    train, test = (
+        pool(tokenizer, images, draws, config.batch, world.device, machine.workers, world.spread)
+        for images, draws in ((train_images, noising), (test_images, noising.once()))
+    )
+    if not world.first:
+        return
     strength = config.regularisation
     points = [
         {"t": t, "accuracy": linear_accuracy(training, train.labels, testing, test.labels, strength)}

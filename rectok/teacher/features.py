@@ -14,7 +14,7 @@ def oriented_tokens(network: VisionNetwork, images: Tensor, grid: int, flip: boo
     Computed and left on the network's device, in bfloat16 where that is a GPU.
     """
     device = network.mean.device
-    unit = images.to(device).float() / 255
+    unit = images.to(device, non_blocking=True).float() / 255
     orientations = [unit, unit.flip(-1)] if flip else [unit]
     with bfloat16_on_gpu(device):
         tokens = [network.tokens(x, grid) for x in orientations]

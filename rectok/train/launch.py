@@ -1,4 +1,4 @@
-"""Starting a training on several processes, and asking them to stop."""
+"""Starting a stage on several processes, and asking them to stop."""
 
 import os
 import signal
@@ -17,21 +17,27 @@ from rectok.train.training_config import MachineConfig
 from rectok.train.world import device_of
 
 
-def launched(machine: MachineConfig, stage: str) -> bool:
-    """Start the stage on all processes of `machine` and wait; False if this one shall work. Raises UserError if one fails."""
+def launched(machine: MachineConfig, stage: str, *arguments: str, units: int | None = None) -> bool:
+    """Start the stage on all processes of `machine` and wait; False if this one shall work. Raises UserError if one fails.
+
+    The processes run `rectok <stage> <arguments>`. A stage that divides `units` of work needs no more processes than units;
+    without `units` it is a training, which stops after a checkpoint.
+    """
     if "RANK" in os.environ:  # torchrun or DeepSpeed started this process as one of several
         return False
-    device = device_of(machine)
-    count = machine.processes or (torch.cuda.device_count() if device == "cuda" else 1)
-    if count == 1 and not machine.hostfile:
+    count = machine.processes or (torch.cuda.device_count() if device_of(machine) == "cuda" else 1)
+    if units is not None and not machine.hostfile:
+        count = min(count, units)
+    if (units is not None and units < 2) or (count < 2 and not machine.hostfile):
         return False
     stop = stop_file(stage)
     stop.unlink(missing_ok=True)
     # In a session of its own, so that a signal to our group reaches the processes once, through us. It ends with us: else its
-    # processes would train on, on the same GPUs and files as those of the next run, whom no lock tells of them.
-    command, before = _command(machine, count, stage), ending_with_parent(signal.SIGTERM)
+    # processes would work on, on the same GPUs and files as those of the next run, whom no lock tells of them.
+    command, before = _command(machine, count, stage, *arguments), ending_with_parent(signal.SIGTERM)
     child = subprocess.Popen(command, start_new_session=True, preexec_fn=before)
-    handler = _asking(stop, child) if machine.hostfile else lambda received, _: child.send_signal(received)
+    asks = machine.hostfile and units is None
+    handler = _asking(stop, child) if asks else lambda received, _: child.send_signal(received)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     try:
@@ -58,11 +64,11 @@ def _asking(stop: Path, launcher: "subprocess.Popen[bytes]") -> Callable[[int, F
     return handle
 
 
-def _command(machine: MachineConfig, count: int, stage: str) -> list[str]:
+def _command(machine: MachineConfig, count: int, *words: str) -> list[str]:
     if machine.hostfile:
         launcher = ["deepspeed.launcher.runner", "--hostfile", machine.hostfile, "--num_gpus", str(count)]
         # With one machine, too: else its launcher leaves processes behind when it is ended.
         launcher += ["--no_local_rank", "--force_multi", "--module"]
     else:
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--module"]
-    return [sys.executable, "-m", *launcher, "rectok.cli.main", stage]
+    return [sys.executable, "-m", *launcher, "rectok.cli.main", *words]

@@ -2,15 +2,22 @@
 
 import atexit
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from rectok.errors import UserError
+from rectok.nn.blocks import compile_blocks
+from rectok.nn.precision import bfloat16_products
+from rectok.nn.spread import Spread
 from rectok.train.training_config import MachineConfig
 
+M = TypeVar("M", bound=nn.Module)
 COMPILED_FROM = 2e15
 """FLOPs from which on compilation pays on a GPU: about ten seconds uncompiled, when compiling takes ten to seventy."""
 COMPILER_CACHE = Path("~/.cache/rectok/compiler")
@@ -29,6 +36,11 @@ class World:
     def first(self) -> bool:
         """Whether this process writes files and speaks to people."""
         return self.rank == 0
+
+    @property
+    def spread(self) -> Spread:
+        """How units of work are divided over the processes."""
+        return Spread(self.rank, self.size)
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true in any process; all of them must ask at the same time."""
@@ -69,29 +81,59 @@ def device_named(name: str, key: str = "device") -> str:
 
 def compiles(machine: MachineConfig, flops: float) -> bool:
     """Whether networks that have `flops` FLOPs before them in this process are to be compiled."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILER_CACHE.expanduser()))
     if machine.compile == "auto":
         return device_of(machine) == "cuda" and flops >= COMPILED_FROM
     return machine.compile
 
 
+def settled(
+    network: M, machine: MachineConfig, flops: float, compile_parts: Callable[[M], object] = compile_blocks
+) -> M:
+    """A frozen `network` on the device of `machine`, ready for `flops` FLOPs of forward passes by all processes together.
+
+    On a GPU its products are in bfloat16. It is compiled by `compile_parts` where that pays for one process, so the number of
+    processes changes no result.
+    """
+    network.to(device_of(machine)).requires_grad_(False)
+    if device_of(machine) == "cuda":
+        bfloat16_products(network)
+    if compiles(machine, flops):
+        compile_parts(network)
+    return network
+
+
+def member(machine: MachineConfig) -> World:
+    """This process among those of a stage without DeepSpeed. It joins a process group only where there are several."""
+    world = _world(machine)
+    if world.size > 1 and not dist.is_initialized():
+        _start_group(world)
+    return world
+
+
 def join(machine: MachineConfig) -> World:
     """Join the process group (gloo on CPU, nccl on GPU), a group of one where nobody launched this process."""
-    kind = device_of(machine)
-    os.environ["DS_ACCELERATOR"] = kind
+    world = _world(machine)
+    os.environ["DS_ACCELERATOR"] = world.device.type
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it even where there is one process
+    if not dist.is_initialized():
+        _start_group(world)
+    return world
+
+
+def _world(machine: MachineConfig) -> World:
+    """Who this process is, by the variables of its launcher. Raises UserError where there is no such GPU."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILER_CACHE.expanduser()))
+    kind = device_of(machine)
     rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
-    size = int(os.environ.get("WORLD_SIZE", "1"))
     device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
         torch.cuda.set_device(device)
-    if not dist.is_initialized():
-        _start_group(device, rank, size)
-    return World(rank, size, device)
+    return World(rank, int(os.environ.get("WORLD_SIZE", "1")), device)
 
 
-def _start_group(device: torch.device, rank: int, size: int) -> None:
+def _start_group(world: World) -> None:
     """Start the process group that this process is one of."""
+    rank, size, device = world.rank, world.size, world.device
     store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
     backend = "nccl" if device.type == "cuda" else "gloo"
     named = device if device.type == "cuda" else None  # else NCCL guesses the device at the first barrier

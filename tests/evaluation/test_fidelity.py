@@ -142,15 +142,15 @@ def test_reference_is_the_train_split_or_the_npz_file(metric_network: MetricNetw
     project.build_shards()
     train = project.train_split()
     empty = load_reference("", train)
-    assert (len(empty.images), empty.statistics) == (16, None)  # type: ignore[arg-type]
-    assert torch.equal(empty.images[15], train.image(15))
+    assert (len(empty.images), empty.statistics) == (16, None)
+    assert torch.equal(empty.images.image(15), train.image(15))
     np.savez("adm.npz", mu=np.zeros(4, np.float32), sigma=np.eye(4), arr_0=np.ones((5, 8, 6, 3), np.uint8))
     full = load_reference("adm.npz", train)
     assert full.statistics is not None
     assert full.statistics.mu.dtype == np.float64
-    assert full.images[0].shape == (3, 8, 6)
+    assert full.images.image(0).shape == (3, 8, 6)
     np.savez("bare.npz", mu=np.zeros(4), sigma=np.eye(4))
-    assert len(load_reference("bare.npz", train).images) == 16  # type: ignore[arg-type]
+    assert len(load_reference("bare.npz", train).images) == 16
 
 
 def test_a_reference_that_does_not_fit_is_a_sentence(metric_network: MetricNetwork) -> None:

@@ -16,7 +16,7 @@ from rectok.artifacts import read_json, write_json
 from rectok.checks.networks import network_checks
 from rectok.data.image_decoding import encode_png
 from rectok.evaluation.fidelity import extract_features, fidelity, frechet, reference_features
-from rectok.evaluation.generation import Samples, generation_metrics, sample_features
+from rectok.evaluation.generation import SampleFeatures, generation_metrics
 from rectok.evaluation.image_sets import TensorImages
 from rectok.evaluation.inception import Inception, obtain_inception
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
@@ -106,10 +106,11 @@ def test_samples_are_measured_against_adms_statistics_and_labels_are_left_out(me
     sigma = np.cov(features, rowvar=False)
     np.savez("adm.npz", mu=features.mean(0), sigma=sigma, arr_0=others.permute(0, 2, 3, 1).numpy(), mu_s=np.zeros(7))
     reference = load_reference("adm.npz", project.train_split())
-    assert len(reference.images) == 6  # type: ignore[arg-type]
+    assert len(reference.images) == 6
     labels = torch.arange(8) % 2
     metric_network.require_classes(1000)
-    samples = sample_features(Samples(labels, images, images), metric_network)
+    of_images = extract_features(TensorImages(images), metric_network)
+    samples = SampleFeatures(labels, of_images, of_images)
     published = reference_features(reference, metric_network)
     found = generation_metrics(samples, samples.unguided, project.params().generation, published, metric_network)
     by_images = frechet(samples.unguided, reference_features(Reference(TensorImages(others), None, ""), metric_network))

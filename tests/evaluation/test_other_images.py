@@ -44,8 +44,8 @@ def test_a_folder_is_read_by_path_at_any_depth(here: Path) -> None:
     (here / "images" / "._c.png").write_text("what macOS leaves beside c.png")
     Image.new("L", (3, 2), 30).save(here / "images" / "d.jfif", format="JPEG")
     images = read_samples(here / "images")
-    assert [int(images[i][0, 0, 0]) for i in range(4)] == [10, 0, 20, 30]
-    assert images[0].shape == (3, 2, 3) and images[0].dtype == torch.uint8
+    assert [int(images.image(i)[0, 0, 0]) for i in range(4)] == [10, 0, 20, 30]
+    assert images.image(0).shape == (3, 2, 3) and images.image(0).dtype == torch.uint8
 
 
 def test_what_cannot_be_judged_is_one_sentence(here: Path) -> None:
@@ -58,10 +58,10 @@ def test_what_cannot_be_judged_is_one_sentence(here: Path) -> None:
     with user_error(
         "^mixed/1.png has 5×5 pixels, but mixed/0.png has 4×4; images that are judged together must have one size$"
     ):
-        read_samples(Path("mixed"))[1]
+        read_samples(Path("mixed")).image(1)
     (here / "mixed" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with user_error("^mixed/1.png cannot be judged: "):
-        read_samples(Path("mixed"))[1]
+        read_samples(Path("mixed")).image(1)
     np.savez("floats.npz", arr_0=np.zeros((2, 4, 4, 3)))
     with user_error(r"^arr_0 of floats.npz is float64 \[2, 4, 4, 3\], but must be uint8 \[N, H, W, 3\]$"):
         read_samples(Path("floats.npz"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rectok.evaluation.fidelity import extract_features, frechet, reference_features
-from rectok.evaluation.generation import Samples, sample_features
+from rectok.evaluation.generation import SampleFeatures
 from rectok.evaluation.image_sets import Subsample, TensorImages
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.evaluation.reference import Reference
@@ -21,7 +21,8 @@ def test_it_is_the_spread_of_the_parts_over_the_root_of_their_number(here: Path)
     metric_network = project.build_metric_network()
     images = project.pictures(12, first=100)
     labels = torch.arange(12) % 3
-    features = sample_features(Samples(labels, images, images), metric_network)
+    of_images = extract_features(TensorImages(images), metric_network)
+    features = SampleFeatures(labels, of_images, of_images)
     reference = reference_features(Reference(Subsample(project.train_split(), 100), None, ""), metric_network)
     noise = part_noise(features, 2, reference, metric_network)
     assert noise.keys() == nightly_metrics().keys()

@@ -2,15 +2,15 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
 
-from rectok.nn.overlap import on_cpu
+from rectok.nn.overlap import Parts, on_cpu
 
 
-def squares(device: str, computed: list[int]) -> Iterator[Tensor]:
+def squares(device: str, computed: list[int]) -> Iterator[Parts]:
     for number in range(4):
         computed.append(number)
-        yield torch.full((3,), float(number), device=device).square()
+        numbers = torch.full((3,), float(number), device=device)
+        yield numbers.square(), numbers
 
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -20,8 +20,8 @@ NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_tensors_come_in_order_and_a_gpu_is_one_ahead(device: str, ahead: int) -> None:
     computed: list[int] = []
     tensors = on_cpu(squares(device, computed))
-    assert torch.equal(next(tensors), torch.zeros(3))
+    assert torch.equal(next(tensors)[0], torch.zeros(3))
     assert computed == list(range(1 + ahead))
     rest = list(tensors)
-    assert all(tensor.device.type == "cpu" for tensor in rest)
-    assert [float(tensor[0]) for tensor in rest] == [1.0, 4.0, 9.0]
+    assert all(tensor.device.type == "cpu" for parts in rest for tensor in parts)
+    assert [(float(square[0]), float(number[0])) for square, number in rest] == [(1.0, 1.0), (4.0, 2.0), (9.0, 3.0)]

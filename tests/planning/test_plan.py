@@ -41,7 +41,7 @@ def test_hours_are_work_over_speed(plan: Plan) -> None:
     assert dit.hours == pytest.approx(seconds / 3600)
     latents = by_stage["latents"]
     assert latents.tflops == ASSUMED_PEAK * ASSUMED_SHARE and latents.basis.startswith("assumed")
-    seconds = (1000 + 180 + 359) * latents.workload.flops / 193.5e12  # on one GPU, held-out digits too
+    seconds = (1000 + 180 + 359) * latents.workload.flops / (193.5e12 * 2)  # held-out digits too
     assert latents.hours == pytest.approx(seconds / 3600)
 
 
@@ -50,7 +50,7 @@ def test_a_night_is_no_part_of_a_run() -> None:
     json = found.as_json()
     night = json["night"]
     assert [row["workload"]["images"] for row in night] == [80, 80]  # 8 of each of 10 classes
-    seconds = 80 * sum(row["workload"]["flops"] for row in night) / 193.5e12
+    seconds = 80 * sum(row["workload"]["flops"] for row in night) / (193.5e12 * 2)  # GPUs
     assert json["night_hours"] == pytest.approx(seconds / 3600)
     generation = [row.hours for row in found.estimates if row.workload.stage.startswith("generation")]
     assert json["night_hours"] == pytest.approx(2 * sum(generation))  # an evaluation draws 4 of each

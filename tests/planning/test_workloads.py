@@ -17,8 +17,8 @@ PARAMS = tiny()
 COSTS = Costs(PARAMS, 10)
 IMAGES = Images({"train": 1000, "val": 40, "test": 60}, 10)
 FILE = {"path": "weights.safetensors", "sha256": "0" * 64}
-PARALLEL = {"tokenizer", "decoder", "dit", "autoguidance"}
-"""Stages that call rectok.train.launch.launched."""
+ONE_PROCESS = {"teacher", "metric_network"}
+"""Stages that do not call rectok.train.launch.launched."""
 
 
 def loads(changes: dict[str, Any], images: Images = IMAGES, gpus: int = 4) -> dict[str, Workload]:
@@ -28,18 +28,18 @@ def loads(changes: dict[str, Any], images: Images = IMAGES, gpus: int = 4) -> di
 
 
 def night(params: Params) -> list[Workload]:
-    return samplings("night", params.nightly.per_class, Costs(params, 10))
+    return samplings("night", params.nightly.per_class, Costs(params, 10), 8)
 
 
 @pytest.mark.slow
-def test_trainings_alone_take_all_gpus() -> None:
+def test_all_gpus_work_but_for_proxies() -> None:
     found = loads({})
     assert list(found) == [
         "teacher", "metric_network", "features", "tokenizer", "decoder", "latents", "dit", "autoguidance", "reconstruction",
         "generation, unguided", "generation, guided",
     ]  # fmt: skip
     assert {stage: load.gpus for stage, load in found.items()} == {
-        stage: 4 if stage in PARALLEL else 1 for stage in found
+        stage: 1 if stage in ONE_PROCESS else 4 for stage in found
     }
 
 
@@ -80,7 +80,7 @@ def test_a_night_asks_for_the_velocity_at_every_step() -> None:
     costs = Costs(params, 10)
     plain, guided = night(params)
     velocity, decode = costs.velocity(params.dit), costs.decode()
-    assert (plain.images, guided.images, plain.gpus, guided.gpus) == (60, 60, 1, 1)
+    assert (plain.images, guided.images, plain.gpus, guided.gpus) == (60, 60, 8, 8)
     assert (plain.variant, guided.variant) == ("plain", "cfg")
     assert plain.flops == pytest.approx(10 * velocity + decode)
     assert guided.flops == pytest.approx(20 * velocity + decode)

@@ -9,14 +9,12 @@ from safetensors.torch import save_file
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.evaluation.image_quality import psnr
-from rectok.evaluation.image_sets import stacked
 from rectok.evaluation.metrics import read_record
 from rectok.losses.loss_config import PerceptualFile
 from rectok.losses.perceptual import LPIPS, VGG_WIDTHS, load_lpips
 from rectok.params import Params
 from rectok.stages import reconstruction
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.model import load_tokenizer
 from tests.evaluation import project
 
 
@@ -26,9 +24,7 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     reconstruction.run(params)
     record = read_record("reconstruction")
 
-    originals = stacked(ImageDataset(["00000"], "test"), workers=0)
-    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
-    rebuilt = reconstruction.reconstructed(tokenizer, originals, params.reconstruction, "cpu")
+    originals, rebuilt = images_of(params)
     assert rebuilt.dtype == torch.uint8
     assert record.metrics["psnr"] == pytest.approx(float(psnr(rebuilt, originals).mean()))
     assert record.protocol["images"] == 8
@@ -44,6 +40,16 @@ def test_figures_are_those_of_the_rounded_reconstructions(tmp_path: Path, monkey
     assert pixels.shape == (2 * 32 + 2, 8 * 32 + 7 * 2, 4)
     assert np.array_equal(pixels[:32, :32, :3], originals[0].permute(1, 2, 0).numpy())
     assert np.array_equal(pixels[34:, -32:, :3], rebuilt[7].permute(1, 2, 0).numpy())
+
+
+def images_of(params: Params) -> tuple[torch.Tensor, torch.Tensor]:
+    """The test split, and what the tokenizer makes of it in the stage's batches."""
+    dataset = ImageDataset(["00000"], "test")
+    originals = torch.stack([dataset.image(position) for position in range(len(dataset))])
+    networks = reconstruction.Networks.load(params, len(dataset), torch.device("cpu"))
+    return originals, torch.cat(
+        [networks.reconstructed(batch) for batch in originals.split(params.reconstruction.batch)]
+    )
 
 
 def with_lpips(params: Params) -> Params:
@@ -68,9 +74,7 @@ def test_lpips_is_measured_where_its_weights_are(tmp_path: Path, monkeypatch: py
     record = read_record("reconstruction")
     assert record.networks["lpips"] == "LPIPS-VGG16"
 
-    originals = stacked(ImageDataset(["00000"], "test"), workers=0)
-    tokenizer = load_tokenizer(artifacts.stage_dir("decoder"))
-    rebuilt = reconstruction.reconstructed(tokenizer, originals, params.reconstruction, "cpu")
+    originals, rebuilt = images_of(params)
     network = load_lpips(params.decoder.losses.perceptual)
     assert network is not None
     expected = float(network(rebuilt / 255, originals / 255).mean())
@@ -95,10 +99,7 @@ def test_the_worst_reconstructions_come_first_each_below_its_original(here: Path
     params = project.build()
     reconstruction.run(params)
     dataset = ImageDataset(["00000"], "test")
-    originals = stacked(dataset, workers=0)
-    rebuilt = reconstruction.reconstructed(
-        load_tokenizer(artifacts.stage_dir("decoder")), originals, params.reconstruction, "cpu"
-    )
+    originals, rebuilt = images_of(params)
     quality = psnr(rebuilt, originals)
     place = int(quality.argmin())
     worst = artifacts.read_json(artifacts.pictures_file("reconstruction"))["worst"]

@@ -1,0 +1,75 @@
+"""Units of work, such as batches, divided over processes, and their results in order in the first process."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from rectok.nn.overlap import Parts, on_cpu
+
+
+def batch_sizes(count: int, batch: int) -> list[int]:
+    """Sizes of the batches of `count` samples: all `batch`, but for a smaller last one."""
+    return [min(batch, count - first) for first in range(0, count, batch)]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Process `rank` of `size` does unit number `rank` and every `size`-th after it.
+
+    The units are the same for any number of processes, and so are their results, to the bit.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process gets the results."""
+        return self.rank == 0
+
+    def own(self, units: int) -> range:
+        """The numbers of this process's units among `units`."""
+        return range(self.rank, units, self.size)
+
+    def results(self, computed: Iterable[Parts], rows: Sequence[int]) -> Iterator[Parts]:
+        """The results of all units, in order and on the CPU, in the first process; none in the others, which send theirs.
+
+        `computed` yields the results of this process's units: tensors of one dtype and shape [rows[unit], …] each, on the
+        device of the process group.
+        """
+        if self.size == 1:
+            return on_cpu(computed)
+        return on_cpu(self._received(iter(computed), rows)) if self.first else self._send(computed)
+
+    def _received(self, own: Iterator[Parts], rows: Sequence[int]) -> Iterator[Parts]:
+        """One unit is computed ahead, so that this process need not wait for those of the others."""
+        ahead = like = next(own, None)
+        for unit, count in enumerate(rows):
+            if unit % self.size == 0:
+                assert ahead is not None
+                parts, ahead = ahead, next(own, None)
+                yield parts
+            else:
+                assert like is not None
+                parts = tuple(
+                    torch.empty((count, *part.shape[1:]), dtype=part.dtype, device=part.device) for part in like
+                )
+                for part in parts:
+                    dist.recv(part, unit % self.size)
+                yield parts
+
+    def _send(self, computed: Iterable[Parts]) -> Iterator[Parts]:
+        def sent() -> Iterator[Parts]:
+            for parts in computed:
+                for part in parts:
+                    dist.send(part.contiguous(), 0)
+                yield (parts[0][:0],)
+
+        for _ in on_cpu(sent()):  # waits until each is sent, so that few are in memory
+            pass
+        yield from ()
+
+
+ALONE = Spread()
