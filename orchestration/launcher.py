@@ -1,6 +1,7 @@
 """Runs commands for Dagster. Their lines go to the event log as they come. Cancelling the run stops the command."""
 
 import json
+import sys
 import time
 import warnings
 from collections import deque
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from orchestration.private import build_external_execution_context_data, capture_interrupts
 from orchestration.workers import tag_run
+from rectok.pipeline import status as changes
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
@@ -57,6 +59,17 @@ class Launcher(dg.ConfigurableResource[Any]):
         """Run `dvc repro` for exactly these stages, in this order. Without `stages`, run the whole pipeline."""
         single = ("--single-item", *stages) if stages else ()
         return self.run(context, (*DVC, "repro", *single), on_message=on_message)
+
+    def repro_shards(self, context: Context, *stages: str) -> Finished:
+        """Run stages of many shards, in this order. One that fails does not stop those that do not need it."""
+        return self.run(context, (*DVC, "repro", "--single-item", "--keep-going", *stages))
+
+    def changed_stages(self, context: Context) -> frozenset[str]:
+        """All stages that DVC finds changed. Unlike `changed`, it waits for no lock and takes none."""
+        finished = self.run(context, (sys.executable, "-P", "-m", changes.__name__), echo=False)
+        if finished.code:
+            raise failure(finished)
+        return frozenset(json.loads(finished.lines[-1]))
 
     def changed(self, context: Context, *stages: str) -> Mapping[str, Any]:
         """The entries of `dvc status` for these stages. Empty if all are up to date."""

@@ -2,20 +2,24 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 
-from orchestration.assets.checks import CHECK, outdated, read_check_result
+from orchestration.assets.checks import check_specs, evaluation, not_run, read_check_results
 from orchestration.assets.metadata import asset_metadata
 from orchestration.assets.progress import Message, Observer
+from orchestration.assets.versions import data_version_tags, input_tags
 from orchestration.graph.model import Artefact, Graph, Unit
 from orchestration.launcher import Launcher, failure, without_dagster_warnings
 from rectok.pipeline import lock
 from rectok.pipeline.process import Finished
 
+Event = dg.MaterializeResult[None] | dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]
+SHOWN = 5
+"""Gates that a failure names."""
 REMOTE = re.compile(r"(?:https?://(?:[^@/]*@)?|(?:ssh://)?git@)(?P<host>[^/:]+)[/:](?P<name>.+?)(?:\.git)?/?$")
 
 
@@ -29,11 +33,7 @@ def assets(graph: Graph, root: Path) -> list[dg.AssetsDefinition]:
 def _asset(artefact: Artefact, root: Path, code_url: str | None) -> dg.AssetsDefinition:
     # Equal lists of shards make equal definitions, so Dagster maps the partitions of such artefacts onto each other.
     partitions = dg.StaticPartitionsDefinition(list(artefact.shards)) if artefact.shards else None
-    gate = artefact.units[0].gate
-    condition = f"What must be true of {artefact.name} before anything depends on it (dvc repro {gate})"
-    check = dg.AssetCheckSpec(
-        CHECK, asset=artefact.name, blocking=True, partitions_def=partitions, description=condition
-    )
+    checks = check_specs(artefact, partitions)
 
     @dg.asset(
         name=artefact.name,
@@ -47,14 +47,51 @@ def _asset(artefact: Artefact, root: Path, code_url: str | None) -> dg.AssetsDef
         pool=artefact.pool,
         partitions_def=partitions,
         metadata=code_references(artefact, root),
-        check_specs=[check] if gate else None,
+        check_specs=checks,
+        # One run makes all shards that a backfill names. One per shard costs seconds each.
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def make(context: dg.AssetExecutionContext, launcher: Launcher) -> Iterator[dg.MaterializeResult[None]]:
-        unit = artefact.unit(context.partition_key if partitions else None)
-        update = bring_up_to_date(context, launcher, unit)
-        yield _result(root, artefact, unit, update)
+    def make(context: dg.AssetExecutionContext, launcher: Launcher) -> Iterator[Event]:
+        reported: set[str | None] = set()
+        if partitions and context.has_partition_key_range:
+            yield from make_shards(context, launcher, artefact, root)
+        else:
+            unit = artefact.unit(context.partition_key if partitions else None)
+            result = _result(root, artefact, unit, bring_up_to_date(context, launcher, unit))
+            reported = {check.check_name for check in result.check_results or ()}
+            yield result
+        # A later step of the run waits for an output of each check, also of those that the gate did not make.
+        for spec in checks:
+            if spec.name not in reported:
+                yield dg.Output(None, spec.get_python_identifier())
 
     return make
+
+
+def make_shards(
+    context: dg.AssetExecutionContext, launcher: Launcher, artefact: Artefact, root: Path
+) -> Iterator[Event]:
+    """Bring many shards up to date in one run, and report each with its data version and checks.
+
+    Shards that were made are reported even if others fail, for which Failure is raised at the end. Dagster adds an event
+    without data version per shard to a run in which none fails, before ours.
+    """
+    units = [artefact.unit(shard) for shard in context.partition_keys]
+    finished = bring_shards_up_to_date(context, launcher, units)
+    left = launcher.changed_stages(context) if finished else frozenset()
+    made = [unit for unit in units if unit.stage not in left]
+    if len(made) == len(units):
+        yield dg.MaterializeResult()
+    records, shared = lock.read(root), input_tags(context.instance, artefact)
+    for unit in made:
+        record = records[unit.stage]
+        metadata = {**asset_metadata(root, artefact, unit, record), "ran": finished is not None}
+        tags = {**data_version_tags(record.data_version), **shared}
+        yield dg.AssetMaterialization(artefact.name, partition=unit.shard, metadata=metadata, tags=tags)
+        for check in _checks(root, unit, records, unit.gate in left, finished):
+            yield evaluation(artefact, unit, check, blocking=True)
+    if finished and len(made) < len(units):
+        raise failure(finished)
 
 
 @dataclass(frozen=True)
@@ -74,8 +111,7 @@ def bring_up_to_date(context: dg.AssetExecutionContext, launcher: Launcher, unit
     changed = launcher.changed(context, *unit.waits_for, *unit.stages)
     waiting = [gate for gate in unit.waits_for if gate in changed]
     if waiting:
-        sentence = f"{unit.stage} waits for {', '.join(waiting)}: materialize its asset first"
-        raise dg.Failure(sentence, allow_retries=False)
+        raise _waits(unit.stage, waiting)
     if not changed:
         context.log.info(f"{' and '.join(unit.stages)} did not change: nothing to do")
         return Update()
@@ -87,21 +123,54 @@ def bring_up_to_date(context: dg.AssetExecutionContext, launcher: Launcher, unit
     return Update(finished, observer.last_step)
 
 
+def bring_shards_up_to_date(
+    context: dg.AssetExecutionContext, launcher: Launcher, units: Sequence[Unit]
+) -> Finished | None:
+    """Run the stages and gates of many shards, unless none of them changed, which is None.
+
+    Raises Failure if a gate that they wait for has not passed for the current data.
+    """
+    changed = launcher.changed_stages(context)
+    waiting = sorted({gate for unit in units for gate in unit.waits_for if gate in changed})
+    if waiting:
+        raise _waits(units[0].stage, waiting)
+    due = [unit for unit in units if changed.intersection(unit.stages)]
+    context.log.info(f"{len(due)} of {len(units)} shards changed")
+    return launcher.repro_shards(context, *(stage for unit in due for stage in unit.stages)) if due else None
+
+
 def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> dg.MaterializeResult[None]:
-    records = lock.read(root)
+    records, finished = lock.read(root), update.finished
     record = records[unit.stage]
-    metadata = {**asset_metadata(root, artefact, unit, record), "ran": update.finished is not None}
-    results = [read_check_result(root, unit, records)] if unit.gate else []
-    if results and results[0].passed and update.finished and update.finished.code:
-        # The gate ended before it replaced its old report.
-        results = [outdated(results[0], f"{unit.gate} did not run: {update.finished.reason}")]
+    metadata = {**asset_metadata(root, artefact, unit, record), "ran": finished is not None}
     if update.last_step:
         metadata["progress"] = dg.MetadataValue.json(dict(update.last_step))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(record.data_version),
         metadata=metadata,
-        check_results=results,
+        check_results=_checks(root, unit, records, bool(finished and finished.code), finished),
     )
+
+
+def _checks(
+    root: Path, unit: Unit, records: Mapping[str, lock.Record], gate_failed: bool, finished: Finished | None
+) -> list[dg.AssetCheckResult]:
+    """The results of the unit's gate, which `finished` ran last. Empty if it has no gate."""
+    results = read_check_results(root, unit, records) if unit.gate else []
+    if finished and gate_failed and all(result.passed or not _is_error(result) for result in results):
+        # The gate ended before it replaced its old report.
+        return [not_run(unit, f"{unit.gate} did not run: {finished.reason}")] if results else []
+    return results
+
+
+def _is_error(result: dg.AssetCheckResult) -> bool:
+    return result.severity is dg.AssetCheckSeverity.ERROR
+
+
+def _waits(stage: str, gates: Sequence[str]) -> dg.Failure:
+    more = f" and {len(gates) - SHOWN} more" if len(gates) > SHOWN else ""
+    names = f"{', '.join(gates[:SHOWN])}{more}"
+    return dg.Failure(f"{stage} waits for {names}: materialize its asset first", allow_retries=False)
 
 
 def code_files(artefact: Artefact, root: Path) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.assets.checks import CHECK, FINGERPRINT, read_check_result
+from orchestration.assets.checks import FINGERPRINT, GATE_RAN, evaluation, read_check_results
 from orchestration.assets.metadata import asset_metadata
+from orchestration.assets.versions import version_tags
 from orchestration.graph.model import Artefact, Graph, Unit
 from orchestration.private import DATA_VERSION_TAG, AssetCheckExecutionRecordStatus, PartitionKeyFilter
 from orchestration.sync.source import ENDED, source_events
-from orchestration.sync.staleness import Staleness, version_tags
+from orchestration.sync.staleness import Staleness
 from rectok.pipeline import lock
 
 PIPELINE = "pipeline"
@@ -91,26 +92,17 @@ def _materialization(
 def evaluations(
     instance: dg.DagsterInstance, graph: Graph, root: Path, busy: Collection[str] = ()
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """One for every gate with a result about the current data that the event log does not hold, except `busy` artefacts."""
+    """The checks of every gate with a result about the current data that the event log does not hold, except `busy` artefacts.
+
+    The one with the fingerprint comes last, so that an interruption leaves no gate half reported.
+    """
     records = lock.read(root)
     for artefact, unit, _ in _made(graph, records, busy):
         if unit.gate and _is_current(root, unit, records):
-            result = read_check_result(root, unit, records)
-            if _known_fingerprint(instance, artefact, unit) != result.metadata[FINGERPRINT].value:
-                yield _evaluation(artefact, unit, result)
-
-
-def _evaluation(artefact: Artefact, unit: Unit, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        dg.AssetKey(artefact.name),
-        CHECK,
-        passed=result.passed,
-        severity=result.severity,
-        description=result.description,
-        metadata=result.metadata,
-        blocking=False,  # the result is about the past, so it has nothing to block
-        partition=unit.shard,
-    )
+            results = read_check_results(root, unit, records)
+            if _known_fingerprint(instance, artefact, unit) != results[-1].metadata[FINGERPRINT].value:
+                # They are about the past, so they have nothing to block.
+                yield from (evaluation(artefact, unit, result, blocking=False) for result in results)
 
 
 def _known_versions(instance: dg.DagsterInstance, artefact: Artefact) -> Mapping[str | None, str | None]:
@@ -128,7 +120,7 @@ def _known_versions(instance: dg.DagsterInstance, artefact: Artefact) -> Mapping
 def _known_fingerprint(instance: dg.DagsterInstance, artefact: Artefact, unit: Unit) -> object:
     """The fingerprint of the gate's last result. A check that was only planned has no result."""
     executions = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey(artefact.name), CHECK),
+        dg.AssetCheckKey(dg.AssetKey(artefact.name), GATE_RAN),
         limit=1,
         status=EVALUATED,
         partition_filter=PartitionKeyFilter(key=unit.shard),

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.assets.versions import data_version_tags, version_of
 from orchestration.graph.model import SOURCE, Graph
 from orchestration.launcher import Launcher, single_op_job
-from orchestration.sync.staleness import data_version_tags, version_of
 from rectok.pipeline import lock
 
 HOURLY = "7 * * * *"

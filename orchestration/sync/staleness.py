@@ -1,8 +1,4 @@
-"""The version tags of events: of the data, of the code, and of all inputs.
-
-Dagster itself tags the events of its runs. This module gives the same tags to artefacts of `dvc repro`, so that "stale" in
-the UI always means what `dvc status` means.
-"""
+"""Which artefacts are stale by Dagster's event log, so that "stale" in the UI always means what `dvc status` means."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,34 +6,10 @@ from functools import partial
 import dagster as dg
 
 from orchestration import private
+from orchestration.assets.versions import version_of
 from orchestration.graph.model import Artefact, Graph, Unit
 
 Shard = str | None
-
-
-def data_version_tags(version: str) -> dict[str, str]:
-    """The tags that give an event the data version `version`."""
-    return {private.DATA_VERSION_TAG: version, private.DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
-
-
-def version_tags(instance: dg.DagsterInstance, artefact: Artefact, data_version: str) -> dict[str, str]:
-    """The tags of a materialization of `artefact` that was made from the current inputs."""
-    tags = {**data_version_tags(data_version), private.CODE_VERSION_TAG: artefact.version}
-    for key in map(dg.AssetKey, artefact.inputs):
-        record = instance.get_latest_data_version_record(key, is_source=False)
-        pointer = str(record.storage_id) if record else private.NULL_EVENT_POINTER
-        tags |= {
-            private.get_input_data_version_tag(key): version_of(instance, key),
-            private.get_input_event_pointer_tag(key): pointer,
-        }
-    return tags
-
-
-def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
-    """The data version of an asset's last event."""
-    record = instance.get_latest_data_version_record(key, is_source=False)
-    version = private.extract_data_version_from_entry(record.event_log_entry) if record else None
-    return (version or private.DEFAULT_DATA_VERSION).value
 
 
 @dataclass

@@ -4,37 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rectok.artifacts import Check
+from rectok.checks.catalogue import kind_of
 from rectok.params import Params
 
-ACCURACY = {"val accuracy": "min_accuracy", "test accuracy": "min_accuracy"}
-GENERATOR = {"loss falls": "max_loss_ratio", "samples vary": "min_sample_std"}
-THRESHOLDS = {
-    "index": {"images per class": "min_per_class", "class balance": "max_imbalance"},
-    "shards": {},  # its message names the limit over all shards
-    "teacher": ACCURACY,
-    "features": {"cosine error": "max_cosine_error"},
-    "metric_network": ACCURACY,
-    "tokenizer": {"psnr": "min_psnr", "latent std": "min_latent_std", "semantic cosine": "min_semantic_cosine"},
-    "decoder": {"psnr gain": "max_psnr_loss"},
-    "latents": {"largest mean": "max_abs_mean"},
-    "statistics": {
-        "smallest std": "min_std",
-        "normalised mean": "max_mean",
-        "normalised std": "max_std_error",
-        "collapsed channels": "max_collapsed",
-    },
-    "dit": GENERATOR,
-    "autoguidance": GENERATOR,
-    "reconstruction": {"psnr": "min_psnr", "rfid": "max_rfid"},
-    "probe": {"accuracy": "min_accuracy"},
-    "generation": {
-        "sample accuracy": "min_accuracy",
-        "sample accuracy guided": "min_accuracy_guided",
-        "gfid": "max_gfid",
-    },
-    "report": {"megabytes": "max_megabytes"},
-}
-"""The threshold in gates.GATE behind each check; a check's name may go on behind it, as in `accuracy at t = 0.5`."""
 TRAINED_BY = {
     "teacher": "teacher",
     "metric_network": "metric_network",
@@ -79,9 +51,8 @@ def advice(gate: str, shard: str | None, failed: Sequence[Check], params: Params
 
 def threshold(gate: str, name: str) -> str | None:
     """The dotted key of a check's limit; None where the limit is no parameter."""
-    keys = THRESHOLDS.get(gate, {})
-    key = keys.get(name) or next((key for start, key in keys.items() if name.startswith(f"{start} at ")), None)
-    return f"gates.{gate}.{key}" if key else None
+    kind = kind_of(gate, name)
+    return f"gates.{gate}.{kind.threshold}" if kind and kind.threshold else None
 
 
 def accepted(check: Check) -> float | None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from orchestration.assets.checks import GATE_RAN
 from orchestration.loading import SENSOR_SECONDS
 from tests.orchestration.project import REPOSITORY, Project
 
@@ -112,11 +113,21 @@ class Server:
         return names
 
     def gate(self, name: str, shard: str | None = None) -> str:
-        """Status of the asset's last check result: SUCCEEDED, FAILED, ..."""
-        query = """query($k: AssetKeyInput!, $s: String) {
-            assetCheckExecutions(assetKey: $k, checkName: "gate", limit: 1, partition: $s) { status } }"""
-        executions = self.query(query, k={"path": [name]}, s=shard or "")["assetCheckExecutions"]
-        return str(executions[0]["status"]) if executions else "none"
+        """FAILED if one of the asset's last check results has failed; else the status of the one that its gate ran."""
+        states = self.checks(name, shard)
+        return "FAILED" if "FAILED" in states.values() else states.get(GATE_RAN, "none")
+
+    def checks(self, name: str, shard: str | None = None) -> dict[str, str]:
+        """Status of the last result of each of the asset's checks: SUCCEEDED, FAILED, ..."""
+        query = """query($k: [AssetKeyInput!]) { assetNodes(assetKeys: $k) {
+            assetChecksOrError { ... on AssetChecks { checks { name } } } } }"""
+        [node] = self.query(query, k=[{"path": [name]}])["assetNodes"]
+        names = [check["name"] for check in node["assetChecksOrError"]["checks"]]
+        last = "assetCheckExecutions(assetKey: $k, limit: 1, partition: $s, checkName:"
+        fields = " ".join(f'{check}: {last} "{check}") {{ status }}' for check in names)
+        query = f"query($k: AssetKeyInput!, $s: String) {{ {fields} }}"
+        results = self.query(query, k={"path": [name]}, s=shard or "")
+        return {check: str(executions[0]["status"]) for check, executions in results.items() if executions}
 
     def runs(self, job: str) -> list[dict[str, str]]:
         """The id and the tags of each of the job's runs."""

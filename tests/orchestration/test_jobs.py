@@ -35,7 +35,8 @@ def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
     def checked(result: ExecuteInProcessResult) -> dict[str, bool]:
         evaluations = result.get_asset_check_evaluations()
         return {
-            e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else ""): e.passed for e in evaluations
+            e.asset_key.to_user_string() + (f"@{e.partition}" if e.partition else "") + f" {e.check_name}": e.passed
+            for e in evaluations
         }
 
     def observed(result: ExecuteInProcessResult) -> list[tuple[str, float]]:
@@ -52,10 +53,10 @@ def test_the_pipeline_as_one_run_reports_what_is_new_and_fails_where_dvc_fails(
     broken = run(project, instance)
     assert not broken.success
     assert made(broken) == [("source", None), ("index", None), ("shards", "00001")]
-    assert checked(broken) == {"index": True, "shards@00001": False}
+    assert checked(broken) == {"index gate_ran": True, "shards@00001 rows": False, "shards@00001 gate_ran": True}
 
     project.rows("a", "b2", "c", "d")
     fixed = run(project, instance)
-    assert fixed.success and checked(fixed)["shards@00001"]
+    assert fixed.success and checked(fixed)["shards@00001 rows"]
     assert observed(fixed) == [("tokenizer", 1.0), ("tokenizer", 2.0)]  # at once, and with the picture of step 2
     assert "Data and pipelines are up to date." in project.repro().stdout

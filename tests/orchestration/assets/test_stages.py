@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import AssetKey, AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
 
-from orchestration.assets.checks import read_check_result
+from orchestration.assets.checks import GATE_RAN, read_check_results
 from orchestration.assets.metadata import asset_metadata
 from orchestration.assets.stages import assets
 from orchestration.graph.derive import load
@@ -18,6 +18,8 @@ from tests.orchestration.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("commands_at_once")]
 
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 Make = Callable[..., ExecuteInProcessResult]
 
 
@@ -25,11 +27,13 @@ Make = Callable[..., ExecuteInProcessResult]
 def make(project: Project, instance: DagsterInstance) -> Make:
     definitions: list[AssetsDefinition] = assets(load(project.root), project.root)
 
-    def run(*names: str, shard: str | None = None) -> ExecuteInProcessResult:
+    def run(*names: str, shard: str | None = None, shards: tuple[str, str] | None = None) -> ExecuteInProcessResult:
+        tags = dict(zip((RANGE_START, RANGE_END), shards or (), strict=False))
         return materialize(
             definitions,
             selection=list(names),
             partition_key=shard,
+            tags=tags,
             instance=instance,
             resources={"launcher": Launcher(root=str(project.root), grace_seconds=60)},
             raise_on_error=False,
@@ -38,8 +42,9 @@ def make(project: Project, instance: DagsterInstance) -> Make:
     return run
 
 
-def check(result: ExecuteInProcessResult) -> Any:
-    [evaluation] = result.get_asset_check_evaluations()
+def check(result: ExecuteInProcessResult, name: str = GATE_RAN, shard: str | None = None) -> Any:
+    evaluations = result.get_asset_check_evaluations()
+    [evaluation] = [each for each in evaluations if each.check_name == name and shard in (None, each.partition)]
     return evaluation
 
 
@@ -60,12 +65,16 @@ def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_fixed(project: P
     # One run: the gate of the shard fails, and what needs the shard does not start.
     blocked = make("shards", "tokenizer", shard="00001")
     assert not blocked.success
-    assert not check(blocked).passed and check(blocked).description == "rows: shard 00001: row bad1 does not decode"
+    rows = check(blocked, "rows", "00001")
+    assert not rows.passed and rows.description == "rows: shard 00001: row bad1 does not decode"
+    shown = {name: value.value for name, value in rows.metadata.items()}
+    assert shown == {"value": 1, "limit": 0, "required": "0", "severity": "ERROR"}
+    assert check(blocked).passed, "the gate itself ran"
     assert versions(blocked).keys() == {"shards"}
 
     # A run that only skips leaves the failed gate failed, and so does a run of the next stage.
     again = make("shards", shard="00001")
-    assert not again.success and not check(again).passed
+    assert not again.success and not check(again, "rows").passed
     alone = make("tokenizer")
     assert not alone.success and "tokenizer waits for gate-shards@00001" in failure(alone, "tokenizer")
     assert not versions(alone)
@@ -134,6 +143,46 @@ def test_a_training_streams_its_lines_and_reports_through_the_pipes(
     assert "tokenizer step 2/2  64 images/s" in logged and "did not receive any messages" not in logged
 
 
+def test_one_run_of_many_shards_reports_every_shard_by_itself(
+    project: Project, make: Make, instance: DagsterInstance
+) -> None:
+    def made(result: ExecuteInProcessResult) -> dict[str | None, str]:
+        """The data version of the last event of each shard."""
+        events = [event.materialization for event in result.get_asset_materialization_events()]
+        return {event.partition: (event.tags or {})["dagster/data_version"] for event in events}
+
+    def recorded(shard: str) -> str:
+        return lock.read(project.root)[f"shards@{shard}"].data_version
+
+    unchanged = make("shards", shards=("00000", "00001"))
+    assert unchanged.success and made(unchanged) == {shard: recorded(shard) for shard in ("00000", "00001")}
+
+    # One shard fails its gate. The other passes, and the next stage does not start.
+    project.rows("a", "bad1", "c2", "d")
+    assert make("index").success
+    mixed = make("shards", "tokenizer", shards=("00000", "00001"))
+    assert not mixed.success and "1 blocking asset check failed" in failure(mixed, "shards")
+    assert made(mixed) == {shard: recorded(shard) for shard in ("00000", "00001")}
+    assert check(mixed, "rows", "00000").passed and not check(mixed, "rows", "00001").passed
+    assert all(each.partition for each in mixed.get_asset_check_evaluations())
+    known = instance.get_latest_materialization_event(AssetKey("shards"))
+    assert known and known.asset_materialization and known.asset_materialization.metadata["ran"].value is True
+
+    # One shard cannot be made. It is not reported.
+    project.rows("a", "b", "c3", "d")
+    assert make("index").success
+    work = project.root / "work.py"
+    whole = work.read_text(encoding="utf-8")
+    work.write_text(whole.replace("def shards():", "def shards():\n    assert shard != '00000'"), encoding="utf-8")
+    torn = make("shards", shards=("00000", "00001"))
+    assert not torn.success and "failed to reproduce" in failure(torn, "shards")
+    assert made(torn).keys() == {"00001"} and check(torn, "rows", "00001").passed
+
+    work.write_text(whole, encoding="utf-8")
+    assert make("shards", "tokenizer", shards=("00000", "00001")).success
+    assert "Data and pipelines are up to date." in project.repro("gate@tokenizer").stdout
+
+
 def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: Make) -> None:
     (project.root / "tidy").unlink()
     project.rows("x", "y", "z")
@@ -146,8 +195,9 @@ def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: 
     assert check(result).metadata["pages"].value == str(pages)
     assert not check(result).passed and check(result).severity.value == "WARN"
     assert check(result).description == "tidy: the desk is not tidy"
-    table = {record.data["check"]: record.data["passed"] for record in check(result).metadata["checks"].records}
-    assert table == {"tautology": True, "rows": True, "tidy": False}
+    assert check(result, "rows").passed, "a check of its own"
+    table = {record.data["check"]: record.data["result"] for record in check(result).metadata["checks"].records}
+    assert table == {"tautology": "pass", "rows": "pass", "tidy": "WARN"}
 
 
 def test_a_failed_stage_says_why_in_its_own_words(project: Project, make: Make) -> None:
@@ -173,7 +223,7 @@ def test_damaged_records_are_named_on_the_page_and_a_changed_report_is_no_pass(p
     [artefact] = [artefact for artefact in load(project.root).artefacts if artefact.name == "tokenizer"]
     [unit], records = artefact.units, lock.read(project.root)
     assert unit.report and unit.pass_marker
-    assert read_check_result(project.root, unit, records).passed
+    assert all(result.passed for result in read_check_results(project.root, unit, records))
     report = project.root / unit.report
     whole = report.read_bytes()
     for content, sentence in (
@@ -181,7 +231,7 @@ def test_damaged_records_are_named_on_the_page_and_a_changed_report_is_no_pass(p
         (b"[1]", "tokenizer.json is damaged: it must hold an object"),
     ):
         write_bytes(report, content)
-        result = read_check_result(project.root, unit, records)
+        [result] = read_check_results(project.root, unit, records)
         assert not result.passed and sentence in str(result.description)
     record = records[unit.stage]
     assert "damaged" not in asset_metadata(project.root, artefact, unit, record)

@@ -16,6 +16,7 @@ from dagster import (
     build_sensor_context,
 )
 
+from orchestration.assets.checks import GATE_RAN
 from orchestration.graph.derive import load
 from orchestration.graph.model import Graph
 from orchestration.jobs import check_results
@@ -72,7 +73,9 @@ class Ticks:
 
 
 def named(event: AssetMaterialization | AssetCheckEvaluation) -> str:
-    return event.asset_key.to_user_string() + (f"@{event.partition}" if event.partition else "")
+    name = event.asset_key.to_user_string() + (f"@{event.partition}" if event.partition else "")
+    check = event.check_name if isinstance(event, AssetCheckEvaluation) else GATE_RAN
+    return name if check == GATE_RAN else f"{name} {check}"
 
 
 def test_what_dvc_made_outside_is_reported_once_with_the_versions_of_dvc_lock(
@@ -82,7 +85,9 @@ def test_what_dvc_made_outside_is_reported_once_with_the_versions_of_dvc_lock(
     versions, judged = ticks.tick()
     assert versions.keys() == {"index", *SHARDS, "tokenizer", "report"}
     assert f"md5: {versions['tokenizer']}" in (project.root / "dvc.lock").read_text(encoding="utf-8")
-    assert judged.keys() == {"index", *SHARDS, "tokenizer"} and all(passed for passed, _ in judged.values())
+    assert judged.keys() == {"index", *SHARDS, *(f"{shard} rows" for shard in SHARDS), "tokenizer"} and all(
+        passed for passed, _ in judged.values()
+    )
     assert ticks.tick() == ({}, {})
     ticks.cursor = None  # even after a reset the sensor reports nothing twice
     assert ticks.tick() == ({}, {})
@@ -97,7 +102,7 @@ def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_p
     assert project.repro().returncode == 255
     versions, judged = ticks.tick()
     assert versions.keys() == {"index", *SHARDS}  # the other shard is confirmed
-    assert judged["shards@00001"] == (False, "rows: shard 00001: row bad1 does not decode")
+    assert judged["shards@00001 rows"] == (False, "rows: shard 00001: row bad1 does not decode")
 
     # A looser threshold would change the gate and not the data. Here the code of the gate is fixed.
     work = project.root / "work.py"
@@ -107,7 +112,7 @@ def test_a_gate_that_failed_outside_is_reported_as_a_failed_check_and_later_as_p
     assert project.repro().returncode == 0
     versions, judged = ticks.tick()
     assert "shards@00001" not in versions
-    assert judged["shards@00001"] == (True, "all 3 checks passed")
+    assert judged["shards@00001"] == (True, "all 3 passed") and judged["shards@00001 rows"] == (True, "passed")
 
 
 def test_artefacts_that_a_run_is_making_are_reported_after_the_run(project: Project, instance: DagsterInstance) -> None:
@@ -137,7 +142,7 @@ def test_an_old_check_result_is_not_reported_again_after_a_planned_run_or_during
     plan = DagsterEvent(
         DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
         run.job_name,
-        event_specific_data=AssetCheckEvaluationPlanned(asset_key=key, check_name="gate"),
+        event_specific_data=AssetCheckEvaluationPlanned(asset_key=key, check_name=GATE_RAN),
     )
     instance.report_dagster_event(plan, run.run_id)
     report = project.root / "data" / "checks" / "tokenizer.json"
