@@ -7,6 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from rectok.artifacts import SHARDED
 from rectok.errors import UserError
@@ -36,15 +37,16 @@ def repro(
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
     from rectok.pipeline.graph import opened
     from rectok.pipeline.parallel import Limits
-    from rectok.pipeline.status import status_of
+    from rectok.pipeline.status import status
     from rectok.reporting.summary import duration
 
     for number in STOPPING:
         signal.signal(number, _as_ctrl_c)
     began = time.monotonic()
-    with opened(Path()) as repo:
-        report = status_of(repo, Path(), targets or ())
-        if report.due:
+    with Console(stderr=True).status("") as shown:
+        report = status(Path(), targets or (), shown.update)
+    if report.due:
+        with opened(Path()) as repo:
             _run(repo, report, Limits(max(jobs, on_accelerator), on_accelerator))
     typer.echo(f"{len(report.chosen)} stages are up to date, after {duration(time.monotonic() - began)}")
 

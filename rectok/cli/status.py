@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 if TYPE_CHECKING:
     from rectok.pipeline.status import Reason
@@ -20,7 +21,8 @@ def status(
     """Say why stages would run again: a parameter, data, code, or a stage before them."""
     from rectok.pipeline.status import status as read_status
 
-    report = read_status(Path(), targets or ())
+    with Console(stderr=True).status("") as shown:
+        report = read_status(Path(), targets or (), shown.update)
     warnings = list(report.warnings())
     if as_json:
         stages = {name: [asdict(reason) for reason in reasons] for name, reasons in report.stages.items()}

@@ -64,18 +64,33 @@ def read(root: Path = Path()) -> Mapping[str, Record]:
         raise UserError(DAMAGED) from None
 
 
+def names(root: Path = Path()) -> frozenset[str]:
+    """Addresses of the stages that dvc.lock records. Raises UserError where it is damaged."""
+    text = (root / LOCK_FILE).read_text(encoding="utf-8") if (root / LOCK_FILE).exists() else ""
+    chunks = _chunks(text)
+    if chunks is None:  # parsed, which takes long
+        return frozenset(read(root))
+    keys = (first.strip().removesuffix(":") for first in chunks)
+    return frozenset(str(load_yaml(key)) if key[0] in "\"'" else key for key in keys)
+
+
 def spliced(text: str, entries: Mapping[str, str]) -> str | None:
     """The `text` of a dvc.lock in which `entries`, by their first lines, replace those that begin alike or follow the last.
 
     The others stay as they are, byte by byte: to parse and write a lock of 6 000 stages takes DVC minutes. It is None where the
     text is not laid out as DVC does it, as after an edit by hand.
     """
+    chunks = _chunks(text)
+    return None if chunks is None else HEADER + "".join((chunks | dict(entries)).values())
+
+
+def _chunks(text: str) -> dict[str, str] | None:
+    """The text of each entry by its first line; None where DVC did not lay the text out."""
     body = (text or HEADER).removeprefix(HEADER)
-    if (text and body == text) or re.search(r"^\S", body, re.MULTILINE) or not (text or HEADER).endswith("\n"):
+    if (text and body == text) or re.search(r"^\S", body, re.MULTILINE) or not (text or HEADER).endswith(LINE_END):
         return None
     _, *chunks = _ENTRY.split(body)
-    recorded = {f"  {chunk.partition(LINE_END)[0]}": f"  {chunk}" for chunk in chunks}
-    return HEADER + "".join((recorded | dict(entries)).values())
+    return {f"  {chunk.partition(LINE_END)[0]}": f"  {chunk}" for chunk in chunks}
 
 
 def record_of(stage: Mapping[str, Any]) -> Record:

@@ -6,17 +6,20 @@ This takes none. While a stage runs, it may call that stage changed.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
+from rectok.pipeline import lock
 from rectok.pipeline.code_versions import VERSIONS_FILE, CodeVersions, mismatch, parameter
 from rectok.pipeline.graph import Stage, address, opened, paths, stages_of, with_needs
-from rectok.pipeline.lock import Record, read
+from rectok.pipeline.snapshot import remember, remembered
 
 Kind = Literal["new", "always", "command", "parameter", "code", "data", "output", "upstream"]
+SPOKEN = 200
+"""Stages between two words about progress."""
 STATES = {"modified": "changed", "deleted": "is missing", "new": "is new"}
 """DVC's words for a file, and ours."""
 
@@ -56,18 +59,20 @@ class Status:
                 yield change.sentence
 
 
-def status(root: Path, targets: Sequence[str] = ()) -> Status:
-    """The status of `targets` and all that they need; of all stages where there is none. Raises UserError."""
-    with opened(root) as repo:
-        return status_of(repo, root, targets)
+def status(root: Path, targets: Sequence[str] = (), progress: Callable[[str], None] = lambda words: None) -> Status:
+    """The status of `targets` and all that they need; of all stages where there is none. Raises UserError.
 
-
-def status_of(repo: Any, root: Path, targets: Sequence[str] = ()) -> Status:
-    """The same of an opened project."""
-    stages, records = stages_of(repo), read(root)
+    `progress` gets words about what is done now, which may take a minute where there are thousands of stages.
+    """
+    if (content := remembered(root)) is None:
+        progress("DVC reads the pipeline")
+        with opened(root) as repo:
+            stages, reasons = _read(repo, root, progress)
+    else:
+        stages = {name: _stage_of(fields) for name, fields in content["stages"].items()}
+        reasons = {name: [Reason(**fields) for fields in each] for name, each in content["reasons"].items()}
     chosen = with_needs(stages, targets) if targets else stages
-    entries = {address(entry): entry for entry in repo.index.stages}
-    reasons = {name: list(_reasons(entries[name], stages[name], records.get(name))) for name in chosen}
+    reasons = {name: list(reasons.get(name, ())) for name in chosen}
     for name in TopologicalSorter({name: stage.needs for name, stage in chosen.items()}).static_order():
         before = sorted({chosen[needed].noun for needed in chosen[name].needs if reasons[needed]})
         if before and not reasons[name]:
@@ -75,9 +80,40 @@ def status_of(repo: Any, root: Path, targets: Sequence[str] = ()) -> Status:
     return Status(root, chosen, {name: reasons[name] for name in chosen if reasons[name]})
 
 
-def _reasons(entry: Any, stage: Stage, record: Record | None) -> Iterator[Reason]:
-    """What differs from dvc.lock. `entry` is DVC's own object for the stage."""
-    if stage.command and record is None:
+def _read(repo: Any, root: Path, progress: Callable[[str], None]) -> tuple[dict[str, Stage], dict[str, list[Reason]]]:
+    """All stages, and the reasons of their own that some have to run again; kept until a file changes."""
+    stages, recorded = stages_of(repo), lock.names(root)
+    entries = {address(entry): entry for entry in repo.index.stages}
+    reasons = {}
+    for number, (name, stage) in enumerate(stages.items()):
+        if number % SPOKEN == 0:
+            progress(f"comparing files with dvc.lock: {number} of {len(stages)} stages")
+        if own := list(_reasons(entries[name], stage, name in recorded)):
+            reasons[name] = own
+    if all(each.is_in_repo for entry in entries.values() for each in (*entry.deps, *entry.outs)):
+        fields = {name: vars(stage) | {"needs": sorted(stage.needs)} for name, stage in stages.items()}
+        content = {"stages": fields, "reasons": {name: [*map(vars, each)] for name, each in reasons.items()}}
+        remember(root, _watched(stages.values(), entries.values()), content)
+    return stages, reasons
+
+
+def _watched(stages: Iterable[Stage], entries: Iterable[Any]) -> Iterator[str]:
+    """Everything from which a status follows, besides the settings of DVC."""
+    for stage in stages:
+        yield from (*stage.deps, *stage.outs, *stage.params)
+        for source in stage.sources:  # which `dvc add` may come to track
+            yield from (f"{place}.dvc" for place in (source, *map(str, Path(source).parents)) if place != ".")
+    yield from (entry.path_in_repo for entry in entries)
+
+
+def _stage_of(fields: Mapping[str, Any]) -> Stage:
+    lists = {name: tuple(fields[name]) for name in ("deps", "outs", "sources")}
+    return Stage(**{**fields, **lists, "needs": frozenset(fields["needs"])})
+
+
+def _reasons(entry: Any, stage: Stage, recorded: bool) -> Iterator[Reason]:
+    """What differs from dvc.lock, in which it is `recorded` or not. `entry` is DVC's own object for the stage."""
+    if stage.command and not recorded:
         yield Reason("new", "has not run to its end yet")
         return
     if getattr(entry, "cmd_changed", False):
