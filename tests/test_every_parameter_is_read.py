@@ -4,6 +4,7 @@ import importlib
 import shutil
 import types
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,7 @@ from tests.project import run_stages, write_params
 
 # Every library of the pipeline runs in this process; their warnings are not what is tested.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+HAS_TENSORBOARD = find_spec("tensorboard") is not None
 ADVERSARY = {"weight": 0.1, "start": 0.0, "filters": 4, "layers": 1, "lr_per_256": 1e-4}
 
 
@@ -101,7 +103,8 @@ def test_every_parameter_is_read(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(loop, "PREVIEW_EVERY", 0.0)
-    params = write_params(here, {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY})
+    changes = {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY}
+    params = write_params(here, {**changes, "tracking.tensorboard": HAS_TENSORBOARD})
     read: set[tuple[str, str]] = set()
     plain = Config.__getattribute__
 
@@ -114,5 +117,7 @@ def test_every_parameter_is_read(
     run_everything(params)
     printed = capsys.readouterr().out
     assert all(f"{stage}: newest picture in" in printed for stage in ("tokenizer", "decoder", "dit", "autoguidance"))
+    events = {path.parent.name for path in here.glob("data/tracking/tensorboard/*/*/events.*")}
+    assert events == ({"tokenizer", "decoder", "dit", "autoguidance"} if HAS_TENSORBOARD else set())
     run_what_the_digits_do_not_need(here)
     assert not sorted(set(declared(Params)) - read)

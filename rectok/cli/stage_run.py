@@ -48,6 +48,10 @@ def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
             seconds = round(time.monotonic() - began, 2)
             timing = {"stage": stage, "shard": shard, "seconds": seconds}
             artifacts.write_json(artifacts.timing_file(stage, shard), timing)
+            if params.tracking.on:
+                from rectok.tracking.trackers import track_results
+
+                track_results(params.tracking, params, stage)
 
 
 def for_each_shard(stage: str, shards: Sequence[str], run: Callable[[str], None]) -> None:

@@ -20,6 +20,7 @@ FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
 TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
 NEW = (
+    "tracking",
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
     *("generation.labels", "generation.sampler.encoder_every"),

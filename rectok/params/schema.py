@@ -14,6 +14,7 @@ from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
+from rectok.tracking.tracking_config import TrackingConfig
 from rectok.train.training_config import MachineConfig, TrainingConfig
 
 
@@ -126,6 +127,7 @@ class Params(Config):
     seed: int = Field(ge=0)
     machine: MachineConfig
     storage: StorageConfig
+    tracking: TrackingConfig
     index: IndexConfig
     image: ImageConfig
     teacher: NetworkParams

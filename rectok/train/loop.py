@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,8 @@ class Job:
     """One training: what is trained, on which data, for how long, and where its resumable state lies.
 
     `validate` measures the average of the weights on held-out data, by names for the log; it draws no global random number.
-    `preview` draws what the network makes now and returns the picture's path. A `stop_file` that exists asks to stop as a
-    signal does; it is None where a signal reaches every process.
+    `preview` draws what the network makes now and returns the picture's path. `track` takes each row of the log. A `stop_file`
+    that exists asks to stop as a signal does; it is None where a signal reaches every process.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Job:
     validate: Callable[[], dict[str, float]] | None = None
     preview: Callable[[], Path] | None = None
     stop_file: Path | None = None
+    track: Callable[[Mapping[str, float]], None] | None = None
 
     @property
     def steps(self) -> int:
@@ -116,6 +117,8 @@ def _log(job: Job, state: State, figures: dict[str, float], rate: float | None, 
         figures["grad_norm"] = float(norm)
     images = state.step * job.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
+    if job.track:
+        job.track(state.rows[-1])
     if reporter:
         reporter.report(state.step, {"lr": lr, **figures}, rate)
 

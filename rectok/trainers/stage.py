@@ -23,6 +23,7 @@ from rectok.seeds import seed_of
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import below, remove_below, verified
 from rectok.storage.storage_config import WeightsFile
+from rectok.tracking.trackers import tracked_training
 from rectok.train.checkpoint import Checkpoints
 from rectok.train.ema import full_weights
 from rectok.train.loop import Job, train
@@ -91,10 +92,13 @@ class TrainingStage:
         shown, measured = preview if alone else None, validate if alone and self.world.first else None
         stop = artifacts.stop_file(self.name) if self.params.machine.hostfile else None
         checkpoints = self._checkpoints(inputs)
-        job = Job(
-            self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop
-        )
-        trained = train(job)
+        with tracked_training(self.params.tracking, self.params, self.name) as track:
+            followed = track if self.world.first else None
+            job = Job(
+                self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop,
+                followed,
+            )  # fmt: skip
+            trained = train(job)
         raw = full_weights(network)
         with trained.ema.swapped():
             ema = full_weights(network)
