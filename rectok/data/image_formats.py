@@ -64,7 +64,7 @@ def check_png_rows(content: bytes, image: Image.Image) -> None:
     if not interlaced and any(image.crop((0, image.height - 1, image.width, image.height)).tobytes()):
         return
     expected = _png_size(width, height, bits * PNG_CHANNELS[colour], bool(interlaced))
-    data = b"".join(chunk for kind, chunk in _png_chunks(content) if kind == b"IDAT")
+    data = b"".join(chunk for kind, chunk in png_chunks(content) if kind == b"IDAT")
     size = len(zlib.decompressobj().decompress(data, expected))
     if size < expected:
         raise BadImage(DAMAGED, f"its pixel data has {size} bytes instead of {expected}")
@@ -86,7 +86,8 @@ def _png_size(width: int, height: int, bits: int, interlaced: bool) -> int:
     return sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and data of each chunk of a PNG."""
     position = 8
     while position + 8 <= len(content):
         size, kind = struct.unpack_from(">I4s", content, position)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rectok.data.bad_image import BadImage, damage_makes_bad_images
 from rectok.data.image_decoding import orientation_of
-from rectok.data.image_formats import open_image
+from rectok.data.image_formats import open_image, png_chunks
 
 PARAMETERS = ("orientation", "profile", "background", "frames")
 """Parameters of `image`, by which HeaderCounts counts."""
@@ -40,6 +40,11 @@ def parameters_for(content: bytes) -> tuple[str, ...]:
     try:
         with damage_makes_bad_images():
             image = open_image(content)
+            if (
+                image.format == "PNG"
+            ):  # else Pillow decodes all of it, perhaps gigabytes, to find EXIF behind its pixels
+                behind = (data for kind, data in png_chunks(content) if kind == b"eXIf")
+                image.info.setdefault("exif", next(behind, None))
             decisive = (
                 orientation_of(image) != 1,
                 bool(image.info.get("icc_profile")),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngImageFile
 
 from rectok import artifacts
 from rectok.data.image_headers import EVERY, FIRST, is_sampled, parameters_for
@@ -19,12 +20,21 @@ def turned(kind: str) -> bytes:
     return saved(PLAIN, kind, exif=exif)
 
 
+def turned_behind() -> bytes:
+    """A PNG whose EXIF stands behind its pixels."""
+    exif, end = (turned("PNG").index(kind) - 4 for kind in (b"eXIf", b"IEND"))
+    pixels = turned("PNG").index(b"IDAT") - 4
+    return turned("PNG")[:exif] + turned("PNG")[pixels:end] + turned("PNG")[exif:pixels] + turned("PNG")[end:]
+
+
 def moving(kind: str) -> bytes:
     return saved(PLAIN, kind, save_all=True, append_images=[Image.new("RGB", (40, 20))])
 
 
 FILES = {
     "turned.jpg": (turned("JPEG"), ("orientation",)),
+    "turned.png": (turned("PNG"), ("orientation",)),
+    "turned-behind.png": (turned_behind(), ("orientation",)),
     "turned.webp": (turned("WEBP"), ("orientation",)),
     "srgb.jpg": (
         saved(PLAIN, "JPEG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()),
@@ -39,9 +49,12 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_headers_say_which_parameters_decide(name: str) -> None:
+def test_headers_say_which_parameters_decide_and_no_png_is_decoded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content, parameters = FILES[name]
+    decoded: list[Image.Image] = []
+    monkeypatch.setattr(PngImageFile, "load", lambda image: decoded.append(image))
     assert parameters_for(content) == parameters
+    assert decoded == []
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -56,7 +69,7 @@ def test_a_summary_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (folder / "dog" / name).write_bytes(content)
     index.run(params({"source": "pets", "shards": ["00000"]}))
     headers = artifacts.read_json(artifacts.summary_file("index"))["headers"]
-    assert headers == {"read": 16, "orientation": 2, "profile": 1, "background": 2, "frames": 2}
+    assert headers == {"read": 18, "orientation": 4, "profile": 1, "background": 2, "frames": 2}
 
 
 def test_few_headers_of_a_large_source_are_read() -> None:
