@@ -38,10 +38,12 @@ def build(root: Path) -> dg.Definitions:
         resources=launcher, executor=dg.in_process_executor, sensors=[pools(seconds), workers(seconds)]
     )
     parts = [shared, experiments(root)]
-    parents: list[str] = []
+    parents: dict[str, bool] = {}
     try:
         graph = load_graph(root)
-        parents = [name for artefact in graph.artefacts if artefact.name == "generation" for name in artefact.parents]
+        sharded = {artefact.name: bool(artefact.shards) for artefact in graph.artefacts}
+        evaluated = [artefact for artefact in graph.artefacts if artefact.name == "generation"]
+        parents = {name: sharded[name] for artefact in evaluated for name in artefact.parents}
         report = check_results(graph, root)
         sensors = [external(graph, root, report, seconds)]
         parts.append(dg.Definitions(assets=assets(graph, root), jobs=[pipeline(graph, root), report], sensors=sensors))

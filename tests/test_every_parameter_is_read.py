@@ -45,7 +45,7 @@ def run_everything(params: Params) -> None:
     promote_and_compare(params)
     run_stages(params, *artifacts.STAGES[1:])
     importlib.import_module("rectok.nightly.run").run(params, "2026-01-01")
-    nightly(params.nightly, Path.cwd(), ["generation"])
+    nightly(params.nightly, Path.cwd(), {"generation": False})
     tell_somebody(params)
 
 
@@ -57,7 +57,7 @@ def tell_somebody(params: Params) -> None:
         mail = {"host": "127.0.0.1", "port": box.port, "security": "none", "user": "MAIL_USER"}
         mail |= {"sender": "rectok@here.example", "to": ["a@there.example"], "password": "MAIL_PASSWORD"}
         told = changed(params, {"nightly.alert.webhook": "HOOK", "nightly.alert.mail": mail}).nightly
-        [missed] = [sensor for sensor in nightly(told, Path.cwd(), []).sensors or [] if sensor.name == "nightly_missed"]
+        [missed] = [sensor for sensor in nightly(told, Path.cwd(), {}).sensors or [] if sensor.name == "nightly_missed"]
         with DagsterInstance.ephemeral() as instance:
             missed(build_sensor_context(instance, cursor="2000-01-01"))
         assert hook.received and box.received

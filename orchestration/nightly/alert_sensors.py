@@ -27,13 +27,13 @@ VERBS = {"failed": "failed", "regression": "found a regression", "missed": "is m
 
 
 def alert_sensors(
-    params: NightlyParams, root: Path, evaluation: dg.JobDefinition, clock: Clock = lambda: datetime.now(UTC)
+    params: NightlyParams, root: Path, job: str, clock: Clock = lambda: datetime.now(UTC)
 ) -> list[dg.SensorDefinition]:
-    """The three sensors. If the parameters name no channel, their ticks only say what they would have sent.
+    """The three sensors of the runs of `job`. If the parameters name no channel, their ticks only say what they would have sent.
 
     Dagster's own run status sensors go on to the next run when an alert cannot be delivered, so they would lose it.
     """
-    job, status = evaluation.name, dg.DagsterRunStatus
+    status = dg.DagsterRunStatus
     return [
         _run_sensor("nightly_failed", "failed", status.FAILURE, _failure_text, params.alert, job, clock),
         _run_sensor("nightly_worse", "regression", status.SUCCESS, _regression_text, params.alert, job, clock),

@@ -1,6 +1,7 @@
 """The nightly run: its job, its schedule, its asset, and the asset check for regressions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from pathlib import Path
@@ -11,16 +12,20 @@ import dagster as dg
 
 from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, json_metadata
-from orchestration.launcher import Launcher, failure, single_op_job
+from orchestration.launcher import Launcher, failure
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE, alert_sensors
 from orchestration.private import cron_string_iterator
 from rectok.artifacts import read_json
+from rectok.errors import UserError
 from rectok.evaluation.metrics import nightly_metrics
 from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history
 from rectok.params.schema import NightlyParams
 
 NAME = "nightly"
 CHECK = "no_regression"
+OPERATION = "evaluate_generator"
+PARTITION = "dagster/partition"
+"""Dagster's tag of a run of one partition."""
 COMMAND = ("rectok", "nightly")
 COMING_RUNS = 32
 """Nightly runs among which the longest time between two is looked for, about a month of them."""
@@ -28,83 +33,111 @@ SHOWN_RUNS = 14
 """Newest nightly runs in the asset's table. The page and history.csv have more."""
 
 
-class NightlyConfig(dg.Config):
-    """`date` (YYYY-MM-DD) seeds the evaluation. Empty means today."""
-
-    date: str = ""
-
-
 def nightly(
-    params: NightlyParams, root: Path, parents: Sequence[str], command: Sequence[str] = COMMAND
+    params: NightlyParams,
+    root: Path,
+    parents: Mapping[str, bool],
+    command: Sequence[str] = COMMAND,
+    first: str = "",
 ) -> dg.Definitions:
-    """All definitions of the nightly run, which evaluates what `parents` made.
+    """All definitions of the nightly run, which evaluates what `parents` made; the value of a parent says if it has shards.
 
-    The job reports the asset, since "Materialize all" must do what `dvc repro` does. It is fresh until a run is late.
+    The asset has a partition per date (YYYY-MM-DD), which seeds the evaluation, from `first` on or else from the history's
+    oldest date. It is fresh until a run is late.
     """
-    evaluation = _job(root, params.timezone, command)
-    schedule = _schedule(evaluation, params)  # raises if the cron line or the time zone is wrong
+    schedule = _schedule(params)  # raises if the cron line or the time zone is wrong
+    asset, check = _asset(params, root, parents, command, first or _first_date(root, params)), _check(root)
+    evaluation = dg.define_asset_job(
+        NAME, [asset], description="Evaluate the promoted generator with the seeds of a date"
+    )
+    return dg.Definitions(
+        assets=[asset],
+        asset_checks=[check],
+        jobs=[evaluation],
+        schedules=[schedule],
+        sensors=alert_sensors(params, root, NAME),
+    )
+
+
+def _first_date(root: Path, params: NightlyParams) -> str:
+    """The oldest date of the history, so that a backfill of all dates adds no runs of earlier ones. Today without a history."""
+    with suppress(UserError):  # the run says what is wrong with a damaged history
+        if history := read_history(root / HISTORY):
+            return history[0].date
+    return datetime.now(ZoneInfo(params.timezone)).date().isoformat()
+
+
+def _asset(
+    params: NightlyParams, root: Path, parents: Mapping[str, bool], command: Sequence[str], first: str
+) -> dg.AssetsDefinition:
     times = cron_string_iterator(datetime(2026, 1, 1).timestamp(), params.cron, params.timezone)
     longest_gap = max(after - before for before, after in pairwise(islice(times, COMING_RUNS)))
+    all_shards = dg.AllPartitionMapping()
     spec = dg.AssetSpec(
         NAME,
-        deps=list(parents),
+        deps=[
+            dg.AssetDep(name, partition_mapping=all_shards if sharded else None) for name, sharded in parents.items()
+        ],
         description="The promoted generator (`rectok promote`), evaluated every night with fresh seeds",
         group_name="evaluation",
         kinds={"torch", "torch-fidelity"},
         owners=["team:evaluation"],
         freshness_policy=dg.FreshnessPolicy.time_window(longest_gap + timedelta(hours=params.late_hours)),
+        # Today has a partition, too: the night's run is named after the day on which it starts.
+        partitions_def=dg.DailyPartitionsDefinition(first, timezone=params.timezone, end_offset=1),
     )
 
+    @dg.multi_asset(
+        name=OPERATION,
+        specs=[spec],
+        pool="accelerator",
+        # One run for all dates of a backfill evaluates only those without metrics.
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=f"{' '.join(command)}, then its metrics",
+    )
+    def evaluate_generator(
+        context: dg.AssetExecutionContext, launcher: Launcher
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        dates = context.partition_keys
+        known = {run.date for run in read_history(root / HISTORY)} if len(dates) > 1 else set()
+        context.instance.add_run_tags(context.run.run_id, {NIGHTLY_DATE: dates[-1]})
+        for date in [date for date in dates if date not in known]:
+            _evaluate(context, launcher, (*command, "--date", date))
+            context.add_asset_metadata(_metadata(root), NAME, date)
+        yield dg.MaterializeResult()
+
+    return evaluate_generator
+
+
+def _evaluate(context: dg.AssetExecutionContext, launcher: Launcher, command: Sequence[str]) -> None:
+    """Raises Failure if the evaluation cannot run. A regression is no failure: the check shows it."""
+    finished = launcher.run(context, command)
+    # A command line that cannot be parsed has the same exit code, but prints no regression.
+    regressed = finished.code == REGRESSED and any(line.startswith(REGRESSION) for line in finished.lines)
+    if finished.code and not regressed:
+        raise failure(finished)
+
+
+def _check(root: Path) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=spec.key, name=CHECK, description="No metric is worse than its baseline by more than tolerance and noise"
+        asset=NAME, name=CHECK, description="No metric is worse than its baseline by more than tolerance and noise"
     )
     def no_regression() -> dg.AssetCheckResult:
         return read_regression_result(root)
 
-    return dg.Definitions(
-        assets=[spec],
-        asset_checks=[no_regression],
-        jobs=[evaluation],
-        schedules=[schedule],
-        sensors=alert_sensors(params, root, evaluation),
-    )
+    return no_regression
 
 
-def _job(root: Path, timezone: str, command: Sequence[str]) -> dg.JobDefinition:
-    @dg.op(
-        out=dg.Out(dg.Nothing),
-        pool="accelerator",
-        description=f"{' '.join(command)}, then its metrics and its regressions",
-    )
-    def evaluate_generator(
-        context: dg.OpExecutionContext, config: NightlyConfig, launcher: Launcher
-    ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-        date = config.date or datetime.now(ZoneInfo(timezone)).date().isoformat()
-        context.instance.add_run_tags(context.run_id, {NIGHTLY_DATE: date})
-        finished = launcher.run(context, (*command, "--date", date))
-        # A command line that cannot be parsed has the same exit code, but prints no regression.
-        regressed = finished.code == REGRESSED and any(line.startswith(REGRESSION) for line in finished.lines)
-        if finished.code and not regressed:
-            raise failure(finished)
-        yield dg.AssetMaterialization(NAME, metadata=_metadata(root))
-        result = read_regression_result(root)
-        text = result.description
-        yield dg.AssetCheckEvaluation(dg.AssetKey(NAME), CHECK, result.passed, result.metadata, description=text)
-
-    return single_op_job(evaluate_generator, NAME, "Evaluate the promoted generator with the seeds of a date")
-
-
-def _schedule(evaluation: dg.JobDefinition, params: NightlyParams) -> dg.ScheduleDefinition:
+def _schedule(params: NightlyParams) -> dg.ScheduleDefinition:
     """After a time without Dagster's daemon, the schedule requests only the newest run that it missed."""
 
     def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         date = context.scheduled_execution_time.date().isoformat()
-        config = dg.RunConfig(ops={"evaluate_generator": NightlyConfig(date=date)})
-        return dg.RunRequest(run_key=date, run_config=config, tags={NIGHTLY_DATE: date})
+        return dg.RunRequest(run_key=date, tags={PARTITION: date, NIGHTLY_DATE: date})
 
     return dg.ScheduleDefinition(
         name=NAME,
-        job=evaluation,
+        job_name=NAME,
         cron_schedule=params.cron,
         execution_timezone=params.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,

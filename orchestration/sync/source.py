@@ -32,7 +32,13 @@ def source(graph: Graph, root: Path) -> dg.Definitions:
     )
     check = _job(graph, root)
     running = dg.DefaultScheduleStatus.RUNNING
-    hourly = dg.ScheduleDefinition(name=check.name, job=check, cron_schedule=HOURLY, default_status=running)
+    hourly = dg.ScheduleDefinition(
+        name=check.name,
+        job=check,
+        cron_schedule=HOURLY,
+        default_status=running,
+        description="Checks every hour whether external inputs have changed since the pipeline read them",
+    )
     return dg.Definitions(assets=[spec], jobs=[check], schedules=[hourly])
 
 

@@ -29,7 +29,8 @@ from rectok.params import parse, preset_text
 
 here = Path(__file__).parent
 params = parse(preset_text("digits"), "digits").nightly.model_copy(update={changes!r})
-defs = Definitions.merge(nightly(params, here, []), Definitions(resources=dict(launcher=Launcher(root=str(here)))))
+launcher = dict(launcher=Launcher(root=str(here)))
+defs = Definitions.merge(nightly(params, here, {{}}, first="2026-01-01"), Definitions(resources=launcher))
 """
 OVERRIDES = {
     "run_coordinator": {"module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator"},

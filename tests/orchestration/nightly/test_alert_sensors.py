@@ -65,15 +65,14 @@ def job(params: NightlyParams, root: Path, program: str) -> JobDefinition:
 
 def alert_sensor(params: NightlyParams, root: Path, name: str, now: datetime | None = None) -> SensorDefinition:
     clock = {"clock": lambda: now} if now else {}
-    sensors = {each.name: each for each in alert_sensors(params, root, job(params, root, EVALUATION), **clock)}
+    sensors = {each.name: each for each in alert_sensors(params, root, "nightly", **clock)}
     return sensors[f"nightly_{name}"]
 
 
 def ran(
     params: NightlyParams, root: Path, instance: DagsterInstance, program: str, date: str
 ) -> ExecuteInProcessResult:
-    config = {"ops": {"evaluate_generator": {"config": {"date": date}}}}
-    return job(params, root, program).execute_in_process(config, instance, raise_on_error=False)
+    return job(params, root, program).execute_in_process(instance=instance, partition_key=date, raise_on_error=False)
 
 
 def ticked(sensor: SensorDefinition, instance: DagsterInstance, cursor: str | None = None) -> SensorResult:

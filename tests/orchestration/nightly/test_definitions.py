@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DefaultScheduleStatus, Definitions, build_schedule_context
+from dagster import AssetsDefinition, DagsterInstance, DefaultScheduleStatus, Definitions, build_schedule_context
 
 from orchestration.launcher import Launcher
+from orchestration.nightly.alert_sensors import NIGHTLY_DATE
 from orchestration.nightly.definitions import LATEST, nightly, read_regression_result
-from rectok.nightly.history import read_history, write_history
+from rectok.nightly.history import HISTORY, NightlyRun, read_history, write_history
 from rectok.params import parse, preset_text
 from rectok.params.schema import NightlyParams
 from tests.evaluation import project
@@ -35,14 +36,13 @@ def params() -> NightlyParams:
 
 
 def defined(root: Path, params: NightlyParams, program: str = EVALUATION) -> Definitions:
-    parts = nightly(params, root, [], (sys.executable, "-c", program))
+    parts = nightly(params, root, {}, (sys.executable, "-c", program), first="2026-01-01")
     return Definitions.merge(parts, Definitions(resources={"launcher": Launcher(root=str(root))}))
 
 
 def run(definitions: Definitions, instance: DagsterInstance, date: str) -> object:
     job = definitions.resolve_job_def("nightly")
-    config = {"ops": {"evaluate_generator": {"config": {"date": date}}}}
-    return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+    return job.execute_in_process(instance=instance, partition_key=date, raise_on_error=False)
 
 
 def test_the_schedule_is_on_and_passes_its_date(tmp_path: Path, params: NightlyParams) -> None:
@@ -51,7 +51,7 @@ def test_the_schedule_is_on_and_passes_its_date(tmp_path: Path, params: NightlyP
     assert (schedule.cron_schedule, schedule.execution_timezone) == (params.cron, params.timezone)
     context = build_schedule_context(scheduled_execution_time=datetime(2026, 1, 31, 3, tzinfo=UTC))
     [request] = schedule.evaluate_tick(context).run_requests or []
-    assert request.run_config["ops"] == {"evaluate_generator": {"config": {"date": "2026-01-31"}}}
+    assert request.tags["dagster/partition"] == request.tags[NIGHTLY_DATE] == "2026-01-31"
 
 
 @pytest.mark.parametrize("date, passed", [("2026-01-01", True), ("2026-01-02", False)])
@@ -66,6 +66,31 @@ def test_a_nightly_run_reports_its_metrics_and_fails_its_check_on_a_regression(
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
     assert check.passed is passed
     assert ("gfid is 9" in (check.description or "")) is not passed
+
+
+def test_a_backfill_evaluates_only_the_dates_without_metrics_in_one_run(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance
+) -> None:
+    known = NightlyRun("2026-01-02", "a", "b", 10, {}, {})
+    write_history([known], tmp_path / HISTORY)
+    days = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-01-03"}
+    job = defined(tmp_path, params, EVALUATION).resolve_job_def("nightly")
+    result = job.execute_in_process(instance=instance, tags=days)
+    made = [event.materialization for event in result.get_asset_materialization_events()]
+    assert [each.partition for each in made if "gfid" in each.metadata] == ["2026-01-01", "2026-01-03"]
+    assert len(made) == 3 and len(result.get_asset_check_evaluations()) == 1
+
+
+def test_dates_begin_with_the_history(tmp_path: Path, params: NightlyParams) -> None:
+    def first() -> str:
+        [asset] = nightly(params, tmp_path, {}).assets or ()
+        assert isinstance(asset, AssetsDefinition) and asset.partitions_def
+        return str(asset.partitions_def.get_first_partition_key())
+
+    today = datetime.now(UTC).date().isoformat()
+    assert first() == today
+    write_history([NightlyRun("2026-01-02", "a", "b", 10, {}, {})], tmp_path / HISTORY)
+    assert first() == "2026-01-02"
 
 
 def test_an_evaluation_that_cannot_run_fails_with_its_own_sentence(
@@ -106,7 +131,9 @@ def test_the_real_evaluation_shows_its_runs_and_their_trend(
     root.mkdir()
     monkeypatch.chdir(root)
     project.build()
-    parts = Definitions.merge(nightly(params, root, []), Definitions(resources={"launcher": Launcher(root=str(root))}))
+    parts = Definitions.merge(
+        nightly(params, root, {}, first="2026-01-01"), Definitions(resources={"launcher": Launcher(root=str(root))})
+    )
     for date in ("2026-01-01", "2026-01-02"):
         result = run(parts, instance, date)
         assert result.success, [event.message for event in result.all_events if event.is_failure]  # type: ignore[attr-defined]

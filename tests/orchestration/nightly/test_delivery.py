@@ -36,16 +36,14 @@ LOCATION = """
 from datetime import datetime
 from pathlib import Path
 from dagster import Definitions
-from orchestration.nightly.definitions import nightly
 from orchestration.nightly.alert_sensors import alert_sensors
 from rectok.params import parse, preset_text
 from rectok.params.editing import changed
 
 here = Path(__file__).parent
 params = changed(parse(preset_text("digits"), "digits"), {changes!r}).nightly
-job = nightly(params, here, []).jobs[0]
 clock = lambda: datetime.fromisoformat((here / "now").read_text())
-defs = Definitions(sensors=alert_sensors(params, here, job, clock))
+defs = Definitions(sensors=alert_sensors(params, here, "nightly", clock))
 """
 NAMES = ("nightly_failed", "nightly_worse", "nightly_missed")
 KINDS = {"failed", "regression", "missed"}
