@@ -1,14 +1,12 @@
 """The command of a stage. Its help comes from dvc.yaml, which is read only when somebody asks for help."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from ruamel.yaml import YAML
 from typer.core import TyperCommand
 
 from rectok.cli.parameters import template
-from rectok.pipeline.declared import PIPELINE
+from rectok.pipeline.declared import PIPELINE, entries, read
 
 
 class StageCommand(TyperCommand):
@@ -30,14 +28,9 @@ class StageCommand(TyperCommand):
 def _body(stage: str) -> Mapping[str, Any]:
     """The entry of `stage` in this folder's dvc.yaml, or in that of the package where the folder is no project."""
     text = PIPELINE.read_text(encoding="utf-8") if PIPELINE.exists() else template()[PIPELINE].decode()
-    entry = _stages(text).get(stage, {})
+    entry = entries(read(text)).get(stage, {})
     body: Mapping[str, Any] = entry.get("do", entry)
     return body
-
-
-@cache
-def _stages(text: str) -> Mapping[str, Any]:
-    return dict(YAML(typ="safe").load(text).get("stages", {}))
 
 
 def _paragraphs(stage: str, body: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What dvc.yaml declares for one command. It is read without DVC, whose import costs every stage a second."""
+"""What dvc.yaml declares for one command, read without DVC, whose import costs every stage a second."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rectok.files import version_of
 from rectok.yaml_text import UNREADABLE, load_yaml
 
 PIPELINE, DEFAULT_FILE = Path("dvc.yaml"), "params.yaml"
@@ -24,15 +23,18 @@ class Declared:
 def declared(stage: str, shard: str | None) -> Declared:
     """What dvc.yaml declares for the stage or `gate-<stage>`, of one shard where it has shards."""
     command = " ".join(["rectok", *stage.split("-", 1), *([shard] if shard else [])])
-    tree = _tree(PIPELINE)
-    stages = tree.get("stages") if isinstance(tree, dict) else None
-    for body in stages.values() if isinstance(stages, dict) else ():
-        if not isinstance(body, dict):  # DVC says what is wrong with it
-            continue
+    for body in entries(_tree(PIPELINE)).values():
         filled = _of_item(body, command.rpartition(" ")[2]) if "do" in body else body
         if filled.get("cmd") == command:
             return Declared(tuple(filled.get("deps", ())), tuple(filled.get("outs", ())), tuple(_params(filled)))
     return Declared()
+
+
+def entries(tree: Any) -> dict[str, dict[str, Any]]:
+    """The stages of a dvc.yaml as they stand there, by name, without those that only DVC can say what is wrong with."""
+    stages = tree.get("stages") if isinstance(tree, dict) else None
+    pairs = stages.items() if isinstance(stages, dict) else ()
+    return {name: body for name, body in pairs if isinstance(body, dict) and isinstance(body.get("do", body), dict)}
 
 
 def values(declaration: Declared) -> dict[tuple[str, str], Any]:
@@ -59,7 +61,7 @@ def _leaf(name: str, before: Any, after: Any) -> str:
 
 def _of_item(group: Mapping[str, Any], item: str) -> Any:
     """One stage of a foreach, if `item` may be one of its items."""
-    if isinstance(group["foreach"], list) and item not in group["foreach"]:
+    if isinstance(group.get("foreach"), list) and item not in group["foreach"]:
         return {}
     return _replaced(group["do"], item)
 
@@ -81,16 +83,20 @@ def _params(stage: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _tree(path: Path) -> Any:
-    return _tree_of(path.absolute(), version_of(path))
-
-
-@lru_cache(maxsize=8)  # a process may run a thousand shards
-def _tree_of(path: Path, _version: tuple[int, ...]) -> Any:
     try:
-        return load_yaml(path.read_text(encoding="utf-8"))
+        return read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, *UNREADABLE) as error:
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+@lru_cache
+def read(text: str) -> Any:
+    """What YAML says, or why it says nothing. Parameters are read before and after a stage, and most often are the same."""
+    try:
+        return load_yaml(text)
+    except UNREADABLE as error:
         return str(error)
 
 

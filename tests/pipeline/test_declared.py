@@ -59,6 +59,8 @@ def test_a_change_is_named_down_to_its_leaf() -> None:
         "stages: [1]",
         "stages: {index: x}",
         "stages: {a: [1]}",
+        "stages: {index: {do: 1}}",
+        "stages: {index: {do: {cmd: 1}}}",
     ],
 )
 @pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml", "versions.yaml"])
