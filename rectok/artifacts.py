@@ -5,19 +5,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import ValidationError
-
-from rectok.config import Config
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.json_records import parse_json
 
+if TYPE_CHECKING:
+    from rectok.config import Config
+
 DATA = Path("data")
 IMPORTED = DATA / "imported"
 BASELINE = DATA / "baseline"
-C = TypeVar("C", bound=Config)
+C = TypeVar("C", bound="Config")
 
 STAGES = (
     "index", "shards", "teacher", "features", "metric_network", "tokenizer", "decoder", "latents", "statistics", "dit",
@@ -248,6 +248,8 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 def read_config(path: Path, kind: type[C]) -> C:
     """The configuration that was written to `path` as JSON. Raises UserError when it is damaged."""
+    from pydantic import ValidationError  # whoever has a `kind` has imported it
+
     try:
         return kind.model_validate_json(json.dumps(read_json(path)))  # JSON mode: a list is a tuple there
     except ValidationError as error:

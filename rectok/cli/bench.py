@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from rectok.errors import UserError
-from rectok.params import Params, load, parse, preset_text
+from rectok.params import load, parse, preset_text
 from rectok.params.editing import changed, settings_in
 
 if TYPE_CHECKING:
     from rectok.bench.profiling import Profile
+    from rectok.params import Params
     from rectok.workloads.speed import Speed
 
 Preset = Annotated[str, typer.Option(help="Use this preset instead of params.yaml")]
@@ -80,7 +81,7 @@ def bench(
         raise typer.Exit(1)
 
 
-def chosen_params(preset: str, settings: list[str] | None) -> Params:
+def chosen_params(preset: str, settings: list[str] | None) -> "Params":
     """The parameters of the preset, or of params.yaml where it is empty, with `settings`. Raises UserError."""
     params = parse(preset_text(preset), f"preset {preset}") if preset else load()
     return changed(params, settings_in(settings)) if settings else params

@@ -4,20 +4,22 @@ import json
 import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from rectok.alerts.alert_config import AlertConfig
 from rectok.artifacts import stage_dir
 from rectok.cli.stage_run import stage_run
 from rectok.errors import UserError
 from rectok.nightly.history import REGRESSED, REGRESSION
 from rectok.params import load
 from rectok.reporting.summary import EVALUATIONS, Summary, duration, made, metric_rows, read_summary
+
+if TYPE_CHECKING:
+    from rectok.alerts.alert_config import AlertConfig
 
 
 def summary(
@@ -93,7 +95,7 @@ def nightly(
         raise typer.Exit(REGRESSED)
 
 
-def _tell(config: AlertConfig, day: str, what: Exception | list[str]) -> None:
+def _tell(config: "AlertConfig", day: str, what: Exception | list[str]) -> None:
     """Of a failure, or of sentences that say what got worse. What cannot be delivered is said, and hides neither."""
     from rectok.alerts.sending import Alert, send
 

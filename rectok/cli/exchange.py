@@ -8,13 +8,14 @@ import typer
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.files import write_text
-from rectok.params import Params, load, parse
+from rectok.params import load, parse
 from rectok.params.editing import edited
 from rectok.params.loading import PARAMS_FILE
 
 if TYPE_CHECKING:
     from rectok.interop.loading import Converted
     from rectok.interop.sizes import Heads
+    from rectok.params import Params
 
 PIPELINE = {"tokenizer": "decoder", "dit": "dit", "autoguidance": "autoguidance"}
 """The stage whose output is exported; the decoder's holds the whole tokenizer."""
@@ -93,7 +94,7 @@ def _heads(text: str) -> "Heads":
     return Heads(*map(int, counts))
 
 
-def _require_fit(kind: Kind, converted: "Converted", params: Params) -> None:
+def _require_fit(kind: Kind, converted: "Converted", params: "Params") -> None:
     """The network must work on the images, or latents, that the parameters ask for."""
     config: Any = converted.config
     if kind == "tokenizer":

@@ -4,29 +4,21 @@ import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from rectok import artifacts
-from rectok.data.data_config import ImageConfig
 from rectok.errors import UserError
-from rectok.params import Params, load
+from rectok.params import load
 from rectok.params.loading import PARAMS_FILE
+
+if TYPE_CHECKING:
+    from rectok.data.data_config import ImageConfig
+    from rectok.params import Params
 
 DIT, AUTOGUIDANCE, DECODER = map(artifacts.stage_dir, ("dit", "autoguidance", "decoder"))
 STATISTICS = artifacts.statistics_file()
-IMAGES = ImageConfig(
-    size=1,
-    modes=("RGB", "L", "P", "RGBA", "CMYK"),
-    max_pixels=200_000_000,
-    flip=False,
-    orientation="exif",
-    profile="srgb",
-    background="white",
-    frames="first",
-)
-"""What is taken where no params.yaml says so."""
 Tokenizer = Annotated[
     Path, typer.Option(help="Folder of the tokenizer, or a checkpoint file of heads 64, 64 and 48 wide")
 ]
@@ -108,7 +100,7 @@ def reconstruct(
     from rectok.reporting.images import enlarged, grid, write_png
 
     model = api.Tokenizer.load(tokenizer, device="cpu")
-    config = (params.image if params else IMAGES).model_copy(update={"size": model.config.image_size})
+    config = image_config(params, model.config.image_size)
     originals = []
     for path in files:
         try:
@@ -124,6 +116,24 @@ def reconstruct(
     typer.echo(f"wrote {len(files)} reconstructions to {out}")
 
 
-def project_params() -> Params | None:
+def project_params() -> "Params | None":
     """The parameters of the project, or nothing where this folder is none."""
     return load() if PARAMS_FILE.exists() else None
+
+
+def image_config(params: "Params | None", size: int) -> "ImageConfig":
+    """How files become images of `size` pixels: as the project says, or else whatever can be read."""
+    if params:
+        return params.image.model_copy(update={"size": size})
+    from rectok.data.data_config import ImageConfig
+
+    return ImageConfig(
+        size=size,
+        modes=("RGB", "L", "P", "RGBA", "CMYK"),
+        max_pixels=200_000_000,
+        flip=False,
+        orientation="exif",
+        profile="srgb",
+        background="white",
+        frames="first",
+    )

@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +36,8 @@ Shards = Annotated[list[str], typer.Argument(metavar="SHARD...", help="Shard nam
 
 def _print_version(requested: bool) -> None:
     if requested:
+        from importlib.metadata import version
+
         typer.echo(f"rectok {version('rectok')}")
         raise typer.Exit
 

@@ -1,7 +1,7 @@
 """`rectok promote` promotes a generator. `rectok alert` sends a trial alert."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -11,8 +11,10 @@ from rich.table import Table
 from rectok.cli.stage_run import exclusive, within_memory
 from rectok.errors import UserError
 from rectok.evaluation.metrics import METRICS, NONE, PRINCIPAL
-from rectok.nightly.promotion import Promotion, promote_again, promote_current, promotions, prune
 from rectok.params import load
+
+if TYPE_CHECKING:
+    from rectok.nightly.promotion import Promotion
 
 
 def promote(
@@ -30,6 +32,8 @@ def promote(
     ] = False,
 ) -> None:
     """Promote the current generator. Nightly runs evaluate it from now on, and its metrics are their baseline."""
+    from rectok.nightly.promotion import promote_again, promote_current, promotions, prune
+
     if show:
         _show(promotions())
         return
@@ -58,7 +62,7 @@ def alert() -> None:
     typer.echo(f"sent by {' and '.join(send(params.nightly.alert, trial))}")
 
 
-def _show(records: list[Promotion]) -> None:
+def _show(records: "list[Promotion]") -> None:
     if not records:
         typer.echo("nothing was promoted yet; rectok promote --why … promotes the current generator")
         return

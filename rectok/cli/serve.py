@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rectok import artifacts
-from rectok.cli.images import AUTOGUIDANCE, DECODER, DIT, IMAGES, STATISTICS, project_params
+from rectok.cli.images import AUTOGUIDANCE, DECODER, DIT, STATISTICS, image_config, project_params
 from rectok.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,11 +56,10 @@ def load_networks() -> "Networks":
     places = Places(DIT, AUTOGUIDANCE if artifacts.config_file("autoguidance").exists() else None, DECODER, STATISTICS)
     generator = api.Generator.at(places, device) if artifacts.config_file("dit").exists() else None
     classes = artifacts.read_json(artifacts.classes_file(), list) if artifacts.classes_file().exists() else []
-    size = tokenizer.config.image_size
     if generator is not None and not classes:
         classes = [str(label) for label in range(generator.parts.dit.config.classes)]
+    image = image_config(params, tokenizer.config.image_size)
     if params is None:
-        return Networks(tokenizer, generator, classes, IMAGES.model_copy(update={"size": size}))
-    image = params.image.model_copy(update={"size": size})
+        return Networks(tokenizer, generator, classes, image)
     rounding, settings = params.reconstruction.rounding, params.generation
     return Networks(tokenizer, generator, classes, image, rounding, settings.sampler, settings.guidance)

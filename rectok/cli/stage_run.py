@@ -8,20 +8,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rectok import artifacts
 from rectok.errors import UserError
 from rectok.lifetime import end_with_dvc
-from rectok.params import Params, load
+from rectok.params import load
 from rectok.pipeline.code_versions import GATE, mismatch
 from rectok.pipeline.declared import Declared, changed_parameter, declared, values
 from rectok.pipeline.judged import record_made, require_judged, require_recorded
 from rectok.pipeline.process import RESULTS
 
+if TYPE_CHECKING:
+    from rectok.params import Params
+
 
 @contextmanager
-def stage_run(stage: str, shard: str | None = None) -> Iterator[Params]:
+def stage_run(stage: str, shard: str | None = None) -> "Iterator[Params]":
     """Load the parameters, hold the stage's lock while it runs, and record how many seconds it took.
 
     Raises UserError if an input is not what its gate passed, and, with the outputs removed, if a parameter or the code version
@@ -73,7 +76,7 @@ def _require_unchanged(stage: str, declaration: Declared, before: Mapping[tuple[
 
 
 @contextmanager
-def within_memory(stage: str, params: Params) -> Iterator[None]:
+def within_memory(stage: str, params: "Params") -> Iterator[None]:
     """Raises UserError in place of an error of torch or Python where memory is too small for the GPU or for a process."""
     try:
         yield
@@ -90,7 +93,7 @@ def within_memory(stage: str, params: Params) -> Iterator[None]:
         raise UserError(f"{stage} ran out of GPU memory ({request}); halve {_batch_of(stage, params)}") from None
 
 
-def _batch_of(stage: str, params: Params) -> str:
+def _batch_of(stage: str, params: "Params") -> str:
     """The key in params.yaml that says how much a stage holds in memory at once."""
     if stage == "gate-features":
         return "gates.features.recomputed"

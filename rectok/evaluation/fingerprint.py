@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file
-from rectok.evaluation.evaluation_config import GenerationConfig
 from rectok.storage.hashing import fingerprint as fingerprint_of_files
 from rectok.storage.hashing import sha256_file
+
+if TYPE_CHECKING:
+    from rectok.evaluation.evaluation_config import GenerationConfig
 
 FINGERPRINT = "fingerprint"
 """Its name in a protocol."""
@@ -41,7 +43,7 @@ def metric_network_of(source: Path = DATA) -> dict[str, Any]:
 
 
 def generation_fingerprint(
-    config: GenerationConfig, shards: Iterable[str], floor: str, per_class: int, source: Path = DATA
+    config: "GenerationConfig", shards: Iterable[str], floor: str, per_class: int, source: Path = DATA
 ) -> str:
     """Of `per_class` samples of every class of the generator in `source`; the split `floor` is the floor."""
     return fingerprint(

@@ -4,7 +4,7 @@ import io
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
@@ -12,7 +12,9 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from rectok.errors import UserError
 from rectok.params.loading import PARAMS_FILE, nearest_parameter, tree_of, validated
-from rectok.params.schema import Params
+
+if TYPE_CHECKING:
+    from rectok.params.schema import Params
 
 LONGEST_LINE = 1_000_000
 """So that ruamel folds no line."""
@@ -26,7 +28,7 @@ def edited(text: str, values: Mapping[str, Any]) -> str:
     return dumped(tree)
 
 
-def changed(params: Params, values: Mapping[str, Any]) -> Params:
+def changed(params: "Params", values: Mapping[str, Any]) -> "Params":
     """`params` with other values for the dotted names in `values`. Raises UserError as for a file that says so."""
     tree = params.model_dump(mode="json")
     _assign(tree, values)

@@ -6,17 +6,20 @@ import types
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rectok.errors import UserError
 from rectok.files import version_of
 from rectok.params.renamed import renamed_parameter
-from rectok.params.schema import Params
 from rectok.yaml_text import DEEPEST, load_yaml
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+    from rectok.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
 LONGEST_SHOWN = 60
@@ -34,13 +37,13 @@ WORDS = {
 }
 
 
-def load(path: Path = PARAMS_FILE) -> Params:
+def load(path: Path = PARAMS_FILE) -> "Params":
     """The validated parameters of `path`. Raises UserError naming the key at fault."""
     return _load(path, path.absolute(), version_of(path))
 
 
 @lru_cache(maxsize=2)  # a process may run a thousand shards
-def _load(path: Path, _place: Path, _version: tuple[int, ...]) -> Params:
+def _load(path: Path, _place: Path, _version: tuple[int, ...]) -> "Params":
     return parse(read_file(path), str(path))
 
 
@@ -54,7 +57,7 @@ def read_file(path: Path) -> str:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
 
 
-def parse(text: str, name: str) -> Params:
+def parse(text: str, name: str) -> "Params":
     """The validated parameters in the YAML 1.2 `text` (as DVC reads it: 1e-4 is a number); `name` is for messages."""
     return validated(tree_of(text, name, YAML(typ="safe", pure=True)), name)
 
@@ -83,8 +86,12 @@ def _require_plain(node: Any, key: str, name: str) -> None:
         raise UserError(f"{name}: parameter {shown} must be a whole number of at most {LARGEST}")
 
 
-def validated(tree: Any, name: str) -> Params:
+def validated(tree: Any, name: str) -> "Params":
     """The parameters in `tree`, as YAML was read; `name` is for messages."""
+    from pydantic import ValidationError
+
+    from rectok.params.schema import Params
+
     with suppress(RecursionError):  # an alias of what holds it, which JSON refuses below
         _require_plain(tree, "", name)
     try:
@@ -107,7 +114,7 @@ def _place(error: YAMLError) -> str:
     return f": {' '.join(str(error).split())}"
 
 
-def _sentence(error: ValidationError, tree: dict[str, Any]) -> str:
+def _sentence(error: "ValidationError", tree: dict[str, Any]) -> str:
     # A misspelt name is missing under its right one too; the misspelling is what to show.
     first = next((e for e in error.errors() if e["type"] == "extra_forbidden"), error.errors()[0])
     loc = first["loc"]
@@ -158,6 +165,8 @@ def nearest_parameter(name: str) -> str:
     """Words that name the parameter most like `name`, or its new name."""
     if new := renamed_parameter(name):
         return f"it is called {new} now"
+    from rectok.params.schema import Params
+
     return nearest(name, field_names(Params))
 
 
@@ -166,8 +175,10 @@ def nearest(name: str, valid: list[str]) -> str:
     return f"the nearest valid name is {close[0]}"
 
 
-def field_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+def field_names(model: "type[BaseModel]", prefix: str = "") -> list[str]:
     """Dotted names of all fields of `model` and of the models inside it."""
+    from pydantic import BaseModel
+
     names = []
     for name, field in model.model_fields.items():
         names.append(prefix + name)

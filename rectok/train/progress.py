@@ -85,8 +85,10 @@ def reporting(name: str, start: int, steps: int, first: bool) -> Iterator[Report
 
 
 def _rate(images_per_second: float | None) -> str:
-    """Images per second; nothing before they are known."""
-    return "" if images_per_second is None else f"{images_per_second:.0f} images/s  "
+    """Images per second; nothing before they are known. A slow rate has two digits, so that it is never 0."""
+    if images_per_second is None:
+        return ""
+    return f"{images_per_second:.0f} images/s  " if images_per_second >= 10 else f"{images_per_second:.2g} images/s  "
 
 
 def _text(figures: dict[str, float]) -> str:

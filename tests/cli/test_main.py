@@ -1,5 +1,7 @@
 """The command line as a whole: its version, its completion, and the help of a stage."""
 
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,3 +45,11 @@ def test_init_explains_how_images_of_your_own_are_taken(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     hint = "holiday is a folder and no preset; `rectok init --from holiday` looks at its images"
     assert refused(tmp_path, "init", "holiday") == hint
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`rectok --help` must take a third of a second; time is measured elsewhere, but these are what made it slow."""
+    heavy = {"torch", "numpy", "pandas", "PIL", "pydantic", "jinja2", "matplotlib", "dvc", "starlette", "uvicorn"}
+    code = "import sys; from rectok.cli.main import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "serve" in done.stdout and not heavy & set(done.stdout.splitlines()[-1].split())

@@ -8,7 +8,7 @@ import pytest
 from dagster_pipes import PIPES_PROTOCOL_VERSION, encode_param
 
 from rectok.train import progress
-from rectok.train.progress import Lines, reporting
+from rectok.train.progress import Lines, _rate, reporting
 
 PICTURE = Path("data/state/pictures/dit.png")
 
@@ -67,3 +67,10 @@ def test_a_run_that_goes_on_says_where(capsys: pytest.CaptureFixture[str]) -> No
         with reporting("dit", start, 9, first):
             pass
     assert capsys.readouterr().out == "dit goes on at step 3 of 9\n"
+
+
+@pytest.mark.parametrize(
+    "rate, text", [(None, ""), (0.043, "0.043 images/s  "), (9.6, "9.6 images/s  "), (64.2, "64 images/s  ")]
+)
+def test_a_rate_is_never_zero(rate: float | None, text: str) -> None:
+    assert _rate(rate) == text
