@@ -6,6 +6,7 @@ import types
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import Any, get_args
 
 import pytest
@@ -15,9 +16,12 @@ from PIL import Image
 from orchestration.nightly.definitions import nightly
 from rectok import artifacts
 from rectok.checks.run import run as run_gate
+from rectok.cli.repro import slurm_of
 from rectok.config import Config
 from rectok.params import Params
 from rectok.params.editing import changed
+from rectok.pipeline.graph import Stage
+from rectok.pipeline.slurm_engine import SlurmEngine
 from rectok.storage.hashing import sha256_file
 from rectok.train import loop
 from tests.alerts.servers import mail_server, webhook
@@ -47,6 +51,18 @@ def run_everything(params: Params) -> None:
     importlib.import_module("rectok.nightly.run").run(params, "2026-01-01")
     nightly(params.nightly, Path.cwd(), {"generation": False})
     tell_somebody(params)
+    queue(params)
+
+
+def queue(params: Params) -> None:
+    """A shard and a training, where no SLURM is."""
+    shard, training = Stage("shards@00000", frozenset()), Stage("teacher", frozenset(), pool="accelerator")
+    assert slurm_of([shard, training]) is None  # the executor is local
+    for stage in (shard, training):
+        engine = SlurmEngine(params.machine.slurm, print, lambda stage: stage.address, Event(), Event())
+        with pytest.MonkeyPatch.context() as patch, user_error("there is no sbatch here"):
+            patch.setenv("PATH", "")
+            engine.run([stage], print)
 
 
 def tell_somebody(params: Params) -> None:

@@ -22,7 +22,7 @@ from rectok.cli.repair import repair
 from rectok.cli.repro import repro
 from rectok.cli.serve import serve
 from rectok.cli.stage_command import StageCommand
-from rectok.cli.stage_run import for_each_shard, stage_run
+from rectok.cli.stage_run import for_each_shard, report_made, stage_run
 from rectok.cli.status import status
 from rectok.cli.verify import verify
 from rectok.errors import UserError
@@ -62,6 +62,7 @@ def _add_stage(stage: str) -> None:
 
     def whole() -> None:
         run()
+        report_made(stage)
 
     command = sharded if stage in artifacts.SHARDED else whole
     app.command(stage, cls=StageCommand, rich_help_panel="Stages")(command)

@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from rectok.artifacts import SHARDED
+from rectok.artifacts import SHARDED, STAGES
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import GATE
 
 if TYPE_CHECKING:
+    from rectok.pipeline.graph import Stage
     from rectok.pipeline.parallel import Limits
+    from rectok.pipeline.slurm import SlurmConfig
     from rectok.pipeline.status import Status
 
 BATCHED = (*SHARDED, *(f"{GATE}{stage}" for stage in SHARDED))
@@ -55,15 +59,26 @@ def _run(repo: Any, report: "Status", limits: "Limits") -> None:
     """Run what is due. Raises UserError where a stage fails."""
     from rectok.pipeline.graph import longest_chain
     from rectok.pipeline.parallel import Repro, reproduce
-    from rectok.pipeline.recording import Recorder, batchable
+    from rectok.pipeline.recording import Recorder, recordable
 
     stages = report.due
     if len(stages) < len(report.chosen):
         typer.echo(f"{len(report.chosen) - len(stages)} of {len(report.chosen)} stages have not changed")
-    shards = batchable(stages, repo, BATCHED)
-    commands = Repro(typer.echo, longest_chain(stages), Recorder(repo), shards)
-    if failed := reproduce(stages, limits, commands.run, commands.stop, shards):
+    slurm = slurm_of(stages.values())
+    groups = recordable(repo, (stage for stage in stages.values() if stage.noun in BATCHED or (slurm and stage.pool)))
+    commands = Repro(typer.echo, longest_chain(stages), Recorder(repo), groups, slurm)
+    limits = replace(limits, elsewhere=slurm is not None)
+    if failed := reproduce(stages, limits, commands.run, commands.stop, groups):
         raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")
+
+
+def slurm_of(stages: "Iterable[Stage]") -> "SlurmConfig | None":
+    """How to queue stages, where the parameters say so; other pipelines than ours have none."""
+    from rectok.params import load
+
+    if not any(stage.noun in STAGES for stage in stages) or (machine := load().machine).executor == "local":
+        return None
+    return machine.slurm
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:

@@ -63,9 +63,14 @@ def for_each_shard(stage: str, shards: Sequence[str], run: Callable[[str], None]
         if RESULTS in os.environ or len(shards) > 1:
             print(f"{stage}@{shard}", flush=True)
         run(shard)
-        if RESULTS in os.environ:
-            with Path(os.environ[RESULTS]).open("a", encoding="utf-8") as results:
-                print(shard, file=results)
+        report_made(f"{stage}@{shard}")
+
+
+def report_made(address: str) -> None:
+    """Write the address of a stage that has ended well where the process that queued this one reads it."""
+    if RESULTS in os.environ and "RANK" not in os.environ:
+        with Path(os.environ[RESULTS]).open("a", encoding="utf-8") as results:
+            print(address, file=results)
 
 
 def _require_unchanged(stage: str, declaration: Declared, before: Mapping[tuple[str, str], Any]) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from rectok.pipeline.batches import Batches
+from rectok.pipeline.batches import Batches, Engine
 from rectok.pipeline.graph import Stage, depths, longest_chain, with_needs
+from rectok.pipeline.local_engine import LocalEngine
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 from rectok.pipeline.recording import Recorder
+from rectok.pipeline.slurm import SlurmConfig
+from rectok.pipeline.slurm_engine import SlurmEngine
 
 Say = Callable[[str], None]
 LAST_LINES = 20
@@ -24,10 +27,14 @@ YIELDING = {"CUDA_MPS_CLIENT_PRIORITY": "1"}
 
 @dataclass(frozen=True)
 class Limits:
-    """How many stages may run at once: `jobs` in all, and of them `pooled` in each pool."""
+    """How many stages may run at once: `jobs` in all, and of them `pooled` in each pool.
+
+    Where groups run `elsewhere`, they take no place here. Else there are as many groups of a stage's shards as places for them.
+    """
 
     jobs: int
     pooled: int
+    elsewhere: bool = False
 
 
 Run = Callable[[Sequence[Stage]], Collection[str]]
@@ -111,30 +118,36 @@ class _ReadyQueue:
 
     def take(self, running: Collection[Stage]) -> Sequence[Stage]:
         """Remove and return the first that may start beside `running`, with those that share its process; empty if none may."""
-        free = self.limits.jobs - len(running)
-        for stage in self.stages if free > 0 else ():
-            if stage.needs <= self.done and (not stage.pool or self._has_place(stage, running)):
-                group = self._group(stage, free, running)
+        here = [stage for stage in running if not self._elsewhere(stage)]
+        free = self.limits.jobs - len(here)
+        for stage in self.stages:
+            if stage.needs <= self.done and (self._elsewhere(stage) or (free > 0 and self._has_place(stage, here))):
+                group = self._group(stage, free, here)
                 taken = {each.address for each in group}
                 self.stages = [each for each in self.stages if each.address not in taken]
                 return group
         return ()
 
+    def _elsewhere(self, stage: Stage) -> bool:
+        return self.limits.elsewhere and stage.address in self.batchable
+
     def _group(self, first: Stage, free: int, running: Collection[Stage]) -> Sequence[Stage]:
         """`first`, and its part of the ready stages of its noun: as many parts as there are places for them."""
         if first.address not in self.batchable:
             return (first,)
-        if first.pool:
+        if first.pool and not self.limits.elsewhere:
             free = min(free, self.limits.pooled - sum(other.pool == first.pool for other in running))
         ready = [each for each in self.stages if each.noun == first.noun and each.address in self.batchable]
         ready = [each for each in ready if each.needs <= self.done]
-        return ready[: ceil(len(ready) / free)]
+        return ready if self.limits.elsewhere else ready[: ceil(len(ready) / free)]
 
     def _has_place(self, stage: Stage, running: Collection[Stage]) -> bool:
         """Whether its pool takes `stage` too.
 
         Of several places one stays free for stages of the longest chain, but not from stages that the chain itself waits for.
         """
+        if not stage.pool:
+            return True
         free = self.limits.pooled - sum(other.pool == stage.pool for other in running)
         if stage.address in self.urgent or self.limits.pooled == 1 or free != 1:
             return free > 0
@@ -160,14 +173,24 @@ def _stopping(stop: Callable[[], None], pool: _ThreadPool) -> Iterator[None]:
 class Repro:
     """Brings stages up to date by DVC; `say` gets their lines. Under MPS all but the `urgent` ones yield to others.
 
-    Those that are `batchable` run in groups and are recorded by `recorder`.
+    Those that are `batchable` run in groups, here or as SLURM jobs, and are recorded by `recorder`.
     """
 
-    def __init__(self, say: Say, urgent: Collection[str], recorder: Recorder, batchable: Collection[str]) -> None:
+    def __init__(
+        self,
+        say: Say,
+        urgent: Collection[str],
+        recorder: Recorder,
+        batchable: Collection[str],
+        slurm: SlurmConfig | None,
+    ) -> None:
         self.say, self.urgent, self.batchable = say, urgent, batchable
-        self.stopped = threading.Event()
+        self.stopped, self.abandoned = threading.Event(), threading.Event()
         self.children: set[ChildProcess] = set()
-        self.batches = Batches(recorder, say, self._variables, self.stopped, self.children)
+        engine: Engine = LocalEngine(say, self._variables, self.stopped, self.children)
+        if slurm:
+            engine = SlurmEngine(slurm, say, recorder.inputs, self.stopped, self.abandoned)
+        self.batches = Batches(recorder, engine, say, self.stopped)
 
     def run(self, group: Sequence[Stage]) -> Collection[str]:
         """Bring the stages up to date; the addresses of those that failed.
@@ -186,6 +209,8 @@ class Repro:
     def stop(self) -> None:
         """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first. A second call kills them."""
         again = self.stopped.is_set()
+        if again:
+            self.abandoned.set()
         self.stopped.set()
         for child in list(self.children):
             if again:

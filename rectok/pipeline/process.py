@@ -23,7 +23,7 @@ BUSY = "is busy, it is being blocked by"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two attempts at a file that is held. Each pause is twice the one before."""
 RESULTS = "RECTOK_RESULTS"
-"""The variable that names the file into which a stage's command writes each shard that it has made, one per line."""
+"""The variable that names the file into which a stage's command writes the address of each stage that it has made."""
 _FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

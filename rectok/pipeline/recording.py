@@ -3,8 +3,9 @@
 DVC itself reads and writes the whole of dvc.lock for every stage (https://github.com/treeverse/dvc/issues/10629).
 """
 
+import hashlib
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -39,6 +40,9 @@ class Recorder:
         self._repo = repo
         self._entries = {address(entry): entry for entry in repo.index.stages}
         self._one_at_a_time = Lock()
+        for entry in self._entries.values():
+            for dep in entry.params:  # DVC would parse the whole file six times for each stage
+                dep.read_params = partial(self._params_of, dep)
         self._read_params: Callable[..., dict[str, Any]] = lru_cache(maxsize=64)(_read_params)
 
     @contextmanager
@@ -76,8 +80,6 @@ class Recorder:
         with self._recording():
             for stage in stages:
                 entry = self._entries[stage.address]
-                for dep in entry.params:  # DVC would parse the whole file six times for each stage
-                    dep.read_params = partial(self._params_of, dep)
                 if not _changed(entry):
                     unchanged.append(stage)
                     continue
@@ -95,6 +97,13 @@ class Recorder:
         """Hash what `stages` read and made, move it into the cache, and write it all into dvc.lock at once."""
         with self._recording():
             self._record(stages)
+
+    def inputs(self, stage: Stage) -> str:
+        """A hash of the command and of all that the stage reads now: other results may follow from other inputs."""
+        entry = self._entries[stage.address]
+        with self._one_at_a_time:
+            values = {dep.def_path: str(dep.get_hash().value) for dep in entry.deps}
+        return hashlib.sha256(f"{entry.cmd} {sorted(values.items())}".encode()).hexdigest()
 
     def _params_of(self, dep: Any, **_options: Any) -> dict[str, Any]:
         path = Path(dep.fs_path)
@@ -132,23 +141,19 @@ class Recorder:
             raise UserError(f"DVC cannot record what was made: {error}") from error
 
 
-def batchable(stages: Mapping[str, Stage], repo: Any, nouns: Collection[str]) -> frozenset[str]:
-    """The addresses of those of `stages` that one process can run one after the other.
+def recordable(repo: Any, stages: Iterable[Stage]) -> frozenset[str]:
+    """The addresses of those of `stages` that a recorder can record: their files are local, and DVC caches their outputs.
 
-    They are items of a foreach of a noun in `nouns` whose command is exactly `rectok`, the noun and the item, so that
-    a project may declare other commands. DVC must record them in its plain way: local outputs, which it caches.
+    Their command is exactly `rectok`, the noun and the item, since a project may declare other commands.
     """
     entries = {address(entry): entry for entry in repo.index.stages}
-    return frozenset(
-        name
-        for name, stage in stages.items()
-        if stage.item and stage.noun in nouns and stage.command == command_of(stage) and _plain(entries[name])
-    )
+    ours = (stage for stage in stages if stage.command == command_of(stage))
+    return frozenset(stage.address for stage in ours if _plain(entries[stage.address]))
 
 
 def command_of(stage: Stage) -> str:
-    """The command of a sharded stage or gate: `rectok shards 00000`, `rectok gate shards 00000`."""
-    return " ".join(["rectok", *stage.noun.split("-", 1), stage.item or ""])
+    """The command of a stage or gate: `rectok dit`, `rectok shards 00000`, `rectok gate shards 00000`."""
+    return " ".join(["rectok", *stage.noun.split("-", 1), *([stage.item] if stage.item else [])])
 
 
 def _plain(entry: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from rectok.config import Config
+from rectok.pipeline.slurm import SlurmConfig
 
 FEW_STEPS = {
     "teacher": 100,
@@ -94,3 +95,7 @@ class MachineConfig(Config):
     compile: bool | Literal["auto"] = Field(
         description="torch.compile networks; auto does so on a GPU where they run often enough to pay for the minute it takes"
     )
+    executor: Literal["local", "slurm"] = Field(
+        description="where `rectok repro` runs shards and stages that use an accelerator"
+    )
+    slurm: SlurmConfig

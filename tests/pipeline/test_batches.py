@@ -10,21 +10,12 @@ from pathlib import Path
 import pytest
 
 from rectok.pipeline import lock
-from rectok.pipeline.batches import PROGRESS_EVERY, Progress
 from tests import command, forked
 from tests.project import overridden, write_params
 
 REPOSITORY = Path(__file__).parents[2]
 SHARDS = ["00000", "00001", "00002"]
 SMALL = {"index.shards": SHARDS, "index.limit": 90}
-
-
-def test_progress_says_the_rate_now_and_then() -> None:
-    progress = Progress("shards", 30, began=0.0)
-    assert progress.line(1, PROGRESS_EVERY / 2) == ""
-    assert progress.line(10, PROGRESS_EVERY) == "shards: 10 of 30 done, 1.0 per second, 20 s left"
-    assert progress.line(12, PROGRESS_EVERY + 1) == ""
-    assert Progress("shards", 30, began=0.0).line(0, 40.0) == "shards: 0 of 30 done, 0.0 per second"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import torch
 from rectok.losses.adversary import PatchGAN
 from rectok.nn.counting import parameters
 from rectok.params.editing import changed
+from rectok.pipeline.slurm import SlurmConfig
 from rectok.planning.sizes import memory, part_sizes
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.learner import Learner
@@ -22,7 +23,8 @@ from tests.project import tiny
 from tests.workloads.full_size import full_size
 
 PARAMS = tiny()
-MACHINE = MachineConfig(device="cpu", processes=1, hostfile="", workers=0, compile=False)
+SLURM = SlurmConfig(cpu=(), gpu=(), tasks=1, retries=0)
+MACHINE = MachineConfig(device="cpu", processes=1, hostfile="", workers=0, compile=False, executor="local", slurm=SLURM)
 
 
 def test_parts_are_counted_as_they_are_built() -> None:

@@ -1,0 +1,84 @@
+"""Runs the stages of a group one after the other in one process of this machine."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rectok.pipeline.batches import Record, Say
+from rectok.pipeline.graph import Stage
+from rectok.pipeline.process import RESULTS, ChildProcess
+from rectok.pipeline.rate import Rate
+
+RECORD_EVERY = 60.0
+"""Seconds after which what has ended is recorded while the others still run, so that a kill loses no more than that."""
+
+
+class LocalEngine:
+    """One process per group. `variables` are those of the environment for a stage.
+
+    `stopped` and `children` are shared with the runner of single stages.
+    """
+
+    def __init__(
+        self,
+        say: Say,
+        variables: Callable[[Stage], Mapping[str, str]],
+        stopped: threading.Event,
+        children: set[ChildProcess],
+    ) -> None:
+        self.say, self.variables, self.stopped, self.children = say, variables, stopped, children
+
+    def resume(self, _stages: Sequence[Stage], _record: Record) -> None:
+        """Nothing: a process ends with the one that started it."""
+
+    def run(self, stages: Sequence[Stage], record: Record) -> Sequence[Stage]:
+        """Run `stages` until one fails; those that ended well."""
+        with tempfile.NamedTemporaryFile(prefix="rectok-") as results:
+            batch = _Batch(record, self.say, stages, Path(results.name))
+            words = stages[0].command.split()[:-1]
+            items = [stage.item or "" for stage in stages]
+            child = ChildProcess((*words, *items), Path.cwd(), {**self.variables(stages[0]), RESULTS: results.name})
+            self.children.add(child)
+            try:
+                if self.stopped.is_set():  # meanwhile
+                    child.interrupt()
+                for line in child.lines():
+                    batch.take(line)
+            finally:
+                self.children.discard(child)
+                batch.record()
+            return stages[: batch.recorded]
+
+
+class _Batch:
+    """What is known of a running batch: `prefix` is the stage whose lines come now."""
+
+    def __init__(self, record: Record, say: Say, stages: Sequence[Stage], results: Path) -> None:
+        self.write, self.say, self.stages, self.results = record, say, stages, results
+        self.addresses = {stage.address for stage in stages}
+        self.prefix = stages[0].address
+        self.recorded, self.last = 0, time.monotonic()
+        self.rate = Rate(stages[0].noun, len(stages), self.last)
+
+    def take(self, line: str) -> None:
+        """Pass a line of the process on; record now and then what has ended."""
+        if line in self.addresses:
+            self.prefix = line
+            if text := self.rate.line(self._done(), time.monotonic()):
+                self.say(text)
+        else:
+            self.say(f"{self.prefix}: {line}")
+        if time.monotonic() - self.last > RECORD_EVERY:
+            self.record()
+
+    def record(self) -> None:
+        """Record what has ended since the last time."""
+        done = self._done()
+        if done > self.recorded:
+            self.write(self.stages[self.recorded : done])
+        self.recorded, self.last = done, time.monotonic()
+
+    def _done(self) -> int:
+        return len(self.results.read_text(encoding="utf-8").splitlines())

@@ -1,0 +1,143 @@
+"""Shards as arrays of a real SLURM: what runs, what fails, and what is left when the head process ends."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import command, forked
+from tests.pipeline.slurm_cluster import cluster, slurm
+from tests.project import overridden, write_params
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(__file__).parents[2]
+SHARDS = ["00000", "00001", "00002"]
+QUEUED = {
+    "machine.executor": "slurm",
+    "machine.slurm": {"cpu": ["--cpus-per-task=1"], "gpu": [], "tasks": 2, "retries": 1},
+}
+SMALL = {"index.shards": SHARDS, "index.limit": 90, **QUEUED}
+REPRO = ("rectok", "repro", "shards")
+
+
+@pytest.fixture(scope="module")
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with cluster(tmp_path_factory.mktemp("slurm")) as configuration, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(configuration))
+        yield configuration
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, configuration: Path) -> Path:
+    """A project whose shards were packed and checked by SLURM."""
+    folder = tmp_path_factory.mktemp("cluster")
+    for name in ("dvc.yaml", "versions.yaml"):
+        shutil.copy(REPOSITORY / name, folder)
+    command.must(folder, "dvc", "init", "--quiet", "--no-scm")
+    write_params(folder, SMALL)
+    output = command.must(folder, "rectok", "repro", "gate-shards")
+    for noun in ("shards", "gate-shards"):
+        assert re.search(
+            rf"^{noun}: queued as the SLURM job rectok-{noun}-\w{{8}} with 2 tasks for 3 stages$", output, re.M
+        )
+        assert f"\n{noun}: 3 stages done in" in output
+    assert not list((folder / "data/state/slurm").iterdir())
+    return folder
+
+
+@pytest.fixture
+def held(project: Path, configuration: Path) -> Iterator[Path]:
+    """The project with other parameters, while no node takes a job."""
+    (project / "params.yaml").write_text(overridden({**SMALL, "image.background": "black"}))
+    slurm(configuration, "scontrol", "update", "nodename=n1,n2", "state=drain", "reason=test")
+    yield project
+    slurm(configuration, "scontrol", "update", "nodename=n1,n2", "state=resume")
+
+
+def test_dvc_agrees_with_what_jobs_made(project: Path) -> None:
+    assert "up to date" in command.must(project, "dvc", "status", "gate-shards")
+
+
+def test_a_training_is_one_job(project: Path) -> None:
+    output = command.must(project, "rectok", "repro", "teacher")
+    assert re.search(
+        r"^teacher: queued as the SLURM job rectok-teacher-\w{8} with 1 tasks for 1 stages$", output, re.MULTILINE
+    )
+    assert "\nteacher: done in" in output and (project / "data/teacher/model.safetensors").exists()
+
+
+def test_a_task_that_fails_is_queued_again_and_its_log_is_shown(project: Path) -> None:
+    (project / "params.yaml").write_text(overridden({**SMALL, "image.background": "black"}))
+    with (project / "data/state/locks/shards@00001").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as another run of the stage would
+        failed = command.run(project, *REPRO)
+    assert "shards: 1 of 3 failed and are queued again\n" in failed.stdout
+    assert failed.stdout.count("shards@00001: rectok: stage shards@00001 is already running here") == 2
+    assert failed.returncode == 1 and "rectok: shards@00001 failed; its message stands above" in failed.stderr
+    assert "shards: 2 stages done in" in failed.stdout  # the other results are kept
+    assert "4 of 5 stages have not changed\n" in command.must(project, *REPRO)
+
+
+def test_ctrl_c_cancels_the_jobs(held: Path, configuration: Path) -> None:
+    with repro(held) as process:
+        job = queued(process)
+        assert job in waiting(configuration)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130 and job not in waiting(configuration)
+
+
+def test_after_a_kill_the_jobs_are_found_again(held: Path, configuration: Path) -> None:
+    with repro(held) as process:
+        job = queued(process)
+        process.kill()
+    assert job in waiting(configuration)
+    with repro(held) as process:
+        until(process, f"shards: goes on with the SLURM job {job} of an earlier run")
+        slurm(configuration, "scontrol", "update", "nodename=n1,n2", "state=resume")
+        rest, _ = process.communicate()
+    assert process.returncode == 0 and "queued as" not in rest and "shards: 3 stages did not change\n" in rest
+    assert "up to date" in command.must(held, "dvc", "status", "shards")
+
+
+def test_jobs_of_other_inputs_are_cancelled(held: Path, configuration: Path) -> None:
+    with repro(held) as process:
+        job = queued(process)
+        process.kill()
+    (held / "params.yaml").write_text(overridden({**SMALL, "image.background": "white"}))
+    output = command.must(held, *REPRO)  # results of these inputs are known
+    assert "shards: 3 stages taken from the run cache\n" in output and job not in waiting(configuration)
+
+
+def repro(folder: Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PATH": forked.path()}
+    return subprocess.Popen(REPRO, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE)
+
+
+def queued(process: "subprocess.Popen[str]") -> str:
+    """The name of the job that it has queued."""
+    return until(process, "shards: queued as the SLURM job ").split()[6]
+
+
+def until(process: "subprocess.Popen[str]", words: str) -> str:
+    """The line that begins with `words`."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(words):
+            return line
+    raise AssertionError(f"{words!r} never came, only {lines}")
+
+
+def waiting(configuration: Path) -> str:
+    """Names of the jobs that wait or run. One that is cancelled takes a moment to end."""
+    time.sleep(0.5)
+    return slurm(configuration, "squeue", "--noheader", "--format=%j", "--states=PENDING,RUNNING")
