@@ -29,8 +29,8 @@ lint: $(DEVELOPS)
 	mypy
 	lint-imports
 
-dev: $(RUNS)  ## the Dagster UI on http://localhost:3000
-	dg dev
+dev: $(RUNS)  ## `dg dev`: the Dagster UI on http://localhost:3000, and its pictures and reports on 3001
+	python -m orchestration.pages
 
 docs: $(DEVELOPS)  ## the documentation site in site/; a broken link or anchor fails
 	zensical build --strict --clean

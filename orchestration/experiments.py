@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.assets.images import inline_images
-from orchestration.assets.metadata import Metadata
+from orchestration.assets.metadata import Metadata, page_links
 from orchestration.assets.progress import Observer
 from orchestration.launcher import Launcher, failure, single_op_job
 from rectok.artifacts import DATA
@@ -78,16 +78,16 @@ def _experiment(root: Path, command: Sequence[str]) -> dg.JobDefinition:
         finished = launcher.run(context, (*command, config.ablation, "--only", config.run), on_message=observer)
         if finished.code:
             raise failure(finished)
-        yield dg.AssetMaterialization(key, metadata=_metadata(folder, config.run))
+        yield dg.AssetMaterialization(key, metadata=_metadata(root, folder, config.run))
 
     return single_op_job(run, "experiment", "One row with one seed of a prepared ablation or sweep")
 
 
-def _metadata(folder: Path, run: str) -> Metadata:
-    """The table of all finished runs, their plot if there are metrics to plot, and the path of the page."""
+def _metadata(root: Path, folder: Path, run: str) -> Metadata:
+    """The table of all finished runs, their plot if there are metrics to plot, and the page."""
     table = (folder / "table.md").read_text(encoding="utf-8")
-    page = dg.MetadataValue.path(str(folder / "index.html"))
-    return {"run": run, "table": dg.MetadataValue.md(table), "page": page, **inline_images(folder.glob("plot.png"))}
+    page = page_links(root, [folder / "index.html"], folder.glob("plot.png"), run)
+    return {"run": run, "table": dg.MetadataValue.md(table), **page, **inline_images(folder.glob("plot.png"))}
 
 
 def _fan_out(prepare: dg.JobDefinition, run: dg.JobDefinition) -> dg.SensorDefinition:

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.assets.images import inline_images
-from orchestration.assets.metadata import Metadata, table
+from orchestration.assets.metadata import Metadata, page_links, table
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import Check, GateReport, docs_dir, read_report
 from rectok.checks.catalogue import CHECKS, CheckKind, kind_of
@@ -126,9 +126,8 @@ def _ran(root: Path, unit: Unit, report: GateReport, fingerprint: str) -> dg.Ass
     ]  # fmt: skip
     details: Metadata = {"results": counts_text(report.checks), "checks": table(COLUMNS, rows)}
     details |= {"command": f"dvc repro {unit.gate}", "report": dg.MetadataValue.path(str(unit.report))}
-    pages = docs_dir(report.gate) / "index.html"
-    if (root / pages).exists():
-        details["pages"] = dg.MetadataValue.path(str(root / pages))
+    page = root / docs_dir(report.gate) / "index.html"
+    details |= page_links(root, [page] if page.exists() else [], [], fingerprint)
     details |= inline_images([path for out in unit.outs for path in (root / out).glob("*.png")], MAX_IMAGES)
     unkind = [check for check in report.checks if not check.passed and kind_of(report.gate, check.name) is None]
     result = _result(GATE_RAN, unkind, {**details, FINGERPRINT: fingerprint})

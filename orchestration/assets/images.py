@@ -46,11 +46,13 @@ def _shrunk(content: bytes) -> bytes:
 
 
 def curves(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
-    """Plots of the first loss and of the first validation metric of a training log over its steps, where it has them."""
+    """Plots over the steps of a training log: its first loss and validation metric, learning rate and gradient norm."""
     names = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
     losses = [name for name in names if not name.startswith(VALIDATION)]
     validation = [name for name in names if name.startswith(VALIDATION)]
+    extra = {"learning rate": "lr", "gradient norm": "grad_norm"}
     chosen = {"loss": losses[:1], "validation": validation[:1]}
+    chosen |= {title: [name] for title, name in extra.items() if rows and name in rows[0]}
     plots = {title: _curve(rows, title, name) for title, first in chosen.items() for name in first}
     return {title: plot for title, plot in plots.items() if plot is not None}
 

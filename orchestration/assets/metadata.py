@@ -2,15 +2,17 @@
 
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from orchestration.assets.headlines import headlines
 from orchestration.assets.images import curves, inline_images
 from orchestration.graph.model import Artefact, Unit
-from rectok.artifacts import read_json, read_log, timing_file
+from orchestration.pages import NARROW, page_url
+from rectok.artifacts import LOG_COUNTERS, read_json, read_log, timing_file
 from rectok.errors import UserError
 from rectok.pipeline.lock import Record
 from rectok.reporting.summary import metric_rows
@@ -21,6 +23,8 @@ RECORD = "record.json"
 SUMMARIES = ("summary.json", RECORD)
 NETWORKS = "networks"
 """Key of an evaluation's record: the network that each metric was computed with."""
+FIRST_PICTURES = ("preview.png", "curve.png", "samples.png")
+"""The pictures that a page shows at once, if it has one of them."""
 LOG = "log.csv"
 LOG_ROWS = 12
 ROW_COUNT = "dagster/row_count"
@@ -30,35 +34,69 @@ ROWS = "checksum"
 
 
 def asset_metadata(root: Path, artefact: Artefact, unit: Unit, record: Record) -> Metadata:
-    """Everything that the asset's page shows of what `unit` made, read from the project at `root`."""
+    """Everything that the asset's page shows of what `unit` made, read from the project at `root`.
+
+    The most telling numbers come first, then pages and pictures, tables and curves, and all other details in one row.
+    """
     paths = [root / out.path for out in record.outs]
-    columns = {"path": "in the project", "md5": "as in dvc.lock", "bytes": "size on disk"}
-    metadata: Metadata = {
-        "command": f"dvc repro {unit.stage}",
-        "runs": unit.command,
-        "params": dg.MetadataValue.json(dict(record.params)),
-        **({"code version": record.code_version} if record.code_version else {}),
-        "outputs": table(columns, [{"path": out.path, "md5": out.md5, "bytes": out.size} for out in record.outs]),
-        "bytes": sum(out.size for out in record.outs),
-    }
+    metadata: Metadata = {}
+    summary: dict[str, Any] = {}
     try:
         timing = _read_json(root / timing_file(artefact.name, unit.shard))
-        optional = {"seconds": timing.get("seconds"), ROW_COUNT: row_count(paths)}
-        metadata |= {name: value for name, value in optional.items() if value is not None}
-        for folder in paths:
-            metadata |= _folder(folder) if folder.is_dir() else {}
+        folders = [path for path in paths if path.is_dir()]
+        for name in SUMMARIES:
+            for folder in folders:
+                tree = _read_json(folder / name)
+                summary |= {**tree, **tree.get("metrics", {})}
+        metadata = _shown(root, artefact.name, folders, summary, timing.get("seconds"), record.data_version)
+        if (rows := row_count(paths)) is not None:
+            metadata[ROW_COUNT] = rows
     except UserError as error:
         metadata["damaged"] = str(error)
+    metadata["size (MB)"] = round(sum(out.size for out in record.outs) / 1e6, 3)
+    metadata["details"] = dg.MetadataValue.json(_details(unit, record, summary))
     return metadata
 
 
-def _folder(folder: Path) -> Metadata:
-    """The summaries, the table of metrics, the log with its curve and the images of a folder of outputs."""
-    summaries: Metadata = {}
-    for name in SUMMARIES:
-        summaries |= json_metadata(folder / name)
-    log = read_log(folder / LOG) if (folder / LOG).exists() else []
-    return summaries | _metrics(folder / RECORD) | _log(log) | curves(log) | inline_images(folder.glob("*.png"))
+def _shown(
+    root: Path, name: str, folders: Sequence[Path], summary: Mapping[str, Any], seconds: float | None, version: str
+) -> Metadata:
+    logs = [read_log(folder / LOG) for folder in folders if (folder / LOG).exists()]
+    log = logs[0] if logs else []
+    metadata: Metadata = dict(headlines(name, summary, log))
+    if seconds is not None:
+        metadata["time (s)"] = round(seconds, 1)
+    pictures = [path for folder in folders for path in folder.glob("*.png")]
+    tables: Metadata = {}
+    for folder in folders:
+        tables |= _metrics(folder / RECORD)
+    links = page_links(root, [path for folder in folders for path in folder.glob("*.html")], pictures, version)
+    return {**metadata, **links, **tables, **curves(log), **inline_images(pictures), **_log(log)}
+
+
+def page_links(root: Path, pages: Iterable[Path], pictures: Iterable[Path], version: str) -> Metadata:
+    """Links to pages, and the first picture as one short line, which Dagster shows at once; a long one waits for a click."""
+    links: Metadata = {}
+    for page in sorted(pages):
+        url = page_url(page.relative_to(root), version)
+        links[page.name] = dg.MetadataValue.url(url) if url else dg.MetadataValue.path(str(page))
+    for picture in sorted(pictures, key=lambda path: (path.name not in FIRST_PICTURES, path.name))[:1]:
+        if url := page_url(picture.relative_to(root), version):
+            links["newest picture"] = dg.MetadataValue.md(f"[![{picture.stem}]({url}{NARROW})]({url})")
+    return links
+
+
+def _details(unit: Unit, record: Record, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Commands, versions, files with their md5, parameters, protocol, and all numbers of the stage as it wrote them."""
+    outputs = [{"path": out.path, "md5": out.md5, "bytes": out.size} for out in record.outs]
+    return {
+        "command": f"dvc repro {unit.stage}",
+        "runs": unit.command,
+        **({"code version": record.code_version} if record.code_version else {}),
+        "outputs": outputs,
+        "params": dict(record.params),
+        **({"summary": {name: value for name, value in summary.items() if name != "metrics"}} if summary else {}),
+    }
 
 
 def table(
@@ -76,25 +114,8 @@ def _type(value: object) -> str:
     return {int: "int", float: "float"}.get(type(value), "string")
 
 
-def json_metadata(path: Path) -> Metadata:
-    """The numbers and texts of the JSON file at `path`, under dotted names. Empty if there is no file."""
-    tree = _read_json(path)
-    tree |= tree.pop("metrics", {})
-    return dict(_leaves({name: value for name, value in tree.items() if name != NETWORKS}, ""))
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.exists() else {}
-
-
-def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, dg.MetadataValue[Any] | str | float]]:
-    if isinstance(tree, Mapping):
-        for name, value in tree.items():
-            yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
-    elif isinstance(tree, list):
-        yield prefix, dg.MetadataValue.json(tree)
-    elif tree is not None:
-        yield prefix, tree
 
 
 def _metrics(path: Path) -> Metadata:
@@ -119,7 +140,13 @@ def _log(rows: Sequence[Mapping[str, str]]) -> Metadata:
         return {}
     last = len(rows) - 1
     indices = sorted({round(last * i / (LOG_ROWS - 1)) for i in range(LOG_ROWS)})
-    return {"log": dg.MetadataValue.table([dg.TableRecord(dict(rows[i])) for i in indices])}
+    return {"log": dg.MetadataValue.table([dg.TableRecord(dict(map(_short, rows[i].items()))) for i in indices])}
+
+
+def _short(entry: tuple[str, str]) -> tuple[str, str]:
+    """A number of the log with four digits; counts as they are."""
+    name, text = entry
+    return name, text if name in LOG_COUNTERS[:2] or not text else f"{float(text):.4g}"
 
 
 def row_count(paths: Iterable[Path]) -> int | None:

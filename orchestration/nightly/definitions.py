@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from orchestration.assets.headlines import metric_numbers
 from orchestration.assets.images import inline_images
-from orchestration.assets.metadata import Metadata, json_metadata
+from orchestration.assets.metadata import Metadata, page_links
 from orchestration.launcher import Launcher, failure
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE, alert_sensors
 from orchestration.private import cron_string_iterator
@@ -147,10 +148,11 @@ def _schedule(params: NightlyParams) -> dg.ScheduleDefinition:
 
 
 def _metadata(root: Path) -> Metadata:
-    """The run's metrics, the newest nightly runs as a table, the trend, and the path of the page."""
-    metrics = json_metadata(root / LATEST)
-    metrics.pop("comparisons", None)
-    page = {"page": dg.MetadataValue.path(str(root / PAGE))}
+    """The run's metrics, a link to the page, the newest nightly runs as a table, the trend, and the rest in one row."""
+    latest: dict[str, Any] = read_json(root / LATEST)
+    metrics: Metadata = dict(metric_numbers(nightly_metrics(), latest | latest.get("metrics", {})))
+    pictures = list((root / PAGE.parent).glob("*.png"))
+    links = page_links(root, [root / PAGE], pictures, str(latest["date"]))
     rows = [
         {
             "date": run.date,
@@ -161,7 +163,8 @@ def _metadata(root: Path) -> Metadata:
         for run in read_history(root / HISTORY)[: -SHOWN_RUNS - 1 : -1]
     ]
     runs = {"nightly_runs": dg.MetadataValue.table([dg.TableRecord(row) for row in rows])} if rows else {}
-    return {**metrics, **runs, **page, **inline_images((root / PAGE.parent).glob("*.png"))}
+    details = {"details": dg.MetadataValue.json(latest)}
+    return {**metrics, "date": str(latest["date"]), **links, **runs, **inline_images(pictures), **details}
 
 
 def read_regression_result(root: Path) -> dg.AssetCheckResult:

@@ -57,4 +57,4 @@ def test_a_log_of_two_rows_or_more_has_a_curve(tmp_path: Path, text: str, drawn:
 def test_a_validation_curve_has_a_plot_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("step,images,lr,total,val_psnr\n1,8,1,2,20\n2,16,1,1,\n3,24,1,1,22\n")
     plots = curves(read_log(tmp_path / "log.csv"))
-    assert list(plots) == ["loss", "validation"] and opened(plots["validation"].md_str).width > 500
+    assert list(plots) == ["loss", "validation", "learning rate"] and opened(plots["validation"].md_str).width > 500

@@ -113,16 +113,19 @@ def test_an_unchanged_artefact_is_reported_with_its_stored_check_result_and_the_
     lock = (project.root / "dvc.lock").read_text(encoding="utf-8")
     assert f"md5: {versions(result)['tokenizer']}" in lock
     assert shown["ran"] is False
-    assert (shown["psnr"], shown["loss.last"], shown["seconds"]) == (26.5, 0.01, 0.5)
-    assert (shown["runs"], shown["params"]) == ("python work.py tokenizer", {"tokenizer.training.epochs": 25})
+    assert list(shown.items())[:2] == [("PSNR (dB)", 26.5), ("time (s)", 0.5)], "the most telling first"
+    details = shown["details"]
+    assert details["summary"]["loss"] == {"first": 1.0, "last": 0.01}
+    assert (details["runs"], details["params"]) == ("python work.py tokenizer", {"tokenizer.training.epochs": 25})
     for name, pixels in (("samples.png", "![samples]"), ("loss", "![loss]")):
         assert shown[name].startswith(f"{pixels}(data:image/png;base64,iVBOR")
     [metric] = event.materialization.metadata["metrics"].records
     assert metric.data == {"metric": "rFID", "value": "0.500", "better": "lower", "computed with": "inception"}
     rows = [record.data["step"] for record in event.materialization.metadata["log"].records]
     assert (rows[0], rows[-1], len(rows)) == ("1", "100", 12)
-    [output] = event.materialization.metadata["outputs"].records
-    assert output.data["path"] == "data/tokenizer" and output.data["bytes"] == shown["bytes"] > 0
+    [output] = details["outputs"]
+    assert output["path"] == "data/tokenizer" and output["md5"] in lock
+    assert output["bytes"] == pytest.approx(shown["size (MB)"] * 1e6, abs=1e3) and output["bytes"] > 0
 
 
 def test_a_training_streams_its_lines_and_reports_through_the_pipes(
@@ -192,7 +195,7 @@ def test_a_warning_of_a_gate_is_shown_and_stops_nothing(project: Project, make: 
     pages.touch()
     result = make("shards", shard="00000")
     assert result.success
-    assert check(result).metadata["pages"].value == str(pages)
+    assert check(result).metadata["index.html"].value == str(pages)
     assert not check(result).passed and check(result).severity.value == "WARN"
     assert check(result).description == "tidy: the desk is not tidy"
     assert check(result, "rows").passed, "a check of its own"

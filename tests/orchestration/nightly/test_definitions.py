@@ -62,7 +62,7 @@ def test_a_nightly_run_reports_its_metrics_and_fails_its_check_on_a_regression(
     assert result.success  # type: ignore[attr-defined]
     [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
     assert made.asset_key.to_user_string() == "nightly"
-    assert made.materialization.metadata["gfid"].value == 5.0
+    assert made.materialization.metadata["gFID"].value == 5.0
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
     assert check.passed is passed
     assert ("gfid is 9" in (check.description or "")) is not passed
@@ -77,7 +77,7 @@ def test_a_backfill_evaluates_only_the_dates_without_metrics_in_one_run(
     job = defined(tmp_path, params, EVALUATION).resolve_job_def("nightly")
     result = job.execute_in_process(instance=instance, tags=days)
     made = [event.materialization for event in result.get_asset_materialization_events()]
-    assert [each.partition for each in made if "gfid" in each.metadata] == ["2026-01-01", "2026-01-03"]
+    assert [each.partition for each in made if "gFID" in each.metadata] == ["2026-01-01", "2026-01-03"]
     assert len(made) == 3 and len(result.get_asset_check_evaluations()) == 1
 
 
@@ -141,9 +141,9 @@ def test_the_real_evaluation_shows_its_runs_and_their_trend(
         write_history([better(read_history()[0]), *read_history()[1:]])
     [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
     shown = made.materialization.metadata
-    assert shown["date"].value == "2026-01-02" and shown["gfid"].value > 0
+    assert shown["date"].value == "2026-01-02" and shown["gFID"].value > 0
     assert [row.data["date"] for row in shown["nightly_runs"].records] == ["2026-01-02", "2026-01-01"]
-    assert shown["trend.png"].value.startswith("![") and Path(shown["page"].value).exists()
+    assert shown["trend.png"].value.startswith("![") and Path(shown["index.html"].value).exists()
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
     assert not check.passed and (check.description or "").startswith("gfid is ")
     assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["metric"] == "gfid"] == [True]

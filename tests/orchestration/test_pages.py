@@ -1,0 +1,62 @@
+"""Pages and pictures of data/ in the browser, and the numbers that asset pages begin with."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from orchestration.assets.headlines import headlines
+from orchestration.assets.metadata import page_links
+from orchestration.pages import PAGES, WIDTH, page_url, serving
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_pages_and_pictures_are_served_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tmp_path / "data" / "report"
+    report.mkdir(parents=True)
+    for name in ("index.html", "model.safetensors"):
+        (report / name).write_text("content", encoding="utf-8")
+    Image.new("RGB", (2 * WIDTH, WIDTH)).save(report / "a b.png")
+    (tmp_path / "params.html").touch()
+    with serving(tmp_path, port=0) as address:
+        monkeypatch.setenv(PAGES, address)
+        links = page_links(tmp_path, [report / "index.html"], [report / "a b.png"], "v1")
+        page, picture = links["index.html"], links["newest picture"]
+        assert status(page.url) == 200 and page.url == f"{address}/report/index.html?v1"  # type: ignore[union-attr]
+        text = picture.md_str  # type: ignore[union-attr]
+        with urllib.request.urlopen(text.partition("](")[2].partition(")")[0], timeout=10) as answer:
+            assert Image.open(answer).size == (WIDTH, WIDTH // 2)
+        assert len(text) < 1000, "Dagster shows longer ones only after a click"
+        for path in ("report/", "report/model.safetensors", "../params.html", "%2e%2e/params.html", "nothing.html"):
+            assert status(f"{address}/{path}") == 404, path
+    monkeypatch.delenv(PAGES)
+    assert page_url(Path("data/report/index.html")) is None
+    assert page_links(tmp_path, [report / "index.html"], [], "")["index.html"].value == str(report / "index.html")  # type: ignore[union-attr]
+
+
+def test_a_page_begins_with_rounded_numbers_and_their_units() -> None:
+    record = {
+        "gfid": 0.29491,
+        "gfid_guided": 0.2,
+        "sample_accuracy": 0.9612,
+        "kid": 1.0,
+        "sample_accuracy_guided": None,
+    }
+    assert headlines("generation", record, []) == {"gFID": 0.295, "gFID, guided": 0.2, "Sample accuracy (%)": 96.1}
+    log = [
+        {"step": "1", "images_per_second": "90.4", "mfu": ""},
+        {"step": "2", "images_per_second": "110", "mfu": "0.31"},
+    ]
+    summary = {"psnr": 26.0327, "parameters": 1359192, "steps": 492, "trained": True, "sha256": "abc"}
+    assert headlines("tokenizer", summary, log) == {
+        "PSNR (dB)": 26.03, "steps": 492, "parameters (million)": 1.36, "images/s": 100, "MFU (%)": 31.0,
+    }  # fmt: skip
