@@ -1,4 +1,4 @@
-"""`rectok`, `dvc` and `dagster` for tests that start at once: forked from a process that has imported torch and the like.
+"""`rectok`, `dvc`, `dagster` and `dg` for tests that start at once: forked from a process that has imported torch and the like.
 
 To import them takes longer than a stage does on tiny data. What runs is the caller's code all the same (its PYTHONPATH,
 else this repository), in a process of its own, with the caller's arguments, folder, environment, files and signals.
@@ -55,12 +55,13 @@ PYTEST_PLUGINS = ("anyio", "hydra", "hypothesis", "_hypothesis_globals", "platfo
 """Libraries that are plugins of pytest besides."""
 OURS = ("rectok", "orchestration")
 DAGSTER = (
-    "dagster._cli", "dagster_pipes", "dagster_webserver.cli", "dagster._daemon.cli", "dagster_graphql", "orchestration.loading",
+    "dagster._cli", "dagster_pipes", "dagster_webserver.cli", "dagster._daemon.cli", "dagster_graphql", "dagster_dg_cli.cli",
+    "orchestration.loading",
 )  # fmt: skip
 """Imported before the first command of Dagster, or the first process of pytest-xdist: most tests need none."""
 SET: dict[str, str] = {}
 """Variables that were set by what was imported."""
-PROGRAMS = {"rectok": "rectok.cli.main", "dvc": "dvc.cli", "dagster": "dagster._cli"}
+PROGRAMS = {"rectok": "rectok.cli.main", "dvc": "dvc.cli", "dagster": "dagster._cli", "dg": "dagster_dg_cli.cli"}
 XDIST = "-u -c import sys;exec(eval(sys.stdin.readline()))"
 HERE = (
     XDIST, "-m rectok.cli.main", "-u -m rectok.cli.main", "-P -m rectok.pipeline.status", "-m dagster",
@@ -148,7 +149,7 @@ def serve(folder: Path, owner: int) -> None:
             except (OSError, ValueError, struct.error):  # the caller was killed before it had asked
                 connection.close()
                 continue
-            if " ".join(call[0][1:]) == XDIST or any("dagster" in word for word in call[0][:3]):
+            if " ".join(call[0][1:]) == XDIST or _is_dagster(call[0]):
                 _import(DAGSTER)
             if os.fork() == 0:
                 server.close()
@@ -158,6 +159,10 @@ def serve(folder: Path, owner: int) -> None:
                 os.close(file)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)  # libraries report what nobody collects any more
+
+
+def _is_dagster(command: list[str]) -> bool:
+    return command[0] == "dg" or any("dagster" in word for word in command[:3])
 
 
 def _import(names: Iterable[str]) -> None:
@@ -262,8 +267,9 @@ def _run(
 def _call(program: str, *arguments: str) -> Any:
     """What a program's script does, or `python` with these arguments for the program `module`. Its exit code."""
     sys.modules["__main__"] = ModuleType("__main__")  # its own processes must not begin with this file
-    dagster = any("dagster" in word for word in (program, *arguments[:2]))
-    multiprocessing.set_executable(sys.executable if dagster else REAL)  # Dagster's runs come from here, too
+    multiprocessing.set_executable(
+        sys.executable if _is_dagster([program, *arguments]) else REAL
+    )  # Dagster's runs come from here, too
     if program != "module":
         sys.argv = [program, *arguments]
         _take_callers_code()
