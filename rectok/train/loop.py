@@ -79,7 +79,8 @@ def train(job: Job) -> State:
     ):
         previews, logged, then = _Previews(job.preview), None, time.monotonic()
         while state.step < steps:
-            learner.step(state.step, batches, state.meter)
+            with world.watched("the exchange of gradients", state.step):
+                learner.step(state.step, batches, state.meter)
             state.step += 1
 
             # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.

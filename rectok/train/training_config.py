@@ -95,6 +95,11 @@ class MachineConfig(Config):
     compile: bool | Literal["auto"] = Field(
         description="torch.compile networks; auto does so on a GPU where they run often enough to pay for the minute it takes"
     )
+    timeout: float = Field(
+        gt=0,
+        le=10_000,
+        description="minutes that one process of several waits for the others before it ends with a sentence",
+    )
     executor: Literal["local", "slurm"] = Field(
         description="where `rectok repro` runs shards and stages that use an accelerator"
     )

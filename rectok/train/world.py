@@ -3,7 +3,10 @@
 import atexit
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +19,7 @@ from rectok.nn.blocks import compile_blocks
 from rectok.nn.precision import bfloat16_products
 from rectok.nn.spread import Spread
 from rectok.train.training_config import MachineConfig
+from rectok.train.watchdog import Watchdog
 
 M = TypeVar("M", bound=nn.Module)
 COMPILED_FROM = 2e15
@@ -26,11 +30,12 @@ COMPILER_CACHE = Path("~/.cache/rectok/compiler")
 
 @dataclass(frozen=True)
 class World:
-    """This process's rank among `size`, and its device."""
+    """This process's rank among `size`, and its device. Of several processes each has a watchdog."""
 
     rank: int
     size: int
     device: torch.device
+    watchdog: Watchdog | None = None
 
     @property
     def first(self) -> bool:
@@ -42,6 +47,17 @@ class World:
         """How units of work are divided over the processes."""
         return Spread(self.rank, self.size)
 
+    def watched(self, what: str, step: int | None = None) -> AbstractContextManager[None]:
+        """Inside, this process waits for the others: they do `what` together at `step`, else at the last one that was named.
+
+        Raises UserError where one of them is gone, and ends this process where it waits longer than `machine.timeout`.
+        """
+        if self.watchdog is None:
+            return nullcontext()
+        if step is not None:
+            self.watchdog.step = step
+        return self.watchdog.during(what)
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true in any process; all of them must ask at the same time."""
         return self.largest(float(flag)) > 0
@@ -51,19 +67,22 @@ class World:
         if self.size == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=self.device)
-        dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return float(shared.item())
+        with self.watched("an all_reduce of a maximum"):
+            dist.all_reduce(shared, dist.ReduceOp.MAX)
+            return float(shared.item())
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The average of `values` over processes."""
         if self.size > 1:
-            dist.all_reduce(values)
+            with self.watched("an all_reduce of a mean"):
+                dist.all_reduce(values)
         return values / self.size
 
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
-            dist.barrier()
+            with self.watched("a barrier"):
+                dist.barrier()
 
 
 def device_of(machine: MachineConfig) -> str:
@@ -106,7 +125,7 @@ def member(machine: MachineConfig) -> World:
     """This process among those of a stage without DeepSpeed. It joins a process group only where there are several."""
     world = _world(machine)
     if world.size > 1 and not dist.is_initialized():
-        _start_group(world)
+        _start_group(world, machine)
     return world
 
 
@@ -116,7 +135,7 @@ def join(machine: MachineConfig) -> World:
     os.environ["DS_ACCELERATOR"] = world.device.type
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it even where there is one process
     if not dist.is_initialized():
-        _start_group(world)
+        _start_group(world, machine)
     return world
 
 
@@ -128,15 +147,18 @@ def _world(machine: MachineConfig) -> World:
     device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
         torch.cuda.set_device(device)
-    return World(rank, int(os.environ.get("WORLD_SIZE", "1")), device)
+    size, seconds = int(os.environ.get("WORLD_SIZE", "1")), 60 * machine.timeout
+    return World(rank, size, device, Watchdog(rank, size, seconds) if size > 1 else None)
 
 
-def _start_group(world: World) -> None:
-    """Start the process group that this process is one of."""
+def _start_group(world: World, machine: MachineConfig) -> None:
+    """Start the process group that this process is one of. Its timeout is longer than that of the watchdog, which says more."""
+    limit = timedelta(minutes=machine.timeout + 1)
+    os.environ["DEEPSPEED_TIMEOUT"] = str(ceil(machine.timeout + 1))
     rank, size, device = world.rank, world.size, world.device
     store = None if "RANK" in os.environ else dist.HashStore()  # type: ignore[attr-defined]
     backend = "nccl" if device.type == "cuda" else "gloo"
     named = device if device.type == "cuda" else None  # else NCCL guesses the device at the first barrier
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=named)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, device_id=named, timeout=limit)
     if size == 1:  # of several, one that failed would wait here for the others
         atexit.register(lambda: dist.destroy_process_group() if dist.is_initialized() else None)

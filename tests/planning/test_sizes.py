@@ -24,7 +24,9 @@ from tests.workloads.full_size import full_size
 
 PARAMS = tiny()
 SLURM = SlurmConfig(cpu=(), gpu=(), tasks=1, retries=0)
-MACHINE = MachineConfig(device="cpu", processes=1, hostfile="", workers=0, compile=False, executor="local", slurm=SLURM)
+MACHINE = MachineConfig(
+    device="cpu", processes=1, hostfile="", workers=0, compile=False, timeout=30.0, executor="local", slurm=SLURM
+)
 
 
 def test_parts_are_counted_as_they_are_built() -> None:

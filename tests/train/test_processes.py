@@ -1,9 +1,12 @@
 """Two processes learn what one learns, for every ZeRO stage, and on two machines."""
 
 import csv
+import re
 import shutil
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -65,6 +68,38 @@ def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tup
     _, alive = psutil.wait_procs(below, timeout=120)
     assert len(below) >= 3 and alive == []  # the launcher and two trainings
     process.communicate(timeout=60)
+
+
+def test_a_process_that_dies_or_hangs_ends_the_training_with_a_sentence_and_it_resumes(
+    trained: tuple[Path, list[float]],
+) -> None:
+    folder, _ = trained
+    shutil.rmtree(folder / "data/state", ignore_errors=True)
+    short = {"machine.processes": 2, "machine.timeout": 0.05, "dit.training.checkpoint_every": 4}
+    write_params(folder, {**SETTINGS, **short, "dit.training.epochs": 4000})
+    process = start(folder, python=sys.executable)
+    wait_for_checkpoint(folder, process)
+    assert "lost another one (" in sentence_after(signal.SIGKILL, process)
+    again = start(folder, python=sys.executable)
+    assert again.stdout is not None and any(line.startswith("dit goes on at step ") for line in again.stdout)
+    sentence = sentence_after(signal.SIGSTOP, again)
+    assert "waited 3 s for the others (machine.timeout); one of them is dead or hangs" in sentence
+    assert "rectok/train/loop.py" in (folder / "data/state/stacks/rank-0.txt").read_text()
+
+
+def sentence_after(number: signal.Signals, process: "subprocess.Popen[str]") -> str:
+    """What the first of two processes says after the second got the signal; the command fails."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    [second] = [child for child in below if child.environ().get("RANK") == "1" and "rectok.cli.main" in child.cmdline()]
+    second.send_signal(number)
+    assert process.stderr is not None
+    sentence = next(line for line in process.stderr if line.startswith("rectok: process 0 of 2, at step "))
+    with suppress(psutil.NoSuchProcess):
+        second.kill()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1 and "rectok: stage dit failed in one of its 2 processes" in err
+    assert re.search(r" at step \d+ in (the exchange of gradients|an all_reduce of a \w+|a barrier), ", sentence)
+    return sentence
 
 
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
