@@ -9,7 +9,7 @@ import getpass
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,9 @@ class Promotion:
     """One promotion.
 
     `generator` is the hash of all `files` (path → sha256). `commit`, `lock` (sha256 of dvc.lock, empty without one, whose copy
-    is records/<sha256>.lock) and `params` say what made it. `metrics` are those of the pipeline's own evaluation. `measured` is
-    the nightly evaluation that was made when it was promoted, None where that was left to the first nightly runs.
+    is records/<sha256>.lock) and `params` say what made it. `metrics` are those of the pipeline's own evaluation, and
+    `fingerprints` those of its protocols, which a record of an earlier version lacks. `measured` is the nightly evaluation that
+    was made when it was promoted, None where that was left to the first nightly runs.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Promotion:
     metrics: Mapping[str, Any]
     measured: NightlyRun | None
     files: Mapping[str, str]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -65,7 +67,7 @@ def promote_current(params: Params, who: str, why: str, measured: bool) -> Promo
     """
     for sentence in _objections():
         raise UserError(sentence)
-    metrics, files = read_summary().metrics, save_copy()
+    summary, files = read_summary(), save_copy()
     generator = identity(files)
     return _write(
         Promotion(
@@ -78,7 +80,8 @@ def promote_current(params: Params, who: str, why: str, measured: bool) -> Promo
             lock=_save_lock(),
             preset=params.preset,
             params=PARAMS_FILE.read_text(encoding="utf-8"),
-            metrics=metrics,
+            metrics=summary.metrics,
+            fingerprints=summary.fingerprints,
             measured=_measured(params, generator) if measured else None,
             files=files,
         )

@@ -3,27 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from rectok.artifacts import DATA, promotion_records, read_json, runs_file, weights_file, write_json
+from rectok.artifacts import promotion_records, read_json, runs_file, write_json
 from rectok.evaluation.metrics import Metric, column_metric, numbers
-from rectok.storage.hashing import sha256_file
-from rectok.yaml_text import UNREADABLE, load_yaml
+from rectok.reporting.summary import Summary
 
 KEPT = 20
 """Runs whose metrics are kept for comparison."""
-DATA_SECTIONS = ("index", "image")
-"""Metrics of other images are not comparable."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The metrics of one run by column (`probe@0.5`), its day and commit, and what decides whether others compare with them."""
+    """The metrics of one run by column (`probe@0.5`), its day and commit, and the fingerprint of each evaluation's protocol."""
 
     day: str
     commit: str
-    params: str
-    metric_network: str
+    fingerprints: Mapping[str, str]
     metrics: Mapping[str, float]
 
 
@@ -76,11 +71,9 @@ PUBLISHED = {
 """By preset."""
 
 
-def measured_now(metrics: Mapping[str, Any], params: str, commit: str) -> Measured:
+def measured_now(summary: Summary, commit: str) -> Measured:
     """This run."""
-    weights = weights_file("metric_network")
-    sha256 = sha256_file(weights) if weights.exists() else ""
-    return Measured(datetime.now(UTC).date().isoformat(), commit, params, sha256, numbers(metrics))
+    return Measured(datetime.now(UTC).date().isoformat(), commit, summary.fingerprints, numbers(summary.metrics))
 
 
 def references(run: Measured, preset: str) -> list[Reference]:
@@ -118,19 +111,8 @@ def _delta(column: str, metric: Metric, run: Measured, other: Reference) -> Delt
 
 
 def _comparable(metric: Metric, run: Measured, other: Measured) -> bool:
-    """Whether both were measured on the same images, with the same parameters and metric network."""
-    if not metric.source and run.metric_network != other.metric_network:
-        return False
-    ours, theirs = _sections(run.params), _sections(other.params)
-    return all(ours.get(name) == theirs.get(name) for name in (*DATA_SECTIONS, metric.stage))
-
-
-def _sections(params: str) -> Mapping[str, Any]:
-    try:
-        tree = load_yaml(params)
-    except UNREADABLE:
-        return {}
-    return tree if isinstance(tree, dict) else {}
+    ours = run.fingerprints.get(metric.stage)
+    return bool(ours) and ours == other.fingerprints.get(metric.stage)
 
 
 def _promoted() -> Reference | None:
@@ -138,9 +120,8 @@ def _promoted() -> Reference | None:
     if not paths:
         return None
     record = read_json(paths[-1])
-    metric_network = record["files"].get(weights_file("metric_network").relative_to(DATA).as_posix(), "")
-    day = record["time"][:10]
-    measured = Measured(day, record["commit"], record["params"], metric_network, numbers(record["metrics"]))
+    day, metrics = record["time"][:10], numbers(record["metrics"])
+    measured = Measured(day, record["commit"], record.get("fingerprints", {}), metrics)
     return Reference("baseline", f"promotion {record['number']} of {day}", measured.metrics, measured)
 
 

@@ -70,12 +70,12 @@ class StageTime:
 
 def write(path: Path, preset: str, params_text: str) -> None:
     """Write the page of this run to `path`, and keep its metrics for the page of the next one."""
-    run = measured_now(read_summary().metrics, params_text, git_commit())
-    write_text(path, render(preset, run))
+    run = measured_now(read_summary(), git_commit())
+    write_text(path, render(preset, params_text, run))
     remember(run)
 
 
-def render(preset: str, run: Measured) -> str:
+def render(preset: str, params_text: str, run: Measured) -> str:
     """The page of `run`, from the artefacts under data/."""
     summary, gates = read_summary(), gate_reports()
     points, others = summary.metrics["probe"], references(run, preset)
@@ -85,7 +85,7 @@ def render(preset: str, run: Measured) -> str:
         "report.html",
         project=Path.cwd().name,
         preset=preset,
-        params=run.params,
+        params=params_text,
         day=run.day,
         commit=run.commit,
         headlines=metric_rows(summary.metrics, summary.networks, headline_names()),

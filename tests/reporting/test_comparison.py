@@ -8,10 +8,11 @@ import pytest
 
 from rectok import artifacts
 from rectok.evaluation.metrics import METRICS
-from rectok.files import write_text
 from rectok.reporting.comparison import KEPT, PUBLISHED, Measured, Reference, deltas, measured_now, references, remember
+from rectok.reporting.summary import Summary
 
-RUN = Measured("2026-01-02", "abc", "generation: {batch: 1}\nindex: {limit: 0}", "sha", {"psnr": 27.5, "gfid": 8.0})
+PRINTS = {"generation": "aaaa", "reconstruction": "bbbb"}
+RUN = Measured("2026-01-02", "abc", PRINTS, {"psnr": 27.5, "gfid": 8.0})
 PAGES = Path(__file__).parents[2] / "docs" / "results"
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -30,23 +31,17 @@ def test_a_difference_says_whether_it_is_better() -> None:
     assert deltas("kid", RUN, [past])[0].reference == ""
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"metric_network": "other"},
-        {"params": "generation: {batch: 2}"},
-        {"params": "index: {limit: 9}"},
-        {"params": "["},
-    ],
-)
-def test_what_was_measured_differently_has_no_difference(changes: dict[str, str]) -> None:
-    delta = deltas("gfid", RUN, [earlier(**changes, metrics={"gfid": 7.5})])[0]
+@pytest.mark.parametrize("fingerprints", [{**PRINTS, "generation": "cccc"}, {"reconstruction": "bbbb"}, {}])
+def test_what_was_measured_differently_has_no_difference(fingerprints: dict[str, str]) -> None:
+    delta = deltas("gfid", RUN, [earlier(fingerprints=fingerprints, metrics={"gfid": 7.5})])[0]
     assert (delta.reference, delta.difference, delta.better) == ("7.500", "measured differently", None)
 
 
-def test_pixels_compare_whatever_the_metric_network_is() -> None:
-    past = earlier(metric_network="other", params="generation: {batch: 3}\nindex: {limit: 0}", metrics={"psnr": 28.0})
-    assert deltas("psnr", RUN, [past])[0].difference == "-0.50 dB"
+def test_without_fingerprints_nothing_compares() -> None:
+    assert (
+        deltas("gfid", replace(RUN, fingerprints={}), [earlier(fingerprints={})])[0].difference
+        == "measured differently"
+    )
 
 
 def test_the_previous_run_is_the_last_one_with_other_metrics() -> None:
@@ -59,17 +54,15 @@ def test_the_previous_run_is_the_last_one_with_other_metrics() -> None:
 
 
 def test_the_baseline_is_the_newest_promotion() -> None:
-    write_text(artifacts.weights_file("metric_network"), "weights")
-    run = measured_now({"psnr": 27.5}, "", "abc")
+    run = measured_now(Summary({"psnr": 27.5}, {}, {"reconstruction": {"fingerprint": "bbbb"}}, {}), "abc")
     record = {
-        "number": 2, "time": "2026-01-01T10:00:00+00:00", "commit": "0123", "params": "", "metrics": {"psnr": 27.0},
-        "files": {"metric_network/model.safetensors": run.metric_network},
+        "time": "2026-01-01T10:00:00+00:00", "commit": "0123", "metrics": {"psnr": 27.0},
+        "fingerprints": {"reconstruction": "bbbb"},
     }  # fmt: skip
     for number in (1, 2):
         artifacts.write_json(artifacts.promotion_records() / f"{number:04d}.json", {**record, "number": number})
     (baseline,) = references(run, "")
     assert (baseline.title, baseline.note) == ("baseline", "promotion 2 of 2026-01-01")
-    assert baseline.measured is not None and baseline.measured.metric_network == run.metric_network != ""
     assert deltas("psnr", run, [baseline])[0].better
 
 

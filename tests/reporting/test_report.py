@@ -12,7 +12,7 @@ from tests.evaluation import project
 
 
 def rendered(params: str = "") -> str:
-    return render("digits", measured_now(read_summary().metrics, params, "abc <1>"))
+    return render("digits", params, measured_now(read_summary(), "abc <1>"))
 
 
 @pytest.fixture
