@@ -61,8 +61,8 @@ class Launcher(dg.ConfigurableResource[Any]):
         return self.run(context, (*DVC, "repro", *single), on_message=on_message)
 
     def repro_shards(self, context: Context, *stages: str) -> Finished:
-        """Run stages of many shards, in this order. One that fails does not stop those that do not need it."""
-        return self.run(context, (*DVC, "repro", "--single-item", "--keep-going", *stages))
+        """Run exactly these stages of many shards: many per process, and recorded together. Nothing starts after a failure."""
+        return self.run(context, ("rectok", "repro", "--single-item", *stages))
 
     def changed_stages(self, context: Context) -> frozenset[str]:
         """All stages that DVC finds changed. Unlike `changed`, it waits for no lock and takes none."""

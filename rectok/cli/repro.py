@@ -37,6 +37,9 @@ def repro(
             "Of several such places one is left free for the stages of the longest chain",
         ),
     ] = 1,
+    single_item: Annotated[
+        bool, typer.Option("--single-item", help="Only TARGETS, and nothing that they need")
+    ] = False,
 ) -> None:
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
     from rectok.pipeline.graph import opened
@@ -49,6 +52,8 @@ def repro(
     began = time.monotonic()
     with Console(stderr=True).status("") as shown:
         report = status(Path(), targets or (), shown.update)
+    if single_item:
+        report = report.only(targets or ())
     if report.due:
         with opened(Path()) as repo:
             _run(repo, report, Limits(max(jobs, on_accelerator), on_accelerator))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from rectok.pipeline import lock
 from rectok.pipeline.code_versions import VERSIONS_FILE, CodeVersions, mismatch, parameter
-from rectok.pipeline.graph import Stage, address, opened, paths, stages_of, with_needs
+from rectok.pipeline.graph import Stage, address, named, opened, paths, stages_of, with_needs
 from rectok.pipeline.snapshot import remember, remembered
 
 Kind = Literal["new", "always", "command", "parameter", "code", "data", "output", "upstream"]
@@ -48,6 +48,12 @@ class Status:
         """The stages that would run again or might, which wait for nothing but each other."""
         due = {name: self.chosen[name] for name in self.stages}
         return {name: replace(stage, needs=stage.needs & due.keys()) for name, stage in due.items()}
+
+    def only(self, targets: Sequence[str]) -> "Status":
+        """The status of `targets` alone, without what they need. Raises UserError where one does not exist."""
+        names = {name for target in targets for name in named(self.chosen, target)}
+        chosen = {name: stage for name, stage in self.chosen.items() if name in names}
+        return replace(self, chosen=chosen, stages={name: each for name, each in self.stages.items() if name in names})
 
     def warnings(self) -> Iterator[str]:
         """What is wrong with code versions. It reads the code of the package, which takes about a second."""

@@ -153,7 +153,16 @@ def everything():
                 run("gate", noun, *one)
 
 
-everything() if sys.argv[1] == "everything" else run(*sys.argv[1:])
+def several(*arguments):
+    words = 2 if arguments[0] == "gate" else 1
+    for one in arguments[words:] or [None]:
+        run(*arguments[:words], one)
+        if results := os.environ.get("RECTOK_RESULTS"):
+            with open(results, "a") as file:
+                print(f"{'-'.join(arguments[:words])}@{one}", file=file)
+
+
+everything() if sys.argv[1] == "everything" else several(*sys.argv[1:])
 """
 
 CONFIG = """

@@ -47,6 +47,7 @@ def test_every_reason_is_a_sentence_and_only_its_own_reasons_make_a_stage_change
     assert status(walked, ["report"]).stages == status(walked, ["report"]).due == {}
     run = CliRunner().invoke
     assert run(app, ["status", "report", "--check"]).exit_code == 0
+    assert set(status(walked).only(["shards", "index"]).chosen) == {"shards@0", "shards@1", "index"}
 
     (walked / "params.yaml").write_text("seed: 2\n")
     (walked / "versions.yaml").write_text("stages: {index: 3}\n")

@@ -172,14 +172,14 @@ def test_one_run_of_many_shards_reports_every_shard_by_itself(
     assert known and known.asset_materialization and known.asset_materialization.metadata["ran"].value is True
 
     # One shard cannot be made. It is not reported.
-    project.rows("a", "b", "c3", "d")
+    project.rows("a3", "b9", "c", "d")
     assert make("index").success
     work = project.root / "work.py"
     whole = work.read_text(encoding="utf-8")
-    work.write_text(whole.replace("def shards():", "def shards():\n    assert shard != '00000'"), encoding="utf-8")
+    work.write_text(whole.replace("def shards():", "def shards():\n    assert shard != '00001'"), encoding="utf-8")
     torn = make("shards", shards=("00000", "00001"))
-    assert not torn.success and "failed to reproduce" in failure(torn, "shards")
-    assert made(torn).keys() == {"00001"} and check(torn, "rows", "00001").passed
+    assert not torn.success and "shards@00001 failed" in failure(torn, "shards")
+    assert made(torn).keys() == {"00000"} and check(torn).partition == "00000"
 
     work.write_text(whole, encoding="utf-8")
     assert make("shards", "tokenizer", shards=("00000", "00001")).success
