@@ -29,13 +29,14 @@ import traceback
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from importlib.machinery import PathFinder
 from itertools import dropwhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from jinja2 import Environment, FileSystemBytecodeCache
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[1]
@@ -134,6 +135,8 @@ def serve(folder: Path, owner: int) -> None:
         warnings.simplefilter("error")
         _import(module.name for module in pkgutil.walk_packages([str(REPOSITORY / "rectok")], "rectok."))
     _read_yaml_once(folder)
+    compiled = FileSystemBytecodeCache(str(folder))
+    Environment.__init__ = partialmethod(Environment.__init__, bytecode_cache=compiled)  # type: ignore[method-assign,assignment]
     SET.update({name: value for name, value in os.environ.items() if before.get(name) != value})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how an answer ended
     over = os.pidfd_open(owner)
