@@ -1,4 +1,4 @@
-"""`rectok`, `dvc`, `dagster` and `dg` for tests that start at once: forked from a process that has imported torch and the like.
+"""`rectok`, `dvc`, `dagster`, `dg` and `pytest` that start at once: forked from a process that has imported torch and the like.
 
 To import them takes longer than a stage does on tiny data. What runs is the caller's code all the same (its PYTHONPATH,
 else this repository), in a process of its own, with the caller's arguments, folder, environment, files and signals.
@@ -62,7 +62,13 @@ DAGSTER = (
 """Imported before the first command of Dagster, or the first process of pytest-xdist: most tests need none."""
 SET: dict[str, str] = {}
 """Variables that were set by what was imported."""
-PROGRAMS = {"rectok": "rectok.cli.main", "dvc": "dvc.cli", "dagster": "dagster._cli", "dg": "dagster_dg_cli.cli"}
+PROGRAMS = {
+    "rectok": "rectok.cli.main",
+    "dvc": "dvc.cli",
+    "dagster": "dagster._cli",
+    "dg": "dagster_dg_cli.cli",
+    "pytest": "pytest",
+}
 XDIST = "-u -c import sys;exec(eval(sys.stdin.readline()))"
 HERE = (
     XDIST, "-m rectok.cli.main", "-u -m rectok.cli.main", "-P -m rectok.pipeline.status", "-m dagster",

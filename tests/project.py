@@ -89,11 +89,16 @@ def tiny(**changes: Any) -> Params:
 
 def parameters(changes: dict[str, Any]) -> Params:
     """The tiny parameters with `changes` (dotted names)."""
-    return validated(json.loads(overridden(changes)), "params.yaml")
+    return validated(changed_tree("digits", {**TINY, **changes}), "params.yaml")
 
 
 def changed(base: str, changes: dict[str, Any]) -> str:
     """A preset with `changes` (dotted names), as text."""
+    return json.dumps(changed_tree(base, changes), indent=1)
+
+
+def changed_tree(base: str, changes: dict[str, Any]) -> Any:
+    """A preset with `changes` (dotted names), to be validated without reading YAML."""
     tree = preset(base)
     for name, value in changes.items():
         section, *path = name.split(".")
@@ -102,7 +107,7 @@ def changed(base: str, changes: dict[str, Any]) -> str:
             parent, key = parent[key], step
         assert key in parent, f"there is no parameter {name}"
         parent[key] = json.loads(json.dumps(value))  # shared by no other section
-    return json.dumps(tree, indent=1)
+    return tree
 
 
 def write_params(folder: Path, changes: dict[str, Any] | None = None) -> Params:
