@@ -1,7 +1,6 @@
 """Resumable checkpoints: folders that appear whole or not at all, with hashes, and hold everything that the next step needs."""
 
 import errno
-import re
 import resource
 import shutil
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ import torch
 
 from rectok.errors import DamagedError, UserError
 from rectok.files import REFUSALS, refusal, sync
-from rectok.storage.folder import damaged_file, fetch_folder, is_whole, publish_folder, write_list
-from rectok.storage.objects import below, is_remote, list_files, remove_below
+from rectok.storage.folder import damaged_file, fetch_folder, is_whole, write_list
+from rectok.storage.objects import below, remove_below
+from rectok.train.copies import STEP, Copies
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.safe_loading import load_weights_only
@@ -22,7 +22,6 @@ from rectok.train.world import World
 
 PLACES = {True: "several GPUs or a CPU", False: "one GPU"}
 """Where ZeRO splits the optimizer, and where it does not."""
-STEP = re.compile(r"step-(\d{9})")
 FAILED_WRITE = ("PytorchStreamWriter", "iostream error", "unexpected pos")
 """How torch.save words a write that the system refused; it does not pass on why."""
 
@@ -53,13 +52,13 @@ class Checkpoints:
     """The checkpoints of one training below `folder`; those of another fingerprint of parameters and inputs are removed.
 
     The newest two are kept, the older one in case the newer is damaged. `location`, a folder or s3:// prefix, gets a copy of
-    the newest, from which a machine that has none goes on.
+    the newest in the background, from which a machine that has none goes on.
     """
 
     def __init__(self, folder: Path, fingerprint: str, world: World, location: str = "") -> None:
         self.folder = folder / fingerprint
-        self.copies = below(location, f"{folder.name}/{fingerprint}") if location else ""
-        self.copying = False
+        place = below(location, f"{folder.name}/{fingerprint}") if location else ""
+        self.copies = Copies(place, self.folder / "copying") if location else None
         self.world = world
         if world.first:
             for other in folder.glob("*"):
@@ -68,6 +67,7 @@ class Checkpoints:
                     if location:
                         remove_below(below(location, f"{folder.name}/{other.name}"))
             self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "copying").unlink(missing_ok=True)  # of a process that was killed
         world.barrier()
 
     def latest(self) -> Path | None:
@@ -92,10 +92,18 @@ class Checkpoints:
             self._publish(partial, whole)
         self.world.barrier()
 
+    def close(self) -> None:
+        """Wait until the newest checkpoint has its copy. Raises UserError or OSError where the place never took one."""
+        if self.copies and self.world.first:
+            self.copies.close()
+        elif self.copies:
+            self.copies.wait()
+
     def _write(self, state: State, partial: Path) -> None:
         if self.world.first:
-            for old in sorted(self._here())[:-1]:  # first, so that there is never more than two on the disk
-                shutil.rmtree(old)
+            for old in sorted(self._here())[:-1]:  # first, so that there are never more than two on the disk
+                if self.copies is None or old != self.copies.now:  # one that is still copied is a third
+                    shutil.rmtree(old)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
         self.world.barrier()
@@ -119,27 +127,7 @@ class Checkpoints:
         partial.replace(whole)
         sync(self.folder)
         if self.copies:
-            self._copy(whole)
-
-    def _copy(self, whole: Path) -> None:
-        """Copy a checkpoint, then drop older copies. A place that never took one stops the training, one that fails later
-        does not: what is here is whole."""
-        try:
-            publish_folder(whole, below(self.copies, whole.name))
-            for step in self._copied() - {whole.name}:
-                remove_below(below(self.copies, step))
-            self.copying = True
-        except (UserError, OSError) as error:  # the latter of a network mount
-            if not self.copying:
-                raise
-            print(f"warning: {whole.name} has no copy, which the next checkpoint tries again: {error}", flush=True)
-
-    def _copied(self) -> set[str]:
-        """Names of the steps that have a copy, whole or not."""
-        if not is_remote(self.copies) and not Path(self.copies).exists():
-            return set()
-        names = {file.name.partition("/")[0] for file in list_files(self.copies)}
-        return {name for name in names if STEP.fullmatch(name)}
+            self.copies.start(whole)
 
     def _here(self) -> list[Path]:
         """All checkpoints on this machine."""
@@ -150,17 +138,18 @@ class Checkpoints:
 
         Raises UserError if there are checkpoints, but all are damaged.
         """
-        here, damage = {path.name for path in self._here()}, []
-        for step in sorted(here | (self._copied() if self.copies else set()), reverse=True):
+        here, damage, place = {path.name for path in self._here()}, [], self.copies.place if self.copies else ""
+        copied = self.copies.steps() if self.copies else set()
+        for step in sorted(here | copied, reverse=True):
             folder = self.folder / step
             if step in here:
                 name = damaged_file(folder)
                 if name is None:
                     break
                 damage.append(f"checkpoint {folder} is damaged in {name}")
-            if self.copies and is_whole(below(self.copies, step)):
+            if step in copied and is_whole(below(place, step)):
                 try:
-                    fetch_folder(below(self.copies, step), folder)
+                    fetch_folder(below(place, step), folder)
                     break
                 except DamagedError as error:
                     damage.append(f"the copy of checkpoint {step} is damaged: {error}")

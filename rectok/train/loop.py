@@ -73,6 +73,7 @@ def train(job: Job) -> State:
 
     learner.engine.train()
     with (
+        closing(job.checkpoints),
         _stop_on_signals(job.stop_file) as stop_requested,
         closing(job.loader.iterate(state.step, steps)) as batches,  # workers start before the display has a thread
         reporting(job.name, state.step, steps, world.first) as reporter,

@@ -3,15 +3,15 @@
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from rectok.storage.folder import write_list
+from rectok.storage.folder import publish_folder, write_list
 from rectok.storage.objects import below, list_files, publish
-from rectok.train import checkpoint
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
@@ -58,6 +58,12 @@ class FullDisk(Engine):
     def save_checkpoint(self, folder: str, tag: str) -> None:
         super().save_checkpoint(folder, tag)
         raise OSError(28, "No space left on device")
+
+
+def save(checkpoints: Checkpoints, step: int) -> None:
+    """Save a checkpoint and wait for its copy."""
+    checkpoints.save(state(step))
+    checkpoints.close()
 
 
 def state(step: int, engine: type[Engine] = Engine) -> Any:
@@ -143,7 +149,7 @@ def test_other_parameters_remove_the_state(newest: Path, tmp_path: Path) -> None
 
 def test_copies_of_a_run_that_other_parameters_ended_are_removed(tmp_path: Path) -> None:
     copies = tmp_path / "copies"
-    Checkpoints(tmp_path / "dit", "a", ALONE, str(copies)).save(state(4))
+    save(Checkpoints(tmp_path / "dit", "a", ALONE, str(copies)), 4)
     (copies / "dit" / "of another machine").mkdir()
     Checkpoints(tmp_path / "dit", "b", ALONE, str(copies))
     assert [path.name for path in (copies / "dit").iterdir()] == ["of another machine"]
@@ -178,7 +184,7 @@ def test_another_machine_goes_on_from_the_newest_whole_copy(copies: str, tmp_pat
     first = machine("first")
     assert not first.restore(state(0))
     for step in (4, 7):
-        first.save(state(step))
+        save(first, step)
     assert steps() == {"step-000000007"}
     half = tmp_path / "half"
     half.write_bytes(b"written half, hence without its list")
@@ -186,7 +192,7 @@ def test_another_machine_goes_on_from_the_newest_whole_copy(copies: str, tmp_pat
     second, restored = machine("second"), state(0)
     assert second.restore(restored)
     assert restored.step == 7
-    second.save(state(12))
+    save(second, 12)
     assert steps() == {"step-000000012"}
     assert first.restore(restored) and restored.step == 12, "an older state here was preferred"
     assert second.restore(restored) and restored.step == 12
@@ -197,28 +203,55 @@ def test_a_place_that_took_copies_may_fail_and_one_that_never_did_may_not(
 ) -> None:
     copies = str(tmp_path / "copies")
     checkpoints = Checkpoints(tmp_path / "dit", "a", ALONE, copies)
-    whole = checkpoint.publish_folder
 
     def down(folder: Path, uri: str) -> None:
         raise OSError(116, "Stale file handle")  # as of a network mount; a bucket's errors are UserErrors
 
-    monkeypatch.setattr(checkpoint, "publish_folder", down)
+    monkeypatch.setattr("rectok.train.copies.publish_folder", down)
     with pytest.raises(OSError, match="Stale file handle"):
-        checkpoints.save(state(2))
-    monkeypatch.setattr(checkpoint, "publish_folder", whole)
-    checkpoints.save(state(4))
-    monkeypatch.setattr(checkpoint, "publish_folder", down)
-    checkpoints.save(state(6))
+        save(checkpoints, 2)
+    monkeypatch.setattr("rectok.train.copies.publish_folder", publish_folder)
+    save(checkpoints, 4)
+    monkeypatch.setattr("rectok.train.copies.publish_folder", down)
+    save(checkpoints, 6)
     assert "warning: step-000000006 has no copy, which the next checkpoint tries again: " in capsys.readouterr().out
     assert names(tmp_path / "dit" / "a") == ["step-000000004", "step-000000006"]
     assert {file.name.split("/")[0] for file in list_files(below(copies, "dit/a"))} == {"step-000000004"}
-    monkeypatch.setattr(checkpoint, "publish_folder", whole)
-    checkpoints.save(state(8))
+    monkeypatch.setattr("rectok.train.copies.publish_folder", publish_folder)
+    save(checkpoints, 8)
     assert {file.name.split("/")[0] for file in list_files(below(copies, "dit/a"))} == {"step-000000008"}
 
 
+def test_a_slow_copy_holds_nothing_up_stays_readable_and_only_the_newest_follows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, free, published = Event(), Event(), list[str]()
+
+    def slow(folder: Path, uri: str) -> None:
+        began.set()
+        assert free.wait(20)
+        published.append(folder.name)
+        publish_folder(folder, uri)
+
+    monkeypatch.setattr("rectok.train.copies.publish_folder", slow)
+    checkpoints = Checkpoints(tmp_path / "dit", "a", ALONE, str(tmp_path / "copies"))
+    checkpoints.save(state(2))
+    assert began.wait(20)
+    for step in (4, 6, 8):
+        checkpoints.save(state(step))
+    here = ["step-000000002", "step-000000006", "step-000000008"]
+    assert names(tmp_path / "dit" / "a") == ["copying", *here]
+    free.set()
+    checkpoints.close()
+    assert published == ["step-000000002", "step-000000008"]
+    assert {file.name.split("/")[0] for file in list_files(str(tmp_path / "copies/dit/a"))} == {"step-000000008"}
+    assert names(tmp_path / "dit" / "a") == here
+    save(checkpoints, 10)
+    assert names(tmp_path / "dit" / "a") == ["step-000000008", "step-000000010"]
+
+
 def test_state_of_its_own_that_is_newer_than_the_copy_is_kept(tmp_path: Path) -> None:
-    Checkpoints(tmp_path / "b" / "dit", "a", ALONE, str(tmp_path / "copies")).save(state(4))
+    save(Checkpoints(tmp_path / "b" / "dit", "a", ALONE, str(tmp_path / "copies")), 4)
     Checkpoints(tmp_path / "a" / "dit", "a", ALONE).save(state(6))
     restored = state(0)
     assert Checkpoints(tmp_path / "a" / "dit", "a", ALONE, str(tmp_path / "copies")).restore(restored)
@@ -279,7 +312,7 @@ def test_where_no_checkpoint_is_whole_it_says_so_and_removes_none(
 def test_the_copy_of_a_damaged_checkpoint_mends_it(copies: str, tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "x" / "dit", "a", ALONE, copies)
     for step in (4, 8):
-        checkpoints.save(state(step))
+        save(checkpoints, step)
     flip(tmp_path / "x" / "dit" / "a" / "step-000000008" / "rank-0.pt")
     restored = state(0)
     assert checkpoints.restore(restored) and restored.step == 8
@@ -287,7 +320,7 @@ def test_the_copy_of_a_damaged_checkpoint_mends_it(copies: str, tmp_path: Path) 
 
 def test_a_damaged_copy_gives_way_to_what_is_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copies = tmp_path / "copies"
-    Checkpoints(tmp_path / "other" / "dit", "a", ALONE, str(copies)).save(state(8))
+    save(Checkpoints(tmp_path / "other" / "dit", "a", ALONE, str(copies)), 8)
     Checkpoints(tmp_path / "dit", "a", ALONE).save(state(4))
     flip(copies / "dit" / "a" / "step-000000008" / "rank-0.pt")
     restored = state(0)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.project import write_params
+from tests.storage.proxy import Fault, faulty_store
+from tests.storage.server import BUCKET
 from tests.train.machines import missing, two_machines
 from tests.train.project import finish, make, start, wait_for_checkpoint
 
@@ -68,6 +71,19 @@ def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tup
     _, alive = psutil.wait_procs(below, timeout=120)
     assert len(below) >= 3 and alive == []  # the launcher and two trainings
     process.communicate(timeout=60)
+
+
+def test_a_slow_bucket_holds_no_process(trained: tuple[Path, list[float]]) -> None:
+    """A copy has eight files, so it takes longer than processes wait for each other."""
+    folder, alone = trained
+    shutil.rmtree(folder / "data/state", ignore_errors=True)
+    with faulty_store() as store:
+        store.proxy.spoil(Fault("changed", "PUT", times=10**6, change=lambda: time.sleep(0.5)))
+        place = {"storage.checkpoints": f"s3://{BUCKET}/slow", "dit.training.checkpoint_every": 4}
+        write_params(folder, {**SETTINGS, **place, "machine.processes": 2, "machine.timeout": 0.04})
+        finish(start(folder))
+        assert sum(request.startswith("PUT ") for request in store.proxy.requests) > 0.04 * 60 / 0.5
+    assert losses(folder) == pytest.approx(alone, rel=1e-4)
 
 
 def test_a_process_that_dies_or_hangs_ends_the_training_with_a_sentence_and_it_resumes(
