@@ -9,7 +9,7 @@ from rectok.ablation.protocols import Protocols, of_row
 from rectok.ablation.spec import Spec
 from rectok.ablation.workspace import Workspace
 from rectok.artifacts import read_json
-from rectok.evaluation.metrics import NONE, column_metric, points
+from rectok.evaluation.metrics import METRICS, NONE, column_metric, points
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ def tabulate(spec: Spec, workspaces: Sequence[Workspace]) -> Table:
 def value_of(summary: Mapping[str, Any], column: str) -> float | None:
     """The value of the metric that `column` names; None where the run has none of it."""
     values = points(summary)
-    name, mark, time = column.partition("@")
-    return values.get(f"{name}@{float(time):g}" if mark else name)
+    name, _, time = column.partition("@")
+    if name in METRICS and METRICS[name].curve and time:
+        column = f"{name}@{float(time):g}"
+    return values.get(column)
 
 
 def records(spec: Spec, table: Table, protocols: Protocols) -> list[dict[str, Any]]:

@@ -19,17 +19,18 @@ def record_checks(stage: str, record: Record) -> Generator[Check, None, bool]:
     """All metrics of `stage` and no others, each possible and with its network; returns whether thresholds can follow."""
     table = metrics_of(stage)
     curves = {name: metric for name, metric in table.items() if metric.curve}
-    numbers = {name: value for name, value in record.metrics.items() if name not in curves}
-    columns = {
-        name: pa.Column(float, _bounds(metric), nullable=bool(metric.absent))
-        for name, metric in table.items()
-        if name not in curves
-    }
+    spaces = {name: metric for name, metric in table.items() if metric.by_space}
+    single = {name: metric for name, metric in table.items() if not (metric.curve or metric.by_space)}
+    numbers = {name: value for name, value in record.metrics.items() if name not in curves | spaces}
+    columns = {name: pa.Column(float, _bounds(metric), nullable=bool(metric.absent)) for name, metric in single.items()}
     results = [_fits([numbers], columns)]
     for name, metric in curves.items():
         if metric.absent and record.metrics.get(name, ()) is None:
             continue
         results.append(_fits(record.metrics.get(name, ()), {"t": TIME, "accuracy": pa.Column(float, _bounds(metric))}))
+    for name, metric in spaces.items():
+        if values := record.metrics.get(name):
+            results.append(_fits([values], {space: pa.Column(float, _bounds(metric)) for space in values}))
     broken = [check.message for check in results if not check.passed]
     yield holds("schema", not broken, "; ".join(broken))
     yield holds("networks", record.networks.keys() == record.metrics.keys(), "a metric lacks the name of its network")

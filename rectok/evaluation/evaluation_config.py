@@ -6,9 +6,18 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
+from rectok.teacher.network_config import TIMM, TORCH_FIDELITY, NetworkConfig
 
 INCEPTION = "inception-v3-compat"
 """Name of the metric network that published figures are computed with (rectok/evaluation/inception.py)."""
+
+
+DINOV2 = {
+    "dinov2-vit-b-14": "vit_base_patch14_dinov2",
+    "dinov2-vit-l-14": "vit_large_patch14_dinov2",
+}
+"""torch-fidelity's names of DINOv2, with timm's (rectok/evaluation/dinov2.py)."""
+LIBRARIES = (TIMM, TORCH_FIDELITY)
 
 
 class GenerationConfig(Config):
@@ -26,6 +35,24 @@ class GenerationConfig(Config):
     rounding: Literal["round", "truncate"]
     reference: str = Field(description="npz with mu and sigma, or empty for the train split")
     neighbours: int = Field(gt=0, le=2**10, description="k of precision and recall")
+    spaces: tuple[NetworkConfig, ...] = Field(description="networks in whose features samples are compared, too")
+
+    @model_validator(mode="after")
+    def _spaces_have_names_and_weights(self) -> Self:
+        names = [space.name for space in self.spaces]
+        for place, space in enumerate(self.spaces):
+            if names.index(space.name) != place:
+                raise ValueError(f"spaces names {space.name} twice")
+            if not space.weights:
+                raise ValueError(
+                    f"spaces.{place}.weights is empty, but nothing is trained for it; name a file, or timm"
+                )
+            if space.name in DINOV2 and space.weights in LIBRARIES:
+                raise ValueError(
+                    f"spaces.{place}.weights is {space.weights}, but must be the released file of {space.name}; see also timm's "
+                    f"{DINOV2[space.name]}"
+                )
+        return self
 
 
 class ReconstructionConfig(Config):

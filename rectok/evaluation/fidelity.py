@@ -1,6 +1,7 @@
 """Distances between sets of images on the metric network's features. All but the Fréchet distance are torch-fidelity's."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,27 +28,45 @@ PAIRED = 10_000
 
 @dataclass(frozen=True)
 class Features:
-    """The metric network's features of N images, float64: `pooled` [N, D] and `logits` [N, classes]."""
+    """The metric network's features of N images, float64: `pooled` [N, D] and `logits` [N, classes].
+
+    `spaces` are their features in each of the other spaces, [N, D_i].
+    """
 
     pooled: Tensor
     logits: Tensor
+    spaces: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor]) -> "Features":
+        """What `MetricNetwork.features` gives."""
+        return cls(tensors[0], tensors[1], tuple(tensors[2:]))
 
     def part(self, first: int, parts: int) -> "Features":
         """Every `parts`-th image from `first` on."""
-        return Features(self.pooled[first::parts], self.logits[first::parts])
+        return Features.of([tensor[first::parts] for tensor in (self.pooled, self.logits, *self.spaces)])
+
+    def in_spaces(self) -> list["Features"]:
+        """The features in each of the other spaces, without class scores."""
+        return [Features(space, space[:, :0]) for space in self.spaces]
 
 
 @dataclass(frozen=True)
 class ReferenceFeatures:
-    """Features of a reference, for any number of comparisons: `pooled` [N, D], and the statistics for the Fréchet distance."""
+    """Features of a reference, for any number of comparisons: `pooled` [N, D], and the statistics for the Fréchet distance.
+
+    `spaces` are the same in each of the other spaces.
+    """
 
     pooled: Tensor
     statistics: Statistics
+    spaces: tuple["ReferenceFeatures", ...] = ()
 
     @classmethod
     def of(cls, features: Features) -> "ReferenceFeatures":
         """A reference made from images with these features."""
-        return cls(features.pooled, _statistics(features.pooled))
+        spaces = tuple(cls.of(each) for each in features.in_spaces())
+        return cls(features.pooled, _statistics(features.pooled), spaces)
 
 
 def extract_features(
@@ -57,7 +76,7 @@ def extract_features(
     sizes = batch_sizes(len(images), metric_network.batch)
     batches = image_batches(images, metric_network.batch, workers, spread.own(len(sizes)))
     parts = collected(len(images), spread.results(map(metric_network.features, batches), sizes))
-    return Features(*(parts or (torch.empty(0, 0), torch.empty(0, 0))))
+    return Features.of(parts or (torch.empty(0, 0), torch.empty(0, 0)))
 
 
 def reference_features(reference: Reference, metric_network: MetricNetwork) -> ReferenceFeatures:
@@ -71,7 +90,7 @@ def compared_with(reference: Reference, features: Features) -> ReferenceFeatures
     if published is None:
         return ReferenceFeatures.of(features)
     require_width(published, features)
-    return ReferenceFeatures(features.pooled, published)
+    return ReferenceFeatures(features.pooled, published, tuple(map(ReferenceFeatures.of, features.in_spaces())))
 
 
 def require_width(published: Statistics, features: Features) -> None:
@@ -105,11 +124,26 @@ def frechet(features: Features, reference: ReferenceFeatures) -> float:
 def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) -> dict[str, float]:
     """Metrics by their names: KID (arXiv 1801.01401), precision, recall (arXiv 1904.06991), Inception Score (arXiv 1606.03498).
 
-    KID, precision and recall are computed on at most PAIRED images of each set, the latter two with k = `neighbours`. Precision
-    is the share of generated images in the manifold of the real ones. The Inception Score is computed on the metric network's
-    logits. Raises UserError where there are too few images for k neighbours.
+    The Inception Score is computed on the metric network's logits. Raises UserError as `manifold_metrics`.
     """
-    ours, theirs = _spaced(features.pooled), _spaced(reference.pooled)
+    manifolds = manifold_metrics(features.pooled, reference.pooled, neighbours)
+    score, spread = inception_score(features)
+    return {
+        "kid": manifolds["kid"],
+        "inception_score": score,
+        "inception_score_std": spread,
+        "precision": manifolds["precision"],
+        "recall": manifolds["recall"],
+    }
+
+
+def manifold_metrics(pooled: Tensor, reference: Tensor, neighbours: int) -> dict[str, float]:
+    """KID, precision and recall of features [N, D] beside those of a reference, [M, D].
+
+    They are computed on at most PAIRED images of each set, the latter two with k = `neighbours`. Precision is the share of
+    generated images in the manifold of the real ones. Raises UserError where there are too few images for k neighbours.
+    """
+    ours, theirs = _spaced(pooled), _spaced(reference)
     smallest = min(len(ours), len(theirs))
     if smallest <= neighbours:
         raise UserError(
@@ -119,11 +153,8 @@ def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) 
         ours, theirs, kid_subsets=KID_SUBSETS, kid_subset_size=min(KID_SUBSET, smallest), verbose=False
     )
     manifolds = prc_features_to_metric(ours, theirs, prc_neighborhood=neighbours, save_cpu_ram=True, verbose=False)
-    score, spread = inception_score(features)
     return {
         "kid": kid["kernel_inception_distance_mean"],
-        "inception_score": score,
-        "inception_score_std": spread,
         "precision": manifolds["precision"],
         "recall": manifolds["recall"],
     }

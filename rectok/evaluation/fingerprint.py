@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FINGERPRINT = "fingerprint"
 """Its name in a protocol."""
 DIGITS = 12
-PREPROCESSING = ("name", "options", "image_size", "mean", "std")
-UNCOMPARED = {"batch", "per_class", "reference"}
+NETWORK = ("name", "options", "image_size", "mean", "std")
+UNCOMPARED = {"batch", "per_class", "reference", "spaces"}
 """Parameters of `generation` that change no metric, or that enter a fingerprint by what they name."""
 
 
@@ -39,7 +39,7 @@ def metric_network_of(source: Path = DATA) -> dict[str, Any]:
     """The sha256 of the metric network's weights in `source`, and what it does with images before."""
     config = read_json(source / config_file("metric_network").relative_to(DATA))["network"]
     summary = read_json(source / summary_file("metric_network").relative_to(DATA))
-    return {"sha256": summary["sha256"], **{name: config[name] for name in PREPROCESSING}}
+    return {"sha256": summary["sha256"], **{name: config[name] for name in NETWORK}}
 
 
 def generation_fingerprint(
@@ -50,6 +50,7 @@ def generation_fingerprint(
         metric_network=metric_network_of(source),
         classes=read_json(source / config_file("dit").relative_to(DATA))["classes"],
         generation=config.model_dump(mode="json", exclude=UNCOMPARED),
+        spaces=[space.model_dump(mode="json", include={*NETWORK, "sha256"}) for space in config.spaces],
         per_class=per_class,
         reference=sha256_file(Path(config.reference)) if config.reference else "",
         floor=floor,

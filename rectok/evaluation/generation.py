@@ -99,8 +99,8 @@ def draw(
         return None
     if steered is plain:
         progress(2 * count)
-    features = fidelity.Features(*plain[1:])
-    guided = features if steered is plain else fidelity.Features(*steered[1:])
+    features = fidelity.Features.of(plain[1:])
+    guided = features if steered is plain else fidelity.Features.of(steered[1:])
     return Samples(labels, plain[0], steered[0]), SampleFeatures(labels, features, guided)
 
 

@@ -33,15 +33,18 @@ class Inception(nn.Module):
     Its 1008 classes serve the Inception Score; they are not those of ImageNet, so it tells nobody a label.
     """
 
-    def __init__(self, config: NetworkConfig, weights: Mapping[str, Tensor], name: str) -> None:
-        """`name` says in errors where `weights` come from. Raises UserError where they, or `config`, do not fit."""
+    def __init__(
+        self, config: NetworkConfig, weights: Mapping[str, Tensor], name: str, key: str = "metric_network.network"
+    ) -> None:
+        """`name` says in errors where `weights` come from, and `key` which parameter `config` is.
+
+        Raises UserError where they, or `config`, do not fit.
+        """
         super().__init__()
         for field, value in FIXED.items():
             if getattr(config, field) != value:
                 shown = list(value) if isinstance(value, tuple) else value
-                raise UserError(
-                    f"metric_network.network.{field} must be {shown} for {INCEPTION}, which prepares its images itself"
-                )
+                raise UserError(f"{key}.{field} must be {shown} for {INCEPTION}, which prepares its images itself")
         self.config = config
         # torch-fidelity builds the network from a file alone, and unpickles it: so it gets one that was written here.
         file = io.BytesIO()
@@ -65,7 +68,7 @@ class Inception(nn.Module):
         return pooled, logits
 
 
-def obtain_inception(config: NetworkConfig, folder: Path) -> Inception:
+def obtain_inception(config: NetworkConfig, folder: Path, key: str = "metric_network.network") -> Inception:
     """The network, its weights put into `folder` as safetensors.
 
     `config.weights` is `torch-fidelity` (its own download), or a path or s3:// URI of the file that it downloads, read
@@ -73,11 +76,11 @@ def obtain_inception(config: NetworkConfig, folder: Path) -> Inception:
     """
     if not config.weights:
         raise UserError(
-            f"metric_network.network.weights is empty, but {INCEPTION} cannot be trained here; set it to {TORCH_FIDELITY}, or to "
+            f"{key}.weights is empty, but {INCEPTION} cannot be trained here; set it to {TORCH_FIDELITY}, or to "
             f"a file with its sha256: {WHERE}"
         )
-    weights: dict[str, Tensor] = _downloaded() if config.weights == TORCH_FIDELITY else _fetched(config)
-    network = Inception(config, weights, config.weights)
+    weights: dict[str, Tensor] = _downloaded() if config.weights == TORCH_FIDELITY else fetched_tensors(config, WHERE)
+    network = Inception(config, weights, config.weights, key)
     save_weights(folder / WEIGHTS, weights)
     return network
 
@@ -89,16 +92,17 @@ def load_inception(folder: Path) -> Inception:
     return Inception(config, read_weights(path, str(path)), str(path))
 
 
-def _fetched(config: NetworkConfig) -> dict[str, Tensor]:
+def fetched_tensors(config: NetworkConfig, where: str) -> dict[str, Tensor]:
+    """The tensors of the torch file `config.weights`. Raises UserError, which says `where` it is from, for any other file."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "inception.pth"
+        path = Path(folder) / "weights.pth"
         fetch(config.weights, config.sha256, path)
         try:
             weights = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError):
-            raise UserError(f"{config.weights} is not a torch file of tensors alone; {WHERE}") from None
+            raise UserError(f"{config.weights} is not a torch file of tensors alone; {where}") from None
     if not isinstance(weights, dict):
-        raise UserError(f"{config.weights} holds no tensors by name; {WHERE}")
+        raise UserError(f"{config.weights} holds no tensors by name; {where}")
     return weights
 
 

@@ -9,6 +9,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from rectok.artifacts import read_json
 from rectok.errors import UserError
 from rectok.evaluation.evaluation_config import INCEPTION
+from rectok.evaluation.feature_spaces import FeatureSpaces
 from rectok.evaluation.inception import Inception, load_inception
 from rectok.teacher.loading import CONFIG, load_network
 from rectok.teacher.network import VisionNetwork
@@ -23,7 +24,8 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
     `name` is the network's; `proxy` says in words that it is one and how it was trained, or is empty. `title` stands beside a
     metric, `described` in a protocol. It `knows_labels` where its classes can be those of the images: Inception's never are, and
     images that are not `labelled` have none.
-    Features leave it in float64, so torch-fidelity computes all statistics in float64.
+    Other feature `spaces` see the same images in the same pass. Features leave all of them in float64, so torch-fidelity computes
+    its statistics in float64.
     """
 
     name: str
@@ -36,11 +38,13 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         name: str,
         proxy: str,
         labelled: bool = True,
+        spaces: FeatureSpaces | None = None,
     ) -> None:
         super().__init__(name, [POOLED, LOGITS])
         self.model = model.to(device).requires_grad_(False)
         self.device, self.batch, self.proxy, self.labelled = torch.device(device), batch, proxy, labelled
         self.title, self.described = f"{name} (a proxy)" if proxy else name, proxy or name
+        self.spaces = spaces
         self.knows_labels = labelled and not isinstance(model, Inception)
         self.eval()
 
@@ -55,10 +59,10 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         return pooled.double(), logits.double()
 
     @torch.no_grad()
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of images anywhere."""
-        pooled, logits = self(images.to(self.device))
-        return pooled, logits
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The same of images anywhere, and then their features in each of the other spaces."""
+        here = images.to(self.device)
+        return *self(here), *(self.spaces(here.float() / 255) if self.spaces else ())
 
     def require_classes(self, count: int) -> None:
         """Raise UserError unless a metric network that knows labels has exactly `count` classes."""
@@ -73,9 +77,12 @@ class MetricNetwork(FeatureExtractorBase):  # type: ignore[misc]
         return float((logits.argmax(1) == labels.cpu()).double().mean()) if self.knows_labels else None
 
 
-def load_metric_network(folder: Path, device: str | torch.device, batch: int) -> MetricNetwork:
-    """The metric network that the stage `metric_network` wrote to `folder`."""
+def load_metric_network(
+    folder: Path, device: str | torch.device, batch: int, spaces: FeatureSpaces | None = None
+) -> MetricNetwork:
+    """The metric network that the stage `metric_network` wrote to `folder`; `spaces` see what it sees."""
     summary = read_json(folder / "summary.json")
     inception = read_json(folder / CONFIG)["network"]["name"] == INCEPTION
     model = load_inception(folder) if inception else load_network(folder)
-    return MetricNetwork(model, device, batch, summary["network"], summary["proxy"], summary.get("labelled", True))
+    labelled = summary.get("labelled", True)
+    return MetricNetwork(model, device, batch, summary["network"], summary["proxy"], labelled, spaces)

@@ -18,6 +18,7 @@ NONE = "—"
 PIXELS = "no network: pixels"
 CLASSIFIER = "no network: logistic regression"
 LPIPS = "LPIPS-VGG16"
+SPACE = "the network that its name ends with"
 NO_LABELS = "not measured: {network} knows other classes than the images have"
 NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
@@ -46,7 +47,8 @@ class Metric:
 
     The report begins with `headline` metrics, and sweeps show them. `shown` is False for what only the record needs. Nightly runs
     measure the metrics that have a `tolerance`. A `curve` is a list of {t, accuracy} over the flow time t, not a number. A metric
-    that is `real` measures real images alone.
+    that is `real` measures real images alone. One `by_space` has a number for each of
+    `generation.spaces`, and is absent where there are none.
     """
 
     title: str
@@ -61,16 +63,20 @@ class Metric:
     tolerance: Tolerance | None = None
     curve: bool = False
     real: bool = False
+    by_space: bool = False
 
     def text(self, value: float | None) -> str:
         """`value` as people read it, or a dash for None."""
         return NONE if value is None else self.format.format(value)
 
-    def at(self, time: str) -> "Metric":
-        """The point of a curve at the flow time `time`, as a metric of its own."""
-        return replace(self, title=f"{self.title} at t = {time}", curve=False)
+    def at(self, place: str) -> "Metric":
+        """The point of a curve at the flow time `place`, or the value in the space `place`, as a metric of its own."""
+        title = f"{self.title}, {place.replace('_', ' ')}" if self.by_space else f"{self.title} at t = {place}"
+        return replace(self, title=title, curve=False, by_space=False)
 
 
+MEANS = ("mean", "geometric_mean")
+"""Stand in place of a space where a metric is a mean over all."""
 RELATIVE = Tolerance("gfid_tolerance", relative=True)
 ABSOLUTE = Tolerance("accuracy_tolerance", relative=False)
 
@@ -78,6 +84,10 @@ ABSOLUTE = Tolerance("accuracy_tolerance", relative=False)
 def _guided(name: str, metric: Metric) -> dict[str, Metric]:
     """A metric of the samples without guidance, and the same of those with guidance."""
     return {name: metric, f"{name}{GUIDED}": replace(metric, title=f"{metric.title}, guided")}
+
+
+def _in_spaces(title: str, shape: str, better: Literal["higher", "lower"], bounds: tuple[float, float]) -> Metric:
+    return Metric(title, shape, better, bounds, "generation", SPACE, by_space=True)
 
 
 METRICS: dict[str, Metric] = {
@@ -102,6 +112,12 @@ METRICS: dict[str, Metric] = {
             absent=NO_LABELS, headline=True, tolerance=ABSOLUTE,
         ),
     ),
+    **_guided("fd", _in_spaces("Fréchet distance", "{:.3f}", "lower", POSITIVE)),
+    "fd_floor": replace(_in_spaces("Fréchet distance of real held-out images", "{:.3f}", "lower", POSITIVE), real=True),
+    **_guided("fdr", _in_spaces("FDr, distance over floor", "{:.3f}", "lower", POSITIVE)),
+    **_guided("space_kid", _in_spaces("KID", "{:.5f}", "lower", (-1, inf))),
+    **_guided("space_precision", _in_spaces("Precision", "{:.3f}", "higher", SHARE)),
+    **_guided("space_recall", _in_spaces("Recall", "{:.3f}", "higher", SHARE)),
     "metric_network_accuracy": Metric(
         "Accuracy on real images", "{:.1%}", "higher", SHARE, "reconstruction", absent=NO_LABELS
     ),
@@ -132,17 +148,22 @@ def headline_names() -> list[str]:
 
 def column_metric(column: str) -> Metric | None:
     """The metric that a column of an ablation names, `gfid` or `probe@0.5`; None where it names none."""
-    name, _, time = column.partition("@")
+    name, _, place = column.partition("@")
     metric = METRICS.get(name)
-    return metric.at(time) if metric and time else metric
+    return metric.at(place) if metric and place else metric
 
 
 def points(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """All `metrics` with every point of a curve under its own name: `probe@0.5` and so on."""
+    """All `metrics` with every point of a curve and every space under its own name: `probe@0.5`, `fd@dinov2-vit-l-14`."""
     flat: dict[str, Any] = {}
     for name, value in metrics.items():
-        curve = name in METRICS and METRICS[name].curve and value is not None
-        flat |= {f"{name}@{point['t']:g}": point["accuracy"] for point in value} if curve else {name: value}
+        metric = METRICS.get(name)
+        if metric and metric.curve and value is not None:
+            flat |= {f"{name}@{point['t']:g}": point["accuracy"] for point in value}
+        elif metric and metric.by_space:
+            flat |= {f"{name}@{space}": number for space, number in value.items()}
+        else:
+            flat[name] = value
     return flat
 
 
@@ -156,13 +177,14 @@ def metric_sources(
     Raises ValueError unless the metrics are exactly those that the table has for the stage.
     """
     table = metrics_of(stage)
+    table = {name: metric for name, metric in table.items() if not metric.by_space or name in metrics}
     if metrics.keys() != table.keys():
         unknown, missing = sorted(metrics.keys() - table.keys()), sorted(table.keys() - metrics.keys())
         raise ValueError(f"{stage} wrote metrics that METRICS lacks: {unknown}, and did not write: {missing}")
 
     def source(metric: Metric, value: object) -> str:
         if value is not None:
-            return metric.source or ", ".join(filter(None, (metric_network, "" if metric.real else note)))
+            return ", ".join(filter(None, (metric.source or metric_network, "" if metric.real else note)))
         return (
             UNLABELLED if metric.absent == NO_LABELS and not labelled else metric.absent.format(network=metric_network)
         )

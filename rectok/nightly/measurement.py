@@ -19,6 +19,8 @@ from rectok.stages.generation import evaluate
 
 def measure(params: Params, source: Path, date: str, purpose: str) -> tuple[NightlyRun, Samples] | None:
     """The nightly metrics of the generator in `source` with the seeds of `purpose`, and its samples, in the first process."""
+    generation = params.generation.model_copy(update={"spaces": ()})  # no nightly metric is of another space
+    params = params.model_copy(update={"generation": generation})
     evaluation = evaluate(params, "nightly", purpose, params.nightly.per_class, source)
     if evaluation is None:
         return None

@@ -20,6 +20,10 @@ def named_files(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             yield from named_files(value, f"{prefix}{name}.")
+        elif isinstance(value, tuple):
+            for place, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from named_files(item, f"{prefix}{name}.{place}.")
 
 
 def inputs(params: Params) -> dict[str, str]:

@@ -23,7 +23,7 @@ NEW = (
     "tracking",
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
-    *("generation.labels", "generation.sampler.encoder_every"),
+    *("generation.labels", "generation.sampler.encoder_every", "generation.spaces"),
 )
 """What an earlier version had no parameter for."""
 KEY = re.compile(r"( *)(\w+):")

@@ -177,6 +177,16 @@ class Params(Config):
         return self
 
     @model_validator(mode="after")
+    def _spaces_are_others(self) -> Self:
+        for space in self.generation.spaces:
+            for role in ("metric_network", "teacher"):
+                if space.name == getattr(self, role).network.name:
+                    raise ValueError(
+                        f"generation.spaces names {space.name}, which is the {role.replace('_', ' ')}; leave it out"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _metric_network_is_not_the_teacher(self) -> Self:
         if self.metric_network.network == self.teacher.network:
             raise ValueError(

@@ -13,6 +13,7 @@ import torch
 
 from rectok.artifacts import DATA, classes_file, pictures_file, read_json, stage_dir, write_json
 from rectok.data.dataset import ImageDataset
+from rectok.evaluation.feature_spaces import load_spaces
 from rectok.evaluation.fidelity import ReferenceFeatures, compared_with, extract_features
 from rectok.evaluation.fingerprint import FINGERPRINT, generation_fingerprint
 from rectok.evaluation.generation import (
@@ -27,6 +28,7 @@ from rectok.evaluation.image_sets import Subsample
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.metrics import Record, record_of, write_record
 from rectok.evaluation.reference import LIMIT, load_reference
+from rectok.evaluation.space_metrics import space_metrics, spaces_described
 from rectok.nn.counting import products
 from rectok.params import Params
 from rectok.reporting.failures import clear, confusions
@@ -83,7 +85,8 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     images = TWICE * classes * per_class * config.sampler.evaluations
     for network in filter(None, (generator.dit, generator.autoguidance)):
         settled(network, params.machine, images * products(generator.dit, tokens))
-    metric_network = load_metric_network(source / stage_dir("metric_network").name, world.device, config.batch)
+    spaces = load_spaces(config.spaces, world.device) if config.spaces else None
+    metric_network = load_metric_network(source / stage_dir("metric_network").name, world.device, config.batch, spaces)
     train = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Subsample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     metric_network.require_classes(classes)
@@ -100,13 +103,17 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     if sampled is None:
         return None
     (samples, features), reference = sampled, compared_with(train, of_reference)
-    metrics = generation_metrics(features, real, config, reference, metric_network)
+    metrics: dict[str, Any] = dict(generation_metrics(features, real, config, reference, metric_network))
     split, shards = params.reconstruction.split, params.index.shards
     described = {
         FINGERPRINT: generation_fingerprint(config, shards, split, per_class, source),
         **protocol(config, train, metric_network, len(drawn), per_class),
         "floor": f"the same distance of {len(held_out)} real images of the {split} split",
     }
+    if spaces:
+        names = (metric_network.name, *spaces.names)
+        metrics |= space_metrics(features, real, reference, names, config.neighbours)
+        described["spaces"] = spaces_described(names, len(train.images), len(held_out))
     title, kind = metric_network.title, f"{config.labels} labels"
     record = record_of("generation", metrics, described, title, metric_network.labelled, kind)
     return Evaluation(samples, features, record, reference, metric_network)

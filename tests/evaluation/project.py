@@ -144,13 +144,16 @@ def build_evaluation() -> None:
     }  # fmt: skip
     both = {f"{name}{suffix}": value for suffix in ("", "_guided") for name, value in plain.items()}
     accuracies = {"sample_accuracy": 0.96, "sample_accuracy_guided": 0.99}
+    families = ("fd", "fdr", "space_kid", "space_precision", "space_recall")
+    spaces = {"fd_floor": {"a_space": 0.5}}
+    spaces |= {f"{name}{suffix}": {"a_space": 0.25} for suffix in ("", "_guided") for name in families}
     metrics: dict[str, dict[str, Any]] = {
         "reconstruction": {
             "psnr": 27.5, "ssim": 0.9, "lpips": 0.1, "rfid": 1.5, "metric_network_accuracy": 0.97,
             "reconstruction_accuracy": 0.95,
         },
         "probe": {"probe": [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": 0.75}], "semantic_accuracy": 0.8},
-        "generation": both | accuracies | {"gfid_floor": 0.5},
+        "generation": both | accuracies | {"gfid_floor": 0.5} | spaces,
     }  # fmt: skip
     protocol = {
         "fingerprint": "0123456789ab",
