@@ -154,12 +154,12 @@ class Server:
             for node in nodes
         ]
 
-    def steps(self, backfill: str) -> list[tuple[float, float]]:
-        """Start and end of each step `shards` of a backfill's runs, in seconds."""
+    def steps(self, **runs: Any) -> list[tuple[float, float]]:
+        """Start and end of each step `shards` of the runs that a filter names, in seconds."""
         query = """query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results {
             stepStats { stepKey startTime endTime } } } } }"""
-        runs = self.query(query, f={"tags": [{"key": "dagster/backfill", "value": backfill}]})["runsOrError"]["results"]
-        return [(s["startTime"], s["endTime"]) for run in runs for s in run["stepStats"] if s["stepKey"] == "shards"]
+        results = self.query(query, f=runs)["runsOrError"]["results"]
+        return [(s["startTime"], s["endTime"]) for run in results for s in run["stepStats"] if s["stepKey"] == "shards"]
 
     def cancel(self, run: str) -> None:
         """Press "Terminate"."""

@@ -5,7 +5,6 @@ One server and one project of four shards serve all tests, in this order. Each t
 
 import json
 from collections.abc import Iterator
-from itertools import pairwise
 
 import psutil
 import pytest
@@ -125,17 +124,22 @@ def test_a_failed_gate_blocks_until_dvc_repro_outside_passes_it(server: Server) 
     wait_for(lambda: f"md5: {server.data_versions()['index'][0]}" in lock and server.stale() == set())
 
 
-def test_materialize_all_does_what_dvc_repro_does_with_its_shards_one_at_a_time(server: Server) -> None:
+def test_runs_make_shards_one_at_a_time_and_materialize_all_makes_them_in_one_run(server: Server) -> None:
     project = server.project
-    project.rows("m", "n", "o", "p", "q")
     before = server.data_versions()
+    project.rows("m", "n", "o", "p", "q")
+    assert ended(server, server.materialize("index")) == "SUCCESS"
+    runs = [server.materialize("shards", shard=shard) for shard in ("00000", "00001")]
+    assert [ended(server, run) for run in runs] == ["SUCCESS", "SUCCESS"]
+    # All shards share a pool of one slot (meta.pool in dvc.yaml, concurrency.pools in dagster.yaml).
+    (_, end), (begin, _) = sorted(server.steps(runIds=runs))
+    assert end <= begin
+
     backfill = server.materialize_all("index", "shards", "tokenizer", "report")
     status = wait_for(lambda: (s := server.backfill_status(backfill)) != "REQUESTED" and s, seconds=600)
     assert status == "COMPLETED_SUCCESS"
     assert "Data and pipelines are up to date." in project.repro().stdout
     after = server.data_versions()
-    assert before["index"] != after["index"] and before["shards"] != after["shards"]
-    steps = sorted(server.steps(backfill))
-    assert len(steps) == SHARDS
-    # All shards share a pool of one slot (meta.pool in dvc.yaml, concurrency.pools in dagster.yaml).
-    assert all(end <= begin for (_, end), (begin, _) in pairwise(steps))
+    assert before["index"] != after["index"]
+    assert not set(before["shards"]) & set(after["shards"])
+    assert len(server.steps(tags=[{"key": "dagster/backfill", "value": backfill}])) == 1
