@@ -20,7 +20,7 @@ FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
 TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
 NEW = (
-    "tracking",
+    *("tracking", "machine.timeout", "machine.executor", "machine.slurm"),
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
     *("generation.labels", "generation.sampler.encoder_every", "generation.spaces"),
@@ -62,9 +62,18 @@ def completed(text: str) -> tuple[str, dict[str, Any]]:
         *path, key = name.split(".")
         there, values = _section(tree, path), _section(defaults, path)
         if there is not None and values is not None and key not in there:
-            there.insert(min(1, len(there)), key, values[key])
+            there.insert(min(1, len(there)), key, _without_comment(values[key]))
             added[name] = values[key]
     return dumped(tree) if added else text, dict(reversed(added.items()))
+
+
+def _without_comment(value: Any) -> Any:
+    """A value as it stands in a preset, but for the comment behind a section on one line."""
+    if not isinstance(value, CommentedMap):
+        return value
+    plain = CommentedMap(value)
+    plain.fa.set_flow_style()
+    return plain
 
 
 def _section(tree: Any, path: list[str]) -> CommentedMap | None:

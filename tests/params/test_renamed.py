@@ -82,7 +82,9 @@ def test_what_an_earlier_version_had_no_parameter_for_is_added_as_in_the_preset(
     lines = preset_text(name).splitlines(keepends=True)
     keys = [key.rpartition(".")[2] for key in NEW if key != "generation.labels"]
     old = "".join(line for line in lines if not re.match(rf"  ({'|'.join(keys)}): [^{{]*$", line))
-    new = r"tracking: .*\n\n|  labels: balanced\n|, encoder_every: 1|, min_steps: \d+| {4}min_steps: \d+\n"
+    new = (
+        r"tracking: .*\n\n|  slurm: .*\n|  labels: balanced\n|, encoder_every: 1|, min_steps: \d+| {4}min_steps: \d+\n"
+    )
     old = re.sub(new, "", old)
     text, added = completed(old)
     assert tuple(added) == NEW and parse(text, name) == parse(preset_text(name), name)
