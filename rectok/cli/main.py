@@ -27,10 +27,13 @@ from rectok.cli.status import status
 from rectok.cli.verify import verify
 from rectok.errors import UserError
 from rectok.files import refusal
+from rectok.params import load
 from rectok.params.renamed import renamed_command
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 USER_COMMANDS = "User commands"
+ON_GPUS = ("features", "latents")
+"""Stages of which every GPU makes other shards."""
 Shards = Annotated[list[str], typer.Argument(metavar="SHARD...", help="Shard names, as in index.shards, e.g. 00000")]
 
 
@@ -58,6 +61,10 @@ def _add_stage(stage: str) -> None:
             module.run(params, *([shard] if shard else []))
 
     def sharded(shards: Shards) -> None:
+        if stage in ON_GPUS and len(shards) > 1:
+            from rectok.train.launch import own_shards
+
+            shards = own_shards(load().machine, stage, shards)
         for_each_shard(stage, shards, run)
 
     def whole() -> None:

@@ -1,14 +1,48 @@
 """Weights on disk: safetensors, written atomically and loaded strictly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from rectok.errors import UserError
 from rectok.files import replacing
+
+DRAWS: set[object] = {
+    Tensor.normal_,
+    Tensor.uniform_,
+    Tensor.erfinv_,
+    init.normal_,
+    init.uniform_,
+    init.kaiming_uniform_,
+    init.xavier_uniform_,
+}
+
+
+class Undrawn(TorchFunctionMode):
+    """A context in which the weights of new networks are zero instead of random, for those that a file will fill.
+
+    To draw those of a large network takes ten seconds.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        _types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = kwargs or {}
+        if function in DRAWS:
+            with torch.no_grad():
+                return (args[0] if args else named["tensor"]).zero_()
+        return function(*args, **named)
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -4,6 +4,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from rectok.pipeline.batches import Record, Say
@@ -81,4 +82,7 @@ class _Batch:
         self.recorded, self.last = done, time.monotonic()
 
     def _done(self) -> int:
-        return len(self.results.read_text(encoding="utf-8").splitlines())
+        """How many of the first stages have ended; several GPUs end theirs in any order."""
+        made = set(self.results.read_text(encoding="utf-8").splitlines())
+        ended = (stage.address in made for stage in self.stages)
+        return sum(1 for _ in takewhile(bool, ended))

@@ -30,6 +30,7 @@ from rectok.evaluation.metrics import Record, record_of, write_record
 from rectok.evaluation.reference import LIMIT, load_reference
 from rectok.evaluation.space_metrics import space_metrics, spaces_described
 from rectok.nn.counting import products
+from rectok.nn.weights import Undrawn
 from rectok.params import Params
 from rectok.reporting.failures import clear, confusions
 from rectok.reporting.images import COLUMNS, by_class, enlarged, fewest, grid, spaced_classes, write_png
@@ -37,7 +38,7 @@ from rectok.sampling.generator import Places, load_generator
 from rectok.seeds import sample_seeds, seed_of
 from rectok.train.launch import launched
 from rectok.train.progress import reporting
-from rectok.train.world import World, member, settled
+from rectok.train.world import World, compiles, member, settled
 
 ROWS = 10
 TWICE = 2
@@ -80,13 +81,16 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     processes that were launched for it must call this; only the first one gets the evaluation.
     """
     config, world, workers = params.generation, member(params.machine), params.machine.workers
-    generator = load_generator(world.device, Places.within(source))
+    spaces = load_spaces(config.spaces, world.device) if config.spaces else None
+    folder = source / stage_dir("metric_network").name
+    with Undrawn():
+        generator = load_generator(world.device, Places.within(source))
+        metric_network = load_metric_network(folder, world.device, config.batch, spaces)
     classes, tokens = generator.dit.config.classes, generator.dit.config.tokens
     images = TWICE * classes * per_class * config.sampler.evaluations
+    compiled = compiles(params.machine, images * products(generator.dit, tokens))
     for network in filter(None, (generator.dit, generator.autoguidance)):
-        settled(network, params.machine, images * products(generator.dit, tokens))
-    spaces = load_spaces(config.spaces, world.device) if config.spaces else None
-    metric_network = load_metric_network(source / stage_dir("metric_network").name, world.device, config.batch, spaces)
+        settled(network, params.machine, compiled)
     train = load_reference(config.reference, ImageDataset(params.index.shards, "train"))
     held_out = Subsample(ImageDataset(params.index.shards, params.reconstruction.split), LIMIT)
     metric_network.require_classes(classes)

@@ -1,6 +1,7 @@
 """Encode one shard: posterior moments of every image, mirrored too where training mirrors."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,25 +14,28 @@ from rectok.nn.counting import products
 from rectok.nn.overlap import Parts
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.nn.spread import batch_sizes
+from rectok.nn.weights import Undrawn
 from rectok.params import Params
 from rectok.pipeline.hashes import hash_of
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer
-from rectok.train.launch import launched
-from rectok.train.world import member, settled
+from rectok.train.launch import launched, worthwhile
+from rectok.train.training_config import MachineConfig
+from rectok.train.world import compiles, member, settled
 
 
 def run(params: Params, shard: str) -> None:
     """Write data/latents/<shard>.safetensors."""
     reader, dtype = ShardReader(shard), getattr(torch, params.latents.storage)
     sizes = batch_sizes(len(reader), params.latents.batch)
-    if launched(params.machine, "latents", shard, units=len(sizes)):
+    machine, orientations = params.machine, 2 if params.image.flip else 1
+    if worthwhile(machine, len(reader)) and launched(machine, "latents", shard, units=len(sizes)):
         return
-    world, orientations = member(params.machine), 2 if params.image.flip else 1
-    images = image_batches(reader, params.latents.batch, params.machine.workers, world.spread.own(len(sizes)))
-    tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
+    world, weights = member(machine), hash_of(artifacts.weights_file("tokenizer"))
+    images = image_batches(reader, params.latents.batch, machine.workers, world.spread.own(len(sizes)))
+    tokenizer = _tokenizer(weights, machine, compiled=False)
     config = tokenizer.config
-    flops = products(tokenizer.encoder, config.tokens) * len(reader) * orientations
-    settled(tokenizer, params.machine, flops)
+    if compiles(machine, products(tokenizer.encoder, config.tokens) * len(reader) * orientations):
+        tokenizer = _tokenizer(weights, machine, compiled=True)
     moments = torch.empty(
         len(reader) if world.first else 0, orientations, config.tokens, 2 * config.sizes.channels, dtype=dtype
     )
@@ -39,17 +43,25 @@ def run(params: Params, shard: str) -> None:
     for (encoded,) in world.spread.results(_encoded(tokenizer, images, orientations, dtype, world.device), sizes):
         next(rows).copy_(encoded)
     if world.first:
-        _write(reader, moments)
+        _write(reader, moments, weights)
 
 
-def _write(reader: ShardReader, moments: Tensor) -> None:
+@lru_cache(maxsize=2)
+def _tokenizer(_weights: str, machine: MachineConfig, compiled: bool) -> Tokenizer:
+    """The tokenizer, whose weights have this hash, for this shard and the next ones."""
+    with Undrawn():
+        tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
+    return settled(tokenizer, machine, compiled)
+
+
+def _write(reader: ShardReader, moments: Tensor, weights: str) -> None:
     write_latents(
         artifacts.latents_file(reader.shard),
         keys=reader.keys,
         labels=reader.labels,
         splits=reader.splits,
         moments=moments.numpy(),
-        provenance={"tokenizer": hash_of(artifacts.weights_file("tokenizer"))},
+        provenance={"tokenizer": weights},
     )
 
 

@@ -13,7 +13,7 @@ from rectok.files import write_bytes
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
 from rectok.tokenizer.model import load_tokenizer
-from rectok.train.launch import launched
+from rectok.train.launch import launched, worthwhile
 from rectok.train.world import member
 
 
@@ -28,7 +28,9 @@ def run(params: Params) -> None:
     if len(np.unique(every_train_image.labels)) < 2:
         write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": None}, protocol))
         return
-    if launched(machine, "probe", units=ceil(len(train_images) / config.batch)):
+    if worthwhile(machine, len(train_images)) and launched(
+        machine, "probe", units=ceil(len(train_images) / config.batch)
+    ):
         return
     world = member(machine)
     tokenizer = load_tokenizer(stage_dir("tokenizer")).to(world.device)

@@ -24,12 +24,13 @@ from rectok.nn.counting import products
 from rectok.nn.overlap import Parts
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.nn.spread import batch_sizes
+from rectok.nn.weights import Undrawn
 from rectok.params import Params
 from rectok.reporting.failures import clear, worst_reconstructions
 from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
 from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
-from rectok.train.launch import launched
-from rectok.train.world import member, settled
+from rectok.train.launch import launched, worthwhile
+from rectok.train.world import compiles, member, settled
 
 SHOWN = 40
 
@@ -46,10 +47,13 @@ class Networks:
     @classmethod
     def load(cls, params: Params, images: int, device: torch.device) -> Self:
         """Those of the pipeline, for so many images."""
-        config, perceptual = params.reconstruction, load_lpips(params.decoder.losses.perceptual)
-        tokenizer = load_tokenizer(stage_dir("decoder"))
-        settled(tokenizer, params.machine, products(tokenizer, tokenizer.config.tokens) * images)
-        metric_network = load_metric_network(stage_dir("metric_network"), device, config.batch)
+        config = params.reconstruction
+        with Undrawn():
+            perceptual = load_lpips(params.decoder.losses.perceptual)
+            tokenizer = load_tokenizer(stage_dir("decoder"))
+            metric_network = load_metric_network(stage_dir("metric_network"), device, config.batch)
+        flops = products(tokenizer, tokenizer.config.tokens) * images
+        settled(tokenizer, params.machine, compiles(params.machine, flops))
         return cls(tokenizer, metric_network, perceptual and perceptual.to(device), config.rounding)
 
     def reconstructed(self, originals: Tensor) -> Tensor:
@@ -87,7 +91,7 @@ def run(params: Params) -> None:
     config, machine = params.reconstruction, params.machine
     dataset = ImageDataset(params.index.shards, config.split)
     count, sizes = len(dataset), batch_sizes(len(dataset), config.batch)
-    if launched(machine, "reconstruction", units=len(sizes)):
+    if worthwhile(machine, count) and launched(machine, "reconstruction", units=len(sizes)):
         return
     world = member(machine)
     batches = image_batches(dataset, config.batch, machine.workers, world.spread.own(len(sizes)))

@@ -106,17 +106,16 @@ def compiles(machine: MachineConfig, flops: float) -> bool:
 
 
 def settled(
-    network: M, machine: MachineConfig, flops: float, compile_parts: Callable[[M], object] = compile_blocks
+    network: M, machine: MachineConfig, compiled: bool, compile_parts: Callable[[M], object] = compile_blocks
 ) -> M:
-    """A frozen `network` on the device of `machine`, ready for `flops` FLOPs of forward passes by all processes together.
+    """A frozen `network` on the device of `machine`, its products in bfloat16 on a GPU, its blocks `compiled` or not.
 
-    On a GPU its products are in bfloat16. It is compiled by `compile_parts` where that pays for one process, so the number of
-    processes changes no result.
+    Callers ask `compiles` about the work of all processes together. So their number changes no result.
     """
     network.to(device_of(machine)).requires_grad_(False)
     if device_of(machine) == "cuda":
         bfloat16_products(network)
-    if compiles(machine, flops):
+    if compiled:
         compile_parts(network)
     return network
 
@@ -124,6 +123,9 @@ def settled(
 def member(machine: MachineConfig) -> World:
     """This process among those of a stage without DeepSpeed. It joins a process group only where there are several."""
     world = _world(machine)
+    os.environ.setdefault(
+        "TORCH_NCCL_SHOW_EAGER_INIT_P2P_SERIALIZATION_WARNING", "false"
+    )  # one thing is sent at a time
     if world.size > 1 and not dist.is_initialized():
         _start_group(world, machine)
     return world

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rectok.nn.weights import assign_weights, load_weights, read_weights, save_weights
+from rectok.nn.weights import Undrawn, assign_weights, load_weights, read_weights, save_weights
 from tests.errors import user_error
 
 
@@ -51,3 +51,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         load_weights(nn.Linear(1, 1), tmp_path / "none.safetensors")
     assert error.value.filename == str(tmp_path / "none.safetensors")
+
+
+def test_networks_that_a_file_will_fill_draw_nothing_and_leave_the_random_numbers_as_they_were() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    with Undrawn():
+        layer = nn.Linear(3, 2)
+        nn.init.trunc_normal_(layer.weight)
+        table = nn.Embedding(2, 2)
+    assert not layer.weight.any() and not layer.bias.any() and not table.weight.any()
+    assert layer.weight.requires_grad
+    assert torch.equal(torch.rand(3), expected)
+    assert nn.Linear(3, 2).weight.any()

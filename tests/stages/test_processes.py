@@ -13,12 +13,14 @@ import pytest
 from rectok import artifacts
 from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
+from rectok.pipeline.process import RESULTS
 from rectok.teacher.loading import load_network, save_network
 from tests.command import must
 from tests.evaluation import project
 from tests.train.project import start
 
 pytestmark = pytest.mark.slow
+SHARDS = {"00000": range(24), "00001": range(24, 36), "00002": range(36, 44)}
 STAGES = ("features", "latents", "reconstruction", "probe", "generation", "nightly", "sample")
 
 
@@ -31,21 +33,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         project.build_metric_network()
         project.build_models()
         project.params()
-        write_shard("00000", map(packed, range(24)))
+        for shard, numbers in SHARDS.items():
+            write_shard(shard, map(packed, numbers))
         save_network(artifacts.stage_dir("teacher"), load_network(artifacts.stage_dir("metric_network")), {})
     yield folder
 
 
 def packed(number: int) -> Packed:
-    """One of 24 images of three classes under a key as long as the pipeline's, every third of them for testing."""
-    png = encode_png(project.picture(number // 8, number).transpose(1, 2, 0))
-    return Packed(f"{number:016d}", number // 8, "train" if number % 3 else "test", png)
+    """An image of one of three classes under a key as long as the pipeline's, every third of them for testing."""
+    label = number // 8 % 3
+    png = encode_png(project.picture(label, number).transpose(1, 2, 0))
+    return Packed(f"{number:016d}", label, "train" if number % 3 else "test", png)
 
 
 def write(folder: Path, processes: int, points: int = 3) -> None:
     path = folder / "params.yaml"
     tree = json.loads(path.read_text())
     tree["machine"] |= {"device": "cpu", "processes": processes, "workers": 1}
+    tree["index"]["shards"] = [*SHARDS]
     tree["image"]["flip"] = True
     tree["features"] |= {"batch": 5, "storage": "int8"}
     tree["latents"]["batch"] = 5
@@ -74,6 +79,21 @@ def test_two_processes_write_the_bytes_of_one(folder: Path, stage: str) -> None:
         must(folder, "rectok", *words(stage))
         written.append(content(folder, stage))
     assert written[0] == written[1] != {}
+
+
+@pytest.mark.parametrize("stage", ["features", "latents"])
+def test_of_several_shards_every_process_makes_other_ones(folder: Path, stage: str) -> None:
+    written = []
+    for processes in (1, 2):
+        write(folder, processes)
+        (folder / "results").write_text("")
+        out = must(folder, "rectok", stage, *SHARDS, **{RESULTS: str(folder / "results")})
+        addresses = [f"{stage}@{shard}" for shard in SHARDS]
+        assert sorted((folder / "results").read_text().split()) == addresses
+        assert set(addresses) <= set(out.splitlines())
+        written.append(content(folder, stage))
+    assert written[0] == written[1]
+    assert written[0].keys() >= {f"{shard}.safetensors" for shard in SHARDS}
 
 
 def test_a_process_that_is_killed_ends_the_stage_with_a_sentence_and_leaves_what_was_there(folder: Path) -> None:
