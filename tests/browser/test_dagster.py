@@ -66,7 +66,8 @@ def test_a_click_materializes_an_asset_and_its_failed_gate_is_red_with_its_value
     shown = {name: page.get_by_role("row").filter(has_text=name).last for name in ("value", "required")}
     expect(shown["value"]).to_contain_text("174")
     expect(shown["required"]).to_contain_text(f"≥ {TOO_MANY}")
-    expect(page.locator("canvas")).to_have_count(2)  # plots of value and limit over time
+    page.reload()  # Dagster draws plots of what it knew when the page was opened
+    expect(page.locator("canvas")).to_have_count(2, timeout=TIMEOUT)  # of value and limit over time
     assert reddish(page.get_by_label("cancel").first, "--icon-color")
     assert (server.project.root / "data" / "index" / "00000.parquet").exists()
     screenshot(page, album / "dagster-gate.png", (240, 110, 1660, 1000))
