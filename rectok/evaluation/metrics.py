@@ -160,7 +160,7 @@ def points(metrics: Mapping[str, Any]) -> dict[str, Any]:
         metric = METRICS.get(name)
         if metric and metric.curve and value is not None:
             flat |= {f"{name}@{point['t']:g}": point["accuracy"] for point in value}
-        elif metric and metric.by_space:
+        elif metric and metric.by_space and value is not None:
             flat |= {f"{name}@{space}": number for space, number in value.items()}
         else:
             flat[name] = value
