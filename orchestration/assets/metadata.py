@@ -14,6 +14,7 @@ from orchestration.graph.model import Artefact, Unit
 from orchestration.pages import NARROW, page_url
 from rectok.artifacts import LOG_COUNTERS, read_json, read_log, timing_file
 from rectok.errors import UserError
+from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.pipeline.lock import Record
 from rectok.reporting.summary import metric_rows
 
@@ -119,7 +120,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _metrics(path: Path) -> Metadata:
-    """The table of an evaluation's metrics, each with the network that it was computed with."""
+    """The table of an evaluation's metrics, each with the network that it was computed with, and the protocol's fingerprint."""
     tree = _read_json(path)
     columns = {
         "metric": "its title",
@@ -131,7 +132,9 @@ def _metrics(path: Path) -> Metadata:
         {"metric": row.title, "value": row.value, "better": row.better, "computed with": row.network}
         for row in metric_rows(tree.get("metrics", {}), tree.get(NETWORKS, {}))
     ]
-    return {"metrics": table(columns, records)} if records else {}
+    fingerprint = tree.get("protocol", {}).get(FINGERPRINT)
+    protocol: Metadata = {"protocol": fingerprint} if fingerprint else {}
+    return {"metrics": table(columns, records), **protocol} if records else {}
 
 
 def _log(rows: Sequence[Mapping[str, str]]) -> Metadata:

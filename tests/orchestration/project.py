@@ -110,7 +110,8 @@ def tokenizer():
     state.unlink(missing_ok=True)
     write_text(DATA / "tokenizer" / "log.csv", "step,lr,pixel\\n" + "".join(f"{i},1,{1 / i}\\n" for i in range(1, 101)))
     write_json(DATA / "tokenizer" / "summary.json", {"psnr": 26.5, "loss": {"first": 1.0, "last": 0.01}})
-    write_json(DATA / "tokenizer" / "record.json", {"metrics": {"rfid": 0.5}, "networks": {"rfid": "inception"}})
+    measured = {"metrics": {"rfid": 0.5}, "networks": {"rfid": "inception"}, "protocol": {"fingerprint": "0123456789ab"}}
+    write_json(DATA / "tokenizer" / "record.json", measured)
     write_bytes(DATA / "tokenizer" / "samples.png", PNG)
 
 

@@ -121,6 +121,7 @@ def test_an_unchanged_artefact_is_reported_with_its_stored_check_result_and_the_
         assert shown[name].startswith(f"{pixels}(data:image/png;base64,iVBOR")
     [metric] = event.materialization.metadata["metrics"].records
     assert metric.data == {"metric": "rFID", "value": "0.500", "better": "lower", "computed with": "inception"}
+    assert shown["protocol"] == "0123456789ab"
     rows = [record.data["step"] for record in event.materialization.metadata["log"].records]
     assert (rows[0], rows[-1], len(rows)) == ("1", "100", 12)
     [output] = details["outputs"]
