@@ -108,17 +108,19 @@ def frechet(features: Features, reference: ReferenceFeatures) -> float:
 
     With covariances FᵀF and S it needs the trace of √(FᵀF·S). Besides zeros, FᵀF·S has the eigenvalues of F·S·Fᵀ, which is
     symmetric and has a row for each image or feature, whichever are fewer. torch-fidelity looks for those of FᵀF·S itself, which
-    takes six times as long with 2048 features and 2000 images, and is less exact with few images.
+    takes six times as long with 2048 features and 2000 images, and is less exact with few images. Raises UserError for fewer
+    than two images, which have no covariance.
     """
     pooled, theirs = features.pooled.numpy(), reference.statistics
+    _require_covariance(len(pooled))
     mu = pooled.mean(0)
     factor = (pooled - mu) / math.sqrt(len(pooled) - 1)
     if len(factor) > len(mu):
         factor = np.linalg.qr(factor, mode="r")
     squares = np.linalg.eigvalsh(factor @ theirs.sigma @ factor.T).clip(0)
     traces = np.square(factor).sum() + theirs.sigma.trace() - 2 * np.sqrt(squares).sum()
-    # Where the sets agree, rounding may leave a tiny negative number.
-    return max(0.0, float(np.square(mu - theirs.mu).sum() + traces))
+    # Where the sets agree, rounding may leave a tiny negative number. In this order `max` keeps NaN.
+    return max(float(np.square(mu - theirs.mu).sum() + traces), 0.0)
 
 
 def fidelity(features: Features, reference: ReferenceFeatures, neighbours: int) -> dict[str, float]:
@@ -177,6 +179,12 @@ def _spaced(pooled: Tensor) -> Tensor:
     return pooled[np.linspace(0, len(pooled) - 1, PAIRED).round().astype(int)]
 
 
+def _require_covariance(images: int) -> None:
+    if images < 2:
+        raise UserError(f"a Fréchet distance needs two images or more on either side, and one side has {images}")
+
+
 def _statistics(pooled: Tensor) -> Statistics:
+    _require_covariance(len(pooled))
     statistics = fid_features_to_statistics(pooled)
     return Statistics("", statistics["mu"], statistics["sigma"])

@@ -50,6 +50,22 @@ def test_it_gives_the_models_features_in_float64_under_their_names(metric_networ
     assert torch.equal(features, metric_network.model.features_and_logits(images.float() / 255)[0].double())
 
 
+def test_one_image_has_no_frechet_distance(metric_network: MetricNetwork) -> None:
+    images = project.pictures(12)
+    reference = as_reference(images, metric_network)
+    with user_error("two images or more on either side, and one side has 1"):
+        frechet(features_of(images[:1], metric_network), reference)
+    with user_error("two images or more on either side, and one side has 1"):
+        as_reference(images[:1], metric_network)
+
+
+def test_frechet_distance_of_a_diverged_generator_is_no_number(metric_network: MetricNetwork) -> None:
+    images = project.pictures(12)
+    features = features_of(images, metric_network)
+    diverged = Statistics("", np.full(features.pooled.shape[1], np.nan), np.eye(features.pooled.shape[1]))
+    assert np.isnan(frechet(features, ReferenceFeatures(features.pooled, diverged)))
+
+
 def test_frechet_distance_of_gaussians_with_equal_covariance_is_the_squared_distance_of_means(
     metric_network: MetricNetwork,
 ) -> None:
