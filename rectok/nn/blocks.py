@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -23,6 +24,22 @@ class Norm(nn.RMSNorm):
         """x [..., W] → [..., W]."""
         assert self.weight is not None
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class AdaptiveNorm(Norm):
+    """The Norm of a residual stream, shifted and scaled by a condition (adaLN)."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, shift: Tensor, scale: Tensor, branch: Tensor | None = None, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x [B, N, W] → x + gate·branch, and its norm, scaled and shifted by [B, 1 or N, W]."""
+        assert self.weight is not None
+        if x.is_cuda and torch.is_grad_enabled() and scale.shape[1] == 1:
+            from rectok.nn.residual_norm import residual_norm  # needs Triton, half a second of import
+
+            return residual_norm(x, branch, gate, self.weight * (1 + scale), shift, NORM_EPS)
+        out = x if branch is None or gate is None else x + gate * branch
+        return out, modulate(super().forward(out), shift, scale)
 
 
 class Attention(nn.Module):
@@ -109,17 +126,18 @@ class AdaptiveBlock(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.attention_norm = Norm(width)
+        self.attention_norm = AdaptiveNorm(width)
         self.attention = Attention(width, heads)
-        self.mlp_norm = Norm(width)
+        self.mlp_norm = AdaptiveNorm(width)
         self.mlp = SwiGLU(width)
         self.modulation = nn.Linear(width, 6 * width)
 
     def forward(self, x: Tensor, condition: Tensor, tables: Tables) -> Tensor:
         """x [B, N, W] and condition [B, 1 or N, W] → [B, N, W]."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(F.silu(condition)).chunk(6, dim=-1)
-        x = x + gate1 * self.attention(modulate(self.attention_norm(x), shift1, scale1), tables)
-        return x + gate2 * self.mlp(modulate(self.mlp_norm(x), shift2, scale2))  # type: ignore[no-any-return]
+        x, normal = self.attention_norm(x, shift1, scale1)
+        x, normal = self.mlp_norm(x, shift2, scale2, self.attention(normal, tables), gate1)
+        return x + gate2 * self.mlp(normal)  # type: ignore[no-any-return]
 
 
 def compile_blocks(module: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Weights and their exponential moving average in float32, also where ZeRO 3 has split them over processes."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -14,12 +14,18 @@ class EMA:
         self.decay = decay
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.average = [held(p).detach().float().clone() for p in self.parameters]
+        self.elsewhere: Container[nn.Parameter] = ()
+
+    def forget(self, step: int) -> float:
+        """1 − d of `step`, with d = min(decay, (1 + step)/(10 + step)) so that the average starts quickly."""
+        return 1 - min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """average ← d·average + (1 − d)·weights, with d = min(decay, (1 + step)/(10 + step)) so that it starts quickly."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, [held(p).float() for p in self.parameters], 1 - decay)
+        """average ← d·average + (1 − d)·weights, but for those that are updated `elsewhere`."""
+        pairs = zip(self.average, self.parameters, strict=True)
+        here = [(average, held(p).float()) for average, p in pairs if p not in self.elsewhere]
+        torch._foreach_lerp_([average for average, _ in here], [weight for _, weight in here], self.forget(step))
 
     def finite(self) -> bool:
         """Whether no average has become NaN or infinite, as it does where a weight has."""

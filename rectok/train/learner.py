@@ -1,18 +1,22 @@
 """The optimizer step, the same for every network: what training repeats and the bench times."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rectok.data.dataset import ImageBatch
 from rectok.data.loader import Batch
+from rectok.nn.precision import PRODUCTS
 from rectok.train import engine as engines
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
-from rectok.train.optimizer import adamw
+from rectok.train.optimizer import ClippingAdamW, adamw
 from rectok.train.step_random import StepRandom
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
+
+if TYPE_CHECKING:
+    from rectok.train.working_weights import WorkingWeights
 
 Mark = Callable[[str], None]
 """Is told the name of a part of a step when that part has been asked for."""
@@ -34,6 +38,26 @@ class Learner:
         if self.adversary is not None:
             self.engines["adversary"] = self.adversary.start(config, steps, world)
         self.ema = EMA(self.engine.module, config.ema)
+        self.weights = self._working_weights()
+
+    def _working_weights(self) -> "WorkingWeights | None":
+        """bfloat16 copies for the products of one GPU; with several micro-batches gradients are summed, in float32."""
+        config, optimizer = self.config, self.engine.optimizer
+        if config.precision != "bfloat16" or config.batch != config.micro_batch or not isinstance(optimizer, ClippingAdamW):
+            return None
+        from rectok.train.working_weights import WorkingWeights  # needs Triton, which a CPU need not have
+
+        modules = self.engine.module.modules()
+        products = {module.weight for module in modules if isinstance(module, PRODUCTS)}
+        pairs = zip(self.ema.parameters, self.ema.average, strict=True)
+        weights = WorkingWeights((parameter, average) for parameter, average in pairs if parameter in products)
+        optimizer.weights, self.ema.elsewhere = weights, weights.weights
+        return weights
+
+    def rest(self) -> None:
+        """Let the network hold its float32 weights; the next step goes on with the copies that products compute with."""
+        if self.weights is not None:
+            self.weights.rest()
 
     def draws(self, number: int, micro: int, samples: int) -> StepRandom:
         """The random numbers of micro-batch `micro` of step `number`, of which this process holds `samples` images."""
@@ -42,6 +66,8 @@ class Learner:
     def step(self, number: int, batches: Iterator[Batch], meter: Meter, mark: Mark = unmarked) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""
         progress = number / self.steps
+        if self.weights is not None:
+            self.weights.work(self.ema.forget(number))
         for micro in range(self.config.batch // self.config.micro_batch):
             batch = next(batches).to(self.world.device)
             draws = self.draws(number, micro, len(batch.label))

@@ -98,6 +98,7 @@ def train(job: Job) -> State:
                 _log(job, state, figures, rate, reporter)
                 logged, then = state.step, now
             if checkpoint_due or stop or last:
+                learner.rest()
                 state.meter.check()
                 if world.any(not state.ema.finite()):
                     raise NotFinite(job.name, "average of the weights", state.step)
@@ -145,6 +146,7 @@ class _Previews:
 def _averaged(learner: Learner) -> Iterator[None]:
     """Inside, the network holds the average of its weights and does not learn."""
     learner.engine.eval()
+    learner.rest()
     # Compiled blocks would be compiled anew for the few images of a picture, which takes longer than drawing it.
     with torch.no_grad(), torch.compiler.set_stance("force_eager"), learner.ema.swapped():
         yield

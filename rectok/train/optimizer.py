@@ -1,12 +1,15 @@
 """AdamW with weight decay only where it belongs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
+
+if TYPE_CHECKING:
+    from rectok.train.working_weights import WorkingWeights
 
 NEVER_DECAYED = ("position", "mask_token", "label.weight")
 EPSILON = 1e-6
@@ -23,23 +26,52 @@ def on_one_gpu(config: TrainingConfig, world: World) -> bool:
 class ClippingAdamW(torch.optim.AdamW):
     """AdamW that clips the norm of all gradients to `clip` in the same pass over the weights, on a GPU.
 
-    `norm` is the norm at the last step before it was clipped; None before the first.
+    `norm` is the norm at the last step before it was clipped; None before the first. `weights`, if any, are updated in their
+    own pass, with the same states.
     """
 
     norm: torch.Tensor | None = None
+    weights: "WorkingWeights | None" = None
 
     def __init__(self, groups: list[dict[str, Any]], clip: float, **settings: Any) -> None:
         super().__init__(groups, fused=True, **settings)
         self.clip = clip
+        self.count: int | None = None
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step; gradients are divided by max(1, norm / clip)."""
         parameters = (parameter for group in self.param_groups for parameter in group["params"])
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        self.norm = torch.nn.utils.get_total_norm(gradients)
+        self.norm = _norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.grad_scale = ((self.norm + EPSILON) / self.clip).clamp(min=1)  # the fused kernel divides gradients by it
-        super().step(closure)
+        if self.weights is not None:
+            self._step_weights(self.weights)
+        super().step(closure)  # of those that still have gradients
+
+    def _step_weights(self, weights: "WorkingWeights") -> None:
+        chosen = [(p, group) for group in self.param_groups for p in group["params"] if p in weights.weights]
+        for parameter, _ in chosen:
+            if not self.state[parameter]:
+                master = weights.weights[parameter].master
+                self.state[parameter] |= {"step": torch.zeros((), device=master.device)}
+                self.state[parameter] |= {name: torch.zeros_like(master) for name in ("exp_avg", "exp_avg_sq")}
+        steps = [self.state[parameter]["step"] for parameter, _ in chosen]
+        self.count = (int(steps[0]) if self.count is None else self.count) + 1
+        torch._foreach_add_(steps, 1)
+        for parameter, group in chosen:
+            weights.step(parameter, self.state[parameter], group, self.grad_scale, self.count)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a checkpoint."""
+        super().load_state_dict(state_dict)
+        self.count = None
+
+
+def _norm(gradients: list[torch.Tensor]) -> torch.Tensor:
+    """The norm of all, in float32."""
+    kinds = {gradient.dtype: [g for g in gradients if g.dtype == gradient.dtype] for gradient in gradients}
+    norms = [norm for same in kinds.values() for norm in torch._foreach_norm(same, 2, torch.float32)]
+    return torch.linalg.vector_norm(torch.stack(norms))
 
 
 def adamw(
