@@ -27,7 +27,7 @@ from rectok.train.world import device_named
 
 Images = Image.Image | Sequence[Image.Image] | NDArray[np.uint8] | Tensor
 MAX_PIXELS = 200_000_000
-SAMPLER = SamplerConfig(method="euler", points=50, encoder_every=1)
+SAMPLER = SamplerConfig(method="euler", points=50, encoder_every=1, fp8=False)
 
 
 class Tokenizer:

@@ -25,7 +25,7 @@ SIDE, TOKENS, CHANNELS = 16, 16, 4
 HEADS = (2, 2, 2)
 HEAD = {"dit.sizes.head": {"width": 32, "depth": 1, "heads": 2}}
 """Wider than the encoder, as in every published generator."""
-FEW = SamplerConfig(method="euler", points=3, encoder_every=1)
+FEW = SamplerConfig(method="euler", points=3, encoder_every=1, fp8=False)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rectok.bench.work import Prepared, Setting, Timer, Variant
 from rectok.nn.blocks import compile_blocks
+from rectok.nn.fp8 import fp8_products
 from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products, precision_on
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
@@ -51,7 +52,8 @@ def sample(setting: Setting, batch: int | None) -> Iterator[Variant]:
     for kind in (None, config.guidance.kind):
         sampler, (short, long) = config.sampler, _points(config.sampler)
         shared = f", encoder every {sampler.encoder_every}" if sampler.encoder_every > 1 else ""
-        name = f"{kind or 'plain'}, {sampler.method}, {sampler.points} points from {short} and {long}{shared}"
+        fp8 = ", fp8" if sampler.fp8 else ""
+        name = f"{kind or 'plain'}, {sampler.method}, {sampler.points} points from {short} and {long}{shared}{fp8}"
         yield Variant(name, size, partial(_sample, setting, kind, size))
 
 
@@ -163,10 +165,12 @@ def _tokenizer(setting: Setting) -> Tokenizer:
     return _as_stages_have_it(setting, Tokenizer(setting.costs.latent))
 
 
-def _as_stages_have_it(setting: Setting, network: M) -> M:
+def _as_stages_have_it(setting: Setting, network: M, fp8: bool = False) -> M:
     """`network` frozen, on the device, in the precision of the stages, and compiled as a long one compiles it."""
     device = setting.world.device
     network.to(device).eval().requires_grad_(False)
+    if fp8:
+        fp8_products(network)
     if device.type == "cuda":
         bfloat16_products(network)
     if _compiled(setting):
@@ -177,7 +181,8 @@ def _as_stages_have_it(setting: Setting, network: M) -> M:
 def _generator(setting: Setting, guided: bool) -> Generator:
     device, latent, params = setting.world.device, setting.costs.latent, setting.params
     sections = [params.dit, params.autoguidance] if guided else [params.dit]
-    models = [_as_stages_have_it(setting, generator(s, latent, setting.classes)) for s in sections]
+    fp8 = params.generation.sampler.fp8
+    models = [_as_stages_have_it(setting, generator(s, latent, setting.classes), fp8) for s in sections]
     channels = latent.sizes.channels
     statistics = LatentStatistics(torch.zeros(channels), torch.ones(channels)).to(device)
-    return Generator(models[0], models[1] if guided else None, _tokenizer(setting), statistics, device)
+    return Generator(models[0], models[1] if guided else None, _tokenizer(setting), statistics, device, fp8)

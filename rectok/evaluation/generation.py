@@ -136,9 +136,10 @@ def _labels(config: GenerationConfig, per_class: int, classes: int) -> str:
     return f"{per_class} of each of {classes} classes"
 
 
-def _shared(sampler: SamplerConfig) -> str:
+def _approximations(sampler: SamplerConfig) -> str:
     every = sampler.encoder_every
-    return f", the encoder's condition shared by {every} steps" if every > 1 else ""
+    shared = f", the encoder's condition shared by {every} steps" if every > 1 else ""
+    return shared + (", products in fp8" if sampler.fp8 else "")
 
 
 def protocol(
@@ -152,7 +153,7 @@ def protocol(
         "metric_network": metric_network.described,
         "samples": f"{count}, {_labels(config, per_class, classes)}, from EMA weights",
         "seeds": "one per sample index, the same with and without guidance",
-        "sampler": f"{sampler.method}, {sampler.points} time points{_shared(sampler)}",
+        "sampler": f"{sampler.method}, {sampler.points} time points{_approximations(sampler)}",
         "guidance": f"{guidance.kind}, scale {guidance.scale:g}, inside t from {guidance.low:g} to {guidance.high:g}",
         "rounding": f"{config.rounding} to 8 bits",
         "reference": reference.description,

@@ -12,17 +12,17 @@ LARGEST = torch.finfo(FLOAT8).max
 """448, to which the largest number of a row is scaled."""
 ALIGNMENT = 16
 """The products take widths that are multiples of it."""
-CAPABILITY = (8, 9)
-"""Of the first GPUs that multiply 8-bit floats (Ada, then Hopper)."""
+CAPABILITY = (9, 0)
+"""Of the first GPUs whose products of 8-bit floats take one scale per row (Hopper)."""
 
 
 def refusal(device: torch.device, width: int) -> str | None:
     """Why networks of `width` channels cannot compute in fp8 on `device`; None where they can."""
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < CAPABILITY:
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
-        return f"fp8 needs a GPU of compute capability 8.9 or more, such as an H100, and this is {name}"
+        return f"fp8 needs a GPU of compute capability {CAPABILITY[0]}.0 or more, such as an H100, but this is {name}"
     if width % ALIGNMENT:
-        return f"fp8 needs widths that are multiples of {ALIGNMENT}, and one is {width}"
+        return f"fp8 needs widths of DiT^DH that are multiples of {ALIGNMENT}, but one is {width}"
     return None
 
 

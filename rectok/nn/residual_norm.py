@@ -13,6 +13,8 @@ from torch import Tensor
 
 SPLITS = 8
 """Parts of the tokens of one image, each a program of its own; their sums are added afterwards, in a fixed order."""
+WARPS = 4
+"""Of one program, which holds a row of a token at a time."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -65,10 +67,9 @@ def residual_norm_backward(
     dx, dbranch = outputs[0], outputs[3] if branch is not None else None
     dfactor, dshift, dgate = (x.new_empty(images, SPLITS, width, dtype=torch.float32) for _ in range(3))
     inputs = (tensor if tensor is None else tensor.contiguous() for tensor in (x, branch, gate, factor, rstd, dy, dout))
-    block = triton.next_power_of_2(width)
     _backward[(images, SPLITS)](
         *inputs, dx, dbranch, dgate, dfactor, dshift,
-        tokens, width, triton.cdiv(tokens, SPLITS), block, branch is not None, num_warps=max(1, min(8, block // 512)),
+        tokens, width, triton.cdiv(tokens, SPLITS), triton.next_power_of_2(width), branch is not None, num_warps=WARPS,
     )  # fmt: skip
     for output, sums in zip((outputs[1], outputs[2], *outputs[4:]), (dfactor, dshift, dgate), strict=False):
         torch.sum(sums, 1, keepdim=True, out=output)
@@ -106,6 +107,7 @@ class _ResidualNorm(torch.autograd.Function):
         return dx, dbranch, dgate, dfactor.to(factor.dtype), dshift, None
 
 
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]  # AOTAutograd traces both passes itself
 def residual_norm(
     x: Tensor, branch: Tensor | None, gate: Tensor | None, factor: Tensor, shift: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:

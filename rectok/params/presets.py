@@ -23,7 +23,7 @@ NEW = (
     *("tracking", "machine.timeout", "machine.executor", "machine.slurm"),
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
-    *("generation.labels", "generation.sampler.encoder_every", "generation.spaces"),
+    *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),
 )
 """What an earlier version had no parameter for."""
 KEY = re.compile(r"( *)(\w+):")

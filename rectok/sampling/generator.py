@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from rectok import flow
-from rectok.artifacts import DATA, read_json, stage_dir, statistics_file
+from rectok.artifacts import DATA, read_config, read_json, stage_dir, statistics_file
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, load_dit, to_tokens
 from rectok.errors import UserError
+from rectok.nn.fp8 import fp8_products
+from rectok.nn.fp8 import refusal as fp8_refusal
 from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
 from rectok.tokenizer.model import Tokenizer, load_tokenizer, to_unit
@@ -73,6 +75,7 @@ class Generator:
     tokenizer: Tokenizer
     statistics: LatentStatistics
     device: torch.device
+    fp8: bool = False
 
     @torch.no_grad()
     def sample(self, labels: Tensor, seeds: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> Tensor:
@@ -89,6 +92,8 @@ class Generator:
         config = self.dit.config
         if int(labels.min()) < 0 or int(labels.max()) >= config.classes:
             raise UserError(f"label {int(labels.max())} does not exist: labels run from 0 to {config.classes - 1}")
+        if sampler.fp8 and not self.fp8:
+            raise UserError("the sampler has fp8, but this generator was loaded without it")
         noise = seeded_noise(seeds, (config.channels, config.grid, config.grid)).to(self.device)
         labels = labels.to(self.device)
         times = flow.time_points(sampler.points, flow.time_shift(config.grid**2, config.channels))
@@ -140,9 +145,15 @@ def load_generator(
     places: Places | None = None,
     read_dit: Callable[[Path], DiTDH] = load_dit,
     read_tokenizer: Callable[[Path], Tokenizer] = load_tokenizer,
+    fp8: bool = False,
 ) -> Generator:
-    """The generator in `places`, or the pipeline's. Raises UserError where its parts are not of the same sizes."""
+    """The generator in `places`, or the pipeline's, with the products of DiT^DH in `fp8` or exact.
+
+    Raises UserError where its parts are not of the same sizes, or cannot compute in fp8 here.
+    """
     places = places or Places.within(DATA)
+    if fp8:
+        _require_fp8(places, device)
     tokenizer = read_tokenizer(places.tokenizer).to(device)
     dit = read_dit(places.dit).to(device)
     _check_fit(places.dit, dit.config, places.tokenizer, tokenizer.config)
@@ -150,6 +161,9 @@ def load_generator(
     if places.autoguidance is not None and places.autoguidance.exists():
         autoguidance = read_dit(places.autoguidance).to(device)
         _check_fit(places.autoguidance, autoguidance.config, places.tokenizer, tokenizer.config)
+    if fp8:
+        for network in filter(None, (dit, autoguidance)):
+            fp8_products(network)
     if device.type == "cuda":
         for network in filter(None, (dit, autoguidance, tokenizer)):
             bfloat16_products(network)
@@ -158,7 +172,15 @@ def load_generator(
         raise UserError(
             f"{places.statistics} is for {len(statistics.mean)} channels, but {places.dit} makes {dit.config.channels}"
         )
-    return Generator(dit, autoguidance, tokenizer, statistics, device)
+    return Generator(dit, autoguidance, tokenizer, statistics, device, fp8)
+
+
+def _require_fp8(places: Places, device: torch.device) -> None:
+    files = (folder / "config.json" for folder in (places.dit, places.autoguidance) if folder is not None)
+    sizes = [read_config(file, DiTConfig).sizes for file in files if file.exists()]
+    for width in [width for size in sizes for width in (size.encoder.width, size.head.width)] or [0]:
+        if reason := fp8_refusal(device, width):
+            raise UserError(f"generation.sampler.fp8 is true, but {reason}; set it to false")
 
 
 def _check_fit(folder: Path, dit: DiTConfig, other: Path, tokenizer: TokenizerConfig) -> None:

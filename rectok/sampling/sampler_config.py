@@ -31,12 +31,14 @@ class SamplerConfig(Config):
     """ODE solver over `points` time points (points − 1 steps).
 
     The encoder of DiT^DH runs at every `encoder_every`-th step, and the steps between use its last condition (DDT, arXiv
-    2504.05741, section 3.4). 1 is exact; more is faster and changes the samples.
+    2504.05741, section 3.4). 1 is exact; more is faster and changes the samples. So does `fp8`, with which the products of
+    its blocks compute in 8-bit floats.
     """
 
     method: Literal["euler", "heun"]
     points: int = Field(gt=1, le=2**16)
     encoder_every: int = Field(gt=0, le=2**16, description="steps that share one pass of the encoder; 1 shares none")
+    fp8: bool = Field(description="products in 8-bit floats, on a GPU of the Hopper generation or later")
 
     @property
     def evaluations(self) -> int:

@@ -84,7 +84,7 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
     spaces = load_spaces(config.spaces, world.device) if config.spaces else None
     folder = source / stage_dir("metric_network").name
     with Undrawn():
-        generator = load_generator(world.device, Places.within(source))
+        generator = load_generator(world.device, Places.within(source), fp8=config.sampler.fp8)
         metric_network = load_metric_network(folder, world.device, config.batch, spaces)
     classes, tokens = generator.dit.config.classes, generator.dit.config.tokens
     images = TWICE * classes * per_class * config.sampler.evaluations

@@ -102,7 +102,7 @@ def _write_samples(path: Path, generator: Generator, rows: int, points: int) -> 
     classes = generator.dit.config.classes
     labels = torch.linspace(0, classes - 1, min(classes, COLUMNS)).round().long().repeat(rows)
     seeds = torch.arange(len(labels))
-    sampler = SamplerConfig(method="euler", points=points, encoder_every=1)
+    sampler = SamplerConfig(method="euler", points=points, encoder_every=1, fp8=False)
     images = generator.sample(labels, seeds, sampler, None)
     write_png(path, grid(enlarged(to_uint8(images, "round").cpu().numpy()), min(classes, COLUMNS)))
     return images

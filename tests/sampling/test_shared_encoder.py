@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from rectok.dit.model import DiTDH
-from rectok.evaluation.generation import _shared
+from rectok.evaluation.generation import _approximations
 from rectok.sampling.generator import SharedEncoder
 from rectok.sampling.sampler_config import SamplerConfig
 from tests.dit.test_model import model
@@ -40,9 +40,11 @@ def test_the_steps_between_use_the_last_condition_and_their_own_latent() -> None
     assert not torch.equal(velocities[1], net(*inputs(1)))
 
 
-@pytest.mark.parametrize(("every", "words"), [(1, ""), (4, ", the encoder's condition shared by 4 steps")])
+@pytest.mark.parametrize(("every", "words"), [(1, ", products in fp8"), (4, ", the encoder's condition shared by 4 steps, products in fp8")])
 def test_the_protocol_names_what_is_not_exact(every: int, words: str) -> None:
-    assert _shared(SamplerConfig(method="euler", points=10, encoder_every=every)) == words
+    sampler = SamplerConfig(method="euler", points=10, encoder_every=every, fp8=False)
+    assert _approximations(sampler.model_copy(update={"fp8": True})) == words
+    assert _approximations(sampler) == words.removesuffix(", products in fp8")
 
 
 @pytest.mark.parametrize(
@@ -54,4 +56,4 @@ def test_the_protocol_names_what_is_not_exact(every: int, words: str) -> None:
 )
 def test_what_cannot_share_an_encoder_is_refused(method: str, every: int, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        SamplerConfig.model_validate({"method": method, "points": 10, "encoder_every": every})
+        SamplerConfig.model_validate({"method": method, "points": 10, "encoder_every": every, "fp8": False})

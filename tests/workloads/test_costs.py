@@ -95,12 +95,12 @@ def test_the_online_teacher_and_the_adversary_add_their_work() -> None:
     ("method", "points", "asked"), [("euler", 50, 49), ("euler", 2, 1), ("heun", 2, 1), ("heun", 4, 5)]
 )
 def test_evaluations_of_a_sampler(method: str, points: int, asked: int) -> None:
-    assert SamplerConfig.model_validate({"method": method, "points": points, "encoder_every": 1}).evaluations == asked
+    assert SamplerConfig.model_validate({"method": method, "points": points, "encoder_every": 1, "fp8": False}).evaluations == asked
 
 
 def test_a_shared_encoder_saves_its_own_work() -> None:
     costs, section = Costs(tiny(), 10), tiny().dit
-    sampler = {every: SamplerConfig(method="euler", points=6, encoder_every=every) for every in (1, 2)}
+    sampler = {every: SamplerConfig(method="euler", points=6, encoder_every=every, fp8=False) for every in (1, 2)}
     assert costs.velocities(section, sampler[1]) == 5 * costs.velocity(section)
     assert costs.velocities(section, sampler[2]) == 3 * costs.velocity(section) + 2 * costs.head(section)
     assert 0 < costs.head(section) < costs.velocity(section)
