@@ -126,6 +126,11 @@ def timing_file(stage: str, shard: str | None) -> Path:
     return DATA / "timings" / f"{stage}@{shard}.json" if shard else DATA / "timings" / f"{stage}.json"
 
 
+def throughput_file(stage: str) -> Path:
+    """How fast the training of `stage` was, a JSON object for every row of its log; not versioned, as its timing."""
+    return DATA / "timings" / f"{stage}.jsonl"
+
+
 def runs_file() -> Path:
     """The metrics of the last runs on this machine, with which the report compares; not versioned."""
     return DATA / "runs" / "metrics.json"

@@ -37,7 +37,7 @@ class AdaptiveNorm(Norm):
         if x.is_cuda and torch.is_grad_enabled() and scale.shape[1] == 1:
             from rectok.nn.residual_norm import residual_norm  # needs Triton, half a second of import
 
-            return residual_norm(x, branch, gate, self.weight * (1 + scale), shift, NORM_EPS)
+            return residual_norm(x, branch, gate, self.weight * (1 + scale), shift, NORM_EPS)  # type: ignore[no-any-return]
         out = x if branch is None or gate is None else x + gate * branch
         return out, modulate(super().forward(out), shift, scale)
 

@@ -14,6 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 M = TypeVar("M", bound=nn.Module)
 BFLOAT16 = "bfloat16"
+FORWARD_AND_BACKWARD = 3
+"""FLOPs of a training step, in those of its forward pass."""
 ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: int(sdpa_flop_count(q, k, v)),
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_, **__: int(

@@ -13,47 +13,47 @@ from torch import Tensor
 
 SPLITS = 8
 """Parts of the tokens of one image, each a program of its own; their sums are added afterwards, in a fixed order."""
-WARPS = 4
-"""Of one program, which holds a row of a token at a time."""
+WARPS = {True: 4, False: 2}
+"""Of one program, which holds a row of a token at a time, with a branch and without."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _backward(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_, branch_, gate_, factor_, rstd_, dy_, dout_, dx_, dbranch_, dgate_, dfactor_, dshift_,
-    N, W, ROWS: tl.constexpr, BLOCK: tl.constexpr, GATED: tl.constexpr,
+    tokens, width, rows: tl.constexpr, block: tl.constexpr, gated: tl.constexpr,
 ):  # fmt: skip
     image, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    channel = tl.arange(0, BLOCK)
-    inside = channel < W
-    factor = tl.load(factor_ + image * W + channel, inside, 0.0).to(tl.float32)
-    dfactor = tl.zeros([BLOCK], tl.float32)
-    dshift = tl.zeros([BLOCK], tl.float32)
-    if GATED:
-        gate = tl.load(gate_ + image * W + channel, inside, 0.0).to(tl.float32)
-        dgate = tl.zeros([BLOCK], tl.float32)
-    for token in range(part * ROWS, tl.minimum(part * ROWS + ROWS, N)):
-        row = image * N + token
-        at = row * W + channel
+    channel = tl.arange(0, block)
+    inside = channel < width
+    factor = tl.load(factor_ + image * width + channel, inside, 0.0).to(tl.float32)
+    dfactor = tl.zeros([block], tl.float32)
+    dshift = tl.zeros([block], tl.float32)
+    if gated:
+        gate = tl.load(gate_ + image * width + channel, inside, 0.0).to(tl.float32)
+        dgate = tl.zeros([block], tl.float32)
+    for token in range(part * rows, tl.minimum(part * rows + rows, tokens)):
+        row = image * tokens + token
+        at = row * width + channel
         x = tl.load(x_ + at, inside, 0.0).to(tl.float32)
         dy = tl.load(dy_ + at, inside, 0.0).to(tl.float32)
         dout = tl.load(dout_ + at, inside, 0.0).to(tl.float32)
         rstd = tl.load(rstd_ + row)
-        if GATED:
+        if gated:
             branch = tl.load(branch_ + at, inside, 0.0).to(tl.float32)
             x += gate * branch
         normal = x * rstd
         scaled = dy * factor
-        dx = rstd * (scaled - normal * (tl.sum(scaled * normal) / W)) + dout
+        dx = rstd * (scaled - normal * (tl.sum(scaled * normal) / width)) + dout
         tl.store(dx_ + at, dx, inside)
         dfactor += dy * normal
         dshift += dy
-        if GATED:
+        if gated:
             tl.store(dbranch_ + at, gate * dx, inside)
             dgate += dx * branch
-    to = (image * tl.num_programs(1) + part) * W + channel
+    to = (image * tl.num_programs(1) + part) * width + channel
     tl.store(dfactor_ + to, dfactor, inside)
     tl.store(dshift_ + to, dshift, inside)
-    if GATED:
+    if gated:
         tl.store(dgate_ + to, dgate, inside)
 
 
@@ -62,14 +62,14 @@ def residual_norm_backward(
     x: Tensor, branch: Tensor | None, gate: Tensor | None, factor: Tensor, rstd: Tensor, dy: Tensor, dout: Tensor
 ) -> list[Tensor]:
     """Gradients of x, of factor and shift [B, 1, W] and, with a branch, of branch and gate."""
-    outputs = _outputs(x, branch, gate, factor, rstd, dy, dout)
-    images, tokens, width = x.shape
+    outputs: list[Tensor] = _outputs(x, branch, gate, factor, rstd, dy, dout)
+    (images, tokens, width), gated = x.shape, branch is not None
     dx, dbranch = outputs[0], outputs[3] if branch is not None else None
     dfactor, dshift, dgate = (x.new_empty(images, SPLITS, width, dtype=torch.float32) for _ in range(3))
     inputs = (tensor if tensor is None else tensor.contiguous() for tensor in (x, branch, gate, factor, rstd, dy, dout))
     _backward[(images, SPLITS)](
         *inputs, dx, dbranch, dgate, dfactor, dshift,
-        tokens, width, triton.cdiv(tokens, SPLITS), triton.next_power_of_2(width), branch is not None, num_warps=WARPS,
+        tokens, width, triton.cdiv(tokens, SPLITS), triton.next_power_of_2(width), gated, num_warps=WARPS[gated],
     )  # fmt: skip
     for output, sums in zip((outputs[1], outputs[2], *outputs[4:]), (dfactor, dshift, dgate), strict=False):
         torch.sum(sums, 1, keepdim=True, out=output)
@@ -99,7 +99,7 @@ class _ResidualNorm(torch.autograd.Function):
         return out, y.to(torch.get_autocast_dtype("cuda")) if torch.is_autocast_enabled("cuda") else y
 
     @staticmethod
-    def backward(ctx: Any, dout: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dout: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, branch, gate, factor, rstd = ctx.saved_tensors
         dx, dfactor, dshift, *gated = residual_norm_backward(x, branch, gate, factor, rstd, dy, dout)
         dbranch, dgate = gated or (None, None)

@@ -162,8 +162,8 @@ def load_generator(
         autoguidance = read_dit(places.autoguidance).to(device)
         _check_fit(places.autoguidance, autoguidance.config, places.tokenizer, tokenizer.config)
     if fp8:
-        for network in filter(None, (dit, autoguidance)):
-            fp8_products(network)
+        for generator in filter(None, (dit, autoguidance)):
+            fp8_products(generator)
     if device.type == "cuda":
         for network in filter(None, (dit, autoguidance, tokenizer)):
             bfloat16_products(network)

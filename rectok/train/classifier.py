@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
-from rectok.nn.precision import bfloat16_on_gpu
+from rectok.nn.precision import bfloat16_on_gpu, precision_on
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import ClassifierTraining
 from rectok.train.progress import reporting
+from rectok.train.throughput import RATE, Work, record
 from rectok.train.training_config import too_few
 
 READ_EVERY = 20
@@ -41,11 +42,13 @@ class LabelledImages:
 
 
 def train_classifier(
-    network: VisionNetwork, data: LabelledImages, config: ClassifierTraining, flip: bool, seed: int, name: str
-) -> None:
+    network: VisionNetwork, data: LabelledImages, config: ClassifierTraining, flip: bool, seed: int, name: str,
+    flops: float | None = None,
+) -> None:  # fmt: skip
     """Train `network` in place on `data` (same device): one-cycle rate, label smoothing, random shifts and, by `flip`, mirrors.
 
-    On a CPU the weights depend on the initial ones and `seed` alone. Raises UserError once the loss is not finite.
+    `flops` are those of one image in a step, if they were counted. On a CPU the weights depend on the initial ones and `seed`
+    alone. Raises UserError once the loss is not finite.
     """
     batch = min(config.batch, len(data.labels))
     epochs = config.epochs_of(len(data.labels))
@@ -57,6 +60,8 @@ def train_classifier(
     draws = torch.Generator().manual_seed(seed)
     devices = [data.labels.device] if data.labels.device.type == "cuda" else []
     network.train()
+    work = Work(flops, precision_on(data.labels.device), 1, data.labels.device)
+    record(name, 0, {})
     began = time.monotonic()
     with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # for layers that drop
@@ -75,7 +80,10 @@ def train_classifier(
             if not math.isfinite(value):
                 raise UserError(f"{name}: the loss is {value} at step {step} of {steps}; lower {name}.training.lr")
             if reporter is not None:
-                reporter.report(step, {"loss": value}, step * batch / (time.monotonic() - began))
+                figures = work.figures(step * batch, time.monotonic() - began, 0.0)  # all images are on the device
+                record(name, step, figures)
+                rate = figures.pop(RATE)
+                reporter.report(step, {"loss": value, **figures}, rate)
     network.frozen()
 
 

@@ -43,7 +43,11 @@ class Learner:
     def _working_weights(self) -> "WorkingWeights | None":
         """bfloat16 copies for the products of one GPU; with several micro-batches gradients are summed, in float32."""
         config, optimizer = self.config, self.engine.optimizer
-        if config.precision != "bfloat16" or config.batch != config.micro_batch or not isinstance(optimizer, ClippingAdamW):
+        if (
+            config.precision != "bfloat16"
+            or config.batch != config.micro_batch
+            or not isinstance(optimizer, ClippingAdamW)
+        ):
             return None
         from rectok.train.working_weights import WorkingWeights  # needs Triton, which a CPU need not have
 

@@ -17,6 +17,7 @@ from rectok.train.meter import Meter, NotFinite
 from rectok.train.objectives import Objective
 from rectok.train.optimizer import ClippingAdamW
 from rectok.train.progress import Reporter, reporting
+from rectok.train.throughput import RATE, TimedBatches, Work, record
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
@@ -32,7 +33,8 @@ class Job:
 
     `validate` measures the average of the weights on held-out data, by names for the log; it draws no global random number.
     `preview` draws what the network makes now and returns the picture's path. `track` takes each row of the log. A `stop_file`
-    that exists asks to stop as a signal does; it is None where a signal reaches every process.
+    that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are those of one image
+    in a step, if they were counted.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Job:
     preview: Callable[[], Path] | None = None
     stop_file: Path | None = None
     track: Callable[[Mapping[str, float]], None] | None = None
+    flops: float | None = None
 
     @property
     def steps(self) -> int:
@@ -75,10 +78,11 @@ def train(job: Job) -> State:
     with (
         closing(job.checkpoints),
         _stop_on_signals(job.stop_file) as stop_requested,
-        closing(job.loader.iterate(state.step, steps)) as batches,  # workers start before the display has a thread
+        closing(job.loader.iterate(state.step, steps)) as loaded,  # workers start before the display has a thread
         reporting(job.name, state.step, steps, world.first) as reporter,
     ):
         previews, logged, then = _Previews(job.preview), None, time.monotonic()
+        batches, work = TimedBatches(loaded), Work(job.flops, config.precision, world.size, world.device)
         while state.step < steps:
             with world.watched("the exchange of gradients", state.step):
                 learner.step(state.step, batches, state.meter)
@@ -90,13 +94,16 @@ def train(job: Job) -> State:
             stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(stop_requested())
             if state.step % config.log_every == 0 or last:
                 now = time.monotonic()  # the first rate is unknown, since those steps compile and start workers
-                rate = (state.step - logged) * config.batch / (now - then) if logged is not None else None
+                speed: dict[str, float] = {}
+                if logged is not None:
+                    speed = work.figures((state.step - logged) * config.batch, now - then, batches.waited)
                 figures = state.meter.read()
                 if job.validate and (last or state.step % job.validate_every == 0):
                     with _averaged(learner):
                         figures |= job.validate()
-                _log(job, state, figures, rate, reporter)
+                _log(job, state, figures, speed, reporter)
                 logged, then = state.step, now
+                batches.restart()
             if checkpoint_due or stop or last:
                 learner.rest()
                 state.meter.check()
@@ -111,7 +118,7 @@ def train(job: Job) -> State:
     return state
 
 
-def _log(job: Job, state: State, figures: dict[str, float], rate: float | None, reporter: Reporter | None) -> None:
+def _log(job: Job, state: State, figures: dict[str, float], speed: dict[str, float], reporter: Reporter | None) -> None:
     engine = state.engines["model"]
     lr = engine.optimizer.param_groups[0]["lr"]
     clipping = engine.optimizer if isinstance(engine.optimizer, ClippingAdamW) else None
@@ -121,9 +128,11 @@ def _log(job: Job, state: State, figures: dict[str, float], rate: float | None, 
     images = state.step * job.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
     if job.track:
-        job.track(state.rows[-1])
+        job.track(state.rows[-1] | speed)
     if reporter:
-        reporter.report(state.step, {"lr": lr, **figures}, rate)
+        record(job.name, state.step, speed)
+        others = {name: value for name, value in speed.items() if name != RATE}
+        reporter.report(state.step, {"lr": lr, **figures, **others}, speed.get(RATE))
 
 
 class _Previews:

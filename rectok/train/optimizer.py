@@ -71,7 +71,8 @@ def _norm(gradients: list[torch.Tensor]) -> torch.Tensor:
     """The norm of all, in float32."""
     kinds = {gradient.dtype: [g for g in gradients if g.dtype == gradient.dtype] for gradient in gradients}
     norms = [norm for same in kinds.values() for norm in torch._foreach_norm(same, 2, torch.float32)]
-    return torch.linalg.vector_norm(torch.stack(norms))
+    total: torch.Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total
 
 
 def adamw(

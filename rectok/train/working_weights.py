@@ -19,9 +19,9 @@ BLOCK = 2048
 @triton.jit  # type: ignore[untyped-decorator]
 def _step(  # type: ignore[no-untyped-def]  # pragma: no cover
     master_, copy_, gradient_, first_, second_, average_, scale_,
-    size, shrink, beta1, beta2, rate, root, eps, forget, BLOCK: tl.constexpr,
+    size, shrink, beta1, beta2, rate, root, eps, forget, block: tl.constexpr,
 ):  # fmt: skip
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = at < size
     gradient = tl.load(gradient_ + at, inside).to(tl.float32) / tl.load(scale_)
     first = tl.load(first_ + at, inside)
@@ -74,13 +74,15 @@ class WorkingWeights:
         self.working = False
 
     @torch.no_grad()
-    def step(self, parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any], scale: Tensor, count: int) -> None:
-        """AdamW's step number `count` (arXiv 1711.05101) on the gradient divided by `scale`, average and copy; drops the gradient."""
+    def step(
+        self, parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any], scale: Tensor, count: int
+    ) -> None:
+        """Step `count` of AdamW (arXiv 1711.05101) on the gradient over `scale`, with average and copy; drops the gradient."""
         weight, (beta1, beta2), lr = self.weights[parameter], group["betas"], group["lr"]
         assert parameter.grad is not None
         _step[(triton.cdiv(weight.master.numel(), BLOCK),)](
-            weight.master, parameter.data, parameter.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"], weight.average, scale,
-            weight.master.numel(), 1 - lr * group["weight_decay"], beta1, beta2, lr / (1 - beta1**count),
+            weight.master, parameter.data, parameter.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"],
+            weight.average, scale, weight.master.numel(), 1 - lr * group["weight_decay"], beta1, beta2, lr / (1 - beta1**count),
             (1 - beta2**count) ** 0.5, group["eps"], self.forget, BLOCK, num_warps=4,
         )  # fmt: skip
         parameter.grad = None

@@ -10,6 +10,7 @@ from rectok import artifacts
 from rectok.data.data_config import Split
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
+from rectok.nn.counting import FORWARD_AND_BACKWARD, Shapes
 from rectok.nn.memory import fitting
 from rectok.params import Params
 from rectok.params.schema import NetworkParams
@@ -66,7 +67,8 @@ def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, An
         torch.manual_seed(seed)
         network = fitting(f"{stage}.network", lambda: VisionNetwork(section.network, len(classes))).on(device)
     data = LabelledImages.of(ImageDataset(params.index.shards, "train"))
-    train_classifier(network, data.to(device), section.training, params.image.flip, seed, stage)
+    flops = _step_flops(section, len(classes), params.image.size) if device.type == "cuda" else None
+    train_classifier(network, data.to(device), section.training, params.image.flip, seed, stage, flops)
     proxy = f"proxy: {section.network.name} trained here on {len(data.labels):,} train images".replace(",", " ")
     save_network(artifacts.stage_dir(stage), network, {"source": proxy, "licence": section.network.licence})
     return {
@@ -75,6 +77,14 @@ def _trained(stage: str, section: NetworkParams, params: Params) -> dict[str, An
         "val_accuracy": _held_out(network, params, "val", device),
         "test_accuracy": _held_out(network, params, "test", device),
     }
+
+
+def _step_flops(section: NetworkParams, classes: int, side: int) -> float:
+    """FLOPs of one image of `side` in a training step: about three times those of the forward pass."""
+    shapes = Shapes()
+    with torch.random.fork_rng(devices=[]):
+        network = shapes.build(lambda: VisionNetwork(section.network, classes))
+        return FORWARD_AND_BACKWARD * shapes.forward(lambda: network(torch.empty(2, 3, side, side))) / 2
 
 
 def _held_out(network: VisionNetwork, params: Params, split: Split, device: torch.device) -> float | None:

@@ -15,7 +15,7 @@ from rectok import artifacts
 from rectok.artifacts import LOG_COUNTERS
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.files import write_text
-from rectok.nn.counting import products
+from rectok.nn.counting import FORWARD_AND_BACKWARD, products
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
 from rectok.params.schema import DecoderParams, DiTParams, TokenizerParams
@@ -30,9 +30,7 @@ from rectok.train.loop import Job, train
 from rectok.train.objectives import Network, Objective
 from rectok.train.training_config import too_few
 from rectok.train.world import compiles, join
-
-FORWARD_AND_BACKWARD = 3
-"""FLOPs of a training step, in those of its forward pass."""
+from rectok.workloads.costs import image_flops
 
 Row = dict[str, float]
 ALWAYS = (*LOG_COUNTERS, "total")
@@ -96,7 +94,7 @@ class TrainingStage:
             followed = track if self.world.first else None
             job = Job(
                 self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop,
-                followed,
+                followed, self._image_flops(),
             )  # fmt: skip
             trained = train(job)
         raw = full_weights(network)
@@ -131,6 +129,13 @@ class TrainingStage:
         if self.world.first:
             digest = sha256_file(artifacts.weights_file(self.name))
             artifacts.write_json(artifacts.summary_file(self.name), {**self.summary, "sha256": digest, **measure()})
+
+    def _image_flops(self) -> float | None:
+        """FLOPs of one image in a step; not counted on a CPU, where it would take longer than some trainings."""
+        if self.world.device.type == "cpu":
+            return None
+        with torch.random.fork_rng(devices=[]):
+            return image_flops(self.params, self.name)
 
     def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
         salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"

@@ -180,6 +180,18 @@ class Costs:
         return self.shapes.training(loss, networks, precision)
 
 
+def image_flops(params: Params, stage: str) -> float:
+    """FLOPs of one image in a training step of `stage`, with its adversary from the first step on."""
+    costs = Costs(params, classes=1)  # labels are looked up
+    if stage == "tokenizer":
+        losses = params.tokenizer.losses
+        online = params.features.storage == "online" and losses.semantic.weight > 0
+        return costs.tokenizer_step(PAIR, online, losses.adversary.weight > 0).flops / PAIR
+    if stage == "decoder":
+        return costs.decoder_step(PAIR).flops / PAIR
+    return costs.generator_step(getattr(params, stage), PAIR).flops / PAIR
+
+
 def _followed(step: Cost, other: Cost) -> Cost:
     return Cost(step.flops + other.flops, step.saved + other.saved)
 

@@ -40,7 +40,9 @@ def test_the_steps_between_use_the_last_condition_and_their_own_latent() -> None
     assert not torch.equal(velocities[1], net(*inputs(1)))
 
 
-@pytest.mark.parametrize(("every", "words"), [(1, ", products in fp8"), (4, ", the encoder's condition shared by 4 steps, products in fp8")])
+@pytest.mark.parametrize(
+    ("every", "words"), [(1, ", products in fp8"), (4, ", the encoder's condition shared by 4 steps, products in fp8")]
+)
 def test_the_protocol_names_what_is_not_exact(every: int, words: str) -> None:
     sampler = SamplerConfig(method="euler", points=10, encoder_every=every, fp8=False)
     assert _approximations(sampler.model_copy(update={"fp8": True})) == words

@@ -32,7 +32,7 @@ def test_a_picture_of_a_training_compiles_nothing_anew(monkeypatch: pytest.Monke
         return Path("picture.png")
 
     shown: list[Path] = []
-    learner: Any = SimpleNamespace(engine=network, ema=SimpleNamespace(swapped=nullcontext))
+    learner: Any = SimpleNamespace(engine=network, ema=SimpleNamespace(swapped=nullcontext), rest=lambda: None)
     loop._Previews(draw).show(learner, SimpleNamespace(show=shown.append))  # type: ignore[arg-type]
     assert shown == [Path("picture.png")]
     assert len(compiled) == 1

@@ -95,7 +95,10 @@ def test_the_online_teacher_and_the_adversary_add_their_work() -> None:
     ("method", "points", "asked"), [("euler", 50, 49), ("euler", 2, 1), ("heun", 2, 1), ("heun", 4, 5)]
 )
 def test_evaluations_of_a_sampler(method: str, points: int, asked: int) -> None:
-    assert SamplerConfig.model_validate({"method": method, "points": points, "encoder_every": 1, "fp8": False}).evaluations == asked
+    assert (
+        SamplerConfig.model_validate({"method": method, "points": points, "encoder_every": 1, "fp8": False}).evaluations
+        == asked
+    )
 
 
 def test_a_shared_encoder_saves_its_own_work() -> None:
