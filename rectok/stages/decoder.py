@@ -16,6 +16,7 @@ from rectok.trainers.images import (
     validated,
 )
 from rectok.trainers.stage import TrainingStage
+from rectok.workloads.costs import image_flops
 from rectok.workloads.objectives import adversary_of
 
 STAGE = "decoder"
@@ -43,7 +44,9 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer) -> None:
     objective = DecoderObjective(tokenizer, losses, FrozenNetworks(perceptual, None, adversary))
     dataset = ImageDataset(stage.params.index.shards, "train")
     preview, curve = reconstruction_preview(stage, tokenizer), reconstruction_curve(stage, tokenizer, None)
-    stage.train(objective, dataset, ("shards", "tokenizer", "teacher"), preview, curve)
+    stage.train(
+        objective, dataset, ("shards", "tokenizer", "teacher"), preview, curve, lambda: image_flops(stage.params, STAGE)
+    )
 
 
 def _measured(stage: TrainingStage) -> dict[str, Any]:

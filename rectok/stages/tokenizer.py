@@ -17,6 +17,7 @@ from rectok.trainers.images import (
     validated,
 )
 from rectok.trainers.stage import TrainingStage, initial_weights
+from rectok.workloads.costs import image_flops
 from rectok.workloads.objectives import Teaching, adversary_of, tokenizer_objective
 
 STAGE = "tokenizer"
@@ -58,7 +59,9 @@ def _train(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -
     dataset = ImageDataset(params.index.shards, "train", features=cached)
     curve = reconstruction_curve(stage, tokenizer, _teaching(stage, tokenizer, teacher))
     preview = reconstruction_preview(stage, tokenizer)
-    stage.train(objective, dataset, ("shards", "features", "teacher"), preview, curve)
+    stage.train(
+        objective, dataset, ("shards", "features", "teacher"), preview, curve, lambda: image_flops(params, STAGE)
+    )
 
 
 def _measured(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> dict[str, Any]:

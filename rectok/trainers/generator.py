@@ -11,6 +11,7 @@ from rectok import artifacts
 from rectok.data.dataset import LatentDataset
 from rectok.dit.model import load_dit
 from rectok.evaluation.image_quality import to_uint8
+from rectok.nn.counting import Shapes
 from rectok.nn.memory import fitting
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.nn.weights import assign_weights
@@ -24,7 +25,7 @@ from rectok.train.launch import launched
 from rectok.train.objectives import DiTObjective
 from rectok.train.step_random import StepRandom
 from rectok.trainers.stage import TrainingStage, initial_weights
-from rectok.workloads.generators import generator_objective
+from rectok.workloads.generators import generator_objective, step_cost
 
 VALIDATED, VALIDATION_TIME, VALIDATION_SEED = 256, 0.5, 0
 """Latents of a point of the validation curve, the time at which their loss is measured, and the seed of their noise."""
@@ -51,10 +52,18 @@ def train_generator(name: str, params: Params) -> None:
             generator = Generator(objective.dit, None, tokenizer, statistics, stage.world.device)
             dataset = LatentDataset(params.index.shards, "train")
             preview, curve = _sample_preview(name, generator), _loss_curve(stage, objective)
-            stage.train(objective, dataset, ("latents", "statistics"), preview, curve)
+            stage.train(
+                objective, dataset, ("latents", "statistics"), preview, curve, lambda: _image_flops(stage, tokenizer)
+            )
         else:
             stage.take(objective.dit, section.initial.path)
         stage.finish(lambda: _measured(stage, tokenizer, statistics))
+
+
+def _image_flops(stage: TrainingStage, tokenizer: Tokenizer) -> float:
+    section: DiTParams = getattr(stage.params, stage.name)
+    storage = stage.params.latents.storage
+    return step_cost(Shapes(), section, tokenizer.config, 1, storage, batch=2).flops / 2  # labels are looked up
 
 
 def _measured(stage: TrainingStage, tokenizer: Tokenizer, statistics: LatentStatistics) -> dict[str, Any]:

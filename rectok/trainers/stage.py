@@ -30,7 +30,6 @@ from rectok.train.loop import Job, train
 from rectok.train.objectives import Network, Objective
 from rectok.train.training_config import too_few
 from rectok.train.world import compiles, join
-from rectok.workloads.costs import image_flops
 
 Row = dict[str, float]
 ALWAYS = (*LOG_COUNTERS, "total")
@@ -69,12 +68,13 @@ class TrainingStage:
         inputs: Sequence[str],
         preview: Callable[[], Path],
         validate: Callable[[], dict[str, float]],
+        image_flops: Callable[[], float],
     ) -> None:
         """Train the network of `objective` on `dataset`, then write its weights (EMA and raw), config, params and log.
 
         It resumes only a run of the same parameters on the same outputs of the stages `inputs`. `preview` draws what the
         network makes now, and `validate` measures it for the log. The first process calls them, but not under ZeRO 3, where
-        no process can run a network alone.
+        no process can run a network alone. `image_flops` counts those of one image in a step.
         """
         steps = self.config.steps(len(dataset))
         if self.world.first and (sentence := too_few(self.name, steps)):
@@ -94,7 +94,7 @@ class TrainingStage:
             followed = track if self.world.first else None
             job = Job(
                 self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop,
-                followed, self._image_flops(),
+                followed, self._counted(image_flops),
             )  # fmt: skip
             trained = train(job)
         raw = full_weights(network)
@@ -130,12 +130,12 @@ class TrainingStage:
             digest = sha256_file(artifacts.weights_file(self.name))
             artifacts.write_json(artifacts.summary_file(self.name), {**self.summary, "sha256": digest, **measure()})
 
-    def _image_flops(self) -> float | None:
-        """FLOPs of one image in a step; not counted on a CPU, where it would take longer than some trainings."""
+    def _counted(self, image_flops: Callable[[], float]) -> float | None:
+        """They are not counted on a CPU, where it would take longer than some trainings."""
         if self.world.device.type == "cpu":
             return None
         with torch.random.fork_rng(devices=[]):
-            return image_flops(self.params, self.name)
+            return image_flops()
 
     def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
         salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"

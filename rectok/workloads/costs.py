@@ -19,8 +19,8 @@ from rectok.sampling.sampler_config import SamplerConfig
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.train.step_random import StepRandom
-from rectok.workloads.batches import image_batch, latent_batch
-from rectok.workloads.generators import generator, generator_objective
+from rectok.workloads.batches import image_batch
+from rectok.workloads.generators import generator, step_cost
 from rectok.workloads.objectives import perceptual_like, teacher_like, tokenizer_objective
 
 CPU = torch.device("cpu")
@@ -83,12 +83,7 @@ class Costs:
     @lru_cache  # noqa: B019
     def generator_step(self, section: DiTParams, batch: int) -> Cost:
         """A training step of the generator or its autoguidance model on `batch` latents."""
-        objective = self.shapes.build(lambda: generator_objective(section, self.latent, self.classes, lambda z: z))
-
-        def loss() -> Tensor:
-            return _loss(objective, latent_batch(self.latent, batch, self.params.latents.storage, CPU), batch)
-
-        return self.shapes.training(loss, [objective], section.training.precision)
+        return step_cost(self.shapes, section, self.latent, self.classes, self.params.latents.storage, batch)
 
     def encode(self) -> float:
         """FLOPs of one image's moments."""
@@ -181,15 +176,13 @@ class Costs:
 
 
 def image_flops(params: Params, stage: str) -> float:
-    """FLOPs of one image in a training step of `stage`, with its adversary from the first step on."""
+    """FLOPs of one image in a step of the tokenizer or its decoder, with the adversary from the first step on."""
     costs = Costs(params, classes=1)  # labels are looked up
     if stage == "tokenizer":
         losses = params.tokenizer.losses
         online = params.features.storage == "online" and losses.semantic.weight > 0
         return costs.tokenizer_step(PAIR, online, losses.adversary.weight > 0).flops / PAIR
-    if stage == "decoder":
-        return costs.decoder_step(PAIR).flops / PAIR
-    return costs.generator_step(getattr(params, stage), PAIR).flops / PAIR
+    return costs.decoder_step(PAIR).flops / PAIR
 
 
 def _followed(step: Cost, other: Cost) -> Cost:
