@@ -191,6 +191,7 @@ class Bench:
             flops_per_image=prepared.flops,
             tflops=tflops,
             peak_tflops=peak,
+            peak_state="hot" if peak else "",
             share_of_peak=tflops / peak if tflops and peak else None,
             peak_memory_gib=memory,
             repeats=len(seconds),

@@ -21,7 +21,7 @@ class Speed(Config):
     """One variant of one work on one device. What could not be measured is None, and `error` says why.
 
     `flops_per_image` counts a multiply-add as two; `peak_tflops` is a matrix product's rate in the same precision in the
-    same run.
+    same run; `peak_state` is `hot` where the card had just finished the timings of a variant, as all of today's are.
     """
 
     work: str
@@ -36,6 +36,7 @@ class Speed(Config):
     flops_per_image: float | None = None
     tflops: float | None = None
     peak_tflops: float | None = None
+    peak_state: str = ""
     share_of_peak: float | None = None
     peak_memory_gib: float | None = None
     repeats: int = 0
