@@ -115,7 +115,9 @@ def _show(profile: "Profile") -> None:
 
 def _speed_table(speeds: "list[Speed]") -> Table:
     first = speeds[0]
-    title = f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}; the peak is that of the hot device"
+    title = (
+        f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}; the peak is that of the hot device"
+    )
     table = Table("work", "variant", "batch", "images/s", "min … max", "precision", "compiled", title=title)
     for heading in ("TFLOP/s", "of peak", "GiB"):
         table.add_column(heading)
