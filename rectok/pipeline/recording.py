@@ -19,6 +19,9 @@ from rectok.files import version_of, write_text
 from rectok.pipeline.graph import Stage, address
 from rectok.pipeline.lock import LOCK_FILE, spliced
 
+MANY = 16
+"""Paths of one folder up to which each is held by itself."""
+
 
 class Held(Exception):
     """Another DVC process holds a file that a stage needs; the message is DVC's."""
@@ -47,9 +50,9 @@ class Recorder:
 
     @contextmanager
     def holding(self, stages: Iterable[Stage]) -> Iterator[None]:
-        """Hold the folders that `stages` read and write against other DVC processes. Raises Held where one has them.
+        """Hold what `stages` read and write against other DVC processes. Raises Held where one has it.
 
-        DVC compares each path with each that is held, which takes a minute for a thousand shards; of folders there are few.
+        DVC compares each path with each that is held, which takes a minute for a thousand shards; then their folder is held.
         """
         from dvc.lock import LockError
         from dvc.rwlock import rwlock
@@ -57,7 +60,7 @@ class Recorder:
         repo = self._repo
         entries = [self._entries[stage.address] for stage in stages]
         reads, writes = (
-            _folders(each) for each in (chain(*(e.deps for e in entries)), chain(*(e.outs for e in entries)))
+            _held_paths(each) for each in (chain(*(e.deps for e in entries)), chain(*(e.outs for e in entries)))
         )
         hard, command = repo.config["core"].get("hardlink_lock", False), " ".join(sys.argv)
         with self._one_at_a_time:
@@ -172,8 +175,12 @@ def _changed(entry: Any) -> bool:
     return entry.changed_stage() or any(each.changed() for each in (*entry.deps, *entry.outs))
 
 
-def _folders(entries: Iterable[Any]) -> list[str]:
-    return sorted({str(Path(entry.fs_path).parent) for entry in entries})
+def _held_paths(entries: Iterable[Any]) -> list[str]:
+    """What to hold of DVC's dependencies or outputs `entries`: their paths, or the folder of many that lie in one."""
+    siblings: dict[str, set[str]] = {}
+    for entry in entries:
+        siblings.setdefault(str(Path(entry.fs_path).parent), set()).add(entry.fs_path)
+    return [path for folder, paths in siblings.items() for path in (sorted(paths) if len(paths) <= MANY else [folder])]
 
 
 def _entry_text(entry: Any) -> tuple[str, str]:

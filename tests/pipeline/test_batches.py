@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rectok.pipeline import lock
+from rectok.pipeline import lock, recording
+from rectok.pipeline.graph import Stage, opened, stages_of
+from rectok.pipeline.recording import Recorder
 from tests import command, forked
 from tests.project import overridden, write_params
 
@@ -75,3 +77,30 @@ def test_shards_that_another_dvc_holds_are_waited_for_and_results_come_from_the_
         rest, _ = process.communicate()
     assert process.returncode == 0 and "shards: 3 stages taken from the run cache" in rest
     assert all((project / f"data/shards/{shard}.tar").exists() for shard in SHARDS)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
+def test_other_stages_may_write_beside_what_is_held(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features read data/teacher, and beside it a training may write data/metric_network; of many shards the folder is held."""
+
+    def held(recorder: Recorder, stages: list[Stage]) -> set[str]:
+        with recorder.holding(stages):
+            record = json.loads((project / ".dvc/tmp/rwlock").read_text())
+        return {str(Path(path).relative_to(project)) for mode in ("read", "write") for path in record[mode]}
+
+    with opened(project) as repo:
+        stages, recorder = stages_of(repo), Recorder(repo)
+        features = [stages[f"features@{shard}"] for shard in SHARDS]
+        few = held(recorder, features)
+        assert {
+            "data/teacher",
+            "data/passed/teacher",
+            "data/shards/00000.tar",
+            "data/features/00002.safetensors",
+        } <= few
+        monkeypatch.setattr(recording, "MANY", 2)
+        assert held(recorder, features) == {
+            "data/teacher", "data/passed/teacher", "data/passed/shards", "data/shards", "data/features",
+            "params.yaml", "versions.yaml",
+        }  # fmt: skip
