@@ -95,7 +95,22 @@ def within_memory(stage: str, params: "Params") -> Iterator[None]:
         if kind != "OutOfMemoryError":  # torch.OutOfMemoryError; most stages do without torch
             raise
         request = words.partition(" GPU ")[0].removeprefix("CUDA out of memory. ").rstrip(".")
-        raise UserError(f"{stage} ran out of GPU memory ({request}); halve {_batch_of(stage, params)}") from None
+        raise UserError(f"{stage} ran out of GPU memory ({request}); {_remedy(stage, params)}") from None
+
+
+def _remedy(stage: str, params: "Params") -> str:
+    """What to change in params.yaml so that `stage` needs less memory: where it trains, by the estimate of `rectok plan`."""
+    import torch
+
+    key = _batch_of(stage, params)
+    if key.endswith(".micro_batch") and torch.cuda.is_available():
+        from rectok.planning.verdict import GB, smaller_micro_batch
+
+        memory_gb = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / GB
+        size = smaller_micro_batch(params, stage, int(os.environ.get("WORLD_SIZE", "1")), memory_gb)
+        if size is not None:
+            return f"set {key} to {size}, which fits by the estimate of rectok plan"
+    return f"halve {key}"
 
 
 def _batch_of(stage: str, params: "Params") -> str:

@@ -1,7 +1,7 @@
 """Whether a run fits the GPUs, in one sentence, and what to change where it does not."""
 
 from rectok.params import Params
-from rectok.planning.plan import Plan
+from rectok.planning.plan import Plan, make_plan
 from rectok.planning.schedule import total_hours
 from rectok.planning.sizes import Memory
 from rectok.train.training_config import TrainingConfig
@@ -16,7 +16,7 @@ def verdict(plan: Plan, params: Params, memory_gb: float) -> str:
         config, key = training(params, row.training), f"{row.training}.training"
         if config.micro_batch % plan.gpus:
             return f"does not run on {plan.gpus} GPUs: {key}.micro_batch {config.micro_batch} is no multiple of {plan.gpus}"
-        batch = fitting_micro_batch(row, config, memory_gb)
+        batch = fitting_micro_batch(row, config, memory_gb, config.micro_batch)
         if batch is None:
             least = (row.total - row.activations) / GB
             change = f"raise {key}.zero_stage, set {key}.offload to cpu, or take more GPUs"
@@ -39,10 +39,18 @@ def training(params: Params, stage: str) -> TrainingConfig:
     return config
 
 
-def fitting_micro_batch(row: Memory, config: TrainingConfig, memory_gb: float) -> int | None:
-    """The largest micro-batch up to today's that fits; None where none does. Activations grow with it, the rest does not."""
+def smaller_micro_batch(params: Params, stage: str, gpus: int, memory_gb: float) -> int | None:
+    """The largest micro-batch below today's with which the training `stage` fits `gpus` GPUs; None where none does."""
+    config = training(params, stage)
+    rows = planned_memory(make_plan(params, None, gpus, (), indexed=True), params)
+    [row] = (row for row in rows if row.training == stage)
+    return fitting_micro_batch(row, config, memory_gb, config.micro_batch - 1)
+
+
+def fitting_micro_batch(row: Memory, config: TrainingConfig, memory_gb: float, most: int) -> int | None:
+    """The largest micro-batch up to `most` that fits; None where none does. Activations grow with it, the rest does not."""
     fixed = row.total - row.activations
-    sizes = [size for size in range(1, config.micro_batch + 1) if not config.batch % size and not size % row.gpus]
+    sizes = [size for size in range(1, most + 1) if not config.batch % size and not size % row.gpus]
     fits = [size for size in sizes if fixed + row.activations * size / config.micro_batch <= memory_gb * GB]
     return max(fits, default=None)
 

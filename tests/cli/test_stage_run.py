@@ -4,6 +4,7 @@ import shutil
 from contextlib import closing
 from functools import reduce
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,6 +48,17 @@ def test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve(stage: str, key:
     with pytest.raises(UserError) as caught, stage_run(stage):
         raise torch.OutOfMemoryError(SAID)
     assert str(caught.value) == f"{stage} ran out of GPU memory (Tried to allocate 936.00 MiB); halve {key}"
+
+
+def test_a_full_gpu_in_a_training_is_a_sentence_with_the_micro_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80 * 10**9))
+    write_params(Path(), {"dit.training.batch": 32, "dit.training.micro_batch": 32})
+    with pytest.raises(UserError) as caught, stage_run("dit"):
+        raise torch.OutOfMemoryError(SAID)
+    remedy = "set dit.training.micro_batch to 16, which fits by the estimate of rectok plan"
+    assert str(caught.value) == f"dit ran out of GPU memory (Tried to allocate 936.00 MiB); {remedy}"
 
 
 def test_a_stage_refuses_a_project_of_other_code_versions_and_a_nightly_run_does_not(tmp_path: Path) -> None:
