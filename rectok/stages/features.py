@@ -14,6 +14,7 @@ from rectok import artifacts
 from rectok.data.loader import image_batches
 from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_features
+from rectok.files import version_of
 from rectok.params import Params
 from rectok.pipeline.hashes import hash_of
 from rectok.train.training_config import MachineConfig
@@ -61,20 +62,20 @@ def _batches(params: Params, reader: ShardReader, world: "World") -> Iterator[ND
     from rectok.train.world import compiles
 
     machine, flip, grid = params.machine, params.image.flip, params.image.size // params.tokenizer.sizes.patch
-    weights = hash_of(artifacts.weights_file("teacher"))
+    files = hash_of(artifacts.weights_file("teacher")), version_of(artifacts.config_file("teacher"))
     sizes = batch_sizes(len(reader), params.features.batch)
     images = image_batches(reader, params.features.batch, machine.workers, world.spread.own(len(sizes)))
-    network = _teacher(weights, machine, compiled=False)
+    network = _teacher(files, machine, compiled=False)
     if compiles(machine, products(network, grid**2) * len(reader) * (2 if flip else 1)):
-        network = _teacher(weights, machine, compiled=True)
+        network = _teacher(files, machine, compiled=True)
     computed = ((oriented_tokens(network, batch, grid, flip),) for batch in images)
     for (features,) in world.spread.results(computed, sizes):
         yield features.numpy()
 
 
 @lru_cache(maxsize=2)
-def _teacher(_weights: str, machine: MachineConfig, compiled: bool) -> "VisionNetwork":
-    """The teacher, whose weights have this hash, for this shard and the next ones."""
+def _teacher(_files: tuple[str, tuple[int, ...]], machine: MachineConfig, compiled: bool) -> "VisionNetwork":
+    """The teacher whose weights have this hash and whose config is this version, for this shard and the next ones."""
     from rectok.nn.weights import Undrawn
     from rectok.teacher.loading import load_network
     from rectok.teacher.network import VisionNetwork

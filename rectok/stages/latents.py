@@ -10,6 +10,7 @@ from rectok import artifacts
 from rectok.data.loader import image_batches
 from rectok.data.shard_reader import ShardReader
 from rectok.data.tensors import write_latents
+from rectok.files import version_of
 from rectok.nn.counting import products
 from rectok.nn.overlap import Parts
 from rectok.nn.precision import bfloat16_on_gpu
@@ -31,11 +32,12 @@ def run(params: Params, shard: str) -> None:
     if worthwhile(machine, len(reader)) and launched(machine, "latents", shard, units=len(sizes)):
         return
     world, weights = member(machine), hash_of(artifacts.weights_file("tokenizer"))
+    files = weights, version_of(artifacts.config_file("tokenizer"))
     images = image_batches(reader, params.latents.batch, machine.workers, world.spread.own(len(sizes)))
-    tokenizer = _tokenizer(weights, machine, compiled=False)
+    tokenizer = _tokenizer(files, machine, compiled=False)
     config = tokenizer.config
     if compiles(machine, products(tokenizer.encoder, config.tokens) * len(reader) * orientations):
-        tokenizer = _tokenizer(weights, machine, compiled=True)
+        tokenizer = _tokenizer(files, machine, compiled=True)
     moments = torch.empty(
         len(reader) if world.first else 0, orientations, config.tokens, 2 * config.sizes.channels, dtype=dtype
     )
@@ -47,8 +49,8 @@ def run(params: Params, shard: str) -> None:
 
 
 @lru_cache(maxsize=2)
-def _tokenizer(_weights: str, machine: MachineConfig, compiled: bool) -> Tokenizer:
-    """The tokenizer, whose weights have this hash, for this shard and the next ones."""
+def _tokenizer(_files: tuple[str, tuple[int, ...]], machine: MachineConfig, compiled: bool) -> Tokenizer:
+    """The tokenizer whose weights have this hash and whose config is this version, for this shard and the next ones."""
     with Undrawn():
         tokenizer = load_tokenizer(artifacts.stage_dir("tokenizer"))
     return settled(tokenizer, machine, compiled)

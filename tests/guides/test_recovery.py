@@ -21,6 +21,7 @@ TRIED = {
     "was written by 8 processes": "test_another_number_of_processes_is_refused",
     "ran out of GPU memory": "test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve",
     "not a finite number": GUIDE,
+    "process 0 of 8": "test_a_process_that_dies_or_hangs_ends_the_training_with_a_sentence_and_it_resumes",
     "parameters or inputs changed": "test_other_parameters_remove_the_state",
     "is damaged in": "test_a_damaged_checkpoint_gives_way_to_the_one_before",
     "the disk is full": "test_a_full_disk_keeps_the_checkpoint_before",
