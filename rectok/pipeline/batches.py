@@ -52,6 +52,7 @@ class Batches:
         return not self.stopped.wait(pause)
 
     def _bring_up_to_date(self, stages: Sequence[Stage]) -> list[str]:
+        self.recorder.begin(stages)
         self.engine.resume(stages, self.recorder.record)
         prepared = self.recorder.prepare(stages)
         self._say_group(prepared.unchanged, "did not change")

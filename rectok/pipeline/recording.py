@@ -21,6 +21,8 @@ from rectok.pipeline.lock import LOCK_FILE, spliced
 
 MANY = 16
 """Paths of one folder up to which each is held by itself."""
+NAMED = 3
+"""Stages that a message names."""
 
 
 class Held(Exception):
@@ -36,12 +38,22 @@ class Prepared:
     restored: Sequence[Stage]
 
 
+@dataclass(eq=False)
+class _Hold:
+    """The paths that a group of stages holds, and DVC's locks that hold them."""
+
+    paths: set[str]
+    locks: list[Any]
+
+
 class Recorder:
     """Records stages as DVC does. `repo` is an opened project that waits for DVC's lock. Threads may share a recorder."""
 
     def __init__(self, repo: Any) -> None:
         self._repo = repo
         self._entries = {address(entry): entry for entry in repo.index.stages}
+        self._inputs: dict[str, str] = {}
+        self._holds: list[_Hold] = []
         self._one_at_a_time = Lock()
         for entry in self._entries.values():
             for dep in entry.params:  # DVC would parse the whole file six times for each stage
@@ -69,11 +81,27 @@ class Recorder:
                 files.__enter__()
             except LockError as error:
                 raise Held(str(error)) from None
+            self._holds.append(hold := _Hold({*reads, *writes}, [files]))
         try:
             yield
         finally:
             with self._one_at_a_time:
+                self._let_go(hold)
+
+    def _let_go(self, hold: "_Hold") -> None:
+        """Release what a group holds. DVC knows holders by process, so what another group holds, too, passes on to that one."""
+        self._holds.remove(hold)
+        if heir := next((other for other in self._holds if other.paths & hold.paths), None):
+            heir.paths |= hold.paths
+            heir.locks += hold.locks
+        else:
+            for files in hold.locks:
                 files.__exit__(None, None, None)
+
+    def begin(self, stages: Iterable[Stage]) -> None:
+        """Keep in mind what `stages` read now. `record` refuses those that read something else when they have ended."""
+        for stage in stages:
+            self._inputs[stage.address] = self.inputs(stage)
 
     def prepare(self, stages: Sequence[Stage]) -> Prepared:
         """Remove old outputs, as before a run. Results that the run cache has are put in place and recorded."""
@@ -97,15 +125,27 @@ class Recorder:
         return Prepared(to_run, unchanged, restored)
 
     def record(self, stages: Sequence[Stage]) -> None:
-        """Hash what `stages` read and made, move it into the cache, and write it all into dvc.lock at once."""
+        """Hash what `stages` read and made, move it into the cache, and write it all into dvc.lock at once.
+
+        Raises UserError where a parameter or an input is no longer the one with which a stage began; the others are recorded.
+        """
         with self._recording():
-            self._record(stages)
+            same = [stage for stage in stages if self._inputs[stage.address] == self._inputs_of(stage)]
+            self._record(same)
+        if changed := [stage.address for stage in stages if stage not in same]:
+            raise UserError(
+                f"parameters or inputs changed while {', '.join(changed[:NAMED])}{' …' if len(changed) > NAMED else ''} ran, "
+                "so what it made is not recorded; run it again"
+            )
 
     def inputs(self, stage: Stage) -> str:
         """A hash of the command and of all that the stage reads now: other results may follow from other inputs."""
-        entry = self._entries[stage.address]
         with self._one_at_a_time:
-            values = {dep.def_path: str(dep.get_hash().value) for dep in entry.deps}
+            return self._inputs_of(stage)
+
+    def _inputs_of(self, stage: Stage) -> str:
+        entry = self._entries[stage.address]
+        values = {dep.def_path: str(dep.get_hash().value) if dep.exists else "" for dep in entry.deps}
         return hashlib.sha256(f"{entry.cmd} {sorted(values.items())}".encode()).hexdigest()
 
     def _params_of(self, dep: Any, **_options: Any) -> dict[str, Any]:

@@ -4,12 +4,18 @@ import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rectok.config import Config
 from rectok.errors import UserError
 from rectok.pipeline.process import child_environment
+
+OURS = ("--job-name", "--array", "--output", "--wrap", "--parsable", "--open-mode", "--requeue", "--no-requeue")
+"""Options of sbatch by which jobs are found, divided, logged and queued again."""
+OUR_LETTERS = ("-J", "-a", "-o")
+"""Short forms of those."""
 
 
 class SlurmConfig(Config):
@@ -23,6 +29,17 @@ class SlurmConfig(Config):
     gpu: tuple[str, ...]
     tasks: int = Field(gt=0, le=1000, description="tasks of one array at most; SLURM's own limit is MaxArraySize")
     retries: int = Field(ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _leaves_our_options(self) -> Self:
+        for name, options in (("cpu", self.cpu), ("gpu", self.gpu)):
+            for option in options:
+                if not option.startswith("-") or option.startswith(OUR_LETTERS) or option.partition("=")[0] in OURS:
+                    raise ValueError(
+                        f"{name} holds {option!r}; it must hold options of sbatch such as --partition=gpu, and none of "
+                        f"{', '.join(OURS)}"
+                    )
+        return self
 
 
 def submit(name: str, script: str, folder: Path, tasks: int, options: Sequence[str]) -> None:

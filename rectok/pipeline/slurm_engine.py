@@ -11,7 +11,8 @@ from math import ceil
 from pathlib import Path
 from shlex import quote
 
-from rectok.artifacts import DATA
+from rectok.artifacts import DATA, read_json
+from rectok.errors import DamagedError, UserError
 from rectok.files import write_text
 from rectok.pipeline import slurm
 from rectok.pipeline.batches import Record, Say
@@ -23,8 +24,8 @@ FOLDER = DATA / "state" / "slurm"
 JOB, BLOCKS = "job.json", "blocks"
 RECORD_EVERY = 60.0
 """Seconds after which what has ended is recorded while other tasks still run."""
-POLL = 1.0
-"""Seconds between two questions to SLURM."""
+FIRST_POLL, LONGEST_POLL = 1.0, 15.0
+"""Seconds between two questions to SLURM, at first and once a job has run for minutes."""
 LOG_LINES, LOGS = 5, 3
 """Last lines that are shown of the log of a task that failed, and of how many tasks."""
 
@@ -62,10 +63,16 @@ exec {command} $(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {place}/{BLOCKS})
 def read_job(folder: Path) -> Job | None:
     """The job that an earlier process left in `folder`; None where it had not begun to queue it."""
     try:
-        record = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        record = read_json(folder / JOB)
         return Job(folder, record["inputs"], record["blocks"])
-    except (OSError, ValueError, LookupError):
+    except (OSError, DamagedError):
         return None
+
+
+def _forget(job: Job) -> None:
+    """Remove the folder of a job that has ended. One that still runs, or of which SLURM says nothing, is resumed later."""
+    if slurm.states(job.name) == {}:
+        shutil.rmtree(job.folder)
 
 
 class SlurmEngine:
@@ -92,8 +99,10 @@ class SlurmEngine:
             elif job and left:
                 self.say(f"{stages[0].noun}: goes on with the SLURM job {job.name} of an earlier run")
                 self._follow(job, left, record)
-            if left or not job:
+            if not job:
                 shutil.rmtree(folder)
+            elif left:
+                _forget(job)
 
     def run(self, stages: Sequence[Stage], record: Record) -> Sequence[Stage]:
         """Run `stages`, those that fail again as often as the parameters say; those that ended well."""
@@ -106,7 +115,7 @@ class SlurmEngine:
                 self.say(f"{stages[0].noun}: {len(left)} of {len(stages)} failed and are queued again")
             job = self._submit(left)
             done += self._follow(job, left, record)
-            shutil.rmtree(job.folder)
+            _forget(job)
         return done
 
     def _submit(self, stages: Sequence[Stage]) -> Job:
@@ -116,7 +125,11 @@ class SlurmEngine:
         job = Job(FOLDER / f"{first.noun}-{uuid.uuid4().hex[:8]}", inputs, blocks)
         command = first.command.removesuffix(f" {first.item}")
         options = self.config.gpu if first.pool else self.config.cpu
-        slurm.submit(job.name, job.write(command), job.folder, len(blocks), options)
+        try:
+            slurm.submit(job.name, job.write(command), job.folder, len(blocks), options)
+        except UserError:
+            shutil.rmtree(job.folder)  # else the next process would wait for this job
+            raise
         self.say(f"{first.noun}: queued as the SLURM job {job.name} with {len(blocks)} tasks for {len(stages)} stages")
         return job
 
@@ -129,7 +142,7 @@ class SlurmEngine:
                 self._record_new(job, stages, recorded, record)
                 last = time.monotonic()
         self._record_new(job, stages, recorded, record)
-        self._show_logs(job, {stage.address for stage in recorded})
+        self._show_logs(job)
         return recorded
 
     def _record_new(self, job: Job, stages: Sequence[Stage], recorded: list[Stage], record: Record) -> None:
@@ -153,15 +166,17 @@ class SlurmEngine:
             self.say(text)
         if states == {}:
             return False
-        self.stopped.wait(POLL)
+        waited = time.monotonic() - rate.began
+        self.stopped.wait(min(LONGEST_POLL, FIRST_POLL + waited / 10))
         return True
 
     def _wait_for_end(self, job: Job) -> None:
-        while slurm.states(job.name) != {} and not self.abandoned.wait(POLL):
+        while slurm.states(job.name) != {} and not self.abandoned.wait(FIRST_POLL):
             pass
 
-    def _show_logs(self, job: Job, done: set[str]) -> None:
+    def _show_logs(self, job: Job) -> None:
         """The last lines of each task that did not end well."""
+        done = job.done()
         failed = [(number, block) for number, block in enumerate(job.blocks) if not done.issuperset(block)]
         for number, block in failed[:LOGS]:
             first = next(address for address in block if address not in done)

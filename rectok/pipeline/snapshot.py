@@ -14,7 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rectok.errors import DamagedError
 from rectok.files import write_text
+from rectok.json_records import parse_json
 from rectok.pipeline.hashes import SETTLED_NS
 
 FILE = Path(".dvc/tmp/rectok-status.json")
@@ -24,10 +26,10 @@ SETTINGS = ("dvc.yaml", "dvc.lock", ".dvcignore", ".dvc/config", ".dvc/config.lo
 def remembered(root: Path) -> Any | None:
     """What `remember` was given last; None where a file has changed since, or nothing was."""
     try:
-        record = json.loads((root / FILE).read_text(encoding="utf-8"))
+        record = parse_json((root / FILE).read_bytes(), FILE.as_posix())
         if record["signature"] == _signature(root, record["watched"])[0]:
             return record["content"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, DamagedError, TypeError):
         pass
     return None
 
@@ -40,9 +42,10 @@ def remember(root: Path, watched: Iterable[str], content: Any) -> None:
     if not (root / FILE).parent.is_dir():
         return
     paths = sorted({*watched, *SETTINGS})
-    signature, newest = _signature(root, paths)
-    if newest < time.time_ns() - SETTLED_NS:
-        with suppress(TypeError, OSError):  # dates in params.yaml, a full disk: the next one reads everything again
+    # Dates in params.yaml, a full disk, files of a running stage that come and go: the next one reads everything again.
+    with suppress(TypeError, OSError):
+        signature, newest = _signature(root, paths)
+        if newest < time.time_ns() - SETTLED_NS:
             write_text(root / FILE, json.dumps({"signature": signature, "watched": paths, "content": content}))
 
 

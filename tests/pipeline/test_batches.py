@@ -13,6 +13,7 @@ from rectok.pipeline import lock, recording
 from rectok.pipeline.graph import Stage, opened, stages_of
 from rectok.pipeline.recording import Recorder
 from tests import command, forked
+from tests.errors import user_error
 from tests.project import overridden, write_params
 
 REPOSITORY = Path(__file__).parents[2]
@@ -104,3 +105,41 @@ def test_other_stages_may_write_beside_what_is_held(project: Path, monkeypatch: 
             "data/teacher", "data/passed/teacher", "data/passed/shards", "data/shards", "data/features",
             "params.yaml", "versions.yaml",
         }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_ran_with_other_parameters_is_not_recorded(project: Path) -> None:
+    with opened(project) as repo:
+        stages, recorder = stages_of(repo), Recorder(repo)
+        shards = [stages[f"shards@{shard}"] for shard in SHARDS]
+        before = (project / "dvc.lock").read_text()
+        recorder.begin(shards)
+        (project / "params.yaml").write_text(overridden({**SMALL, "image.background": "black"}))
+        with user_error(
+            r"inputs changed while shards@00000, shards@00001, shards@00002 ran, so what it made is not recorded"
+        ):
+            recorder.record(shards)
+        assert (project / "dvc.lock").read_text() == before
+        (project / "params.yaml").write_text(
+            overridden({**SMALL, "machine.workers": 1})
+        )  # no stage's result depends on it
+        recorder.record(shards)
+        assert (project / "dvc.lock").read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
+def test_what_two_groups_hold_is_held_until_the_last_one_ends(project: Path) -> None:
+    def read() -> set[str]:
+        record = json.loads((project / ".dvc/tmp/rwlock").read_text())
+        return {str(Path(path).relative_to(project)) for path in record.get("read", {})}
+
+    with opened(project) as repo:
+        stages, recorder = stages_of(repo), Recorder(repo)
+        first, second = recorder.holding([stages["features@00000"]]), recorder.holding([stages["features@00001"]])
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert {"data/teacher", "data/shards/00001.tar", "params.yaml"} <= read()
+        second.__exit__(None, None, None)
+        assert read() == set()

@@ -13,7 +13,7 @@ CONTENT = {"stages": {"a": [1, 2]}}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project whose files are old enough, in a folder as in a file of its own."""
+    """A project with files of its own and in a folder."""
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     (tmp_path / "raw/deep").mkdir(parents=True)
     for name in ("dvc.yaml", "raw/one", "raw/deep/two"):
@@ -63,3 +63,17 @@ def test_nothing_is_kept_right_after_a_change_nor_outside_of_a_project(root: Pat
     assert not (root / FILE).exists()
     remember(tmp_path / "raw", ["one"], CONTENT)
     assert remembered(tmp_path / "raw") is None
+
+
+def test_nothing_is_kept_where_a_file_goes_while_it_is_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "raw/four").symlink_to("gone")
+    listed = os.scandir
+
+    def vanishing(path: str) -> list[os.DirEntry[str]]:
+        entries = list(listed(path))
+        (root / "raw/one").unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    settled(root, monkeypatch)
+    assert remembered(root) is None
