@@ -12,7 +12,7 @@ from rectok.errors import UserError
 if TYPE_CHECKING:
     from rectok.serving.networks import Networks
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")  # names for what a user may ask for
 
 
 def serve(
@@ -25,12 +25,19 @@ def serve(
 
     from rectok.serving import app
 
-    application = app.application(load_networks(), app.LOOPBACK if host in LOOPBACK else ("*",))
-    if host not in LOOPBACK:
+    application = app.application(load_networks(), accepted_hosts(host))
+    if host not in app.LOOPBACK:
         typer.echo("Everybody who reaches this address can use the page.", err=True)
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"http://{name}:{listener.getsockname()[1]}  (Ctrl-C ends it)")
     uvicorn.Server(uvicorn.Config(application, log_level="warning")).run(sockets=[listener])
+
+
+def accepted_hosts(host: str) -> tuple[str, ...]:
+    """The names under which a page at `host` answers: its own and those of this machine. Any, where it listens everywhere."""
+    from rectok.serving.app import LOOPBACK
+
+    return ("*",) if host in EVERYWHERE else (*LOOPBACK, host)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -43,6 +43,10 @@ def stage_run(stage: str, shard: str | None = None) -> "Iterator[Params]":
         if "RANK" not in os.environ:  # else the command that launched this process compares
             require_judged(declaration.deps, besides=stage.removeprefix(GATE) if stage.startswith(GATE) else "")
             require_recorded(declaration.deps)
+        if params.tracking.on:
+            from rectok.tracking.trackers import require_packages
+
+            require_packages(params.tracking)
         yield params
         _require_unchanged(stage, declaration, before)
         if "RANK" not in os.environ:
@@ -51,14 +55,17 @@ def stage_run(stage: str, shard: str | None = None) -> "Iterator[Params]":
             seconds = round(time.monotonic() - began, 2)
             timing = {"stage": stage, "shard": shard, "seconds": seconds}
             artifacts.write_json(artifacts.timing_file(stage, shard), timing)
-            if params.tracking.on:
-                from rectok.tracking.trackers import track_results
+        if params.tracking.on and "RANK" not in os.environ:
+            from rectok.tracking.trackers import track_results
 
-                track_results(params.tracking, params, stage)
+            track_results(params.tracking, params, stage)
 
 
 def for_each_shard(stage: str, shards: Sequence[str], run: Callable[[str], None]) -> None:
-    """Call `run` for each of `shards` until one fails. Several are announced, and who asks for it learns which are made."""
+    """Call `run` for each of `shards` until one fails, and print the name of each before.
+
+    The file that RECTOK_RESULTS names lists those that are made.
+    """
     for shard in shards:
         if RESULTS in os.environ or len(shards) > 1:
             print(f"{stage}@{shard}", flush=True)

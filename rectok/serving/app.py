@@ -31,6 +31,7 @@ def application(networks: Networks, hosts: Sequence[str] = LOOPBACK) -> Starlett
         )
 
     async def sample(request: Request) -> Response:
+        _require_own_page(request)
         query = request.query_params
         label, count, seed = (_number(query.get(name, default), name, int) for name, default in INTEGERS)
         scale = _number(query.get("guidance", "1"), "guidance", float)
@@ -38,6 +39,7 @@ def application(networks: Networks, hosts: Sequence[str] = LOOPBACK) -> Starlett
         return _png(await run_in_threadpool(networks.samples, int(label), int(count), scale, kind, int(seed)))
 
     async def reconstruct(request: Request) -> Response:
+        _require_own_page(request)
         content = bytearray()
         async for part in request.stream():
             content += part
@@ -49,6 +51,12 @@ def application(networks: Networks, hosts: Sequence[str] = LOOPBACK) -> Starlett
     routes = [Route("/", page), Route("/sample", sample), Route("/reconstruct", reconstruct, methods=["POST"])]
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
     return Starlette(routes=routes, middleware=[guard], exception_handlers={UserError: _refused})
+
+
+def _require_own_page(request: Request) -> None:
+    """Raise UserError for what a page of another site asks for: it could keep the device busy."""
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        raise UserError("another site asks for this; open the page itself")
 
 
 INTEGERS = (("label", "0"), ("count", "16"), ("seed", "0"))

@@ -1,5 +1,7 @@
 """What the local page shows: PNG pictures of samples and reconstructions. One computation runs at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -41,6 +43,8 @@ class Networks:
         """A grid of samples as a PNG. Raises UserError for a value that is out of range."""
         if self.generator is None:
             raise UserError("there is no generator yet; `dvc repro` trains one")
+        if not 0 <= label < len(self.classes):
+            raise UserError(f"label {label} does not exist: labels run from 0 to {len(self.classes) - 1}")
         if not 1 <= count <= MOST_SAMPLES:
             raise UserError(f"count is {count}, but must be from 1 to {MOST_SAMPLES}")
         if kind not in self.guidances:
@@ -49,7 +53,7 @@ class Networks:
             raise UserError(f"guidance is {scale}, but must be from 0 to 100")
         if not 0 <= seed < 2**31:
             raise UserError(f"seed is {seed}, but must be from 0 to {2**31 - 1}")
-        with self._turn:
+        with self._computing():
             images = self.generator.sample(
                 label, count, guidance=scale, kind="autoguidance" if kind == "autoguidance" else "cfg",
                 interval=(self.guidance.low, self.guidance.high), seed=seed, sampler=self.sampler,
@@ -63,9 +67,18 @@ class Networks:
         except BadImage as bad:
             raise UserError(f"the image cannot be used: {bad}") from None
         original = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
-        with self._turn:
+        with self._computing():
             rebuilt = to_uint8(self.tokenizer.decode(self.tokenizer.encode(original)), self.rounding).cpu()
         return self._picture(torch.cat([original, rebuilt]), 2), float(psnr(rebuilt, original))
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """One computation at a time. Raises UserError where it needs more memory than the device has."""
+        with self._turn:
+            try:
+                yield
+            except torch.OutOfMemoryError:
+                raise UserError("this is more than the GPU's memory holds; ask for fewer images") from None
 
     def _picture(self, images: Tensor, columns: int) -> bytes:
         return png(grid(enlarged(images.cpu().numpy()), columns))

@@ -4,7 +4,9 @@ The libraries are extras of the package and are imported when they are needed.
 """
 
 import hashlib
+import importlib.util
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +22,7 @@ FOLDER = DATA / "tracking"
 NO_RESULT = {"machine", "storage", "tracking", "gates", "nightly"}
 """Sections of the parameters that do not tell runs apart."""
 ID_DIGITS = 8
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+MLFLOW_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """Unless the environment says otherwise: MLflow's own values hold up a training for many minutes."""
 
 Track = Callable[[Mapping[str, float]], None]
@@ -100,14 +102,14 @@ class MLflow:
     def __init__(self, uri: str, run: str, stage: str, _: int | None) -> None:
         from mlflow.tracking import MlflowClient
 
-        for name, value in PATIENCE.items():
+        for name, value in MLFLOW_LIMITS.items():
             os.environ.setdefault(name, value)
         self.stage, self.client = stage, MlflowClient(uri)
         experiment = run.rpartition("-")[0]
-        known = self.client.get_experiment_by_name(experiment)
-        where = known.experiment_id if known else self.client.create_experiment(experiment)
-        runs = self.client.search_runs([where], filter_string=f"tags.rectok = '{run}'", max_results=1)
-        self.run = (runs[0] if runs else self.client.create_run(where, run_name=run, tags={"rectok": run})).info.run_id
+        existing = self.client.get_experiment_by_name(experiment)
+        number = existing.experiment_id if existing else self.client.create_experiment(experiment)
+        runs = self.client.search_runs([number], filter_string=f"tags.rectok = '{run}'", max_results=1)
+        self.run = (runs[0] if runs else self.client.create_run(number, run_name=run, tags={"rectok": run})).info.run_id
 
     def numbers(self, values: Mapping[str, float], step: int) -> None:
         """The values behind the stage's name. MLflow allows no @ in names."""
@@ -129,9 +131,21 @@ class MLflow:
 
 
 def run_name(params: Config) -> str:
-    """The project and a hash of all parameters that can change a result, which name a run."""
-    text = params.model_dump_json(exclude=NO_RESULT)
-    return f"{Path.cwd().name}-{hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]}"
+    """The project and a hash of all parameters that can change a result, which name a run.
+
+    W&B refuses some characters in names, and MLflow's search ends at a quote, so only letters, digits, _ and - are left.
+    """
+    text, project = params.model_dump_json(exclude=NO_RESULT), re.sub(r"[^A-Za-z0-9_-]+", "-", Path.cwd().name)
+    return f"{project}-{hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]}"
+
+
+def require_packages(config: TrackingConfig) -> None:
+    """Raise UserError if a tracker that is on has no package here: before the work, and not after it."""
+    for name, on in (("tensorboard", config.tensorboard), ("wandb", config.wandb), ("mlflow", bool(config.mlflow))):
+        if on and importlib.util.find_spec(name) is None:
+            raise UserError(
+                f"tracking.{name} needs a package that is missing; `pip install 'rectok[{name}]'` brings it"
+            )
 
 
 @contextmanager
@@ -163,7 +177,11 @@ def track_results(config: TrackingConfig, params: Config, stage: str) -> None:
     if not (pictures or metrics):
         return
     step = int(summary.get("steps", 0))
-    trackers = _open(config, run_name(params), stage, None)
+    try:
+        trackers = _open(config, run_name(params), stage, None)
+    except UserError as error:  # what the stage made must not be lost for it
+        print(f"warning: {error}; the results of {stage} are in data/ alone", flush=True)
+        return
     if metrics:
         _each(trackers, lambda tracker: tracker.numbers(metrics, step))
     for path in pictures:

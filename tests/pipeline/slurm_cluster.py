@@ -63,8 +63,10 @@ def running(command: Sequence[str], configuration: Path) -> Iterator[None]:
     log = (configuration.parent / "output").open("a")
     environment = {**os.environ, "PATH": path(), "SLURM_CONF": str(configuration)}
     with log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def slurm(configuration: Path, *command: str) -> str:

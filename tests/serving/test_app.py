@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from rectok.api import Generator, Tokenizer
+from rectok.cli.serve import accepted_hosts
 from rectok.evaluation.image_quality import psnr, to_uint8
-from rectok.serving.app import MOST_BYTES
+from rectok.serving.app import LOOPBACK, MOST_BYTES
 from tests.data.files import picture, saved
 from tests.serving.server import serving
 
@@ -80,6 +81,7 @@ def test_a_reconstruction_stands_beside_its_original_with_its_psnr(address: str,
     "query, sentence",
     [
         ("label=7", "label 7 does not exist: labels run from 0 to 2"),
+        (f"label={10**30}", f"label {10**30} does not exist: labels run from 0 to 2"),
         ("label=-1", "label -1 does not exist: labels run from 0 to 2"),
         ("label=cat", "label is 'cat', but must be an integer"),
         ("count=65", "count is 65, but must be from 1 to 64"),
@@ -111,6 +113,38 @@ def test_a_bad_upload_is_refused_in_a_sentence(address: str, content: bytes, sta
 def test_it_answers_under_its_own_name_only(address: str) -> None:
     assert answer(address, Host="elsewhere.example")[0] == 400
     assert answer(address)[0] == 200
+
+
+def test_another_site_gets_nothing_computed(address: str) -> None:
+    for path, body in (("sample?label=1&count=1", None), ("reconstruct", picture(1, (SIDE, SIDE)))):
+        status, text, _ = answer(f"{address}/{path}", body, **{"Sec-Fetch-Site": "cross-site"})
+        assert (status, text) == (400, b"another site asks for this; open the page itself")
+        assert answer(f"{address}/{path}", body, **{"Sec-Fetch-Site": "same-origin"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "accepted"),
+    [("127.0.0.1", (*LOOPBACK, "127.0.0.1")), ("gpu7", (*LOOPBACK, "gpu7")), ("0.0.0.0", ("*",)), ("::", ("*",))],
+)
+def test_only_an_open_address_answers_under_any_name(host: str, accepted: tuple[str, ...]) -> None:
+    assert accepted_hosts(host) == accepted
+
+
+def test_more_images_than_the_memory_holds_are_a_sentence(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rectok.cli.serve import load_networks
+    from rectok.errors import UserError
+    from tests.evaluation import project
+
+    monkeypatch.chdir(tmp_path)
+    project.build_models()
+    networks = load_networks()
+
+    def full(*_: object, **__: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Generator, "sample", full)
+    with pytest.raises(UserError, match="more than the GPU's memory holds; ask for fewer images"):
+        networks.samples(0, 64, 1.0, "cfg", 0)
 
 
 def test_without_a_generator_it_reconstructs(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.params.loading import validated
 from rectok.reporting.images import write_png
-from rectok.tracking.trackers import FOLDER, run_name, track_results, tracked_training
+from rectok.tracking.trackers import FOLDER, require_packages, run_name, track_results, tracked_training
 from tests.errors import user_error
 from tests.project import preset
 
@@ -168,6 +168,35 @@ def test_a_package_that_is_missing_is_named_with_what_brings_it(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "wandb", None)
     with user_error(r"tracking\.wandb needs a package that is missing .*`pip install 'rectok\[wandb\]'` brings it"):
         follow(settings(wandb=True), 1, 1)
+
+
+def test_a_missing_package_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for tracking in ({"tensorboard": True}, {"wandb": True}, {"mlflow": "http://127.0.0.1:5000"}):
+        [name] = tracking
+        with user_error(
+            rf"tracking\.{name} needs a package that is missing; `pip install 'rectok\[{name}\]'` brings it"
+        ):
+            require_packages(settings(**tracking).tracking)
+    require_packages(settings().tracking)
+
+
+def test_a_server_that_is_gone_when_a_stage_has_ended_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    finish(settings(mlflow=f"http://127.0.0.1:{port}"))
+    assert capsys.readouterr().out.count("are in data/ alone") == 2
+
+
+def test_the_name_of_a_run_has_letters_digits_and_hyphens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bob's photos: #1"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert run_name(settings()).startswith("bob-s-photos-1-")
 
 
 def test_a_server_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
