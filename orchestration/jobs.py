@@ -16,7 +16,7 @@ Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
 def pipeline(graph: Graph, root: Path) -> dg.JobDefinition:
     """`dvc repro` as one run, with one log and one thing to cancel, that reports every new artefact and check result.
 
-    A run of assets holds at most one shard, so "Materialize all" becomes a backfill of several runs.
+    "Materialize all" is a backfill, with a run for each set of partitions.
     """
 
     @dg.op(

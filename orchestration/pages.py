@@ -20,10 +20,14 @@ from rectok.artifacts import DATA
 PAGES = "RECTOK_PAGES"
 """Environment variable: the address at which a browser reaches the folder data/. Unset, asset pages have paths in its place."""
 PORT = 3001
+NAMES = ("localhost", "127.0.0.1")
+"""Under which it answers, so that no page from elsewhere reaches it by a name of its own."""
+RAW = "raw"
+"""Folder of data/ with the images of the user."""
 WIDTH, NARROW = 480, "&narrow"
 """Pixels of a picture on an asset's page, and what asks for that width."""
 ENDINGS = {".html", ".png", ".jpg", ".svg", ".css", ".js"}
-"""Files that are served. Weights, images of the data set and parameters are not."""
+"""Files that are served. Weights, parameters and what lies in data/raw are not."""
 
 
 def page_url(path: Path, version: str = "") -> str | None:
@@ -40,8 +44,11 @@ def page_url(path: Path, version: str = "") -> str | None:
 class _Handler(SimpleHTTPRequestHandler):
     def send_head(self) -> Any:
         """Answer with the file, if it is a page or picture. Folders are not listed."""
+        if self.headers.get("Host", "").partition(":")[0] not in NAMES:  # DNS rebinding
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return None
         path = Path(self.translate_path(self.path))
-        if path.suffix not in ENDINGS or not path.is_file():
+        if path.suffix not in ENDINGS or not path.is_file() or path.is_relative_to(Path(self.directory, RAW)):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
         return self._narrow(path) if path.suffix == ".png" and NARROW in self.path else super().send_head()
@@ -85,8 +92,8 @@ def main(arguments: list[str]) -> int:
     """`dg dev` with `arguments` and the server, until Ctrl-C. An address in the environment is used as it is."""
     with serving(Path(os.environ.get("RECTOK_ROOT", "."))) as address:
         environment = {PAGES: address, **os.environ}
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches `dg dev`, too
         with subprocess.Popen(("dg", "dev", *arguments), env=environment) as child:
-            signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches `dg dev`, too
             signal.signal(signal.SIGTERM, lambda *_: child.terminate())
             return child.wait()
 

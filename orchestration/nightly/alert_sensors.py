@@ -37,7 +37,7 @@ def alert_sensors(
     return [
         _run_sensor("nightly_failed", "failed", status.FAILURE, _failure_text, params.alert, job, clock),
         _run_sensor("nightly_worse", "regression", status.SUCCESS, _regression_text, params.alert, job, clock),
-        _missed_sensor(params, root, job, clock),
+        _missed_sensor(params, root, clock),
     ]
 
 
@@ -103,10 +103,14 @@ def _run_sensor(
 def _ended_runs(
     context: dg.SensorEvaluationContext, job: str, status: dg.DagsterRunStatus, after: datetime
 ) -> Sequence[dg.DagsterRun]:
-    """This code location's runs that ended after `after`, oldest first. A run whose tags change later is not new."""
-    records = context.instance.get_run_records(dg.RunsFilter(job_name=job, statuses=[status], updated_after=after))
+    """This code location's nightly runs that ended after `after`, oldest first. A run whose tags change later is not new.
+
+    One that somebody started on the page of the asset has the tag of its date, and no job of ours.
+    """
+    records = context.instance.get_run_records(dg.RunsFilter(statuses=[status], updated_after=after))
     ends = [(record.end_time or record.update_timestamp.timestamp(), record.dagster_run) for record in records]
-    runs = [run for end, run in ends if end > after.timestamp()]  # Dagster's older tables have no end time
+    nightly = [(end, run) for end, run in ends if run.job_name == job or NIGHTLY_DATE in run.tags]
+    runs = [run for end, run in nightly if end > after.timestamp()]  # Dagster's older tables have no end time
     return [run for run in runs if _is_local(context, run)][:MAX_RUNS][::-1]
 
 
@@ -121,7 +125,7 @@ def _alert(config: AlertConfig, kind: AlertKind, date: str, text: str, page: str
     return Alert(kind, date, f"rectok: the nightly run of {date} {VERBS[kind]}", text, link)
 
 
-def _missed_sensor(params: NightlyParams, root: Path, job: str, clock: Clock) -> dg.SensorDefinition:
+def _missed_sensor(params: NightlyParams, root: Path, clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
         name="nightly_missed",
         description="Sends an alert when a nightly run has no metrics although it should have ended",
@@ -137,9 +141,9 @@ def _missed_sensor(params: NightlyParams, root: Path, job: str, clock: Clock) ->
         pending = parse_cursor(context.cursor) or Pending(context.cursor or date)
         owed = [key for key, names in pending.owed.items() if names]
         keys = [key for key in owed if datetime.fromisoformat(key) > now - GIVE_UP_AFTER]
-        if date > pending.since and not _accounted_for(context, root, job, date):
+        if date > pending.since and not _accounted_for(context, root, date):
             keys.append(due.isoformat())
-        alerts = {key: partial(_about_missed_run, params, context, root, job, key) for key in keys}
+        alerts = {key: partial(_about_missed_run, params, context, root, key) for key in keys}
         pending = Pending(max(date, pending.since), pending.owed)
         nothing = f"the nightly run of {date} is accounted for"
         return deliver_alerts(params.alert, pending, context.cursor, alerts, nothing)
@@ -147,27 +151,25 @@ def _missed_sensor(params: NightlyParams, root: Path, job: str, clock: Clock) ->
     return send
 
 
-def _accounted_for(context: dg.SensorEvaluationContext, root: Path, job: str, date: str) -> bool:
+def _accounted_for(context: dg.SensorEvaluationContext, root: Path, date: str) -> bool:
     """Whether a nightly run has metrics (a damaged history has none), or failed, which `nightly_failed` reports."""
     with suppress(UserError):
         if any(run.date == date for run in read_history(root / HISTORY)):
             return True
-    return _has_run(context, job, date, [dg.DagsterRunStatus.FAILURE])
+    return _has_run(context, date, [dg.DagsterRunStatus.FAILURE])
 
 
-def _about_missed_run(
-    params: NightlyParams, context: dg.SensorEvaluationContext, root: Path, job: str, due: str
-) -> Alert | None:
+def _about_missed_run(params: NightlyParams, context: dg.SensorEvaluationContext, root: Path, due: str) -> Alert | None:
     """None if the nightly run ended after all before the alert was delivered."""
     date = datetime.fromisoformat(due).date().isoformat()
-    if _accounted_for(context, root, job, date):
+    if _accounted_for(context, root, date):
         return None
-    running = _has_run(context, job, date, IN_PROGRESS)
+    running = _has_run(context, date, IN_PROGRESS)
     state = "Its run has not ended yet." if running else "It has no run."
     text = f"It was due at {due} and has no metrics {params.late_hours:g} hours later. {state}"
     return _alert(params.alert, "missed", date, text, "assets/nightly")
 
 
-def _has_run(context: dg.SensorEvaluationContext, job: str, date: str, statuses: list[dg.DagsterRunStatus]) -> bool:
-    runs = dg.RunsFilter(job_name=job, tags={NIGHTLY_DATE: date}, statuses=statuses)
+def _has_run(context: dg.SensorEvaluationContext, date: str, statuses: list[dg.DagsterRunStatus]) -> bool:
+    runs = dg.RunsFilter(tags={NIGHTLY_DATE: date}, statuses=statuses)
     return any(_is_local(context, run) for run in context.instance.get_runs(runs, limit=MAX_RUNS))

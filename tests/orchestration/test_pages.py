@@ -12,9 +12,9 @@ from orchestration.assets.metadata import page_links
 from orchestration.pages import PAGES, WIDTH, page_url, serving
 
 
-def status(url: str) -> int:
+def status(url: str, **headers: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -27,6 +27,8 @@ def test_pages_and_pictures_are_served_and_nothing_else(tmp_path: Path, monkeypa
         (report / name).write_text("content", encoding="utf-8")
     Image.new("RGB", (2 * WIDTH, WIDTH)).save(report / "a b.png")
     (tmp_path / "params.html").touch()
+    (tmp_path / "data/raw/cat").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "data/raw/cat/1.png")
     with serving(tmp_path, port=0) as address:
         monkeypatch.setenv(PAGES, address)
         links = page_links(tmp_path, [report / "index.html"], [report / "a b.png"], "v1")
@@ -36,8 +38,17 @@ def test_pages_and_pictures_are_served_and_nothing_else(tmp_path: Path, monkeypa
         with urllib.request.urlopen(text.partition("](")[2].partition(")")[0], timeout=10) as answer:
             assert Image.open(answer).size == (WIDTH, WIDTH // 2)
         assert len(text) < 1000, "Dagster shows longer ones only after a click"
-        for path in ("report/", "report/model.safetensors", "../params.html", "%2e%2e/params.html", "nothing.html"):
+        for path in (
+            "report/",
+            "report/model.safetensors",
+            "../params.html",
+            "%2e%2e/params.html",
+            "nothing.html",
+            "raw/cat/1.png",
+        ):
             assert status(f"{address}/{path}") == 404, path
+        assert status(f"{address}/report/index.html", Host="elsewhere.example:3001") == 400
+        assert status(f"{address}/report/index.html", Host="127.0.0.1:3001") == 200
     monkeypatch.delenv(PAGES)
     assert page_url(Path("data/report/index.html")) is None
     assert page_links(tmp_path, [report / "index.html"], [], "")["index.html"].value == str(report / "index.html")  # type: ignore[union-attr]

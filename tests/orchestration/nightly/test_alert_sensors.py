@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from dagster import (
+    AssetKey,
     DagsterInstance,
     DagsterRunStatus,
     ExecuteInProcessResult,
@@ -100,6 +101,22 @@ def test_a_failed_run_sends_its_message_once_through_both_channels(
     assert message["Subject"] == record["title"] == "rectok: the nightly run of 2026-01-31 failed"
     assert "sent by webhook" in message_of(second) and "sent by e-mail" in message_of(second)
     assert (message_of(third), third.cursor) == ("there is nothing to report", second.cursor)
+
+
+def test_a_failed_run_that_was_started_on_the_page_of_the_asset_sends_its_message(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance, hook: Hook, box: Mailbox
+) -> None:
+    sensor = alert_sensor(params, tmp_path, "failed")
+    cursor = ticked(sensor, instance).cursor
+    assets = defined(tmp_path, params, FAILING).resolve_implicit_global_asset_job_def()
+    result = assets.execute_in_process(
+        instance=instance, partition_key="2026-01-31", asset_selection=[AssetKey("nightly")], raise_on_error=False
+    )
+    assert not result.success
+    ticked(sensor, instance, cursor)
+    [record], [_] = hook.received, box.received
+    assert (record["kind"], record["date"]) == ("failed", "2026-01-31")
+    assert "data/dit/model.safetensors is missing" in record["text"]
 
 
 @pytest.mark.parametrize("date, alerts", [("2026-01-01", 0), ("2026-01-02", 1)])
