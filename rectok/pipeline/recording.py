@@ -5,7 +5,7 @@ DVC itself reads and writes the whole of dvc.lock for every stage (https://githu
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -114,6 +114,7 @@ class Recorder:
                 if not _changed(entry):
                     unchanged.append(stage)
                     continue
+                self._inputs[stage.address] = _inputs(entry)
                 for out in entry.outs:
                     out.remove(ignore_remove=False)
                 try:
@@ -121,8 +122,9 @@ class Recorder:
                     restored.append(stage)
                 except RunCacheNotFoundError:
                     to_run.append(stage)
-            self._record(restored)
-        return Prepared(to_run, unchanged, restored)
+            recorded = self._record(restored)
+        to_run += [stage for stage in restored if stage not in recorded]
+        return Prepared(to_run, unchanged, recorded)
 
     def record(self, stages: Sequence[Stage]) -> None:
         """Hash what `stages` read and made, move it into the cache, and write it all into dvc.lock at once.
@@ -130,9 +132,8 @@ class Recorder:
         Raises UserError where a parameter or an input is no longer the one with which a stage began; the others are recorded.
         """
         with self._recording():
-            same = [stage for stage in stages if self._inputs[stage.address] == self._inputs_of(stage)]
-            self._record(same)
-        if changed := [stage.address for stage in stages if stage not in same]:
+            recorded = self._record(stages)
+        if changed := [stage.address for stage in stages if stage not in recorded]:
             raise UserError(
                 f"parameters or inputs changed while {', '.join(changed[:NAMED])}{' …' if len(changed) > NAMED else ''} ran, "
                 "so what it made is not recorded; run it again"
@@ -141,26 +142,23 @@ class Recorder:
     def inputs(self, stage: Stage) -> str:
         """A hash of the command and of all that the stage reads now: other results may follow from other inputs."""
         with self._one_at_a_time:
-            return self._inputs_of(stage)
-
-    def _inputs_of(self, stage: Stage) -> str:
-        entry = self._entries[stage.address]
-        values = {dep.def_path: str(dep.get_hash().value) if dep.exists else "" for dep in entry.deps}
-        return hashlib.sha256(f"{entry.cmd} {sorted(values.items())}".encode()).hexdigest()
+            return _inputs(self._entries[stage.address])
 
     def _params_of(self, dep: Any, **_options: Any) -> dict[str, Any]:
         path = Path(dep.fs_path)
         return self._read_params(type(dep), dep.repo, path, version_of(path), tuple(dep.params))
 
-    def _record(self, stages: Sequence[Stage]) -> None:
-        entries = [self._entries[stage.address] for stage in stages]
+    def _record(self, stages: Sequence[Stage]) -> Sequence[Stage]:
+        """The stages that were recorded: those that still read what they read when they began."""
+        recorded = [stage for stage in stages if _saved(self._entries[stage.address], self._inputs[stage.address])]
+        entries = [self._entries[stage.address] for stage in recorded]
         for entry in entries:
-            entry.save()
             for out in entry.outs:
                 out.commit()
             entry.cmd_changed = False
         if entries:
             self._write(entries)
+        return recorded
 
     def _write(self, entries: Sequence[Any]) -> None:
         path = Path(self._repo.root_dir, LOCK_FILE)
@@ -197,6 +195,28 @@ def recordable(repo: Any, stages: Iterable[Stage]) -> frozenset[str]:
 def command_of(stage: Stage) -> str:
     """The command of a stage or gate: `rectok dit`, `rectok shards 00000`, `rectok gate shards 00000`."""
     return " ".join(["rectok", *stage.noun.split("-", 1), *([stage.item] if stage.item else [])])
+
+
+def _inputs(entry: Any) -> str:
+    return _digest(entry, {dep.def_path: str(dep.get_hash().value) if dep.exists else "" for dep in entry.deps})
+
+
+def _digest(entry: Any, values: Mapping[str, str]) -> str:
+    return hashlib.sha256(f"{entry.cmd} {sorted(values.items())}".encode()).hexdigest()
+
+
+def _saved(entry: Any, inputs: str) -> bool:
+    """Hash what a stage read and made. Where its inputs are not `inputs`, nothing is kept, nor does the run cache learn of it."""
+    if _inputs(entry) != inputs:
+        return False
+    before = [(each, each.hash_info, each.meta) for each in (*entry.deps, *entry.outs)]
+    entry.save(run_cache=False)
+    if _digest(entry, {dep.def_path: str(dep.hash_info.value) for dep in entry.deps}) == inputs:
+        entry.repo.stage_cache.save(entry)
+        return True
+    for each, hash_info, meta in before:  # they changed while they were read
+        each.hash_info, each.meta = hash_info, meta
+    return False
 
 
 def _plain(entry: Any) -> bool:

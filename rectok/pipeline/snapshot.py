@@ -62,14 +62,19 @@ def _signature(root: Path, paths: Iterable[str]) -> tuple[str, int]:
 
 def _files(path: str) -> Iterator[tuple[str, os.stat_result | None]]:
     """The file at `path`, or those below it, in the order of their names; None stands for one that is not there."""
-    if not os.path.isdir(path):  # noqa: PTH112
-        with suppress(FileNotFoundError, NotADirectoryError):
-            yield path, os.stat(path)  # noqa: PTH116
-            return
-        yield path, None
+    try:  # a running stage may remove a file, or a folder, between two calls
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        yield path, _status(path)
         return
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+    for entry in entries:
         if entry.is_dir():
             yield from _files(entry.path)
         else:
-            yield entry.path, entry.stat() if entry.is_file() else None
+            yield entry.path, _status(entry.path)
+
+
+def _status(path: str) -> os.stat_result | None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return os.stat(path)  # noqa: PTH116
+    return None

@@ -37,6 +37,7 @@ TRIED = {
     "was deleted or changed": GUIDE,
     "another DVC process": "test_a_stage_that_another_dvc_makes_is_waited_for",
     "unable to read": "test_a_lock_file_that_is_cut_off_is_one_sentence_and_nothing_runs_again",
+    "Unable to read RWLock-file": "test_a_killed_stage_makes_the_same_bytes_when_it_runs_again",
     "a code version rose": "test_change_code",
     "the cache is lost": GUIDE,
     "an object of the bucket changed": "test_an_object_that_changes_between_two_reads_is_not_mixed",

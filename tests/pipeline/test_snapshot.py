@@ -65,8 +65,9 @@ def test_nothing_is_kept_right_after_a_change_nor_outside_of_a_project(root: Pat
     assert remembered(tmp_path / "raw") is None
 
 
-def test_nothing_is_kept_where_a_file_goes_while_it_is_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (root / "raw/four").symlink_to("gone")
+def test_a_file_that_goes_while_it_is_looked_at_is_one_that_is_not_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listed = os.scandir
 
     def vanishing(path: str) -> list[os.DirEntry[str]]:
@@ -74,6 +75,8 @@ def test_nothing_is_kept_where_a_file_goes_while_it_is_looked_at(root: Path, mon
         (root / "raw/one").unlink(missing_ok=True)
         return entries
 
-    monkeypatch.setattr(os, "scandir", vanishing)
-    settled(root, monkeypatch)
-    assert remembered(root) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", vanishing)
+        settled(root, patch)
+    (root / "raw/one").write_text("raw/one")
+    assert (root / FILE).exists() and remembered(root) is None

@@ -1,6 +1,7 @@
 """Two processes write the bytes of one, in every stage that divides its batches; and one that dies leaves nothing behind."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from rectok.pipeline.process import RESULTS
 from rectok.teacher.loading import load_network, save_network
 from tests.command import must
 from tests.evaluation import project
-from tests.train.project import start
+from tests.train.project import rank_of, start
 
 pytestmark = pytest.mark.slow
 SHARDS = {"00000": range(24), "00001": range(24, 36), "00002": range(36, 44)}
@@ -76,6 +77,7 @@ def test_two_processes_write_the_bytes_of_one(folder: Path, stage: str) -> None:
     written = []
     for processes in (1, 2):
         write(folder, processes)
+        shutil.rmtree(folder / "data" / stage, ignore_errors=True)
         must(folder, "rectok", *words(stage))
         written.append(content(folder, stage))
     assert written[0] == written[1] != {}
@@ -100,7 +102,7 @@ def test_a_process_that_is_killed_ends_the_stage_with_a_sentence_and_leaves_what
     write(folder, 2, points=2**16)
     before = content(folder, "generation")
     process = start(folder, "generation", python=sys.executable)
-    while not (ranks := [each for each in children(process.pid) if each.environ().get("RANK") == "1"]):
+    while not (ranks := [each for each in children(process.pid) if rank_of(each) == "1"]):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     ranks[0].kill()

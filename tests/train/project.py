@@ -4,10 +4,11 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from rectok.params import Params
@@ -70,3 +71,10 @@ def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", stage: s
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def rank_of(process: psutil.Process) -> str | None:
+    """The rank that a launcher gave to a process; None for another one, and for one that has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.environ().get("RANK")
+    return None
