@@ -37,7 +37,8 @@ def accepted_hosts(host: str) -> tuple[str, ...]:
     """The names under which a page at `host` answers: its own and those of this machine. Any, where it listens everywhere."""
     from rectok.serving.app import LOOPBACK
 
-    return ("*",) if host in EVERYWHERE else (*LOOPBACK, host)
+    name = host.lower()  # as browsers send it
+    return ("*",) if host in EVERYWHERE else (*LOOPBACK, f"[{name}]" if ":" in name else name)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -124,7 +124,13 @@ def test_another_site_gets_nothing_computed(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "accepted"),
-    [("127.0.0.1", (*LOOPBACK, "127.0.0.1")), ("gpu7", (*LOOPBACK, "gpu7")), ("0.0.0.0", ("*",)), ("::", ("*",))],
+    [
+        ("127.0.0.1", (*LOOPBACK, "127.0.0.1")),
+        ("GPU7", (*LOOPBACK, "gpu7")),
+        ("2001:db8::5", (*LOOPBACK, "[2001:db8::5]")),
+        ("0.0.0.0", ("*",)),
+        ("::", ("*",)),
+    ],
 )
 def test_only_an_open_address_answers_under_any_name(host: str, accepted: tuple[str, ...]) -> None:
     assert accepted_hosts(host) == accepted
