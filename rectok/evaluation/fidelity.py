@@ -108,8 +108,8 @@ def frechet(features: Features, reference: ReferenceFeatures) -> float:
 
     With covariances FᵀF and S it needs the trace of √(FᵀF·S). Besides zeros, FᵀF·S has the eigenvalues of F·S·Fᵀ, which is
     symmetric and has a row for each image or feature, whichever are fewer. torch-fidelity looks for those of FᵀF·S itself, which
-    takes six times as long with 2048 features and 2000 images, and is less exact with few images. Raises UserError for fewer
-    than two images, which have no covariance.
+    takes much longer with 2048 features, and is less exact with few images. Raises UserError for fewer than two images, which
+    have no covariance.
     """
     pooled, theirs = features.pooled.numpy(), reference.statistics
     _require_covariance(len(pooled))
