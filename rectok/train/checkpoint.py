@@ -17,11 +17,12 @@ from rectok.storage.objects import below, remove_below
 from rectok.train.copies import STEP, Copies
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
+from rectok.train.resharding import kind, load_resharded, merged_averages, saved_kind
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.world import World
 
-PLACES = {True: "several GPUs or a CPU", False: "one GPU"}
-"""Where ZeRO splits the optimizer, and where it does not."""
+TAG = "state"
+"""The folder of each engine's files."""
 FAILED_WRITE = ("PytorchStreamWriter", "iostream error", "unexpected pos")
 """How torch.save words a write that the system refused; it does not pass on why."""
 
@@ -108,7 +109,7 @@ class Checkpoints:
             partial.mkdir()
         self.world.barrier()
         for name, engine in state.engines.items():
-            engine.save_checkpoint(str(partial / name), tag="state")
+            engine.save_checkpoint(str(partial / name), tag=TAG)
         mine = {
             "ema": state.ema.state_dict(),
             "meter": state.meter.state_dict(),
@@ -164,9 +165,9 @@ class Checkpoints:
                 shutil.rmtree(path)
 
     def restore(self, state: State) -> bool:
-        """Fill `state` from the newest whole checkpoint; False if there is none.
+        """Fill `state` from the newest whole checkpoint, whatever number of processes wrote it; False if there is none.
 
-        Raises UserError for another world size, and where a checkpoint is damaged or holds what does not belong there.
+        Raises UserError where a checkpoint is damaged or holds what does not belong there.
         """
         if self.world.first:
             self._go_back_to_whole()
@@ -175,19 +176,12 @@ class Checkpoints:
         if path is None:
             return False
         ranks = len(list(path.glob("rank-*.pt")))
-        if ranks != self.world.size:
-            raise UserError(
-                f"checkpoint {path} was written by {ranks} processes and cannot continue with {self.world.size}; set "
-                f"machine.processes to {ranks}, or remove it to start over"
-            )
-        split = any(path.rglob("*zero_pp_rank*optim_states.pt"))
-        if split != state.engines["model"].zero_optimization():
-            raise UserError(
-                f"checkpoint {path} was written {'with' if split else 'without'} ZeRO, as it is on {PLACES[split]}; go on "
-                "there, or remove it to start over"
-            )
+        before, now = saved_kind(path / "model" / TAG), kind(state.engines["model"])
         try:
-            self._fill(state, path)
+            if (ranks, before) == (self.world.size, now):
+                self._fill(state, path)
+            else:
+                self._fill_resharded(state, path, ranks)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
@@ -199,7 +193,7 @@ class Checkpoints:
 
     def _fill(self, state: State, path: Path) -> None:
         for name, engine in state.engines.items():
-            loaded, _ = engine.load_checkpoint(str(path / name), tag="state")
+            loaded, _ = engine.load_checkpoint(str(path / name), tag=TAG)
             if loaded is None:
                 raise UserError(f"checkpoint {path / name} is not whole; remove {path} to start over")
         mine = load_weights_only(path / f"rank-{self.world.rank}.pt", self.world.device)
@@ -207,3 +201,16 @@ class Checkpoints:
         state.meter.load_state_dict(mine["meter"])
         state.step, state.rows = mine["step"], mine["rows"]
         torch.set_rng_state(mine["rng"].cpu())
+
+    def _fill_resharded(self, state: State, path: Path, ranks: int) -> None:
+        """The same from `ranks` processes, or another kind of ZeRO."""
+        if self.world.first:
+            print(f"{path.name} of {ranks} processes is divided among {self.world.size}", flush=True)
+        for name, engine in state.engines.items():
+            load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)
+        files = [load_weights_only(path / f"rank-{rank}.pt", "cpu", mmap=True) for rank in range(ranks)]
+        averages, split = [file["ema"]["average"] for file in files], saved_kind(path / "model" / TAG) == 3
+        state.ema.load_state_dict({"average": merged_averages(averages, split, state.ema, self.world.rank)})
+        state.meter.load_state_dicts([file["meter"] for file in files])
+        state.step, state.rows = files[0]["step"], files[0]["rows"]
+        torch.set_rng_state(files[0]["rng"])

@@ -1,5 +1,6 @@
 """Figures between two rows of the log, kept on the device."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -61,3 +62,10 @@ class Meter:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the sums of a checkpoint."""
         self.sums, self.counts = state["sums"], state["counts"]
+
+    def load_state_dicts(self, states: Sequence[dict[str, Any]]) -> None:
+        """Take the sums of all processes, of another number than now: each takes their mean."""
+        names = states[0]["sums"]
+        self.sums = {name: torch.stack([state["sums"][name] for state in states]).mean(0) for name in names}
+        self.sums = {name: value.to(self.world.device) for name, value in self.sums.items()}
+        self.counts = dict(states[0]["counts"])

@@ -9,14 +9,15 @@ import torch
 from rectok.errors import UserError
 
 
-def load_weights_only(path: Path | str, map_location: Any = None) -> Any:
+def load_weights_only(path: Path | str, map_location: Any = None, *, mmap: bool = False) -> Any:
     """What torch.save wrote to `path`: tensors, plain containers, and the types that DeepSpeed stores under ZeRO.
 
-    Raises UserError for anything else, which is not built, and for a damaged file.
+    With `mmap`, tensors are read when they are used. Raises UserError for anything else, which is not built, and for a damaged
+    file.
     """
     with torch.serialization.safe_globals(_zero_types()):
         try:
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
         except pickle.UnpicklingError:
             raise UserError(
                 f"checkpoint file {path} holds more than tensors and settings; code in a checkpoint is never run, so remove "

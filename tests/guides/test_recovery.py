@@ -18,7 +18,7 @@ REPORTED = "test_the_sensor_reports_what_dvc_made_before"
 TRIED = {
     # Training
     "Ctrl-C": "test_a_cancelled_training_stops_after_its_checkpoint_and_a_retry_finishes_it",
-    "was written by 8 processes": "test_another_number_of_processes_is_refused",
+    "fewer GPUs than before": "test_a_training_goes_on_with_fewer_and_with_more_processes",
     "ran out of GPU memory": "test_a_full_gpu_is_a_sentence_that_names_the_batch_to_halve",
     "not a finite number": GUIDE,
     "process 0 of 8": "test_a_process_that_dies_or_hangs_ends_the_training_with_a_sentence_and_it_resumes",

@@ -60,6 +60,26 @@ def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]]
     assert_gathered(folder)
 
 
+@pytest.mark.parametrize(("zero_stage", "counts"), [(3, (4, 2, 1)), (1, (1, 2))])
+def test_a_training_goes_on_with_fewer_and_with_more_processes(
+    trained: tuple[Path, list[float]], zero_stage: int, counts: tuple[int, ...]
+) -> None:
+    folder, alone = trained
+    shutil.rmtree(folder / "data/state", ignore_errors=True)
+    settings = {**SETTINGS, "dit.training.zero_stage": zero_stage, "dit.training.checkpoint_every": 1000}
+    for count in counts[:-1]:
+        write_params(folder, {**settings, "machine.processes": count})
+        process = start(folder)
+        assert process.stdout and any(line.startswith("dit step") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 1 and "after its checkpoint; run it again to go on" in err
+    write_params(folder, {**settings, "machine.processes": counts[-1]})
+    assert f" of {counts[-2]} processes is divided among {counts[-1]}\n" in finish(start(folder))
+    assert losses(folder) == pytest.approx(alone, rel=1e-4)
+    assert_same_weights(folder)
+
+
 def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tuple[Path, list[float]]) -> None:
     folder, _ = trained
     long = {**SETTINGS, "dit.training.epochs": 4000, "dit.training.checkpoint_every": 5, "machine.processes": 2}
