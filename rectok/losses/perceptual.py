@@ -21,6 +21,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.errors import UserError
 from rectok.losses.loss_config import TIMM, TORCHMETRICS, TORCHVISION, PerceptualConfig
+from rectok.nn.gelu import faster_gelu
 from rectok.nn.precision import bfloat16_products
 from rectok.nn.resizing import resized
 from rectok.nn.weights import assign_weights, read_weights
@@ -208,6 +209,7 @@ class ConvNeXtLogits(nn.Module):
         """torch.compile every block in place."""
         for stage in self.trunk.stages:
             for block in stage.blocks:
+                faster_gelu(block)
                 block.compile(dynamic=False)
 
     def forward(self, images: Tensor) -> Tensor:

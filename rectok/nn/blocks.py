@@ -1,5 +1,6 @@
 """Attention, SwiGLU and the two pre-norm blocks that every network here is made of."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -141,7 +142,21 @@ class AdaptiveBlock(nn.Module):
 
 
 def compile_blocks(module: nn.Module) -> None:
-    """torch.compile every transformer block in place; token counts vary under masking, so shapes are dynamic there."""
+    """torch.compile every transformer block in place; only the number of tokens of masked images is a variable there."""
     for part in module.modules():
-        if isinstance(part, Block | AdaptiveBlock):
-            part.compile(dynamic=isinstance(part, Block))
+        if isinstance(part, AdaptiveBlock):
+            part.compile(dynamic=False)
+        elif isinstance(part, Block):
+            part.forward = _for_any_length(torch.compile(part.forward, dynamic=False))  # type: ignore[method-assign]
+
+
+def _for_any_length(forward: Callable[[Tensor, Tables], Tensor]) -> Callable[[Tensor, Tables], Tensor]:
+    from torch._dynamo import maybe_mark_dynamic  # seconds of import, which only compilation needs
+
+    def marked(x: Tensor, tables: Tables) -> Tensor:
+        if len(tables[0]) > 1:  # masked: each image has tables of its own
+            for tensor, tokens in zip((x, *tables), (1, 2, 2), strict=True):
+                maybe_mark_dynamic(tensor, tokens)
+        return forward(x, tables)
+
+    return marked

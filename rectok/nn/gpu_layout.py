@@ -62,10 +62,20 @@ class Patches(nn.Conv2d):
 
     def product(self, images: Tensor) -> Tensor:
         """The same as one matrix product."""
-        side = self.kernel_size[0]
-        patches = images.unflatten(3, (-1, side)).unflatten(2, (-1, side))  # [B, C, h, p, w, p]
-        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, N, C·p²]
-        return F.linear(patches, self.weight.flatten(1), self.bias)
+        return _patches_product(images, self).flatten(1, 2)
+
+
+class PatchMap(nn.Module):
+    """`convolution`, whose stride is its side, as Patches computes it, but with its own output: [B, C, H, H] → [B, W, h, h]."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.kernel_size = convolution.kernel_size
+        self.weight, self.bias = convolution.weight, convolution.bias
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, H] → [B, W, h, h]."""
+        return _patches_product(images, self).permute(0, 3, 1, 2)
 
 
 class Pixels(nn.Conv2d):
@@ -81,6 +91,13 @@ class Pixels(nn.Conv2d):
     def product(self, tokens: Tensor) -> Tensor:
         """The same as one matrix product."""
         return F.linear(tokens, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+def _patches_product(images: Tensor, convolution: nn.Conv2d | PatchMap) -> Tensor:
+    """[B, C, H, H] → [B, h, h, W]."""
+    side = convolution.kernel_size[0]
+    patches = images.unflatten(3, (-1, side)).unflatten(2, (-1, side))  # [B, C, h, p, w, p]
+    return F.linear(patches.permute(0, 2, 4, 1, 3, 5).flatten(3), convolution.weight.flatten(1), convolution.bias)
 
 
 def _cast(weight: Tensor) -> Tensor:

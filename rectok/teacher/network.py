@@ -1,15 +1,18 @@
 """A timm network behind one interface: per-token features, several layers, pooled features, logits."""
 
 import difflib
+from functools import lru_cache
 from typing import Any, Self
 
 import timm
 import torch
-from timm.layers import ClNormMlpClassifierHead, NormMlpClassifierHead
+from timm.layers import ClNormMlpClassifierHead, NormMlpClassifierHead, RotaryEmbeddingDinoV3
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rectok.errors import UserError
+from rectok.nn.gelu import faster_gelu
+from rectok.nn.gpu_layout import PatchMap
 from rectok.nn.resizing import resized
 from rectok.teacher.network_config import NetworkConfig
 from rectok.teacher.preprocessing import with_timms_values
@@ -99,9 +102,16 @@ class VisionNetwork(nn.Module):
         return self.to(device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
     def compile_blocks(self) -> None:
-        """torch.compile every block of a transformer in place; other networks stay as they are."""
+        """torch.compile every block of a frozen transformer in place; other networks stay as they are."""
         for block in getattr(self.trunk, "blocks", ()):
+            faster_gelu(block)
             block.compile()
+        embed: Any = getattr(self.trunk, "patch_embed", None)
+        if isinstance(convolution := getattr(embed, "proj", None), nn.Conv2d) and _is_patches(convolution):
+            embed.proj = PatchMap(convolution)
+        rope: Any = getattr(self.trunk, "rope", None)
+        if isinstance(rope, RotaryEmbeddingDinoV3):  # makes its table on the host, for which the device would wait
+            rope.get_embed = lru_cache(rope.get_embed)
 
     def _prepared(self, images: Tensor) -> Tensor:
         side = self.config.image_size
@@ -134,6 +144,10 @@ def _final_norm(trunk: Any) -> nn.Module:
     head = getattr(trunk, "head", None)
     norm = getattr(head, "norm", None) if isinstance(head, POOLING_HEADS) else getattr(trunk, "fc_norm", None)
     return norm if isinstance(norm, nn.Module) else nn.Identity()
+
+
+def _is_patches(convolution: nn.Conv2d) -> bool:
+    return convolution.stride == convolution.kernel_size and convolution.padding == (0, 0) and convolution.groups == 1
 
 
 def _create(config: NetworkConfig, classes: int | None, pretrained: bool) -> Any:

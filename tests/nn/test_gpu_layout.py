@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rectok.nn.blocks import SwiGLU
-from rectok.nn.gpu_layout import MULTIPLE, Patches, Pixels, padding
+from rectok.nn.gpu_layout import MULTIPLE, Patches, PatchMap, Pixels, padding
 from rectok.nn.precision import bfloat16_products
 
 
@@ -34,6 +34,14 @@ def test_patches_as_a_product_are_the_convolution(side: int) -> None:
     patches, images = Patches(3, 7, side), torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(patches.product(images), patches(images))
     assert patches(images).shape == (2, (8 // side) ** 2, 7)
+
+
+def test_a_convolution_as_a_product_gives_the_same_map() -> None:
+    torch.manual_seed(0)
+    convolution, images = torch.nn.Conv2d(3, 7, 4, stride=4), torch.randn(2, 3, 8, 8)
+    product = PatchMap(convolution)
+    torch.testing.assert_close(product(images), convolution(images))
+    assert list(product.state_dict()) == list(convolution.state_dict())
 
 
 def test_pixels_as_a_product_are_the_convolution() -> None:

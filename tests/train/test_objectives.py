@@ -1,5 +1,6 @@
 """What each network minimises, and where its gradient goes."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from rectok.data.dataset import ImageBatch, LatentBatch
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.losses.loss_config import AdversaryConfig
-from rectok.nn.blocks import Block
+from rectok.nn.blocks import Block, compile_blocks
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer
@@ -181,10 +182,30 @@ def test_dropped_labels_train_the_unconditional_row(dropout: float, no_label: bo
 def test_all_networks_of_a_step_are_compiled() -> None:
     teacher, adversary = VisionNetwork(DINOV3, None).frozen(), Adversary(ADVERSARY)
     learning = objective(FrozenNetworks(None, Teaching(teacher, 4), adversary))
+    images = torch.rand(1, 3, 64, 64)
+    before = teacher.tokens(images, 4)
     learning.compile_parts()
     blocks = [part for part in learning.modules() if isinstance(part, Block)]
-    assert blocks and all(part._compiled_call_impl is not None for part in (*blocks, *teacher.trunk.blocks))
-    assert adversary.network._compiled_call_impl is not None
+    assert blocks and all("forward" in vars(part) for part in blocks)
+    assert all(part._compiled_call_impl is not None for part in (*teacher.trunk.blocks, adversary.network))
+    with torch.compiler.set_stance("force_eager"):
+        torch.testing.assert_close(teacher.tokens(images, 4), before)
+
+
+@pytest.mark.slow  # imports the compiler
+@pytest.mark.filterwarnings("default")  # the compiler's own
+def test_masked_images_of_any_number_of_tokens_share_their_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counter))
+    block = Block(8, 2)
+    plain = block.forward
+    compile_blocks(block)
+    for tokens in (5, 9, 16):
+        x, tables = torch.randn(2, tokens, 8), (torch.randn(2, 1, tokens, 4), torch.randn(2, 1, tokens, 4))
+        torch.testing.assert_close(block(x, tables), plain(x, tables))
+    assert counter.frame_count == 1
 
 
 def test_the_validation_loss_depends_on_weights_and_time_alone() -> None:
