@@ -54,9 +54,12 @@ def application(networks: Networks, hosts: Sequence[str] = LOOPBACK) -> Starlett
 
 
 def _require_own_page(request: Request) -> None:
-    """Raise UserError for what a page of another site asks for: it could keep the device busy."""
-    if request.headers.get("sec-fetch-site") == "cross-site":
-        raise UserError("another site asks for this; open the page itself")
+    """Raise UserError for what a page of another origin asks for: it could keep the device busy.
+
+    Another port of this machine is another origin of the same site. Programs such as curl send no such header.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise UserError("another page asks for this; open the page itself")
 
 
 INTEGERS = (("label", "0"), ("count", "16"), ("seed", "0"))

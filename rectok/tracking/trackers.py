@@ -150,16 +150,21 @@ def require_packages(config: TrackingConfig) -> None:
 
 @contextmanager
 def tracked_training(config: TrackingConfig, params: Config, stage: str) -> Iterator[Track | None]:
-    """What takes each row of the stage's log; None where nothing is tracked. It begins with the first row after a resume."""
+    """What takes each row of the stage's log; None where nothing is tracked. It begins with the first row after a resume.
+
+    A tracker that cannot begin ends a new training with UserError. A resumed one has work to lose and goes on without it.
+    """
     trackers: list[Tracker] = []
     opened = False
+    first_row = getattr(params, stage).training.log_every
 
     def track(row: Mapping[str, float]) -> None:
         nonlocal opened
         step = int(row["step"])
         if not opened:
-            trackers.extend(_open(config, run_name(params), stage, step))
             opened = True
+            for tracker in _open(config, run_name(params), stage, step, required=step <= first_row):
+                trackers.append(tracker)
         values = {name: value for name, value in row.items() if name == "lr" or name not in LOG_COUNTERS}
         _each(trackers, lambda tracker: tracker.numbers(values, step))
 
@@ -177,11 +182,7 @@ def track_results(config: TrackingConfig, params: Config, stage: str) -> None:
     if not (pictures or metrics):
         return
     step = int(summary.get("steps", 0))
-    try:
-        trackers = _open(config, run_name(params), stage, None)
-    except UserError as error:  # what the stage made must not be lost for it
-        print(f"warning: {error}; the results of {stage} are in data/ alone", flush=True)
-        return
+    trackers = list(_open(config, run_name(params), stage, None, required=False))
     if metrics:
         _each(trackers, lambda tracker: tracker.numbers(metrics, step))
     for path in pictures:
@@ -189,8 +190,8 @@ def track_results(config: TrackingConfig, params: Config, stage: str) -> None:
     _each(trackers, lambda tracker: tracker.close())
 
 
-def _open(config: TrackingConfig, run: str, stage: str, first_step: int | None) -> list[Tracker]:
-    """The trackers that are on. Raises UserError where one cannot begin."""
+def _open(config: TrackingConfig, run: str, stage: str, first_step: int | None, required: bool) -> Iterator[Tracker]:
+    """The trackers that are on. One that cannot begin is a UserError if it is `required`, else a warning."""
     makers: dict[str, Callable[[], Tracker]] = {}
     if config.tensorboard:
         makers["tensorboard"] = lambda: TensorBoard(run, stage, first_step)
@@ -198,7 +199,13 @@ def _open(config: TrackingConfig, run: str, stage: str, first_step: int | None) 
         makers["wandb"] = lambda: WandB(run, stage, first_step)
     if config.mlflow:
         makers["mlflow"] = lambda: MLflow(config.mlflow, run, stage, first_step)
-    return [_begun(name, make) for name, make in makers.items()]
+    for name, make in makers.items():
+        try:
+            yield _begun(name, make)
+        except UserError as error:
+            if required:
+                raise
+            print(f"warning: {error}; {stage} goes on without it, and data/ has all that it makes", flush=True)
 
 
 def _begun(name: str, make: Callable[[], Tracker]) -> Tracker:

@@ -115,10 +115,11 @@ def test_it_answers_under_its_own_name_only(address: str) -> None:
     assert answer(address)[0] == 200
 
 
-def test_another_site_gets_nothing_computed(address: str) -> None:
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])  # another port of this machine is the same site
+def test_another_page_gets_nothing_computed(address: str, site: str) -> None:
     for path, body in (("sample?label=1&count=1", None), ("reconstruct", picture(1, (SIDE, SIDE)))):
-        status, text, _ = answer(f"{address}/{path}", body, **{"Sec-Fetch-Site": "cross-site"})
-        assert (status, text) == (400, b"another site asks for this; open the page itself")
+        status, text, _ = answer(f"{address}/{path}", body, **{"Sec-Fetch-Site": site})
+        assert (status, text) == (400, b"another page asks for this; open the page itself")
         assert answer(f"{address}/{path}", body, **{"Sec-Fetch-Site": "same-origin"})[0] == 200
 
 

@@ -77,14 +77,9 @@ def test_tensorboard_shows_a_resumed_training_once() -> None:
     follow(params, 1, 3)
     follow(params, 3, 4, shift=0.5)  # from the checkpoint at step 2
     finish(params)
+    assert tensorboard_points(params) == [(1, 1.0), (2, 2.0), (3, 3.5), (4, 4.5)]
     accumulator = accumulators.EventAccumulator(str(FOLDER / "tensorboard" / run_name(params) / "dit"))
     accumulator.Reload()
-    assert [(event.step, event.value) for event in accumulator.Scalars("total")] == [
-        (1, 1.0),
-        (2, 2.0),
-        (3, 3.5),
-        (4, 4.5),
-    ]
     assert accumulator.Tags()["scalars"] == ["lr", "total"] and accumulator.Tags()["images"] == ["preview"]
     probe = accumulators.EventAccumulator(str(FOLDER / "tensorboard" / run_name(params) / "probe"))
     probe.Reload()
@@ -103,11 +98,32 @@ def test_weights_and_biases_keeps_every_stage_offline_under_one_run(monkeypatch:
     assert all(name in path.read_bytes() for name, path in contents)
 
 
+def test_a_resumed_training_goes_on_without_a_tracker_that_is_gone_and_the_other_tracker_gets_every_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    params = settings(tensorboard=True, mlflow=f"http://127.0.0.1:{port}")
+    follow(params, 20, 21)  # a training logs its first row at step 10
+    assert capsys.readouterr().out.count("warning: tracking.mlflow cannot begin") == 1
+    assert tensorboard_points(params) == [(20, 20.0), (21, 21.0)]
+
+
+def tensorboard_points(params: Params) -> list[tuple[int, float]]:
+    """The loss by step in the event files of `dit`."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = accumulators.EventAccumulator(str(FOLDER / "tensorboard" / run_name(params) / "dit"))
+    accumulator.Reload()
+    return [(event.step, event.value) for event in accumulator.Scalars("total")]
+
+
 def check_mlflow(uri: str) -> None:
-    """One run has the numbers and the pictures of all stages."""
+    """One run has the numbers and the pictures of all stages, and a second tracker has them, too."""
     from mlflow.tracking import MlflowClient
 
-    params = settings(mlflow=uri)
+    params = settings(mlflow=uri, tensorboard=True)
     follow(params, 1, 2)
     follow(params, 3, 4)
     finish(params)
@@ -117,7 +133,8 @@ def check_mlflow(uri: str) -> None:
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.run_name == run_name(params) and run.info.status == "FINISHED"
     history = client.get_metric_history(run.info.run_id, "dit/total")
-    assert sorted((point.step, point.value) for point in history) == [(step, float(step)) for step in (1, 2, 3, 4)]
+    points = [(step, float(step)) for step in (1, 2, 3, 4)]
+    assert sorted((point.step, point.value) for point in history) == points == tensorboard_points(params)
     assert run.data.metrics["probe/probe_at_0.5"] == 0.75
     assert [file.path for file in client.list_artifacts(run.info.run_id, "dit")] == ["dit/preview.png"]
 
@@ -189,7 +206,7 @@ def test_a_server_that_is_gone_when_a_stage_has_ended_is_a_warning(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     finish(settings(mlflow=f"http://127.0.0.1:{port}"))
-    assert capsys.readouterr().out.count("are in data/ alone") == 2
+    assert capsys.readouterr().out.count("goes on without it, and data/ has all that it makes") == 2
 
 
 def test_the_name_of_a_run_has_letters_digits_and_hyphens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
