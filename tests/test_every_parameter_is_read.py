@@ -16,12 +16,15 @@ from PIL import Image
 from orchestration.nightly.definitions import nightly
 from rectok import artifacts
 from rectok.checks.run import run as run_gate
-from rectok.cli.repro import slurm_of
+from rectok.cli.repro import queue_of
 from rectok.config import Config
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.pipeline.graph import Stage
-from rectok.pipeline.slurm_engine import SlurmEngine
+from rectok.pipeline.job_engine import JobEngine
+from rectok.pipeline.jobs import Job
+from rectok.pipeline.kubernetes_jobs import Kubernetes, manifest
+from rectok.pipeline.slurm import Slurm
 from rectok.storage.hashing import sha256_file
 from rectok.train import loop
 from tests.alerts.servers import mail_server, webhook
@@ -55,14 +58,18 @@ def run_everything(params: Params) -> None:
 
 
 def queue(params: Params) -> None:
-    """A shard and a training, where no SLURM is."""
+    """A shard and a training, where no SLURM is, and as Jobs that are not sent."""
     shard, training = Stage("shards@00000", frozenset()), Stage("teacher", frozenset(), pool="accelerator")
-    assert slurm_of([shard, training]) is None  # the executor is local
+    assert queue_of([shard, training]) is None  # the executor is local
     for stage in (shard, training):
-        engine = SlurmEngine(params.machine.slurm, print, lambda stage: stage.address, Event(), Event())
+        engine = JobEngine(Slurm(params.machine.slurm), print, lambda stage: stage.address, Event(), Event())
         with pytest.MonkeyPatch.context() as patch, user_error("there is no sbatch here"):
             patch.setenv("PATH", "")
             engine.run([stage], print)
+    with user_error("pods find it only below machine.kubernetes.mount, /project"):
+        Kubernetes(params.machine.kubernetes)
+    for accelerator in (False, True):
+        manifest(params.machine.kubernetes, Job(Path("job"), {}, [["teacher"]]), "rectok teacher", accelerator)
 
 
 def tell_somebody(params: Params) -> None:

@@ -17,8 +17,8 @@ from rectok.pipeline.code_versions import GATE
 
 if TYPE_CHECKING:
     from rectok.pipeline.graph import Stage
+    from rectok.pipeline.jobs import Queue
     from rectok.pipeline.parallel import Limits
-    from rectok.pipeline.slurm import SlurmConfig
     from rectok.pipeline.status import Status
 
 BATCHED = (*SHARDED, *(f"{GATE}{stage}" for stage in SHARDED))
@@ -69,21 +69,23 @@ def _run(repo: Any, report: "Status", limits: "Limits") -> None:
     stages = report.due
     if len(stages) < len(report.chosen):
         typer.echo(f"{len(report.chosen) - len(stages)} of {len(report.chosen)} stages have not changed")
-    slurm = slurm_of(stages.values())
-    groups = recordable(repo, (stage for stage in stages.values() if stage.noun in BATCHED or (slurm and stage.pool)))
-    commands = Repro(typer.echo, longest_chain(stages), Recorder(repo), groups, slurm)
-    limits = replace(limits, elsewhere=slurm is not None)
+    queue = queue_of(stages.values())
+    groups = recordable(repo, (stage for stage in stages.values() if stage.noun in BATCHED or (queue and stage.pool)))
+    commands = Repro(typer.echo, longest_chain(stages), Recorder(repo), groups, queue)
+    limits = replace(limits, elsewhere=queue is not None)
     if failed := reproduce(stages, limits, commands.run, commands.stop, groups):
         raise UserError(f"{', '.join(failed)} failed; its message stands above, and what had ended is kept")
 
 
-def slurm_of(stages: "Iterable[Stage]") -> "SlurmConfig | None":
-    """How to queue stages, where the parameters say so; other pipelines than ours have none."""
+def queue_of(stages: "Iterable[Stage]") -> "Queue | None":
+    """Where to queue stages, if the parameters name a cluster; other pipelines than ours have none."""
     from rectok.params import load
+    from rectok.pipeline.kubernetes_jobs import Kubernetes
+    from rectok.pipeline.slurm import Slurm
 
     if not any(stage.noun in STAGES for stage in stages) or (machine := load().machine).executor == "local":
         return None
-    return machine.slurm
+    return Slurm(machine.slurm) if machine.executor == "slurm" else Kubernetes(machine.kubernetes)
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:

@@ -20,7 +20,7 @@ FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
 TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
 NEW = (
-    *("tracking", "machine.timeout", "machine.executor", "machine.slurm"),
+    *("tracking", "machine.timeout", "machine.executor", "machine.slurm", "machine.kubernetes"),
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
     *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),
@@ -68,11 +68,12 @@ def completed(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _without_comment(value: Any) -> Any:
-    """A value as it stands in a preset, but for the comment behind a section on one line."""
+    """A value as it stands in a preset, but for the comments in and behind a section."""
     if not isinstance(value, CommentedMap):
         return value
-    plain = CommentedMap(value)
-    plain.fa.set_flow_style()
+    plain = CommentedMap((key, _without_comment(each)) for key, each in value.items())
+    if value.fa.flow_style():
+        plain.fa.set_flow_style()
     return plain
 
 

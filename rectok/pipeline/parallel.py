@@ -13,11 +13,11 @@ from threading import Thread
 
 from rectok.pipeline.batches import Batches, Engine
 from rectok.pipeline.graph import Stage, depths, longest_chain, with_needs
+from rectok.pipeline.job_engine import JobEngine
+from rectok.pipeline.jobs import Queue
 from rectok.pipeline.local_engine import LocalEngine
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 from rectok.pipeline.recording import Recorder
-from rectok.pipeline.slurm import SlurmConfig
-from rectok.pipeline.slurm_engine import SlurmEngine
 
 Say = Callable[[str], None]
 LAST_LINES = 20
@@ -173,7 +173,7 @@ def _stopping(stop: Callable[[], None], pool: _ThreadPool) -> Iterator[None]:
 class Repro:
     """Brings stages up to date by DVC; `say` gets their lines. Under MPS all but the `urgent` ones yield to others.
 
-    Those that are `batchable` run in groups, here or as SLURM jobs, and are recorded by `recorder`.
+    Those that are `batchable` run in groups, here or as jobs of a cluster's `queue`, and are recorded by `recorder`.
     """
 
     def __init__(
@@ -182,14 +182,14 @@ class Repro:
         urgent: Collection[str],
         recorder: Recorder,
         batchable: Collection[str],
-        slurm: SlurmConfig | None,
+        queue: Queue | None,
     ) -> None:
         self.say, self.urgent, self.batchable = say, urgent, batchable
         self.stopped, self.abandoned = threading.Event(), threading.Event()
         self.children: set[ChildProcess] = set()
         engine: Engine = LocalEngine(say, self._variables, self.stopped, self.children)
-        if slurm:
-            engine = SlurmEngine(slurm, say, recorder.inputs, self.stopped, self.abandoned)
+        if queue:
+            engine = JobEngine(queue, say, recorder.inputs, self.stopped, self.abandoned)
         self.batches = Batches(recorder, engine, say, self.stopped)
 
     def run(self, group: Sequence[Stage]) -> Collection[str]:

@@ -2,77 +2,69 @@
 
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Self
+from collections.abc import Collection, Mapping, Sequence
 
-from pydantic import Field, model_validator
-
-from rectok.config import Config
 from rectok.errors import UserError
+from rectok.pipeline.cluster_config import SlurmConfig
+from rectok.pipeline.jobs import Job
 from rectok.pipeline.process import child_environment
 
-OURS = ("--job-name", "--array", "--output", "--wrap", "--parsable", "--open-mode", "--requeue", "--no-requeue")
-"""Options of sbatch by which jobs are found, divided, logged and queued again."""
-OUR_LETTERS = ("-J", "-a", "-o")
-"""Short forms of those."""
+LOG_LINES = 5
+"""Last lines that are shown of the log of a task that failed."""
 
 
-class SlurmConfig(Config):
-    """How `rectok repro` queues stages. `cpu` and `gpu` are options of `sbatch` for stages without and with an accelerator.
+class Slurm:
+    """The cluster of this login node."""
 
-    The shards of a stage are one array of at most `tasks` tasks, each of which runs a block of them. What failed is queued again
-    `retries` times.
-    """
+    title = "SLURM"
 
-    cpu: tuple[str, ...]
-    gpu: tuple[str, ...]
-    tasks: int = Field(gt=0, le=1000, description="tasks of one array at most; SLURM's own limit is MaxArraySize")
-    retries: int = Field(ge=0, le=100)
+    def __init__(self, config: SlurmConfig) -> None:
+        self.config, self.tasks, self.resubmits = config, config.tasks, config.retries
 
-    @model_validator(mode="after")
-    def _leaves_our_options(self) -> Self:
-        for name, options in (("cpu", self.cpu), ("gpu", self.gpu)):
-            for option in options:
-                if not option.startswith("-") or option.startswith(OUR_LETTERS) or option.partition("=")[0] in OURS:
-                    raise ValueError(
-                        f"{name} holds {option!r}; it must hold options of sbatch such as --partition=gpu, and none of "
-                        f"{', '.join(OURS)}"
-                    )
-        return self
+    def submit(self, job: Job, command: str, accelerator: bool) -> None:
+        """Queue `job` as an array. Raises UserError with the words of sbatch.
 
+        A task that is preempted or whose node fails is queued again by SLURM, with the same log.
+        """
+        options = (
+            "--parsable", f"--job-name={job.name}", f"--array=0-{len(job.blocks) - 1}", "--requeue", "--open-mode=append",
+            "--kill-on-invalid-dep=yes", f"--output={job.folder}/%a.log",
+            *(self.config.gpu if accelerator else self.config.cpu),
+        )  # fmt: skip
+        done = _run(("sbatch", *options), job.script(command, "SLURM_ARRAY_TASK_ID"))
+        if done.returncode:
+            raise UserError(
+                f"SLURM does not take {job.name}: {done.stderr.strip()}; machine.slurm in params.yaml holds its options"
+            )
 
-def submit(name: str, script: str, folder: Path, tasks: int, options: Sequence[str]) -> None:
-    """Queue `script` as an array of `tasks` tasks; `folder` gets the log of each. Raises UserError with the words of sbatch.
+    def states(self, job: Job) -> Mapping[str, int] | None:
+        """States such as running; None while SLURM does not answer, as during its restart."""
+        done = _run(("squeue", "--noheader", "--array", f"--name={job.name}", "--format=%T"))
+        return None if done.returncode else Counter(done.stdout.lower().split())
 
-    A task that is preempted or whose node fails is queued again by SLURM, with the same log.
-    """
-    command = (
-        "sbatch", "--parsable", f"--job-name={name}", f"--array=0-{tasks - 1}", "--requeue", "--open-mode=append",
-        "--kill-on-invalid-dep=yes", f"--output={folder}/%a.log", *options,
-    )  # fmt: skip
-    done = _run(command, script)
-    if done.returncode:
-        raise UserError(
-            f"SLURM does not take {name}: {done.stderr.strip()}; machine.slurm in params.yaml holds its options"
-        )
+    def succeeded(self, job: Job) -> Collection[int]:
+        """SLURM forgets tasks some minutes after their end (MinJobAge)."""
+        options = ("--noheader", "--array", f"--name={job.name}", "--states=COMPLETED", "--format=%K")
+        return [int(task) for task in _run(("squeue", *options)).stdout.split()]
 
+    def log(self, job: Job, task: int) -> Sequence[str]:
+        """The last lines of the task's file."""
+        log = job.folder / f"{task}.log"
+        if not log.exists():
+            return ["SLURM left no log; `sacct` or its own logs may say why"]
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
 
-def states(name: str) -> Mapping[str, int] | None:
-    """How many tasks of the jobs of that name are in each state, such as RUNNING; empty once all have ended.
+    def cancel(self, job: Job) -> None:
+        """SLURM kills processes that have not ended KillWait seconds after SIGTERM."""
+        _run(("scancel", f"--name={job.name}"))
 
-    It is None while SLURM does not answer, as during its restart.
-    """
-    done = _run(("squeue", "--noheader", "--array", f"--name={name}", "--format=%T"))
-    return None if done.returncode else Counter(done.stdout.split())
-
-
-def cancel(name: str) -> None:
-    """End all jobs of that name. Their processes get SIGTERM, with which a training writes its checkpoint."""
-    _run(("scancel", f"--name={name}"))
+    def forget(self, job: Job) -> None:
+        """Nothing: SLURM forgets by itself."""
 
 
 def _run(command: Sequence[str], script: str | None = None) -> subprocess.CompletedProcess[str]:
+    # A job gets this environment, but on its node nobody reads what it tells Dagster.
+    environment = {name: value for name, value in child_environment().items() if not name.startswith("DAGSTER_PIPES")}
     try:
         return subprocess.run(
             command,
@@ -80,7 +72,7 @@ def _run(command: Sequence[str], script: str | None = None) -> subprocess.Comple
             capture_output=True,
             text=True,
             check=False,
-            env=child_environment(),
+            env=environment,
             start_new_session=True,
         )
     except FileNotFoundError:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from rectok.config import Config
-from rectok.pipeline.slurm import SlurmConfig
+from rectok.pipeline.cluster_config import KubernetesConfig, SlurmConfig
 
 FEW_STEPS = {
     "teacher": 100,
@@ -100,7 +100,16 @@ class MachineConfig(Config):
         le=10_000,
         description="minutes that one process of several waits for the others before it ends with a sentence",
     )
-    executor: Literal["local", "slurm"] = Field(
+    executor: Literal["local", "slurm", "kubernetes"] = Field(
         description="where `rectok repro` runs shards and stages that use an accelerator"
     )
     slurm: SlurmConfig
+    kubernetes: KubernetesConfig
+
+    @model_validator(mode="after")
+    def _names_image_and_volume(self) -> Self:
+        if self.executor == "kubernetes":
+            for name in ("image", "namespace", "claim"):
+                if not getattr(self.kubernetes, name):
+                    raise ValueError(f"kubernetes.{name} is empty, but the executor is kubernetes")
+        return self

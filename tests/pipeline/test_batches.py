@@ -14,6 +14,7 @@ from rectok.pipeline.graph import Stage, opened, stages_of
 from rectok.pipeline.recording import Recorder
 from tests import command, forked
 from tests.errors import user_error
+from tests.pipeline.kubernetes_cluster import cluster
 from tests.project import overridden, write_params
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,6 +43,21 @@ def test_dvc_agrees_with_what_was_recorded(project: Path) -> None:
     restored = command.must(project, "dvc", "repro", "gate-shards")  # its run cache knows every result
     assert "Running stage" not in restored
     assert sorted((project / "dvc.lock").read_text().splitlines()) == sorted(recorded.splitlines())
+
+
+@pytest.mark.slow
+def test_pods_make_what_dvc_takes(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(
+        "kubernetes", reason="the client of Kubernetes is not installed (pip install 'rectok[kubernetes]')"
+    )
+    values = {"image": "rectok", "claim": "project", "mount": str(project), "tasks": 2}
+    queued = {"machine.executor": "kubernetes", **{f"machine.kubernetes.{key}": value for key, value in values.items()}}
+    (project / "params.yaml").write_text(overridden({**SMALL, **queued, "image.background": "black"}))
+    monkeypatch.setenv("PATH", forked.path())
+    with cluster(tmp_path):
+        output = command.must(project, "rectok", "repro", "shards", KUBECONFIG=str(tmp_path / "kubeconfig"))
+    assert "shards: queued as the Kubernetes job rectok-shards-" in output and "shards: 3 stages done in" in output
+    assert "up to date" in command.must(project, "dvc", "status", "shards")
 
 
 @pytest.mark.slow

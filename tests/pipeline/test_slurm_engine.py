@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from rectok.pipeline.cluster_config import SlurmConfig
+from rectok.pipeline.slurm import Slurm
 from tests import command, forked
+from tests.errors import user_error
+from tests.pipeline.job_stages import Head, stages
+from tests.pipeline.job_stages import until as until_holds
 from tests.pipeline.slurm_cluster import cluster, slurm
 from tests.project import overridden, write_params
 
@@ -114,6 +119,46 @@ def test_jobs_of_other_inputs_are_cancelled(held: Path, configuration: Path) -> 
     (held / "params.yaml").write_text(overridden({**SMALL, "image.background": "white"}))
     output = command.must(held, *REPRO)  # results of these inputs are known
     assert "shards: 3 stages taken from the run cache\n" in output and job not in waiting(configuration)
+
+
+def test_a_task_that_is_queued_again_goes_on(here: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As preemption and a node that fails do it: SIGTERM, then two minutes of waiting, which are cut short here."""
+    monkeypatch.setenv("DAGSTER_PIPES_CONTEXT", "a file of another machine")
+    group = stages("0", "1")
+    Path("1.waits").touch()
+    head = Head(Slurm(SlurmConfig(cpu=(), gpu=(), tasks=1, retries=0))).start(group)
+    until_holds(Path("1.runs").exists)
+    name = head.lines[0].split()[6]
+    number = slurm(configuration, "squeue", "--noheader", f"--name={name}", "--format=%A")
+    slurm(configuration, "scontrol", "requeue", number.strip())
+    until_holds(lambda: slurm(configuration, "squeue", "--noheader", f"--name={name}", "--format=%T") == "PENDING\n")
+    Path("1.waits").unlink()
+    [log] = Path("data/state/slurm").glob("*/0.log")
+    slurm(configuration, "scontrol", "update", f"jobid={number.strip()}", "starttime=now")
+    until_holds(lambda: log.exists() and "1 begins" in log.read_text())
+    text = log.read_text()
+    assert head.wait() == ["shards@0", "shards@1"]
+    assert Path("made").read_text() == "0\n1\n"  # what had ended was not made again
+    assert text.startswith("0 begins\n1 begins\n") and Path("ended").read_text() == "checkpoint\n"
+    assert "DAGSTER_PIPES" not in Path("environment").read_text()
+
+
+def test_ctrl_c_leaves_a_running_task_time_for_its_checkpoint(here: Path, configuration: Path) -> None:
+    group = stages("0")
+    Path("0.waits").touch()
+    head = Head(Slurm(SlurmConfig(cpu=(), gpu=(), tasks=1, retries=3))).start(group)
+    until_holds(Path("0.runs").exists)
+    head.stopped.set()
+    assert head.wait() == [] and Path("ended").read_text() == "checkpoint\n"
+    assert not list(Path("data/state/slurm").iterdir())
+
+
+def test_what_sbatch_refuses_leaves_nothing_behind(here: Path, configuration: Path) -> None:
+    queue = Slurm(SlurmConfig(cpu=("--partition=nowhere",), gpu=(), tasks=1, retries=3))
+    sentence = r"SLURM does not take rectok-shards-\w{8}: .*invalid partition.*; machine.slurm in params.yaml holds its options"
+    with user_error(f"(?s){sentence}"):
+        Head(queue).start(stages("0")).wait()
+    assert not list(Path("data/state/slurm").iterdir())
 
 
 def repro(folder: Path) -> "subprocess.Popen[str]":
