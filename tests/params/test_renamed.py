@@ -83,7 +83,7 @@ def test_what_an_earlier_version_had_no_parameter_for_is_added_as_in_the_preset(
     keys = [key.rpartition(".")[2] for key in NEW if key != "generation.labels"]
     old = "".join(line for line in lines if not re.match(rf"  ({'|'.join(keys)}): [^{{]*$", line))
     new = (
-        r'tracking: .*\n\n|  slurm: .*\n|  kubernetes:\n( {4}.*\n)+'
+        r"tracking: .*\n\n|  slurm: .*\n|  kubernetes:\n( {4}.*\n)+"
         r"|  labels: balanced\n|, encoder_every: 1, fp8: false"
         r"|, min_steps: \d+| {4}min_steps: \d+\n"
     )

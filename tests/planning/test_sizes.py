@@ -8,12 +8,10 @@ import torch
 from rectok.losses.adversary import PatchGAN
 from rectok.nn.counting import parameters
 from rectok.params.editing import changed
-from rectok.pipeline.slurm import SlurmConfig
 from rectok.planning.sizes import memory, part_sizes
 from rectok.tokenizer.model import Tokenizer
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
-from rectok.train.training_config import MachineConfig
 from rectok.train.world import join
 from rectok.workloads.batches import latent_batch
 from rectok.workloads.costs import Costs
@@ -23,10 +21,7 @@ from tests.project import tiny
 from tests.workloads.full_size import full_size
 
 PARAMS = tiny()
-SLURM = SlurmConfig(cpu=(), gpu=(), tasks=1, retries=0)
-MACHINE = MachineConfig(
-    device="cpu", processes=1, hostfile="", workers=0, compile=False, timeout=30.0, executor="local", slurm=SLURM
-)
+MACHINE = changed(PARAMS, {"machine.device": "cpu", "machine.processes": 1, "machine.compile": False}).machine
 
 
 def test_parts_are_counted_as_they_are_built() -> None:
