@@ -1,5 +1,6 @@
 """Reads YAML of which nobody knows how it was made."""
 
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -12,8 +13,14 @@ UNREADABLE = (YAMLError, ValueError, RecursionError)
 
 
 def load_yaml(text: str, yaml: YAML | None = None) -> Any:
-    """What `yaml` reads in `text`, by default YAML 1.2 without types of its own. Raises one of `UNREADABLE`."""
+    """What `yaml` reads in `text`, by default YAML 1.2 as DVC reads it, without types of its own. Raises one of `UNREADABLE`."""
     brackets = accumulate((character in "[{") - (character in "]}") for character in text)
     if max(brackets, default=0) > DEEPEST:  # the parser needs seconds to give up
         raise RecursionError(f"it nests deeper than {DEEPEST} levels")
-    return (yaml or YAML(typ="safe")).load(text)
+    return (yaml or YAML(typ="safe", pure=True)).load(text)
+
+
+@lru_cache(maxsize=8)
+def shared_yaml(text: str) -> Any:
+    """What `load_yaml` reads in `text`, which a stage needs more than once. It is one object, so nobody may change it."""
+    return load_yaml(text)

@@ -43,6 +43,7 @@ IMPORTED = (
     "ruamel.yaml", "typer", "rich.progress", "boto3", "networkx", "dulwich.index", "dulwich.worktree", "dvc_render",
     "dvc_data.hashfile.db.local", "dvc_data.hashfile.status", "dvc.cli.parser", "dvc.api", "dvc.cachemgr", "dvc.data_cloud",
     "dvc.repo.index", "dvc.repo.open_repo", "dvc.repo.plots", "dvc.repo.stage", "fsspec.implementations.memory",
+    "torch.distributed.launcher.api", "torch.distributed.elastic.rendezvous.c10d_rendezvous_backend",
 )  # fmt: skip
 PYTEST_PLUGINS = ("anyio", "hydra", "hypothesis", "_hypothesis_globals", "platformdirs", "typeguard")
 """Libraries that are plugins of pytest besides."""
@@ -54,6 +55,8 @@ DAGSTER = (
 """Imported before the first command of Dagster, or the first process of pytest-xdist: most tests need none."""
 HUGE = 1 << 21
 """Bytes of a huge page."""
+PR_SET_NAME = 15
+"""prctl(2): what `ps -o comm` shows of a process."""
 MADV_COLLAPSE = 25
 """Of linux/mman.h."""
 SET: dict[str, str] = {}
@@ -133,6 +136,9 @@ def _prepare(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _import(module.name for module in pkgutil.walk_packages([str(REPOSITORY / "rectok")], "rectok."))
+    # torchrun's own way, inspect.stack, looks through all modules for each of its 300 frames: 3 s with these ten thousand.
+    rendezvous: Any = importlib.import_module("torch.distributed.elastic.rendezvous.dynamic_rendezvous")
+    rendezvous.get_method_name = lambda depth=2: sys._getframe(depth).f_code.co_name
     _read_yaml_once(folder)
     compiled = FileSystemBytecodeCache(str(folder))
     Environment.__init__ = partialmethod(Environment.__init__, bytecode_cache=compiled)  # type: ignore[method-assign,assignment]
@@ -183,6 +189,11 @@ def _accept(server: socket.socket, ours: list[socket.socket | int]) -> Call | No
 def _is_worker(command: list[str]) -> bool:
     """Whether this is a process among which pytest-xdist divides the tests."""
     return command[1:3] == ["-u", "-c"]
+
+
+def rank_name(rank: int) -> str:
+    """The name of the process that runs here as this rank of a stage: /proc shows the server's arguments and environment."""
+    return f"rectok rank {rank}"
 
 
 def _is_dagster(command: list[str]) -> bool:
@@ -244,6 +255,8 @@ def _run(
     environment = {os.fsdecode(name): os.fsdecode(value) for name, value in variables.items()}
     os.environ.clear()
     os.environ.update(SET | environment)
+    if "rectok.cli.main" in command and "RANK" in environment:
+        ctypes.CDLL(None).prctl(PR_SET_NAME, rank_name(int(environment["RANK"])).encode())
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code: Any = 0

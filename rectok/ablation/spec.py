@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
 
 from rectok.config import Config
 from rectok.errors import UserError
@@ -126,7 +125,7 @@ def _packaged(name: str) -> Any:
 def _whole(text: str, name: str) -> Any:
     """The mapping that `text` holds, completed from the ablation that it is `like`."""
     try:
-        tree = load_yaml(text, YAML(typ="safe", pure=True))
+        tree = load_yaml(text)
     except UNREADABLE as error:
         raise UserError(f"ablation {name} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict) or "like" not in tree:

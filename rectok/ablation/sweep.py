@@ -6,8 +6,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from rectok.ablation.spec import NAME, Row, Spec, spec_names, validated
 from rectok.artifacts import DATA, write_json
 from rectok.errors import UserError
@@ -71,7 +69,7 @@ def _row_name(number: int, changes: Mapping[str, Any]) -> str:
 def _parsed(setting: str) -> tuple[str, list[Any]]:
     key, equals, text = setting.partition("=")
     try:
-        values = load_yaml(f"[{text}]", YAML(typ="safe", pure=True))
+        values = load_yaml(f"[{text}]")
     except UNREADABLE:
         values = []
     if not (key and equals and values):

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from rectok.errors import UserError
 from rectok.files import version_of
 from rectok.params.renamed import renamed_parameter
-from rectok.yaml_text import DEEPEST, load_yaml
+from rectok.yaml_text import DEEPEST, load_yaml, shared_yaml
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -59,13 +59,13 @@ def read_file(path: Path) -> str:
 
 def parse(text: str, name: str) -> "Params":
     """The validated parameters in the YAML 1.2 `text` (as DVC reads it: 1e-4 is a number); `name` is for messages."""
-    return validated(tree_of(text, name, YAML(typ="safe", pure=True)), name)
+    return validated(tree_of(text, name), name)
 
 
-def tree_of(text: str, name: str, yaml: YAML) -> Any:
-    """What `yaml` reads in `text`. Raises UserError with the line at fault."""
+def tree_of(text: str, name: str, yaml: YAML | None = None) -> Any:
+    """What `yaml` reads in `text`; without one, the shared tree of `shared_yaml`. Raises UserError with the line at fault."""
     try:
-        return load_yaml(text, yaml)
+        return load_yaml(text, yaml) if yaml else shared_yaml(text)
     except YAMLError as error:
         raise UserError(f"{name} is not valid YAML{_place(error)}") from None
     except RecursionError:

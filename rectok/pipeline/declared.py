@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rectok.yaml_text import UNREADABLE, load_yaml
+from rectok.yaml_text import UNREADABLE, shared_yaml
 
 PIPELINE, DEFAULT_FILE = Path("dvc.yaml"), "params.yaml"
 
@@ -91,11 +90,10 @@ def _tree(path: Path) -> Any:
         return str(error)
 
 
-@lru_cache
 def read(text: str) -> Any:
-    """What YAML says, or why it says nothing. Parameters are read before and after a stage, and most often are the same."""
+    """What YAML says, or why it says nothing."""
     try:
-        return load_yaml(text)
+        return shared_yaml(text)
     except UNREADABLE as error:
         return str(error)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import chdir
@@ -18,7 +17,7 @@ from rectok.pipeline.process import RESULTS
 from rectok.teacher.loading import load_network, save_network
 from tests.command import must
 from tests.evaluation import project
-from tests.train.project import rank_of, start
+from tests.train.project import rank, running, start
 
 pytestmark = pytest.mark.slow
 SHARDS = {"00000": range(24), "00001": range(24, 36), "00002": range(36, 44)}
@@ -72,14 +71,21 @@ def content(folder: Path, stage: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
+def logged(folder: Path) -> dict[str, str]:
+    """Variables by which torchrun keeps what every rank prints in `folder`, and prints it with the rank before each line."""
+    return {"PET_LOG_DIR": str(folder), "PET_TEE": "3"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_write_the_bytes_of_one(folder: Path, stage: str) -> None:
     written = []
     for processes in (1, 2):
         write(folder, processes)
         shutil.rmtree(folder / "data" / stage, ignore_errors=True)
-        must(folder, "rectok", *words(stage))
+        logs = folder / f"logs/{stage}-{processes}"
+        must(folder, "rectok", *words(stage), **logged(logs))
         written.append(content(folder, stage))
+        assert sorted(path.parent.name for path in logs.rglob("stdout.log")) == ["0", "1"][: 2 * (processes == 2)]
     assert written[0] == written[1] != {}
 
 
@@ -89,10 +95,12 @@ def test_of_several_shards_every_process_makes_other_ones(folder: Path, stage: s
     for processes in (1, 2):
         write(folder, processes)
         (folder / "results").write_text("")
-        out = must(folder, "rectok", stage, *SHARDS, **{RESULTS: str(folder / "results")})
+        out = must(folder, "rectok", stage, *SHARDS, **logged(folder / "logs"), **{RESULTS: str(folder / "results")})
         addresses = [f"{stage}@{shard}" for shard in SHARDS]
         assert sorted((folder / "results").read_text().split()) == addresses
-        assert set(addresses) <= set(out.splitlines())
+        ranks = [""] if processes == 1 else ["[default0]:", "[default1]:"]
+        lines = {f"{ranks[number % processes]}{address}" for number, address in enumerate(addresses)}
+        assert {line for line in out.splitlines() if "@" in line} == lines
         written.append(content(folder, stage))
     assert written[0] == written[1]
     assert written[0].keys() >= {f"{shard}.safetensors" for shard in SHARDS}
@@ -101,19 +109,13 @@ def test_of_several_shards_every_process_makes_other_ones(folder: Path, stage: s
 def test_a_process_that_is_killed_ends_the_stage_with_a_sentence_and_leaves_what_was_there(folder: Path) -> None:
     write(folder, 2, points=2**16)
     before = content(folder, "generation")
-    process = start(folder, "generation", python=sys.executable)
-    while not (ranks := [each for each in children(process.pid) if rank_of(each) == "1"]):
+    process = start(folder, "generation")
+    while (second := rank(folder, 1)) is None:
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
-    ranks[0].kill()
+    second.kill()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert err.splitlines()[-1] == "rectok: stage generation failed in one of its 2 processes; its message stands above"
-    assert content(folder, "generation") == before and children(process.pid) == []
-
-
-def children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+    assert content(folder, "generation") == before
+    assert psutil.wait_procs(running(folder), timeout=10)[1] == []

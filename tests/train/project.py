@@ -15,6 +15,7 @@ from rectok.params import Params
 from rectok.stages import index, latents, shards, statistics
 from rectok.tokenizer.model import Tokenizer
 from tests import forked
+from tests.fork_server import rank_name
 from tests.networks import keep
 from tests.project import write_params
 
@@ -73,8 +74,21 @@ def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", stage: s
         time.sleep(0.02)
 
 
-def rank_of(process: psutil.Process) -> str | None:
-    """The rank that a launcher gave to a process; None for another one, and for one that has just ended."""
-    with suppress(psutil.NoSuchProcess):
-        return process.environ().get("RANK")
-    return None
+def command_of(folder: Path, stage: str = "dit") -> psutil.Process:
+    """The `rectok <stage>` that holds the stage's lock, above the processes that it has started."""
+    return psutil.Process(int((folder / f"data/state/locks/{stage}").read_text()))
+
+
+def running(folder: Path) -> dict[psutil.Process, str]:
+    """Everything that runs in `folder`, with its name."""
+    names = {}
+    for process in set(psutil.process_iter()) - {psutil.Process()}:
+        with suppress(psutil.Error):
+            if process.cwd() == str(folder):
+                names[process] = process.name()
+    return names
+
+
+def rank(folder: Path, number: int) -> psutil.Process | None:
+    """The process that runs as this rank of a stage of `folder`; None before it has begun."""
+    return next((process for process, name in running(folder).items() if name == rank_name(number)), None)

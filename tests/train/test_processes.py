@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +13,12 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from tests.fork_server import rank_name
 from tests.project import write_params
 from tests.storage.proxy import Fault, faulty_store
 from tests.storage.server import BUCKET
 from tests.train.machines import missing, two_machines
-from tests.train.project import finish, make, rank_of, start, wait_for_checkpoint
+from tests.train.project import command_of, finish, make, rank, running, start, wait_for_checkpoint
 
 pytestmark = pytest.mark.slow
 SETTINGS = {"dit.training.epochs": 4, "dit.training.micro_batch": 16}
@@ -84,13 +84,18 @@ def test_no_process_trains_on_when_the_command_above_them_is_killed(trained: tup
     folder, _ = trained
     long = {**SETTINGS, "dit.training.epochs": 4000, "dit.training.checkpoint_every": 5, "machine.processes": 2}
     write_params(folder, long)
-    process = start(folder, python=sys.executable)
+    process = start(folder)
     wait_for_checkpoint(folder, process)
-    below = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    _, alive = psutil.wait_procs(below, timeout=120)
-    assert len(below) >= 3 and alive == []  # the launcher and two trainings
+    assert_all_end_with_the_command(folder, ranks=2)
     process.communicate(timeout=60)
+
+
+def assert_all_end_with_the_command(folder: Path, ranks: int) -> None:
+    command = command_of(folder)
+    below = running(folder)
+    command.kill()
+    assert set(map(rank_name, range(ranks))) <= set(below.values())
+    assert psutil.wait_procs(below, timeout=120)[1] == []
 
 
 def test_a_slow_bucket_holds_no_process(trained: tuple[Path, list[float]]) -> None:
@@ -113,22 +118,21 @@ def test_a_process_that_dies_or_hangs_ends_the_training_with_a_sentence_and_it_r
     shutil.rmtree(folder / "data/state", ignore_errors=True)
     short = {"machine.processes": 2, "machine.timeout": 0.1, "dit.training.checkpoint_every": 4}
     write_params(folder, {**SETTINGS, **short, "dit.training.epochs": 4000})
-    process = start(folder, python=sys.executable)
+    process = start(folder)
     wait_for_checkpoint(folder, process)
-    assert "lost another one (" in sentence_after(signal.SIGKILL, process)
-    again = start(folder, python=sys.executable)
+    assert "lost another one (" in sentence_after(signal.SIGKILL, folder, process)
+    again = start(folder)
     assert again.stdout is not None and any(line.startswith("dit goes on at step ") for line in again.stdout)
-    sentence = sentence_after(signal.SIGSTOP, again)
+    sentence = sentence_after(signal.SIGSTOP, folder, again)
     assert "waited 6 s for the others (machine.timeout); one of them is dead or hangs" in sentence
     assert "rectok/train/loop.py" in (folder / "data/state/stacks/rank-0.txt").read_text()
 
 
-def sentence_after(number: signal.Signals, process: "subprocess.Popen[str]") -> str:
+def sentence_after(number: signal.Signals, folder: Path, process: "subprocess.Popen[str]") -> str:
     """What the first of two processes says after the second got the signal; the command fails."""
-    below = psutil.Process(process.pid).children(recursive=True)
-    [second] = [child for child in below if rank_of(child) == "1" and "rectok.cli.main" in child.cmdline()]
+    second = rank(folder, 1)
+    assert second is not None and process.stderr is not None
     second.send_signal(number)
-    assert process.stderr is not None
     sentence = next(line for line in process.stderr if line.startswith("rectok: process 0 of 2, at step "))
     with suppress(psutil.NoSuchProcess):
         second.kill()
@@ -151,12 +155,12 @@ def test_two_machines_stop_after_a_checkpoint_go_on_from_it_and_follow_the_curve
         for line in process.stdout:
             if "dit step" in line:
                 break
-        below = psutil.Process(process.pid).children(recursive=True)
+        below = running(folder)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
         assert process.returncode == 1 and "after its checkpoint; run it again to go on" in out + err
         assert "Traceback" not in err.split("stopped at step")[0]
-        assert psutil.wait_procs(below, timeout=60)[1] == []
+        assert set(map(rank_name, range(2))) <= set(below.values()) and psutil.wait_procs(below, timeout=60)[1] == []
         kept = list(folder.glob("data/state/dit/*/step-*"))
         assert len(kept) == 1 and not (folder / "data/state/stops/dit").exists()
         finish(start(folder, prefix=machines.first, environment=machines.environment))
@@ -176,9 +180,7 @@ def test_on_no_machine_does_a_process_train_on_when_the_command_is_killed(
         machines.hostfile.write_text("".join(machines.hostfile.read_text().splitlines(keepends=True)[:machines_of_it]))
         changes = {"machine.hostfile": str(machines.hostfile), "machine.processes": 1, "dit.training.epochs": 4000}
         write_params(folder, {**SETTINGS, **changes, "dit.training.checkpoint_every": 5})
-        process = start(folder, prefix=machines.first, environment=machines.environment, python=sys.executable)
+        process = start(folder, prefix=machines.first, environment=machines.environment)
         wait_for_checkpoint(folder, process)
-        below = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        assert psutil.wait_procs(below, timeout=120)[1] == []
+        assert_all_end_with_the_command(folder, machines_of_it)
         process.communicate(timeout=60)

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from rectok.params import load
 from rectok.stages import dit
 from rectok.train import loop
+from tests import forked
 from tests.project import write_params
 from tests.train.project import finish, make, start, wait_for_checkpoint
 
@@ -84,7 +84,7 @@ def test_a_training_with_workers_ends_by_an_error_of_the_network(projects: tuple
     )
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [f"{forked.commands()}/module", "-c", code],
         cwd=interrupted,
         env=env,
         stderr=subprocess.PIPE,
