@@ -13,9 +13,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from rectok.artifacts import DATA
+from rectok.errors import UserError
 
 PAGES = "RECTOK_PAGES"
 """Environment variable: the address at which a browser reaches the folder data/. Unset, asset pages have paths in its place."""
@@ -74,12 +75,18 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(root: Path, port: int = PORT) -> Iterator[str]:
-    """Serve the project at `root` on loopback, at a free port if `port` is taken. The address."""
+    """Serve the project at `root` on loopback. The address, to which links in the event log lead for good.
+
+    Raises UserError if the port is taken.
+    """
     handler = partial(_Handler, directory=str(root / DATA))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    except OSError as error:
+        raise UserError(
+            f"port {port} of this machine is not free for pages and pictures ({str(error.strerror).lower()}); end the program "
+            f"that has it, perhaps another `make dev`, or set {PAGES}=http://localhost:PORT to another port"
+        ) from None
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://localhost:{server.server_port}"
@@ -90,7 +97,7 @@ def serving(root: Path, port: int = PORT) -> Iterator[str]:
 
 def main(arguments: list[str]) -> int:
     """`dg dev` with `arguments` and the server, until Ctrl-C. An address in the environment is used as it is."""
-    with serving(Path(os.environ.get("RECTOK_ROOT", "."))) as address:
+    with serving(Path(os.environ.get("RECTOK_ROOT", ".")), _port()) as address:
         environment = {PAGES: address, **os.environ}
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches `dg dev`, too
         with subprocess.Popen(("dg", "dev", *arguments), env=environment) as child:
@@ -98,5 +105,14 @@ def main(arguments: list[str]) -> int:
             return child.wait()
 
 
+def _port() -> int:
+    """The port of an address on this machine in the environment, else `PORT`: a proxy of that address leads there."""
+    address = urlsplit(os.environ.get(PAGES, ""))
+    return (address.port or PORT) if address.hostname in NAMES else PORT
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as sentence:
+        sys.exit(f"rectok: {sentence}")

@@ -30,6 +30,7 @@ COLUMNS = {
     "margin": "how far the value is on the right side of the limit",
     "message": "what is wrong, and what would be right",
 }
+NOT_MADE = "not made this time: there was nothing to check"
 EFFECTS = {"ERROR": "a failure stops all later stages", "WARN": "a failure stops nothing"}
 
 
@@ -65,10 +66,7 @@ def _description(gate: str, kind: CheckKind) -> str:
 
 
 def read_check_results(root: Path, unit: Unit, records: Mapping[str, Record]) -> list[dg.AssetCheckResult]:
-    """The gate's stored results, the one of `GATE_RAN` last; `records` are those of dvc.lock.
-
-    Checks that the gate did not make this time have none, as that of an accuracy without labels.
-    """
+    """The gate's stored results, the one of `GATE_RAN` last; `records` are those of dvc.lock."""
     assert unit.gate and unit.report and unit.pass_marker
     fingerprint = _fingerprint(root, unit, records[unit.stage].data_version)
     if not (root / unit.report).exists():
@@ -93,11 +91,17 @@ def not_run(unit: Unit, reason: str, fingerprint: str = "") -> dg.AssetCheckResu
 
 
 def _of_kinds(report: GateReport) -> Iterator[dg.AssetCheckResult]:
-    """One result per kind. Of several checks of one kind, such as one per reason of a quarantine, the numbers add up."""
+    """One result per kind. Of several checks of one kind, such as one per reason of a quarantine, the numbers add up.
+
+    A check that a gate had no need to make passes, such as that of an accuracy without labels: an earlier failure is no longer
+    true. A gate that failed may have ended before it made a check, which then has no new result.
+    """
     for kind in CHECKS.get(report.gate, ()):
         checks = [check for check in report.checks if kind_of(report.gate, check.name) == kind]
         if checks:
             yield _result(kind.identifier, checks, _numbers(checks))
+        elif report.passed:
+            yield dg.AssetCheckResult(check_name=kind.identifier, passed=True, description=NOT_MADE)
 
 
 def _numbers(checks: Sequence[Check]) -> Metadata:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import median
 from typing import Any
 
@@ -61,7 +62,8 @@ def metric_numbers(metrics: Mapping[str, Metric], values: Mapping[str, Any]) -> 
 
 
 def _numbers(numbers: Mapping[str, Number], values: Mapping[str, Any]) -> dict[str, float]:
-    return {n.title: n.of(values[key]) for key, n in numbers.items() if isinstance(values.get(key), (int, float))}
+    measured = {key: value for key in numbers if isinstance(value := values.get(key), (int, float)) and isfinite(value)}
+    return {numbers[key].title: numbers[key].of(value) for key, value in measured.items()}
 
 
 def _of_metric(metric: Metric) -> Number:
@@ -74,5 +76,5 @@ def _of_metric(metric: Metric) -> Number:
 
 def _speed(log: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, float]]:
     for column, number in SPEED.items():
-        if values := [float(row[column]) for row in log if row.get(column)]:
+        if values := [value for row in log if row.get(column) and isfinite(value := float(row[column]))]:
             yield number.title, number.of(median(values))

@@ -17,6 +17,8 @@ from rectok.errors import UserError
 from rectok.nightly.history import HISTORY, read_history
 from rectok.params.schema import NightlyParams
 
+NAME, OPERATION = "nightly", "evaluate_generator"
+"""The asset of the nightly run, and the operation that makes it."""
 NIGHTLY_DATE = "rectok/nightly_date"
 """Tag of a nightly run: its date."""
 SECONDS = 60
@@ -43,6 +45,10 @@ def alert_sensors(
 
 def _failure_text(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """The error messages of the commands, and Dagster's own messages."""
+    if run.job_name != NAME and any(
+        event.step_key == OPERATION for event in _events(instance, run, dg.DagsterEventType.STEP_SUCCESS)
+    ):
+        return ""  # a run of many assets, of which another one failed
     steps = list(_events(instance, run, dg.DagsterEventType.STEP_FAILURE))
     errors = [event.step_failure_data.error for event in steps]
     causes = [str(error.message).strip() for error in errors if error]
@@ -54,7 +60,8 @@ def _regression_text(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     events = _events(instance, run, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     evaluations = [event.event_specific_data for event in events]
     failed = [each for each in evaluations if isinstance(each, dg.AssetCheckEvaluation) and not each.passed]
-    return "\n".join(check.description or check.check_name for check in failed)
+    ours = [check for check in failed if check.asset_key == dg.AssetKey(NAME)]
+    return "\n".join(check.description or check.check_name for check in ours)
 
 
 def _events(

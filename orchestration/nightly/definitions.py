@@ -13,21 +13,20 @@ import dagster as dg
 from orchestration.assets.headlines import metric_numbers
 from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, page_links
-from orchestration.launcher import Launcher, failure
-from orchestration.nightly.alert_sensors import NIGHTLY_DATE, alert_sensors
+from orchestration.launcher import Launcher, failure, without_dagster_warnings
+from orchestration.nightly.alert_sensors import NAME, NIGHTLY_DATE, OPERATION, alert_sensors
 from orchestration.private import cron_string_iterator
 from rectok.artifacts import read_json
 from rectok.errors import UserError
 from rectok.evaluation.metrics import nightly_metrics
-from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history
+from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history, result_text
 from rectok.params.schema import NightlyParams
 
-NAME = "nightly"
 CHECK = "no_regression"
-OPERATION = "evaluate_generator"
 PARTITION = "dagster/partition"
 """Dagster's tag of a run of one partition."""
 COMMAND = ("rectok", "nightly")
+Event = dg.MaterializeResult[None] | dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]
 COMING_RUNS = 32
 """Nightly runs among which the longest time between two is looked for, about a month of them."""
 SHOWN_RUNS = 14
@@ -47,13 +46,12 @@ def nightly(
     oldest date. It is fresh until a run is late.
     """
     schedule = _schedule(params)  # raises if the cron line or the time zone is wrong
-    asset, check = _asset(params, root, parents, command, first or _first_date(root, params)), _check(root)
+    asset = _asset(params, root, parents, command, first or _first_date(root, params))
     evaluation = dg.define_asset_job(
         NAME, [asset], description="Evaluate the promoted generator with the seeds of a date"
     )
     return dg.Definitions(
         assets=[asset],
-        asset_checks=[check],
         jobs=[evaluation],
         schedules=[schedule],
         sensors=alert_sensors(params, root, NAME),
@@ -74,6 +72,8 @@ def _asset(
     times = cron_string_iterator(datetime(2026, 1, 1).timestamp(), params.cron, params.timezone)
     longest_gap = max(after - before for before, after in pairwise(islice(times, COMING_RUNS)))
     all_shards = dg.AllPartitionMapping()
+    # Today has a partition, too: the night's run is named after the day on which it starts.
+    days = dg.DailyPartitionsDefinition(first, timezone=params.timezone, end_offset=1)
     spec = dg.AssetSpec(
         NAME,
         deps=[
@@ -84,30 +84,58 @@ def _asset(
         kinds={"torch", "torch-fidelity"},
         owners=["team:evaluation"],
         freshness_policy=dg.FreshnessPolicy.time_window(longest_gap + timedelta(hours=params.late_hours)),
-        # Today has a partition, too: the night's run is named after the day on which it starts.
-        partitions_def=dg.DailyPartitionsDefinition(first, timezone=params.timezone, end_offset=1),
+        partitions_def=days,
+        skippable=True,  # a run of many dates reports each by an event of its own
     )
+    description = "No metric is worse than its baseline by more than tolerance and noise"
+    with without_dagster_warnings():
+        check = dg.AssetCheckSpec(CHECK, asset=NAME, description=description, partitions_def=days)
 
     @dg.multi_asset(
         name=OPERATION,
         specs=[spec],
+        check_specs=[check],
         pool="accelerator",
         # One run for all dates of a backfill evaluates only those without metrics.
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"{' '.join(command)}, then its metrics",
     )
-    def evaluate_generator(
-        context: dg.AssetExecutionContext, launcher: Launcher
-    ) -> Iterator[dg.MaterializeResult[None]]:
-        dates = context.partition_keys
-        known = {run.date for run in read_history(root / HISTORY)} if len(dates) > 1 else set()
-        context.instance.add_run_tags(context.run.run_id, {NIGHTLY_DATE: dates[-1]})
-        for date in [date for date in dates if date not in known]:
-            _evaluate(context, launcher, (*command, "--date", date))
-            context.add_asset_metadata(_metadata(root), NAME, date)
-        yield dg.MaterializeResult()
+    def evaluate_generator(context: dg.AssetExecutionContext, launcher: Launcher) -> Iterator[Event]:
+        context.instance.add_run_tags(context.run.run_id, {NIGHTLY_DATE: context.partition_keys[-1]})
+        if context.has_partition_key_range:
+            yield from _evaluate_dates(context, launcher, root, command)
+            yield dg.Output(None, check.get_python_identifier())
+        else:
+            _evaluate(context, launcher, (*command, "--date", context.partition_key))
+            yield dg.MaterializeResult(metadata=_metadata(root), check_results=[read_regression_result(root)])
 
     return evaluate_generator
+
+
+def _evaluate_dates(
+    context: dg.AssetExecutionContext, launcher: Launcher, root: Path, command: Sequence[str]
+) -> Iterator[Event]:
+    """Evaluate the dates that the history lacks, and report each with its check at once.
+
+    The dates before one that fails keep what they have.
+    """
+    known = {run.date: run for run in read_history(root / HISTORY)}
+    for date in context.partition_keys:
+        if date in known:
+            metrics: Metadata = dict(metric_numbers(nightly_metrics(), known[date].metrics))
+            yield dg.AssetMaterialization(NAME, partition=date, metadata=metrics)
+            continue
+        _evaluate(context, launcher, (*command, "--date", date))
+        yield dg.AssetMaterialization(NAME, partition=date, metadata=_metadata(root))
+        result = read_regression_result(root)
+        yield dg.AssetCheckEvaluation(
+            dg.AssetKey(NAME),
+            CHECK,
+            passed=result.passed,
+            description=result.description,
+            metadata=result.metadata,
+            partition=date,
+        )
 
 
 def _evaluate(context: dg.AssetExecutionContext, launcher: Launcher, command: Sequence[str]) -> None:
@@ -117,16 +145,6 @@ def _evaluate(context: dg.AssetExecutionContext, launcher: Launcher, command: Se
     regressed = finished.code == REGRESSED and any(line.startswith(REGRESSION) for line in finished.lines)
     if finished.code and not regressed:
         raise failure(finished)
-
-
-def _check(root: Path) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=NAME, name=CHECK, description="No metric is worse than its baseline by more than tolerance and noise"
-    )
-    def no_regression() -> dg.AssetCheckResult:
-        return read_regression_result(root)
-
-    return no_regression
 
 
 def _schedule(params: NightlyParams) -> dg.ScheduleDefinition:
@@ -153,14 +171,15 @@ def _metadata(root: Path) -> Metadata:
     metrics: Metadata = dict(metric_numbers(nightly_metrics(), latest | latest.get("metrics", {})))
     pictures = list((root / PAGE.parent).glob("*.png"))
     links = page_links(root, [root / PAGE], pictures, str(latest["date"]))
+    history = read_history(root / HISTORY)
     rows = [
         {
             "date": run.date,
             **{metric.title: metric.text(run.metrics[name]) for name, metric in nightly_metrics().items()},
             "generator": run.generator,
-            "result": "worse" if run.regressed else "good",
+            "result": result_text(run, history),
         }
-        for run in read_history(root / HISTORY)[: -SHOWN_RUNS - 1 : -1]
+        for run in history[: -SHOWN_RUNS - 1 : -1]
     ]
     runs = {"nightly_runs": dg.MetadataValue.table([dg.TableRecord(row) for row in rows])} if rows else {}
     details = {"details": dg.MetadataValue.json(latest)}
@@ -172,7 +191,8 @@ def read_regression_result(root: Path) -> dg.AssetCheckResult:
     try:
         latest: dict[str, Any] = read_json(root / LATEST)
     except FileNotFoundError:
-        return dg.AssetCheckResult(passed=False, description=f"{LATEST} is missing: no nightly run has ended yet")
+        missing = f"{LATEST} is missing: no nightly run has ended yet"
+        return dg.AssetCheckResult(check_name=CHECK, passed=False, description=missing)
     regressions, comparisons = latest["regressions"], latest.get("comparisons")
     description = f"nothing got worse on {latest['date']}"
     if comparisons == []:  # runs of an older version have no such key
@@ -181,4 +201,6 @@ def read_regression_result(root: Path) -> dg.AssetCheckResult:
     if comparisons:
         metadata["limits"] = dg.MetadataValue.table([dg.TableRecord(each) for each in comparisons])
     sentences = "; ".join(regressions)
-    return dg.AssetCheckResult(passed=not regressions, description=sentences or description, metadata=metadata)
+    return dg.AssetCheckResult(
+        check_name=CHECK, passed=not regressions, description=sentences or description, metadata=metadata
+    )

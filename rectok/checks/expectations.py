@@ -1,4 +1,8 @@
-"""Great Expectations suites as checks. It takes eight seconds to import: for a gate's own process only."""
+"""Great Expectations suites as checks.
+
+Its import takes three seconds of a core, six times that of pandas, for a gate's own process only. The package has no smaller part
+to import: its root imports every expectation, with scipy.stats, Altair, SQLAlchemy and requests.
+"""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,46 +1,48 @@
-"""The record of an evaluation against the table of metrics."""
+"""The record of an evaluation against the table of metrics. No pandas here: its import takes longer than the check."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-import pandas as pd
-import pandera.pandas as pa
-
 from rectok.artifacts import Check
-from rectok.checks.bounds import holds
-from rectok.checks.tables import fits
+from rectok.checks.bounds import holds, listed
 from rectok.evaluation.metrics import Metric, Record, metrics_of
-
-TIME = pa.Column(float, pa.Check.in_range(0, 1, include_max=False), unique=True)
 
 
 def record_checks(stage: str, record: Record) -> Generator[Check, None, bool]:
     """All metrics of `stage` and no others, each possible and with its network; returns whether thresholds can follow."""
-    table = metrics_of(stage)
-    curves = {name: metric for name, metric in table.items() if metric.curve}
-    spaces = {name: metric for name, metric in table.items() if metric.by_space}
-    single = {name: metric for name, metric in table.items() if not (metric.curve or metric.by_space)}
-    numbers = {name: value for name, value in record.metrics.items() if name not in curves | spaces}
-    columns = {name: pa.Column(float, _bounds(metric), nullable=bool(metric.absent)) for name, metric in single.items()}
-    results = [_fits([numbers], columns)]
-    for name, metric in curves.items():
-        if metric.absent and record.metrics.get(name, ()) is None:
-            continue
-        results.append(_fits(record.metrics.get(name, ()), {"t": TIME, "accuracy": pa.Column(float, _bounds(metric))}))
-    for name, metric in spaces.items():
-        if values := record.metrics.get(name):
-            results.append(_fits([values], {space: pa.Column(float, _bounds(metric)) for space in values}))
-    broken = [check.message for check in results if not check.passed]
-    yield holds("schema", not broken, "; ".join(broken))
+    faults = list(_faults(metrics_of(stage), record.metrics))
+    yield holds("schema", not faults, listed(faults))
     yield holds("networks", record.networks.keys() == record.metrics.keys(), "a metric lacks the name of its network")
-    return not broken
+    return not faults
 
 
-def _fits(values: Any, columns: dict[str, pa.Column]) -> Check:
-    return fits("schema", pd.DataFrame(values), pa.DataFrameSchema(columns, strict=True, coerce=True))
+def _faults(table: Mapping[str, Metric], metrics: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each metric that is missing, unknown or impossible."""
+    yield from (f"{name} is unknown" for name in metrics if name not in table)
+    for name, metric in table.items():
+        value = metrics.get(name)
+        if name not in metrics and not metric.by_space:
+            yield f"{name} is missing"
+        elif value is not None and metric.curve:
+            yield from _curve_faults(name, metric, value)
+        elif value is not None and metric.by_space:
+            for space, number in value.items():
+                yield from _bounds_faults(f"{name}@{space}", number, *metric.bounds)
+        elif not (value is None and (metric.absent or metric.by_space)):
+            yield from _bounds_faults(name, value, *metric.bounds)
 
 
-def _bounds(metric: Metric) -> pa.Check:
-    low, high = metric.bounds
-    return pa.Check.in_range(low, high) if isfinite(high) else pa.Check.ge(low)
+def _curve_faults(name: str, metric: Metric, curve: list[dict[str, Any]]) -> Iterator[str]:
+    """Of a list of {t, accuracy}, with 0 ≤ t < 1 and no t twice."""
+    times = [point["t"] for point in curve]
+    if not curve or len(set(times)) < len(times) or not all(0 <= time < 1 for time in times):
+        yield f"{name} has the times {times}, but they must be different numbers from 0 to below 1"
+    for point in curve:
+        yield from _bounds_faults(f"{name}@{point['t']}", point["accuracy"], *metric.bounds)
+
+
+def _bounds_faults(name: str, value: Any, low: float, high: float) -> Iterator[str]:
+    if not (isinstance(value, (int, float)) and low <= value <= high):
+        limits = f"from {low:g} to {high:g}" if isfinite(high) else f"at least {low:g}"
+        yield f"{name} is {value!r}, but must be {limits}"

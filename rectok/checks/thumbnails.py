@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL.Image import Image
 
-from rectok.artifacts import class_strip
+from rectok.artifacts import class_strip, docs_dir
 from rectok.data.data_config import ImageConfig
 from rectok.data.parallel_map import map_in_threads, threads_for
 from rectok.data.sources.image_source import Readable
@@ -22,7 +22,14 @@ MOST, EACH = 200, 8
 
 
 def write_strips(params: Params, images: pd.DataFrame) -> None:
-    """Write the strips of the index's `images`. There are none where the source cannot be read any more."""
+    """Write the strips of the index's `images`. There are none where the source cannot be read any more.
+
+    Strips of an earlier index go, and pictures of files that shards left out and that are not in this index.
+    """
+    keys = set(images["key"])
+    for path in [*class_strip(0).parent.glob("*.png"), *docs_dir("shards").glob("*.png")]:
+        if path.parent == class_strip(0).parent or path.stem not in keys:
+            path.unlink(missing_ok=True)
     chosen = _chosen(images)
     source = params.index.source
     try:

@@ -5,14 +5,14 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from rectok.errors import UserError
 from rectok.params import load, parse, preset_text
 from rectok.params.editing import changed, settings_in
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rectok.bench.profiling import Profile
     from rectok.params import Params
     from rectok.workloads.speed import Speed
@@ -76,6 +76,8 @@ def bench(
     if not speeds:
         raise UserError(f"there is nothing to time: no stage has {', '.join(works)} with these parameters")
     if not as_json:
+        from rich.console import Console
+
         Console().print(_speed_table(speeds))
     if all(speed.error for speed in speeds):
         raise typer.Exit(1)
@@ -104,6 +106,9 @@ def _ratio(speed: "Speed", before: "list[Speed]", commit: str) -> str:
 
 
 def _show(profile: "Profile") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(stderr=True)
     for title, shares in (("part of a step", profile.parts), ("kernel", profile.kernels)):
         table = Table(title, "share")
@@ -113,7 +118,9 @@ def _show(profile: "Profile") -> None:
             console.print(table)
 
 
-def _speed_table(speeds: "list[Speed]") -> Table:
+def _speed_table(speeds: "list[Speed]") -> "Table":
+    from rich.table import Table
+
     first = speeds[0]
     title = (
         f"{first.preset} on {first.device}, torch {first.torch}, {first.networks}; the peak is that of the hot device"

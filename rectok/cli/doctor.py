@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines")] = False) -> None:
     """Check disk, links, devices, DeepSpeed, credentials, weights and versions. Exit 1 if a run would fail."""
+    from rich.console import Console
+
     from rectok.doctor.examine import examine
 
     diagnoses, out = [], sys.stdout

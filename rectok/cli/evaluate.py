@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from rectok.artifacts import stage_dir
 from rectok.cli.stage_run import stage_run
@@ -48,6 +46,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False,
 ) -> None:
     """Judge images that another program made, by the code that judges the pipeline's own."""
+    from rich.console import Console
+    from rich.table import Table
+
     from rectok.evaluation.metrics import METRICS
     from rectok.evaluation.other_images import judge, metric_network_at, read_reference, read_samples
     from rectok.train.world import device_named
@@ -118,6 +119,9 @@ def _day(text: str) -> date:
 
 
 def _show(gathered: Summary) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     table = Table("metric", "value", "better", "computed by", title="Metrics", title_justify="left")
     table.columns[1].justify = "right"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rectok.cli.bench import AsJson, Preset, Settings, chosen_params
 
@@ -29,6 +28,8 @@ def plan(
 ) -> None:
     """Say whether a run fits the GPUs and how long it takes, with memory, disk and downloads, without touching data."""
     params = chosen_params(preset, settings)
+    from rich.console import Console
+
     from rectok.planning.display import needs, overview, short_trainings, tables
     from rectok.planning.plan import make_plan
     from rectok.planning.schedule import ASSUMPTION

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from rectok.cli.stage_run import exclusive, within_memory
 from rectok.errors import UserError
@@ -67,6 +65,9 @@ def _show(records: "list[Promotion]") -> None:
         typer.echo("nothing was promoted yet; rectok promote --why … promotes the current generator")
         return
     metric = METRICS[PRINCIPAL]
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("", "generator", "when", "who", "why", "commit", metric.title, f"measured {metric.title}")
     for each in records:
         mark = f"{each.number}{' (current)' if each is records[-1] else ''}"

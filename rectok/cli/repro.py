@@ -9,7 +9,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from rectok.artifacts import SHARDED, STAGES
 from rectok.errors import UserError
@@ -50,6 +49,8 @@ def repro(
     for number in STOPPING:
         signal.signal(number, _as_ctrl_c)
     began = time.monotonic()
+    from rich.console import Console
+
     with Console(stderr=True).status("") as shown:
         report = status(Path(), targets or (), shown.update)
     if single_item:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     from rectok.pipeline.status import Reason
@@ -19,6 +18,8 @@ def status(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when a stage would run again")] = False,
 ) -> None:
     """Say why stages would run again: a parameter, data, code, or a stage before them."""
+    from rich.console import Console
+
     from rectok.pipeline.status import status as read_status
 
     with Console(stderr=True).status("") as shown:

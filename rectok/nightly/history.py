@@ -98,6 +98,17 @@ def joined(history: Sequence[NightlyRun], run: NightlyRun) -> list[NightlyRun]:
     return sorted([*(past for past in history if past.date != run.date), run], key=lambda each: each.date)
 
 
+def comparable(history: Sequence[NightlyRun], run: NightlyRun) -> list[NightlyRun]:
+    """The runs of the same protocol, oldest first."""
+    return [each for each in history if each.protocol == run.protocol]
+
+
+def result_text(run: NightlyRun, history: Sequence[NightlyRun]) -> str:
+    """What came of the run: worse, good, or the first measurement of its protocol."""
+    first = not any(each.date < run.date for each in comparable(history, run))
+    return "worse" if run.regressed else "first measurement" if first else "good"
+
+
 def retained(history: Sequence[NightlyRun], count: int, baseline: Sequence[NightlyRun]) -> list[NightlyRun]:
     """The newest `count` runs, and those that the `baseline` is made of, however old."""
     return [run for place, run in enumerate(history) if place >= len(history) - count or run in baseline]

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from rectok.evaluation.metrics import GUIDED, METRICS, PRINCIPAL, nightly_metrics
-from rectok.nightly.history import NightlyRun, picture_file
+from rectok.nightly.history import NightlyRun, comparable, picture_file, result_text
 from rectok.nightly.promotion import Promotion
 from rectok.nightly.regression import Comparison
 from rectok.pages import data_uri, filled
@@ -44,11 +44,6 @@ def render(
     )
 
 
-def comparable(history: Sequence[NightlyRun], run: NightlyRun) -> list[NightlyRun]:
-    """The runs of the same protocol, oldest first."""
-    return [each for each in history if each.protocol == run.protocol]
-
-
 def trend_png(history: Sequence[NightlyRun]) -> bytes:
     """The principal metric over the runs that are comparable with the last one, unguided and guided."""
     runs = comparable(history, history[-1])
@@ -69,8 +64,7 @@ def _lines(runs: Sequence[NightlyRun], name: str) -> list[Line]:
 def _history_row(run: NightlyRun, history: Sequence[NightlyRun]) -> dict[str, Any]:
     """A run in words, whether it compares with the last one, and its result."""
     metrics = [metric.text(run.metrics.get(name)) for name, metric in nightly_metrics().items()]
-    first = not any(each.date < run.date for each in comparable(history, run))
-    result = "worse" if run.regressed else "first measurement" if first else "good"
+    result = result_text(run, history)
     return {**vars(run), "metrics": metrics, "comparable": run.protocol == history[-1].protocol, "result": result}
 
 

@@ -33,6 +33,7 @@ def run(params: Params, shard: str) -> None:
     The tar is a pointer where `storage.shards` says that shards lie elsewhere.
     """
     index = read_index(artifacts.index_file(shard))
+    _remove_pictures(index)
     artifacts.stage_dir("shards").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=artifacts.stage_dir("shards")) as spool:
         places, quarantined, treatments = _spool(_outcomes(params, index), spool)
@@ -70,11 +71,19 @@ def _pack(config: ImageConfig, content: Content) -> Outcome:
     return Packed(row.key, row.label, row.split, encode_png(image.pixels), image.treatments)
 
 
+def _remove_pictures(index: list[IndexRow]) -> None:
+    """Remove the thumbnails of the shard's last run: the images may be fine now."""
+    keys = {row.key for row in index}
+    for path in artifacts.docs_dir("shards").glob("*.png"):
+        if path.stem in keys:
+            path.unlink(missing_ok=True)
+
+
 def _picture(row: IndexRow, file: bytes, config: ImageConfig) -> None:
     """Keep a thumbnail of an image that is left out, for the page of the index; of the first PICTURED here."""
     path = artifacts.quarantine_picture(row.key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    room = path.exists() or sum(1 for _ in path.parent.iterdir()) < PICTURED
+    room = sum(1 for _ in path.parent.iterdir()) < PICTURED
     if room and (small := thumbnail(file, config)) is not None:
         write_bytes(path, png(small))
 

@@ -54,10 +54,19 @@ def test_a_figure_beyond_its_threshold_fails(stage: str, changes: dict[str, Any]
 @pytest.mark.parametrize(
     ("stage", "changes", "message"),
     [
-        ("reconstruction", {"lpips": -0.5}, "lpips in row 0 is -0.5"),
-        ("reconstruction", {"ssim": 1.5}, "ssim in row 0 is 1.5, which breaks in_range(-1, 1)"),
-        ("generation", {"recall_guided": -0.1, "gfid": -1.0}, "gfid in row 0 is -1.0"),
-        ("probe", {"probe": [{"t": 0.5, "accuracy": 0.9}, {"t": 1.0, "accuracy": 1.2}]}, "accuracy in row 1 is 1.2"),
+        ("reconstruction", {"lpips": -0.5}, "lpips is -0.5, but must be at least 0"),
+        ("reconstruction", {"ssim": 1.5}, "ssim is 1.5, but must be from -1 to 1"),
+        ("generation", {"recall_guided": -0.1, "gfid": -1.0}, "gfid is -1.0"),
+        ("probe", {"probe": [{"t": 0.5, "accuracy": 0.9}, {"t": 1.0, "accuracy": 1.2}]}, "probe@1.0 is 1.2"),
+        (
+            "probe",
+            {"probe": [{"t": 0.5, "accuracy": 0.9}, {"t": 1.0, "accuracy": 0.9}]},
+            "probe has the times [0.5, 1.0]",
+        ),
+        ("probe", {"probe": [{"t": 0.5, "accuracy": 0.9}] * 2}, "different numbers from 0 to below 1"),
+        ("generation", {"fd": {"dinov2": -2.0}}, "fd@dinov2 is -2.0, but must be at least 0"),
+        ("generation", {"gfid": "low"}, "gfid is 'low'"),
+        ("generation", {"gfid": None}, "gfid is None"),
     ],
 )
 def test_impossible_figures_break_the_schema(stage: str, changes: dict[str, Any], message: str, params: Params) -> None:
@@ -78,7 +87,9 @@ def test_a_missing_figure_is_named(params: Params) -> None:
     del record["metrics"]["recall"], record["networks"]["gfid"]
     artifacts.write_json(path, record)
     found = failed("generation", params)
-    assert found["schema"].message == "column recall is missing"
+    assert found["schema"].message == "recall is missing"
+    change("generation", sharpness=1.0)
+    assert failed("generation", params)["schema"].message == "sharpness is unknown; recall is missing"
     assert found["networks"].message
 
 

@@ -1,5 +1,8 @@
 """Pages and pictures of data/ in the browser, and the numbers that asset pages begin with."""
 
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -54,6 +57,14 @@ def test_pages_and_pictures_are_served_and_nothing_else(tmp_path: Path, monkeypa
     assert page_links(tmp_path, [report / "index.html"], [], "")["index.html"].value == str(report / "index.html")  # type: ignore[union-attr]
 
 
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    with serving(tmp_path, port=0) as address:
+        command = (sys.executable, "-m", "orchestration.pages")
+        ended = subprocess.run(command, env={**os.environ, PAGES: address}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(f"rectok: port {address.rpartition(':')[2]} of this machine is not free for pages")
+
+
 def test_a_page_begins_with_rounded_numbers_and_their_units() -> None:
     record = {
         "gfid": 0.29491,
@@ -61,13 +72,15 @@ def test_a_page_begins_with_rounded_numbers_and_their_units() -> None:
         "sample_accuracy": 0.9612,
         "kid": 1.0,
         "sample_accuracy_guided": None,
+        "precision": float("nan"),  # Dagster stores no NaN
     }
     assert headlines("generation", record, []) == {"gFID": 0.295, "gFID, guided": 0.2, "Sample accuracy (%)": 96.1}
     log = [
         {"step": "1", "images_per_second": "90.4", "mfu": ""},
         {"step": "2", "images_per_second": "110", "mfu": "0.31"},
+        {"step": "3", "images_per_second": "nan", "mfu": "nan"},
     ]
-    summary = {"psnr": 26.0327, "parameters": 1359192, "steps": 492, "trained": True, "sha256": "abc"}
+    summary = {"psnr": 26.0327, "parameters": 1359192, "steps": 492, "images": float("nan"), "sha256": "abc"}
     assert headlines("tokenizer", summary, log) == {
         "PSNR (dB)": 26.03, "steps": 492, "parameters (million)": 1.36, "images/s": 100, "MFU (%)": 31.0,
     }  # fmt: skip

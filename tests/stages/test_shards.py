@@ -60,7 +60,13 @@ def test_every_bad_image_is_left_out_with_its_reason_and_nothing_takes_its_place
     }
     assert found == {name: reason for name, (_, reason) in BAD.items()}
     assert len(PackedShard("00000")) == 6
-    assert len(read_index(artifacts.index_file("00000"))) == 6 + len(BAD)
+    rows = read_index(artifacts.index_file("00000"))
+    assert len(rows) == 6 + len(BAD)
+    [fine] = [row.key for row in rows if row.uri.endswith("cat/1000.png")]
+    pictures = {path.name for path in artifacts.docs_dir("shards").iterdir()}
+    artifacts.quarantine_picture(fine).touch()  # as if it had been bad before
+    shards.run(folder(), "00000")
+    assert pictures and {path.name for path in artifacts.docs_dir("shards").iterdir()} == pictures
 
 
 def test_processes_of_their_own_pack_the_same_shard() -> None:

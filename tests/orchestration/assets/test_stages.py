@@ -75,6 +75,9 @@ def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_fixed(project: P
     # A run that only skips leaves the failed gate failed, and so does a run of the next stage.
     again = make("shards", shard="00001")
     assert not again.success and not check(again, "rows").passed
+    assert [each.check_name for each in again.get_asset_check_evaluations()] == ["rows", GATE_RAN], (
+        "the gate may have ended"
+    )
     alone = make("tokenizer")
     assert not alone.success and "tokenizer waits for gate-shards@00001" in failure(alone, "tokenizer")
     assert not versions(alone)
@@ -87,7 +90,10 @@ def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_fixed(project: P
     # After the fix the run goes on, and DVC finds everything up to date.
     project.rows("a", "b2", "c", "d")
     for names, shard in ((("index",), None), (("shards",), "00001"), (("tokenizer", "report"), None)):
-        assert make(*names, shard=shard).success
+        fixed = make(*names, shard=shard)
+        assert fixed.success
+    psnr = check(fixed, "psnr")
+    assert psnr.passed and psnr.description == "not made this time: there was nothing to check"
     assert "Data and pipelines are up to date." in project.repro().stdout
 
 

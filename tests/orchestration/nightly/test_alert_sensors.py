@@ -12,10 +12,12 @@ from dagster import (
     AssetKey,
     DagsterInstance,
     DagsterRunStatus,
+    Definitions,
     ExecuteInProcessResult,
     JobDefinition,
     SensorDefinition,
     SensorResult,
+    asset,
     build_sensor_context,
 )
 
@@ -117,6 +119,23 @@ def test_a_failed_run_that_was_started_on_the_page_of_the_asset_sends_its_messag
     [record], [_] = hook.received, box.received
     assert (record["kind"], record["date"]) == ("failed", "2026-01-31")
     assert "data/dit/model.safetensors is missing" in record["text"]
+
+
+def test_a_run_of_many_assets_sends_no_alert_where_another_one_fails(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance, hook: Hook
+) -> None:
+    @asset(deps=["nightly"])
+    def page() -> None:
+        raise ValueError("no page")
+
+    sensor = alert_sensor(params, tmp_path, "failed")
+    cursor = ticked(sensor, instance).cursor
+    parts = Definitions.merge(defined(tmp_path, params, EVALUATION), Definitions(assets=[page]))
+    everything = parts.resolve_implicit_global_asset_job_def()
+    assert not everything.execute_in_process(
+        instance=instance, partition_key="2026-01-31", raise_on_error=False
+    ).success
+    assert message_of(ticked(sensor, instance, cursor)) == "there is nothing to report" and not hook.received
 
 
 @pytest.mark.parametrize("date, alerts", [("2026-01-01", 0), ("2026-01-02", 1)])

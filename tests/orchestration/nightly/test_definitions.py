@@ -78,7 +78,22 @@ def test_a_backfill_evaluates_only_the_dates_without_metrics_in_one_run(
     result = job.execute_in_process(instance=instance, tags=days)
     made = [event.materialization for event in result.get_asset_materialization_events()]
     assert [each.partition for each in made if "gFID" in each.metadata] == ["2026-01-01", "2026-01-03"]
-    assert len(made) == 3 and len(result.get_asset_check_evaluations()) == 1
+    assert [each.partition for each in made] == ["2026-01-01", "2026-01-02", "2026-01-03"]
+    checks = result.get_asset_check_evaluations()
+    assert [(check.partition, check.passed) for check in checks] == [("2026-01-01", True), ("2026-01-03", True)]
+
+
+def test_a_backfill_that_fails_reports_the_dates_before_with_their_checks(
+    tmp_path: Path, params: NightlyParams, instance: DagsterInstance
+) -> None:
+    program = EVALUATION.replace("sys.exit(", "sys.exit('rectok: no GPU' if date == '2026-01-03' else ")
+    days = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-01-03"}
+    job = defined(tmp_path, params, program).resolve_job_def("nightly")
+    result = job.execute_in_process(instance=instance, tags=days, raise_on_error=False)
+    made = [event.materialization for event in result.get_asset_materialization_events()]
+    assert [each.partition for each in made] == ["2026-01-01", "2026-01-02"] and not result.success
+    checks = result.get_asset_check_evaluations()
+    assert [(check.partition, check.passed) for check in checks] == [("2026-01-01", True), ("2026-01-02", False)]
 
 
 def test_dates_begin_with_the_history(tmp_path: Path, params: NightlyParams) -> None:
