@@ -68,6 +68,10 @@ class PodConfig(Config):
     node_selector: dict[str, Text]
     tolerations: tuple[str, ...]
 
+    def __hash__(self) -> int:
+        """Networks are kept by the machine on which they are loaded, and a dictionary has no hash."""
+        return hash(self.model_dump_json())
+
 
 class KubernetesConfig(Config):
     """How `rectok repro` runs stages as Jobs; `cpu` and `gpu` are for stages without and with an accelerator.

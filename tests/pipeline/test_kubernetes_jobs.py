@@ -210,4 +210,6 @@ def test_bad_parameters_are_refused(here: Path, changes: dict[str, Any], sentenc
 def test_good_parameters_are_taken(here: Path) -> None:
     section = {**preset("digits")["machine"]["kubernetes"], "image": "rectok", "claim": "project", "gpu": GPU}
     write_params(here, {"machine.executor": "kubernetes", "machine.kubernetes": section})
-    assert load().machine.kubernetes.gpu.resources["nvidia.com/gpu"] == "8"
+    machine = load().machine
+    assert machine.kubernetes.gpu.resources["nvidia.com/gpu"] == "8"
+    assert hash(machine) == hash(machine.model_copy(deep=True))  # stages keep networks by it
