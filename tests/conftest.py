@@ -16,8 +16,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 
-LONGEST = ("test_server.py", "test_trained.py", "test_pipeline.py", "test_processes.py")
-"""Files of tests that take minutes."""
+LONGEST = (
+    "test_trained.py", "test_pipeline.py", "test_server.py", "test_processes.py", "test_running.py", "test_recovery.py",
+    "test_resume.py", "test_extending.py", "test_imagenet_preset.py", "test_stages.py", "test_workers.py",
+    "test_experiments.py", "test_dagster.py", "test_bench.py", "test_package.py",
+)  # fmt: skip
+"""Files of tests that take half a minute and more, the longest first."""
 
 
 def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
@@ -27,8 +31,9 @@ def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files come first, so that the quick ones fill up whichever process is done with its share of them."""
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name not in LONGEST))
+    """The longest files come first, so that all processes end at the same time."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, places.get(item.path.name, len(LONGEST))))
 
 
 @pytest.fixture

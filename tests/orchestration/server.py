@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Server:
-    """A running `dagster dev` and its project."""
+    """A running `dg dev` and its project."""
 
     project: Project
     url: str
@@ -147,7 +147,8 @@ class Server:
         query = f"""query($k: AssetKeyInput!) {{ assetNodeOrError(assetKey: $k) {{ ... on AssetNode {{
             {events}(limit: 9) {{ metadataEntries {{ label
                 ... on FloatMetadataEntry {{ floatValue }} ... on IntMetadataEntry {{ intValue }}
-                ... on TextMetadataEntry {{ text }} ... on MarkdownMetadataEntry {{ mdStr }} }} }} }} }} }}"""
+                ... on TextMetadataEntry {{ text }} ... on MarkdownMetadataEntry {{ mdStr }}
+                ... on JsonMetadataEntry {{ jsonString }} }} }} }} }} }}"""
         nodes = self.query(query, k={"path": [name]})["assetNodeOrError"][events]
         return [
             {entry.pop("label"): next(iter(entry.values()), None) for entry in node["metadataEntries"]}

@@ -149,6 +149,7 @@ def test_dg_lists_the_definitions_and_its_check_fails_and_says_what_is_wrong(our
     listed = json.loads(finished.stdout)
     assert finished.stderr == "", "no warning"
     assert {asset["asset_key"] for asset in listed["assets"]} >= {"index", "tokenizer", "nightly"}
+    assert dg("check", "defs").returncode == 0
     ours.change("nightly.per_class", "many")
     finished = dg("check", "defs")
     assert finished.returncode == 1

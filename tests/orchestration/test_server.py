@@ -102,7 +102,8 @@ def test_a_training_shows_its_progress_stops_after_its_checkpoint_and_resumes_be
     wait_for(lambda: "another DVC process holds a file that" in server.messages(other))
     assert server.run_status(retried) == "STARTED" and server.gate("index") == "SUCCEEDED"
     project.steps(1)
-    assert (ended(server, retried), ended(server, other)) == ("SUCCESS", "SUCCESS")
+    assert ended(server, retried) == "SUCCESS", server.messages(retried)
+    assert ended(server, other) == "SUCCESS", server.messages(other)
 
 
 def test_a_failed_gate_blocks_until_dvc_repro_outside_passes_it(server: Server) -> None:

@@ -3,6 +3,7 @@
 One server serves all tests, in this order.
 """
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -50,6 +51,7 @@ def test_a_cancelled_training_stops_after_its_checkpoint_and_a_retry_finishes_it
     assert server.gate("tokenizer") == "SUCCEEDED"
     [shown] = server.materialized("tokenizer")
     assert shown["PSNR (dB)"] > 0 and shown["time (s)"] > 0 and "loss, end over start" in shown
+    assert json.loads(shown["details"])["runs"] == "rectok tokenizer"
     assert all(shown[picture].startswith("![") for picture in ("loss", "preview.png"))
 
 

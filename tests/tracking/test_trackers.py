@@ -22,8 +22,7 @@ from rectok.tracking.trackers import FOLDER, require_packages, run_name, track_r
 from tests.errors import user_error
 from tests.project import preset
 
-# Libraries of others, whose warnings are not what is tested.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("here")]
+pytestmark = pytest.mark.usefixtures("here")
 Points = dict[str, list[tuple[int, float]]]
 
 
