@@ -22,6 +22,10 @@ WALL = (1900, 1340)
 MARGIN = 16
 GROUPS = ("data", "teacher", "tokenizer", "generator", "evaluation")
 EVERY_GROUP = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
+STILL = """addEventListener("DOMContentLoaded", () => {
+    document.head.append(document.createElement("style"));
+    document.head.lastChild.textContent = "* { animation: none !important; transition: none !important }";
+})"""
 DOWNWARDS = "localStorage.setItem('asset-graph-direction', JSON.stringify('vertical'))"
 
 
@@ -33,11 +37,12 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A large page of the running server."""
+    """A large page of the running server. What moves on it would cost half of a processor."""
     with recorded_page(browser, WALL, base_url=server.url.removesuffix("/graphql")) as record:
         record.page.add_init_script(DOWNWARDS)
+        record.page.add_init_script(STILL)
         yield record.page
         assert record.outside(server.url.removesuffix("graphql")) == []
 
