@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 from rectok.params import Params
@@ -83,8 +84,20 @@ def _trained(parts: dict[str, int | None]) -> int:
     return _size(parts, "tokenizer", "dit", "autoguidance", "adversary")
 
 
+def memory_of(params: Params, training: str, gpus: int) -> Memory:
+    """What one of `gpus` GPUs holds in `training` on the images of data/index, under its own ZeRO stage."""
+    costs = Costs(params, images_of(params.preset, None, indexed=True).classes)
+    steps = Steps(params, costs, gpus)
+    return _memory(steps, part_sizes(costs), training, gpus, steps.config(training).zero_stage)
+
+
 def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:
     """Every training under every ZeRO stage, on one GPU and on all, which take the same micro-batch each."""
+    counts = sorted({1, steps.gpus})
+    return [_memory(steps, parts, *row) for row in product(TRAININGS, counts, ZERO_STAGES)]
+
+
+def _memory(steps: Steps, parts: dict[str, int | None], training: str, gpus: int, zero_stage: int) -> Memory:
     size = partial(_size, parts)
     proxy = bool(steps.params.tokenizer.losses.perceptual.weight) and not size("perceptual")
     helpers = size("perceptual") + (size("teacher") if steps.online or proxy else 0)
@@ -94,12 +107,7 @@ def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:
         "dit": (size("dit"), 0),
         "autoguidance": (size("autoguidance"), 0),
     }
-    return [
-        memory(name, steps.config(name), *weights[name], stage, gpus, steps.cost(name).saved)
-        for name in TRAININGS
-        for gpus in sorted({1, steps.gpus})
-        for stage in ZERO_STAGES
-    ]
+    return memory(training, steps.config(training), *weights[training], zero_stage, gpus, steps.cost(training).saved)
 
 
 def _size(parts: dict[str, int | None], *prefixes: str) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from torch import nn
 
@@ -10,11 +9,9 @@ from rectok.errors import UserError
 from rectok.nn.counting import parameters
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.train.training_config import TrainingConfig
 from rectok.workloads.costs import Costs
-from rectok.workloads.generators import generator
 from rectok.workloads.objectives import adversary_of
 
 FLOAT32 = 4
@@ -43,8 +40,8 @@ KEPT = 8
 
 def part_sizes(costs: Costs) -> dict[str, int | None]:
     """Number of weights of every network; None for one that only its own library can build."""
-    params, build = costs.params, costs.shapes.build
-    tokenizer = build(lambda: Tokenizer(costs.latent))
+    params = costs.params
+    tokenizer = costs.tokenizer
     adversary = adversary_of(params.tokenizer.losses.adversary) or adversary_of(params.decoder.losses.adversary)
     perceptual = costs.perceptual_network(params.tokenizer.losses.perceptual)
     sizes: dict[str, int | None] = {
@@ -54,10 +51,10 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
         "adversary": parameters(adversary.network) if adversary else 0,
         "teacher": parameters(costs.teacher),
         "perceptual": parameters(perceptual) if perceptual else 0,
-        "metric_network": _metric_network(params, build),
+        "metric_network": _metric_network(params, costs.shapes.build),
     }
     for name, section in (("dit", params.dit), ("autoguidance", params.autoguidance)):
-        dit = build(partial(generator, section, costs.latent, costs.classes))
+        dit = costs.generator(section)
         head = sum(parameters(part) for part in (dit.head_patch, dit.bridge, dit.head, dit.final))
         sizes |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
     return sizes

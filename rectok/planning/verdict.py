@@ -1,7 +1,7 @@
 """Whether a run fits the GPUs, in one sentence, and what to change where it does not."""
 
 from rectok.params import Params
-from rectok.planning.plan import Plan, make_plan
+from rectok.planning.plan import Plan, memory_of
 from rectok.planning.schedule import total_hours
 from rectok.planning.sizes import Memory
 from rectok.train.training_config import TrainingConfig
@@ -42,9 +42,7 @@ def training(params: Params, stage: str) -> TrainingConfig:
 def smaller_micro_batch(params: Params, stage: str, gpus: int, memory_gb: float) -> int | None:
     """The largest micro-batch below today's with which the training `stage` fits `gpus` GPUs; None where none does."""
     config = training(params, stage)
-    rows = planned_memory(make_plan(params, None, gpus, (), indexed=True), params)
-    [row] = (row for row in rows if row.training == stage)
-    return fitting_micro_batch(row, config, memory_gb, config.micro_batch - 1)
+    return fitting_micro_batch(memory_of(params, stage, gpus), config, memory_gb, config.micro_batch - 1)
 
 
 def fitting_micro_batch(row: Memory, config: TrainingConfig, memory_gb: float, most: int) -> int | None:

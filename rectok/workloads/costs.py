@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor, nn
 
+from rectok.dit.model import DiTDH
 from rectok.losses.adversary import PatchGAN, adversary_loss, generator_loss
 from rectok.losses.loss_config import AdversaryConfig, PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
@@ -85,15 +86,27 @@ class Costs:
         """A training step of the generator or its autoguidance model on `batch` latents."""
         return step_cost(self.shapes, section, self.latent, self.classes, self.params.latents.storage, batch)
 
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, for passes without a gradient."""
+        return self.shapes.build(lambda: Tokenizer(self.latent))
+
+    @lru_cache  # noqa: B019
+    def generator(self, section: DiTParams) -> DiTDH:
+        """The generator or its autoguidance model, for passes without a gradient."""
+        return self.shapes.build(lambda: generator(section, self.latent, self.classes))
+
+    @lru_cache  # noqa: B019
     def encode(self) -> float:
         """FLOPs of one image's moments."""
-        tokenizer = self.shapes.build(lambda: Tokenizer(self.latent))
-        return self._each(lambda: tokenizer.encode(torch.empty(PAIR, 3, *self._sides)))
+        encode = self.tokenizer.encode
+        return self._each(lambda: encode(torch.empty(PAIR, 3, *self._sides)))
 
+    @lru_cache  # noqa: B019
     def decode(self) -> float:
         """FLOPs of one latent's image."""
-        tokenizer = self.shapes.build(lambda: Tokenizer(self.latent))
-        return self._each(lambda: tokenizer.decode(torch.empty(PAIR, self.latent.tokens, self.latent.sizes.channels)))
+        decode, shape = self.tokenizer.decode, (self.latent.tokens, self.latent.sizes.channels)
+        return self._each(lambda: decode(torch.empty(PAIR, *shape)))
 
     @lru_cache  # noqa: B019
     def features(self) -> float:
@@ -103,7 +116,7 @@ class Costs:
     @lru_cache  # noqa: B019
     def velocity(self, section: DiTParams) -> float:
         """FLOPs of one evaluation of the generator or its autoguidance model for one latent."""
-        dit = self.shapes.build(lambda: generator(section, self.latent, self.classes))
+        dit = self.generator(section)
         shape = (self.latent.sizes.channels, self.latent.grid, self.latent.grid)
         return self._each(
             lambda: dit(torch.empty(PAIR, *shape), torch.zeros(PAIR), torch.zeros(PAIR, dtype=torch.int64))
@@ -112,7 +125,7 @@ class Costs:
     @lru_cache  # noqa: B019
     def head(self, section: DiTParams) -> float:
         """FLOPs of an evaluation that uses an earlier condition of the encoder."""
-        dit = self.shapes.build(lambda: generator(section, self.latent, self.classes))
+        dit = self.generator(section)
         side, channels, width = self.latent.grid, self.latent.sizes.channels, section.sizes.head.width
         return self._each(
             lambda: dit.decode(torch.empty(PAIR, channels, side, side), torch.empty(PAIR, side**2, width))
@@ -143,6 +156,7 @@ class Costs:
     def _each(self, call: Callable[[], object]) -> float:
         return self.shapes.forward(call) / PAIR
 
+    @lru_cache  # noqa: B019
     def perceptual_network(self, config: PerceptualConfig) -> PerceptualLoss | None:
         """The perceptual loss without weights, or None where it has none."""
         with torch.device("meta"):

@@ -28,7 +28,7 @@ def planned(**changes: Any) -> Plan:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return planned()
+    return planned(nightly__per_class=8)
 
 
 def test_hours_are_work_over_speed(plan: Plan) -> None:
@@ -45,16 +45,15 @@ def test_hours_are_work_over_speed(plan: Plan) -> None:
     assert latents.hours == pytest.approx(seconds / 3600)
 
 
-def test_a_night_is_no_part_of_a_run() -> None:
-    found = planned(nightly__per_class=8)
-    json = found.as_json()
+def test_a_night_is_no_part_of_a_run(plan: Plan) -> None:
+    json = plan.as_json()
     night = json["night"]
     assert [row["workload"]["images"] for row in night] == [80, 80]  # 8 of each of 10 classes
     seconds = 80 * sum(row["workload"]["flops"] for row in night) / (193.5e12 * 2)  # GPUs
     assert json["night_hours"] == pytest.approx(seconds / 3600)
-    generation = [row.hours for row in found.estimates if row.workload.stage.startswith("generation")]
+    generation = [row.hours for row in plan.estimates if row.workload.stage.startswith("generation")]
     assert json["night_hours"] == pytest.approx(2 * sum(generation))  # an evaluation draws 4 of each
-    assert json["hours"] == pytest.approx(sum(row.hours for row in found.estimates))
+    assert json["hours"] == pytest.approx(sum(row.hours for row in plan.estimates))
 
 
 def test_a_late_adversary_costs_its_share_of_the_training(plan: Plan) -> None:
