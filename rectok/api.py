@@ -6,7 +6,7 @@ Shapes: B images, H side, N tokens, C latent channels.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from rectok.interop.loading import open_dit, open_tokenizer, require_file
 from rectok.interop.sizes import Heads
 from rectok.pipeline.judged import require_artifact
 from rectok.sampling import generator
-from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
+from rectok.sampling.sampler_config import GuidanceConfig, GuidanceKind, SamplerConfig
 from rectok.tokenizer import model
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.train.world import device_named
@@ -115,16 +115,16 @@ class Generator:
         count: int = 1,
         *,
         guidance: float = 1.0,
-        kind: Literal["cfg", "autoguidance"] = "cfg",
+        kind: GuidanceKind = "cfg",
         interval: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
         sampler: SamplerConfig = SAMPLER,
     ) -> Tensor:
         """Images of class `label`, float [count, 3, H, H] in [0, 1]; image i uses the seed `seed` + i.
 
-        `guidance` is the scale, 1 for none; it works at the t in `interval`, by classifier-free guidance (arXiv 2207.12598)
-        or AutoGuidance (arXiv 2406.02507). Raises UserError for a class that does not exist, or where AutoGuidance lacks its
-        model.
+        `guidance` is the scale, 1 for none; it works at the t in `interval`, by classifier-free guidance (arXiv 2207.12598),
+        AutoGuidance (arXiv 2406.02507) or Internal Guidance (arXiv 2512.24176). Raises UserError for a class that does not
+        exist, or where the guidance lacks its model or head.
         """
         if count < 1:
             raise UserError(f"count is {count}, but must be at least 1")

@@ -61,6 +61,8 @@ weights_file = _of_stage("model.safetensors")
 """The weights that later stages use: the EMA where there is one."""
 raw_file = _of_stage("raw.safetensors")
 """The weights of the last step, beside their EMA; absent where nothing was trained."""
+snapshots_dir = _of_stage("snapshots")
+"""Averages of two lengths at several steps, from which `rectok ema` makes others; absent where none were asked for."""
 config_file = _of_stage("config.json")
 """How to build the network whose weights lie beside it."""
 params_file = _of_stage("params.json")

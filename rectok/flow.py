@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 BASE_DIMENSIONS = 4096
+NEAREST = 0.05
 Velocity = Callable[[Tensor, float], Tensor]
 """(x, time) → dx/dtime, with x of any shape."""
 
@@ -52,6 +53,15 @@ def generator_time(uniform: Tensor, s: float) -> Tensor:
 def generator_pair(data: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
     """x_τ = τ·data + (1 − τ)·noise and its velocity data − noise, for data, noise [B, …] and τ [B]."""
     return interpolate(data, noise, 1 - time), data - noise
+
+
+def velocity_to(data: Tensor, x: Tensor, time: Tensor) -> Tensor:
+    """The velocity (data − x_τ)/(1 − τ) that leads from x_τ to `data`, both [B, …], for τ [B].
+
+    1 − τ is at least NEAREST, since the quotient grows without bound towards data (arXiv 2511.13720, 2605.18324).
+    """
+    left = (1 - time).clamp(min=NEAREST).reshape(-1, *[1] * (x.dim() - 1))
+    return (data - x) / left.to(x.dtype)
 
 
 def time_points(points: int, s: float) -> Tensor:

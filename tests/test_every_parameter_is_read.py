@@ -126,7 +126,15 @@ def test_every_parameter_is_read(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(loop, "PREVIEW_EVERY", 0.0)
-    changes = {"tokenizer.losses.adversary": ADVERSARY, "decoder.losses.adversary": ADVERSARY}
+    changes = {
+        "tokenizer.losses.adversary": ADVERSARY,
+        "decoder.losses.adversary": ADVERSARY,
+        "dit.evaluate_every": 2,
+        "dit.evaluation": {"per_class": 1, "batch": 16, "points": 2, "below": 2.0},
+        "dit.posthoc_ema.snapshots": 1,
+        "dit.training.zero_stage": 0,
+        "dit.training.muon": {"lr_per_256": 1e-3, "momentum": 0.9},
+    }
     params = write_params(here, {**changes, "tracking.tensorboard": HAS_TENSORBOARD})
     read: set[tuple[str, str]] = set()
     plain = Config.__getattribute__

@@ -50,7 +50,7 @@ def curves(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
     names = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
     losses = [name for name in names if not name.startswith(VALIDATION)]
     validation = [name for name in names if name.startswith(VALIDATION)]
-    extra = {"learning rate": "lr", "gradient norm": "grad_norm"}
+    extra = {"gFID": "val_gfid", "learning rate": "lr", "gradient norm": "grad_norm"}
     chosen = {"loss": losses[:1], "validation": validation[:1]}
     chosen |= {title: [name] for title, name in extra.items() if rows and name in rows[0]}
     plots = {title: _curve(rows, title, name) for title, first in chosen.items() for name in first}

@@ -130,7 +130,7 @@ def _sample(setting: Setting, kind: str | None, batch: int) -> Prepared:
         return short + (section.sampler.evaluations - known) * each
 
     flops = costs.decode() + costs.velocities(setting.params.dit, section.sampler)
-    if kind:
+    if kind and kind != "internal":
         other = setting.params.autoguidance if kind == "autoguidance" else setting.params.dit
         flops += costs.velocities(other, section.sampler)
     precision = precision_on(setting.world.device)

@@ -56,7 +56,8 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
 def _dit(setting: Setting, batch: int) -> Prepared:
     section, latent = with_batch(setting.params, "dit", batch).dit, setting.costs.latent
     objective = generator_objective(section, latent, setting.classes, lambda z: z)
-    latents = latent_batch(latent, batch, setting.params.latents.storage, setting.world.device)
+    aligned = objective.alignment is not None
+    latents = latent_batch(latent, batch, setting.params.latents.storage, setting.world.device, aligned)
     flops = setting.costs.generator_step(section, PAIR).flops / PAIR
     return _steps(setting, objective, section.training, latents, flops)
 

@@ -43,27 +43,33 @@ def evaluate(
     ] = "",
     neighbours: Annotated[int, typer.Option(min=1, help="Nearest neighbours of precision and recall")] = 3,
     batch: Annotated[int, typer.Option(min=1, help="Images at once")] = 64,
+    spaces: Annotated[bool, typer.Option(help="Also in the feature spaces generation.spaces of params.yaml")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False,
 ) -> None:
     """Judge images that another program made, by the code that judges the pipeline's own."""
     from rich.console import Console
     from rich.table import Table
 
-    from rectok.evaluation.metrics import METRICS
-    from rectok.evaluation.other_images import judge, metric_network_at, read_reference, read_samples
+    from rectok.evaluation.feature_spaces import load_spaces
+    from rectok.evaluation.metrics import column_metric, points
+    from rectok.evaluation.other_images import fingerprint_of, judge, metric_network_at, read_reference, read_samples
     from rectok.train.world import device_named
 
-    images, compared = read_samples(samples), read_reference(reference)
-    judged_by = metric_network_at(network, device_named("auto"), batch)
+    images, compared, device = read_samples(samples), read_reference(reference), device_named("auto")
+    configs = load().generation.spaces if spaces else ()
+    judged_by = metric_network_at(network, device, batch, load_spaces(configs, device) if configs else None)
     metrics = judge(images, compared, judged_by, neighbours)
+    protocol = fingerprint_of(len(images), reference, network, neighbours, configs)
     if as_json:
-        typer.echo(json.dumps({"metrics": metrics, "network": judged_by.described}, indent=1, ensure_ascii=False))
+        record = {"metrics": metrics, "network": judged_by.described, "fingerprint": protocol}
+        typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
         return
     table = Table("metric", "value", "better", title=f"{samples} beside {reference}, by {judged_by.title}")
-    for name, value in metrics.items():
-        if (metric := METRICS[name]).shown:
+    for name, value in points(metrics).items():
+        if (metric := column_metric(name)) and metric.shown:
             table.add_row(metric.title, metric.text(value), metric.better)
     Console().print(table)
+    Console().print(f"Protocol: {protocol}")
 
 
 def nightly(

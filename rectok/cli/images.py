@@ -30,7 +30,8 @@ def sample(
     count: Annotated[int, typer.Option(min=1, help="How many images")] = 16,
     guidance: Annotated[float, typer.Option(min=0.0, help="Scale; 1 is without guidance")] = 1.0,
     kind: Annotated[
-        Literal["cfg", "autoguidance"], typer.Option(help="Steer away from no label, or from the autoguidance model")
+        Literal["cfg", "autoguidance", "internal"],
+        typer.Option(help="Steer away from no label, from the autoguidance model, or from the generator's inner block"),
     ] = "cfg",
     seed: Annotated[int, typer.Option(min=0, help="Image i uses seed + i")] = 0,
     dit: Annotated[Path, typer.Option(help="Folder or checkpoint file of the generator")] = DIT,

@@ -13,6 +13,7 @@ from rectok.cli.ablate import ablate
 from rectok.cli.baseline import baseline
 from rectok.cli.bench import bench
 from rectok.cli.doctor import doctor
+from rectok.cli.ema import ema
 from rectok.cli.evaluate import evaluate, nightly, summary
 from rectok.cli.exchange import export, import_checkpoint
 from rectok.cli.images import reconstruct, sample
@@ -138,7 +139,7 @@ def gate(
 
 for _command in (
     init, shards_count, migrate_params, doctor, repro, status, verify, repair, baseline, sample, reconstruct, serve, export,
-    summary, evaluate, nightly, promote, alert, ablate, bench, plan,
+    summary, evaluate, ema, nightly, promote, alert, ablate, bench, plan,
 ):  # fmt: skip
     app.command(rich_help_panel=USER_COMMANDS)(_command)
 app.command("import", rich_help_panel=USER_COMMANDS)(import_checkpoint)  # a keyword is no function's name

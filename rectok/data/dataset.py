@@ -31,9 +31,7 @@ class ImageBatch:
 
     def teacher_features(self) -> Tensor:
         """float32 [b, N, D]. NaN if the scale is not finite."""
-        assert self.features is not None, "this batch has no features"
-        floats = self.features.float()
-        return floats if self.scale is None else floats * self.scale  # 0 there, and 0 · ∞ is NaN
+        return _floats(self.features, self.scale)
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The batch on a device."""
@@ -50,18 +48,34 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class LatentBatch:
-    """`moments` [b, N, 2C], floats as they are stored, and `label` int64 [b]."""
+    """`moments` [b, N, 2C], floats as they are stored, and `label` int64 [b]; `features` and `scale` as in ImageBatch."""
 
     moments: Tensor
     label: Tensor
+    features: Tensor | None = None
+    scale: Tensor | None = None
+
+    def teacher_features(self) -> Tensor:
+        """float32 [b, N, D]. NaN if the scale is not finite."""
+        return _floats(self.features, self.scale)
 
     def to(self, device: torch.device) -> "LatentBatch":
         """The batch on a device."""
-        return LatentBatch(self.moments.to(device, non_blocking=True), self.label.to(device, non_blocking=True))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "LatentBatch":
         """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
-        return LatentBatch(self.moments.pin_memory(), self.label.pin_memory())
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "LatentBatch":
+        features, scale = (None if tensor is None else change(tensor) for tensor in (self.features, self.scale))
+        return LatentBatch(change(self.moments), change(self.label), features, scale)
+
+
+def _floats(features: Tensor | None, scale: Tensor | None) -> Tensor:
+    assert features is not None, "this batch has no features"
+    floats = features.float()
+    return floats if scale is None else floats * scale  # 0 there, and 0 · ∞ is NaN
 
 
 class ImageDataset:
@@ -79,7 +93,9 @@ class ImageDataset:
         self.keys = [self.readers[shard].keys[row] for shard, row in self.places]
         self.labels = np.array([self.readers[shard].labels[row] for shard, row in self.places], np.int64)
         self.threads = max((reader.threads for reader in self.readers), default=1)
-        self.feature_files = _same_storage([_open_features(reader) for reader in self.readers]) if features else None
+        self.feature_files = (
+            _same_storage([_open_features(reader.shard, reader) for reader in self.readers]) if features else None
+        )
 
     def __len__(self) -> int:
         return len(self.places)
@@ -92,9 +108,7 @@ class ImageDataset:
     def features(self, position: int, flipped: bool) -> tuple[Tensor, Tensor | None]:
         """[N, D] as stored and, for int8, the scale [N, 1], of the mirrored image if `flipped`."""
         assert self.feature_files is not None, "this data set reads no features"
-        shard, row = (int(number) for number in self.places[position])
-        values, scale = self.feature_files[shard].stored(row, flipped)
-        return torch.from_numpy(values), None if scale is None else torch.from_numpy(scale)
+        return _features(self.feature_files, self.places[position], flipped)
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
         """The images at `positions`, mirrored if `flipped`."""
@@ -103,22 +117,28 @@ class ImageDataset:
         labels = torch.from_numpy(self.labels[list(positions)])
         if self.feature_files is None:
             return ImageBatch(images, labels)
-        stored = [self.features(p, f) for p, f in zip(positions, flipped, strict=True)]
-        scales = [scale for _, scale in stored if scale is not None]
-        values = torch.stack([values for values, _ in stored])
-        return ImageBatch(images, labels, values, torch.stack(scales) if scales else None)
+        return ImageBatch(
+            images, labels, *_stored([self.features(p, f) for p, f in zip(positions, flipped, strict=True)])
+        )
 
 
 class LatentDataset:
-    """Posterior moments of a split in the order of shards and rows."""
+    """Posterior moments of a split in the order of shards and rows, with their teacher features if `features` is set.
+
+    Raises UserError if features belong to other images than the latents, or have different storages.
+    """
 
     labels: NDArray[np.int64]
 
-    def __init__(self, shards: Sequence[str], split: Split) -> None:
+    def __init__(self, shards: Sequence[str], split: Split, features: bool = False) -> None:
         self.files = [LatentsFile(artifacts.latents_file(shard)) for shard in shards]
         masks = [file.splits == SPLITS.index(split) for file in self.files]
         self.places = _places(masks)
         self.labels = np.concatenate([file.labels[mask] for file, mask in zip(self.files, masks, strict=True)])
+        opened = (
+            [_open_features(shard, file) for shard, file in zip(shards, self.files, strict=True)] if features else []
+        )
+        self.feature_files = _same_storage(opened) if features else None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -130,14 +150,32 @@ class LatentDataset:
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> LatentBatch:
         """The latents at `positions`, of the mirrored images if `flipped`."""
-        moments = [self.moments(p, f) for p, f in zip(positions, flipped, strict=True)]
-        return LatentBatch(torch.stack(moments), torch.from_numpy(self.labels[list(positions)]))
+        moments = torch.stack([self.moments(p, f) for p, f in zip(positions, flipped, strict=True)])
+        labels = torch.from_numpy(self.labels[list(positions)])
+        if self.feature_files is None:
+            return LatentBatch(moments, labels)
+        rows = [(self.places[p], f) for p, f in zip(positions, flipped, strict=True)]
+        return LatentBatch(
+            moments, labels, *_stored([_features(self.feature_files, place, flipped) for place, flipped in rows])
+        )
 
 
-def _open_features(reader: ShardReader) -> FeaturesFile:
-    file = FeaturesFile(artifacts.features_file(reader.shard))
-    if file.keys != reader.keys:
-        raise UserError(f"{file.path} was made from other images than {reader.path} holds; run `dvc repro`")
+def _features(files: Sequence[FeaturesFile], place: NDArray[np.int64], flipped: bool) -> tuple[Tensor, Tensor | None]:
+    """[N, D] as stored and, for int8, the scale [N, 1], of the row at `place` (shard number, row)."""
+    values, scale = files[int(place[0])].stored(int(place[1]), flipped)
+    return torch.from_numpy(values), None if scale is None else torch.from_numpy(scale)
+
+
+def _stored(rows: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """Rows of features as a batch."""
+    scales = [scale for _, scale in rows if scale is not None]
+    return torch.stack([values for values, _ in rows]), torch.stack(scales) if scales else None
+
+
+def _open_features(shard: str, of: ShardReader | LatentsFile) -> FeaturesFile:
+    file = FeaturesFile(artifacts.features_file(shard))
+    if file.keys != of.keys:
+        raise UserError(f"{file.path} was made from other images than {of.path} holds; run `dvc repro`")
     return file
 
 

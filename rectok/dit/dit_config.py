@@ -1,4 +1,6 @@
-"""Sizes of DiT^DH."""
+"""Sizes of DiT^DH, and what it predicts."""
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,13 +15,43 @@ class DiTSizes(Config):
     head: TransformerConfig
 
 
+Prediction = Literal["v", "x"]
+"""The velocity data − noise, or the data itself."""
+
+
+class InternalConfig(Config):
+    """Internal Guidance (arXiv 2512.24176): a head on encoder block number `block` predicts what the last layer predicts.
+
+    The loss of that head has the `weight`. 0 in place of a block leaves it out.
+    """
+
+    block: int = Field(ge=0, le=2**10)
+    weight: float = Field(gt=0)
+
+
+class AlignmentConfig(Config):
+    """REPA (arXiv 2410.06940): an MLP on encoder block number `block` predicts the teacher's features of the clean image.
+
+    1 − cosine of both has the `weight` in the loss. 0 in place of a block leaves it out.
+    """
+
+    block: int = Field(ge=0, le=2**10)
+    weight: float = Field(gt=0)
+
+
 class DiTConfig(Config):
-    """Everything needed to build DiT^DH: the latent is `channels` × `grid` × `grid`."""
+    """Everything needed to build DiT^DH: the latent is `channels` × `grid` × `grid`.
+
+    `internal` is the number of the encoder block that has a head of its own, 0 for none. Networks of earlier versions name
+    neither it nor the `prediction`.
+    """
 
     grid: int = Field(gt=0)
     channels: int = Field(gt=0)
     classes: int = Field(gt=0)
     sizes: DiTSizes
+    prediction: Prediction = "v"
+    internal: int = Field(default=0, ge=0)
 
     @property
     def tokens(self) -> int:

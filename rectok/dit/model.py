@@ -3,12 +3,14 @@
 Shapes: B samples, C latent channels, G grid side, N = G² tokens, W encoder width, V head width.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rectok import flow
 from rectok.artifacts import read_config
 from rectok.dit.dit_config import DiTConfig
 from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
@@ -72,7 +74,11 @@ class FinalLayer(nn.Module):
 
 
 class DiTDH(nn.Module):
-    """Predicts the velocity data − noise of a noised latent."""
+    """Predicts the velocity data − noise of a noised latent, or the data, from which the velocity follows.
+
+    Where the configuration asks for it, a second final layer reads the output of an inner encoder block (Internal Guidance, arXiv
+    2512.24176). Its input and condition are what the bridge reads of the last block, as in RAEv2 (arXiv 2605.18324).
+    """
 
     positions: Tensor
 
@@ -89,6 +95,7 @@ class DiTDH(nn.Module):
         self.bridge = nn.Identity() if encoder.width == head.width else nn.Linear(encoder.width, head.width)
         self.head = nn.ModuleList(AdaptiveBlock(head.width, head.heads) for _ in range(head.depth))
         self.final = FinalLayer(head.width, config.channels)
+        self.internal = FinalLayer(encoder.width, config.channels) if config.internal else None
         self.encoder_rotary = Rotary(dit_angles(encoder.head_width, config.grid))
         self.head_rotary = Rotary(dit_angles(head.head_width, config.grid))
         self._initialise()
@@ -99,7 +106,7 @@ class DiTDH(nn.Module):
                 if not name.startswith("time."):
                     nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-            if name.endswith("modulation") or name == "final.out":
+            if name.endswith("modulation") or name in ("final.out", "internal.out"):
                 nn.init.zeros_(module.weight)
 
     @property
@@ -109,26 +116,55 @@ class DiTDH(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """x [B, C, G, G], time [B] in [0, 1] (1 is data), label [B] → velocity [B, C, G, G]."""
-        return self.decode(x, self.encode(x, time, label))
+        return self.velocity(self.decode(x, self.encode(x, time, label)), x, time)
+
+    def both(self, x: Tensor, time: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The velocity, and the one that the head of the inner block predicts in the same pass."""
+        velocity, internal, _ = self.everything(x, time, label)
+        assert internal is not None, "this network has no head on an inner block"
+        return velocity, internal
+
+    def everything(self, x: Tensor, time: Tensor, label: Tensor, tap: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
+        """`both`, with None where there is no inner head, and the tokens [B, N, W] behind block number `tap`, from one pass."""
+        emb, s, taps = self._encoded(x, time, label, (self.config.internal, tap))
+        velocity = self.velocity(self.decode(x, self.bridge(F.silu(emb + s))), x, time)
+        if self.internal is None:
+            return velocity, None, taps[tap]
+        state = F.silu(emb + taps[self.config.internal])
+        inner = to_grid(self.internal(state, state), self.config.grid)
+        return velocity, self.velocity(inner, x, time), taps[tap]
 
     def encode(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """The condition [B, N, V] of the head, from the arguments of `forward`; it changes slowly with time."""
+        emb, s, _ = self._encoded(x, time, label)
+        return self.bridge(F.silu(emb + s))  # type: ignore[no-any-return]
+
+    def _encoded(
+        self, x: Tensor, time: Tensor, label: Tensor, kept: Collection[int] = ()
+    ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        """The time's embedding [B, 1, W], tokens [B, N, W] behind the last block, and behind those `kept`; 0 is before them."""
         emb = self.time(time)  # [B, W]
         condition = F.silu(emb + self.label(label))[:, None]  # [B, 1, W]
         s = self.encoder_patch(x) + self.positions  # [B, N, W]
-        tables = self.encoder_rotary()
-        for block in self.encoder:
+        taps, tables = {0: s}, self.encoder_rotary()
+        for number, block in enumerate(self.encoder, 1):
             s = block(s, condition, tables)
-        return self.bridge(F.silu(emb[:, None] + s))  # type: ignore[no-any-return]
+            if number in kept:
+                taps[number] = s
+        return emb[:, None], s, taps
 
     def decode(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The velocity [B, C, G, G] at x [B, C, G, G] under the encoder's condition [B, N, V]."""
+        """What is predicted [B, C, G, G] at x [B, C, G, G] under the encoder's condition [B, N, V]."""
         h = self.head_patch(x)  # [B, N, V]
         tables = self.head_rotary()
         for block in self.head:
             h = block(h, condition, tables)
-        velocity: Tensor = self.final(h, condition)  # [B, N, C]
-        return to_grid(velocity, self.config.grid)
+        prediction: Tensor = self.final(h, condition)  # [B, N, C]
+        return to_grid(prediction, self.config.grid)
+
+    def velocity(self, prediction: Tensor, x: Tensor, time: Tensor) -> Tensor:
+        """The velocity that a `prediction` at x means at time [B]; all [B, C, G, G]."""
+        return prediction if self.config.prediction == "v" else flow.velocity_to(prediction.float(), x, time)
 
 
 def to_grid(tokens: Tensor, grid: int) -> Tensor:

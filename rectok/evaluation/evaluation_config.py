@@ -55,6 +55,15 @@ class GenerationConfig(Config):
         return self
 
 
+class TrainingEvaluationConfig(Config):
+    """Samples of a generator in training, unguided and from the average of its weights, and the gFID that it shall reach."""
+
+    per_class: int = Field(gt=0, le=2**20)
+    batch: int = Field(gt=0, le=2**20)
+    points: int = Field(gt=1, le=2**16, description="time points of Euler's method")
+    below: float = Field(gt=0, description="k of EP_FID@k, the epochs until the gFID is below k")
+
+
 class ReconstructionConfig(Config):
     """rFID, PSNR, SSIM and LPIPS on the whole `split`."""
 

@@ -31,7 +31,7 @@ class FeatureSpaces(nn.Module):
         return tuple(network.features_and_logits(images)[0].double() for network in self.networks)
 
 
-def load_spaces(configs: Sequence[NetworkConfig], device: torch.device) -> FeatureSpaces:
+def load_spaces(configs: Sequence[NetworkConfig], device: torch.device | str) -> FeatureSpaces:
     """The networks of `generation.spaces`, frozen. Raises UserError where weights are missing, or not those of the sha256."""
     networks = [_load(place, config) for place, config in enumerate(configs)]
     return FeatureSpaces(networks, [config.name for config in configs]).to(device).eval().requires_grad_(False)

@@ -15,6 +15,7 @@ from rectok.storage.hashing import sha256_file
 
 if TYPE_CHECKING:
     from rectok.evaluation.evaluation_config import GenerationConfig
+    from rectok.teacher.network_config import NetworkConfig
 
 FINGERPRINT = "fingerprint"
 """Its name in a protocol."""
@@ -42,6 +43,11 @@ def metric_network_of(source: Path = DATA) -> dict[str, Any]:
     return {"sha256": summary["sha256"], **{name: config[name] for name in NETWORK}}
 
 
+def described_spaces(spaces: "Iterable[NetworkConfig]") -> list[dict[str, Any]]:
+    """What decides about the features in each of the spaces."""
+    return [space.model_dump(mode="json", include={*NETWORK, "sha256"}) for space in spaces]
+
+
 def generation_fingerprint(
     config: "GenerationConfig", shards: Iterable[str], floor: str, per_class: int, source: Path = DATA
 ) -> str:
@@ -50,7 +56,7 @@ def generation_fingerprint(
         metric_network=metric_network_of(source),
         classes=read_json(source / config_file("dit").relative_to(DATA))["classes"],
         generation=config.model_dump(mode="json", exclude=UNCOMPARED),
-        spaces=[space.model_dump(mode="json", include={*NETWORK, "sha256"}) for space in config.spaces],
+        spaces=described_spaces(config.spaces),
         per_class=per_class,
         reference=sha256_file(Path(config.reference)) if config.reference else "",
         floor=floor,

@@ -1,7 +1,9 @@
 """Images that another program made, judged by the code that judges ours."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +19,14 @@ from rectok.data.sources.names import is_hidden, kind_of
 from rectok.errors import UserError
 from rectok.evaluation import fidelity
 from rectok.evaluation.evaluation_config import INCEPTION
+from rectok.evaluation.feature_spaces import FeatureSpaces
+from rectok.evaluation.fingerprint import described_spaces, fingerprint, metric_network_of
 from rectok.evaluation.image_sets import TensorImages
 from rectok.evaluation.inception import FIXED, obtain_inception
 from rectok.evaluation.metric_network import MetricNetwork, load_metric_network
 from rectok.evaluation.reference import Reference, read_arrays, statistics_in
+from rectok.evaluation.space_metrics import metrics_by_space
+from rectok.storage.hashing import fingerprint as fingerprint_of_files
 from rectok.storage.hashing import sha256_file
 from rectok.teacher.network_config import TORCH_FIDELITY, NetworkConfig
 
@@ -77,8 +83,11 @@ def read_reference(path: Path) -> Reference:
     return Reference(images, statistics_in(arrays, str(path)) if "mu" in arrays else None, path.name)
 
 
-def metric_network_at(network: str, device: str, batch: int) -> MetricNetwork:
-    """The project's metric network, or Inception from the file `network`, or from torch-fidelity where it says so."""
+def metric_network_at(network: str, device: str, batch: int, spaces: FeatureSpaces | None = None) -> MetricNetwork:
+    """The project's metric network, or Inception from the file `network`, or from torch-fidelity where it says so.
+
+    `spaces` see the same images.
+    """
     if not network:
         folder = stage_dir("metric_network")
         if not folder.exists():
@@ -86,7 +95,7 @@ def metric_network_at(network: str, device: str, batch: int) -> MetricNetwork:
                 f"{folder} does not exist; give --network torch-fidelity or the file of its Inception, "
                 "or run this where the stage metric_network has run"
             )
-        return load_metric_network(folder, device, batch)
+        return load_metric_network(folder, device, batch, spaces)
     path = Path(network)
     if network != TORCH_FIDELITY and not path.is_file():
         raise UserError(f"--network {network} is no file; it must be torch-fidelity, or the file of its Inception")
@@ -95,15 +104,38 @@ def metric_network_at(network: str, device: str, batch: int) -> MetricNetwork:
     config = NetworkConfig.model_validate(described)
     with tempfile.TemporaryDirectory() as folder_of_weights:
         model = obtain_inception(config, Path(folder_of_weights))
-    return MetricNetwork(model, device, batch, INCEPTION, proxy="")
+    return MetricNetwork(model, device, batch, INCEPTION, proxy="", spaces=spaces)
 
 
-def judge(samples: Images, reference: Reference, network: MetricNetwork, neighbours: int) -> dict[str, float | None]:
-    """Metrics of the samples by name. KID, precision and recall are None where the reference has statistics alone."""
+def fingerprint_of(
+    samples: int, reference: Path, network: str, neighbours: int, spaces: Sequence[NetworkConfig]
+) -> str:
+    """The protocol's fingerprint of so many images beside `reference`, judged by `metric_network_at(network)`."""
+    file = network not in ("", TORCH_FIDELITY)
+    judged_by = sha256_file(Path(network)) if file else network or metric_network_of()
+    return fingerprint(
+        samples=samples,
+        reference=fingerprint_of_files([reference]),
+        metric_network=judged_by,
+        neighbours=neighbours,
+        spaces=described_spaces(spaces),
+    )
+
+
+def judge(samples: Images, reference: Reference, network: MetricNetwork, neighbours: int) -> dict[str, Any]:
+    """Metrics of the samples by name, those in other spaces by space below it.
+
+    KID, precision and recall are None where the reference has statistics alone, and then there is no other space.
+    """
     features = fidelity.extract_features(samples, network)
     if len(reference.images):
-        theirs = fidelity.reference_features(reference, network)
-        return {"gfid": fidelity.frechet(features, theirs), **fidelity.fidelity(features, theirs, neighbours)}
+        theirs, spaces = fidelity.reference_features(reference, network), network.spaces
+        others = metrics_by_space(features, theirs, spaces.names, neighbours) if spaces else {}
+        return {"gfid": fidelity.frechet(features, theirs), **fidelity.fidelity(features, theirs, neighbours), **others}
+    if network.spaces:
+        raise UserError(
+            f"the reference has no images, which --spaces needs; {reference.description} holds mu and sigma alone"
+        )
     assert reference.statistics is not None
     fidelity.require_width(reference.statistics, features)
     theirs = fidelity.ReferenceFeatures(features.pooled[:0], reference.statistics)

@@ -24,20 +24,28 @@ def space_metrics(
     floors = {names[0]: frechet(held_out, reference), **real}
 
     def measured(features: Features) -> dict[str, BySpace]:
-        parts = dict(zip(spaces, features.in_spaces(), strict=True))
-        distances = {name: frechet(each, references[name]) for name, each in parts.items()}
-        manifolds = {
-            name: manifold_metrics(each.pooled, references[name].pooled, neighbours) for name, each in parts.items()
-        }
-        rest = {
-            f"space_{metric}": {name: manifolds[name][metric] for name in spaces}
-            for metric in ("kid", "precision", "recall")
-        }
-        return {"fd": distances, **rest, "fdr": ratios({names[0]: frechet(features, reference), **distances}, floors)}
+        metrics = metrics_by_space(features, reference, spaces, neighbours)
+        return {**metrics, "fdr": ratios({names[0]: frechet(features, reference), **metrics["fd"]}, floors)}
 
     plain = measured(samples.unguided)
     guided = plain if samples.guided is samples.unguided else measured(samples.guided)
     return {**plain, **{f"{name}{GUIDED}": value for name, value in guided.items()}, "fd_floor": real}
+
+
+def metrics_by_space(
+    features: Features, reference: ReferenceFeatures, spaces: Sequence[str], neighbours: int
+) -> dict[str, BySpace]:
+    """Fréchet distance, KID, precision and recall of one set of images, each by the name of its space."""
+    pairs = dict(zip(spaces, zip(features.in_spaces(), reference.spaces, strict=True), strict=True))
+    distances = {name: frechet(ours, theirs) for name, (ours, theirs) in pairs.items()}
+    manifolds = {
+        name: manifold_metrics(ours.pooled, theirs.pooled, neighbours) for name, (ours, theirs) in pairs.items()
+    }
+    rest = {
+        f"space_{metric}": {name: manifolds[name][metric] for name in spaces}
+        for metric in ("kid", "precision", "recall")
+    }
+    return {"fd": distances, **rest}
 
 
 def ratios(distances: Mapping[str, float], floors: Mapping[str, float]) -> BySpace:

@@ -44,6 +44,7 @@ def read_network(folder: Path, kind: Kind) -> Network:
 
 def write_checkpoint(network: Network, path: Path, teacher: str) -> None:
     """Write the `.pth` that the released implementation loads: `model_ema`, and `model` where it was kept."""
+    _require_published(network.config)
     parts = {ENTRY["ema"]: network.weights}
     if network.raw is not None:
         parts[ENTRY["plain"]] = network.raw
@@ -62,6 +63,15 @@ def write_hub(network: Network, folder: Path, card: str) -> None:
         save_weights(temporary / "model.safetensors", network.weights, {"format": "pt"})
         write_json(temporary / "config.json", network.config.model_dump())
         write_text(temporary / "README.md", card)
+
+
+def _require_published(config: ModelConfig) -> None:
+    """Raise UserError for a generator that the released implementation cannot hold."""
+    if isinstance(config, DiTConfig) and (config.internal or config.prediction != "v"):
+        raise UserError(
+            "the published format knows no generator with dit.internal.block above 0 or dit.prediction x; export it with "
+            "--format hub"
+        )
 
 
 def _tensors(path: Path, config: ModelConfig) -> dict[str, Tensor]:

@@ -23,6 +23,8 @@ NEW = (
     *("tracking", "machine.timeout", "machine.executor", "machine.slurm", "machine.kubernetes"),
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
+    *(f"{stage}.training.{name}" for stage in TRAININGS[2:] for name in ("rollback", "muon")),
+    *("dit.prediction", "dit.internal", "dit.alignment", "dit.posthoc_ema", "dit.evaluate_every", "dit.evaluation"),
     *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),
 )
 """What an earlier version had no parameter for."""

@@ -7,15 +7,20 @@ from pydantic import Field, model_validator
 from rectok.alerts.alert_config import AlertConfig
 from rectok.config import Config
 from rectok.data.data_config import ImageConfig, IndexConfig, LatentStorage
-from rectok.dit.dit_config import DiTSizes
-from rectok.evaluation.evaluation_config import GenerationConfig, ProbeConfig, ReconstructionConfig
+from rectok.dit.dit_config import AlignmentConfig, DiTSizes, InternalConfig, Prediction
+from rectok.evaluation.evaluation_config import (
+    GenerationConfig,
+    ProbeConfig,
+    ReconstructionConfig,
+    TrainingEvaluationConfig,
+)
 from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
 from rectok.tracking.tracking_config import TrackingConfig
-from rectok.train.training_config import MachineConfig, TrainingConfig
+from rectok.train.training_config import MachineConfig, PosthocEmaConfig, TrainingConfig
 
 
 class NetworkParams(Config):
@@ -83,6 +88,35 @@ class DiTParams(TrainedParams):
     label_dropout: float = Field(ge=0, lt=1)
 
 
+class GeneratorParams(DiTParams):
+    """The generator, with the recipes of docs/guides/recipes.md, each of which is off at 0."""
+
+    prediction: Prediction = Field(description="what the network predicts: the velocity v, or the data x")
+    internal: InternalConfig
+    alignment: AlignmentConfig
+    posthoc_ema: PosthocEmaConfig
+    evaluate_every: float = Field(ge=0, description="epochs between two evaluations while it trains; 0: none")
+    evaluation: TrainingEvaluationConfig
+
+    @model_validator(mode="after")
+    def _inner_block_is_there(self) -> Self:
+        depth = self.sizes.encoder.depth
+        if self.internal.block >= depth:
+            raise ValueError(f"internal.block {self.internal.block} must be below sizes.encoder.depth {depth}")
+        if self.alignment.block > depth:
+            raise ValueError(f"alignment.block {self.alignment.block} must be at most sizes.encoder.depth {depth}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_process_can_sample(self) -> Self:
+        if self.evaluate_every and self.training.zero_stage == 3:
+            raise ValueError(
+                f"evaluate_every {self.evaluate_every:g} samples while it trains, but with training.zero_stage 3 no process "
+                "holds the whole network; set training.zero_stage to 2 or less, or evaluate_every to 0"
+            )
+        return self
+
+
 class NoiseParams(Config):
     """How much a figure moves by itself from night to night: see rectok/nightly/regression.py."""
 
@@ -137,7 +171,7 @@ class Params(Config):
     decoder: DecoderParams
     latents: LatentsParams
     statistics: StatisticsParams
-    dit: DiTParams
+    dit: GeneratorParams
     autoguidance: DiTParams
     reconstruction: ReconstructionConfig
     probe: ProbeConfig
@@ -173,6 +207,41 @@ class Params(Config):
         if self.gates.probe.at not in self.probe.times:
             raise ValueError(
                 f"gates.probe.at {self.gates.probe.at} must be one of probe.times {list(self.probe.times)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _features_to_align_with_are_stored(self) -> Self:
+        if self.dit.alignment.block and self.features.storage == "online":
+            raise ValueError(
+                "dit.alignment.block reads stored features, but features.storage is online; set it to int8, or the block to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_stay_here(self) -> Self:
+        if self.dit.posthoc_ema.snapshots and self.storage.checkpoints:
+            raise ValueError(
+                "dit.posthoc_ema.snapshots lie on this machine alone, so a training that goes on elsewhere would lack some; set "
+                'storage.checkpoints to "", or the snapshots to 0'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _guidance_has_its_reference(self) -> Self:
+        block, guidance = self.dit.internal.block, self.generation.guidance.kind
+        if guidance == "internal" and not block:
+            raise ValueError(
+                "generation.guidance.kind is internal, but dit.internal.block is 0; set it to an encoder block"
+            )
+        if guidance == "autoguidance" and block:
+            raise ValueError(
+                f"generation.guidance.kind is autoguidance, which is not trained beside dit.internal.block {block}; set the kind "
+                "to internal or cfg, or the block to 0"
+            )
+        if guidance == "internal" and self.generation.sampler.encoder_every > 1:
+            raise ValueError(
+                "generation.guidance.kind internal reads the encoder at every step; set generation.sampler.encoder_every to 1"
             )
         return self
 

@@ -88,7 +88,7 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
         *_training("decoder", steps, images.train),
         Workload("latents", "encode", "encode", views, costs.encode(), gpus),
         *_training("dit", steps, images.train),
-        *_training("autoguidance", steps, images.train),
+        *([] if params.dit.internal.block else _training("autoguidance", steps, images.train)),
         *_reconstruction(steps, images),
         *samplings("generation", params.generation.per_class, costs, gpus),
     ]
@@ -99,7 +99,7 @@ def samplings(stage: str, per_class: int, costs: Costs, gpus: int) -> list[Workl
     params, count = costs.params, per_class * costs.classes
     guidance, sampler, decode = params.generation.guidance, params.generation.sampler, costs.decode()
     plain = costs.velocities(params.dit, sampler)
-    other = costs.velocities(params.autoguidance, sampler) if guidance.kind == "autoguidance" else plain
+    other = {"autoguidance": costs.velocities(params.autoguidance, sampler), "internal": 0.0}.get(guidance.kind, plain)
     unguided = Workload(f"{stage}, unguided", "sample", "plain", count, plain + decode, gpus)
     if guidance.neutral:
         return [unguided]

@@ -32,6 +32,8 @@ TITLES = {
     "val_psnr": "validation PSNR, dB",
     "val_semantic_cosine": "validation semantic cosine",
     "val_loss": "validation loss at t = 0.5",
+    "val_gfid": "gFID of unguided samples",
+    "val_sample_accuracy": "accuracy of unguided samples",
     "grad_norm": "gradient norm",
     "lr": "learning rate",
 }
@@ -150,7 +152,9 @@ def _training(stage: str, title: str) -> dict[str, Any]:
     """The losses of a network trained here, or where its weights come from instead."""
     summary = artifacts.read_json(artifacts.summary_file(stage))
     charts = loss_charts(artifacts.log_file(stage)) if summary["trained"] else []
-    return {"title": title, "charts": charts, "source": "" if summary["trained"] else summary["source"]}
+    source = "" if summary["trained"] else summary["source"]
+    more = {name: summary.get(name) for name in ("evaluation", "rollbacks")}
+    return {"title": title, "charts": charts, "source": source, **more}
 
 
 def loss_charts(path: Path) -> list[Chart]:

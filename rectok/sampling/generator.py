@@ -32,7 +32,7 @@ class SharedEncoder:
         if self.evaluations % self.every == 0:
             self.condition = self.dit.encode(x, time, label)
         self.evaluations += 1
-        return self.dit.decode(x, self.condition)
+        return self.dit.velocity(self.dit.decode(x, self.condition), x, time)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class Generator:
         config = self.dit.config
         if int(labels.min()) < 0 or int(labels.max()) >= config.classes:
             raise UserError(f"label {int(labels.max())} does not exist: labels run from 0 to {config.classes - 1}")
+        if guidance is not None and guidance.kind == "internal":
+            self._require_internal(sampler)
         if sampler.fp8 and not self.fp8:
             raise UserError("the sampler has fp8, but this generator was loaded without it")
         noise = seeded_noise(seeds, (config.channels, config.grid, config.grid)).to(self.device)
@@ -100,6 +102,17 @@ class Generator:
 
         velocity = self._guided(labels, sampler, guidance)
         return flow.integrate(velocity, noise, times, sampler.method)
+
+    def _require_internal(self, sampler: SamplerConfig) -> None:
+        if self.dit.internal is None:
+            raise UserError(
+                "guidance kind internal needs a generator with a head on an inner block; set dit.internal.block and train it"
+            )
+        if sampler.encoder_every > 1:
+            every = sampler.encoder_every
+            raise UserError(
+                f"guidance kind internal reads the encoder at every step, but encoder_every is {every}; set it to 1"
+            )
 
     def _guided(self, labels: Tensor, sampler: SamplerConfig, guidance: GuidanceConfig | None) -> flow.Velocity:
         """The velocity of one sampling, float32."""
@@ -111,6 +124,9 @@ class Generator:
             t = torch.full((len(x),), time, device=x.device)
             if guidance is None or guidance.neutral or not guidance.low <= time <= guidance.high:
                 return dit(x, t, labels).float()
+            if guidance.kind == "internal":
+                strong, inner = self.dit.both(x, t, labels)
+                return flow.guided(inner.float(), strong.float(), guidance.scale)
             if guidance.kind == "autoguidance":
                 if weak is None:
                     raise UserError(
@@ -149,6 +165,8 @@ def load_generator(
 ) -> Generator:
     """The generator in `places`, or the pipeline's, with the products of DiT^DH in `fp8` or exact.
 
+    Beside a generator that guides itself nothing trains an autoguidance model, so none is loaded.
+
     Raises UserError where its parts are not of the same sizes, or cannot compute in fp8 here.
     """
     places = places or Places.within(DATA)
@@ -158,7 +176,7 @@ def load_generator(
     dit = read_dit(places.dit).to(device)
     _check_fit(places.dit, dit.config, places.tokenizer, tokenizer.config)
     autoguidance = None
-    if places.autoguidance is not None and places.autoguidance.exists():
+    if dit.internal is None and places.autoguidance is not None and places.autoguidance.exists():
         autoguidance = read_dit(places.autoguidance).to(device)
         _check_fit(places.autoguidance, autoguidance.config, places.tokenizer, tokenizer.config)
     if fp8:

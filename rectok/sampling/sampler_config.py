@@ -6,11 +6,16 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 
+GuidanceKind = Literal["cfg", "autoguidance", "internal"]
+
 
 class GuidanceConfig(Config):
-    """v_ref + scale·(v − v_ref) inside t ∈ [low, high]; v_ref is unconditional (`cfg`) or the weak model's (`autoguidance`)."""
+    """v_ref + scale·(v − v_ref) inside t ∈ [low, high].
 
-    kind: Literal["cfg", "autoguidance"]
+    v_ref is unconditional (`cfg`), the weak model's (`autoguidance`) or that of an inner block (`internal`, arXiv 2512.24176).
+    """
+
+    kind: GuidanceKind
     scale: float = Field(ge=0)
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from rectok.data.image_decoding import prepare
 from rectok.errors import UserError
 from rectok.evaluation.image_quality import psnr, to_uint8
 from rectok.reporting.images import enlarged, grid, png
-from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
+from rectok.sampling.sampler_config import GuidanceConfig, GuidanceKind, SamplerConfig
 
 MOST_SAMPLES = 64
 
@@ -36,8 +37,9 @@ class Networks:
     @property
     def guidances(self) -> list[str]:
         """The kinds of guidance that there are networks for."""
-        autoguidance = self.generator is not None and self.generator.parts.autoguidance is not None
-        return ["cfg", *(["autoguidance"] if autoguidance else [])]
+        parts = self.generator.parts if self.generator is not None else None
+        there = {"autoguidance": parts and parts.autoguidance, "internal": parts and parts.dit.internal}
+        return ["cfg", *(kind for kind, network in there.items() if network is not None)]
 
     def samples(self, label: int, count: int, scale: float, kind: str, seed: int) -> bytes:
         """A grid of samples as a PNG. Raises UserError for a value that is out of range."""
@@ -55,7 +57,7 @@ class Networks:
             raise UserError(f"seed is {seed}, but must be from 0 to {2**31 - 1}")
         with self._computing():
             images = self.generator.sample(
-                label, count, guidance=scale, kind="autoguidance" if kind == "autoguidance" else "cfg",
+                label, count, guidance=scale, kind=cast(GuidanceKind, kind),
                 interval=(self.guidance.low, self.guidance.high), seed=seed, sampler=self.sampler,
             )  # fmt: skip
         return self._picture(to_uint8(images, self.rounding), round(count**0.5))

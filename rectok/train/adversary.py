@@ -11,7 +11,7 @@ from rectok.losses.loss_config import AdversaryConfig
 from rectok.nn.memory import fitting
 from rectok.tokenizer.model import from_bytes
 from rectok.train import engine as engines
-from rectok.train.optimizer import adamw
+from rectok.train.optimizer import optimizer_of
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
 
@@ -31,7 +31,7 @@ class Adversary:
         BatchNorm sees each process's own samples, as in the published training.
         """
         active = max(1, math.ceil(steps * (1 - self.config.start)))
-        optimizer = adamw(self.network, training, world, self.config.lr_per_256)
+        optimizer = optimizer_of(self.network, training, world, self.config.lr_per_256)
         self.engine = engines.build(self.network, optimizer, training, active, world, min(training.zero_stage, 1))
         return self.engine
 

@@ -4,7 +4,7 @@ import errno
 import resource
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def _torch_refusal(error: Exception) -> tuple[str, str] | None:
 class State:
     """ALL resumable state of a training: engines carry weights, optimizers and schedules; `rows` is the log so far.
 
-    The data position and every random draw follow from `step` and the seed.
+    The data position and every random draw follow from `step`, the seed and `skipped`: for each rollback the step that it went
+    back to, and the one where it began.
     """
 
     engines: Mapping[str, Any]
@@ -47,6 +48,7 @@ class State:
     meter: Meter
     step: int
     rows: list[dict[str, float]]
+    skipped: list[list[int]] = field(default_factory=list)
 
 
 class Checkpoints:
@@ -59,6 +61,8 @@ class Checkpoints:
     def __init__(self, folder: Path, fingerprint: str, world: World, location: str = "") -> None:
         self.folder = folder / fingerprint
         place = below(location, f"{folder.name}/{fingerprint}") if location else ""
+        self.snapshots = self.folder / "snapshots"
+        """Averages that outlive the checkpoints, until the training has ended."""
         self.copies = Copies(place, self.folder / "copying") if location else None
         self.world = world
         if world.first:
@@ -115,6 +119,7 @@ class Checkpoints:
             "meter": state.meter.state_dict(),
             "step": state.step,
             "rows": state.rows,
+            "skipped": state.skipped,
             "rng": torch.get_rng_state(),
         }
         torch.save(mine, partial / f"rank-{self.world.rank}.pt")
@@ -199,7 +204,7 @@ class Checkpoints:
         mine = load_weights_only(path / f"rank-{self.world.rank}.pt", self.world.device)
         state.ema.load_state_dict(mine["ema"])
         state.meter.load_state_dict(mine["meter"])
-        state.step, state.rows = mine["step"], mine["rows"]
+        state.step, state.rows, state.skipped = mine["step"], mine["rows"], mine["skipped"]
         torch.set_rng_state(mine["rng"].cpu())
 
     def _fill_resharded(self, state: State, path: Path, ranks: int) -> None:
@@ -209,8 +214,10 @@ class Checkpoints:
         for name, engine in state.engines.items():
             load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)
         files = [load_weights_only(path / f"rank-{rank}.pt", "cpu", mmap=True) for rank in range(ranks)]
-        averages, split = [file["ema"]["average"] for file in files], saved_kind(path / "model" / TAG) == 3
-        state.ema.load_state_dict({"average": merged_averages(averages, split, state.ema, self.world.rank)})
+        split, names = saved_kind(path / "model" / TAG) == 3, state.ema.state_dict()
+        averages = {name: [file["ema"][name] for file in files] for name in names}
+        merged = {name: merged_averages(of, split, state.ema, self.world.rank) for name, of in averages.items()}
+        state.ema.load_state_dict(merged)
         state.meter.load_state_dicts([file["meter"] for file in files])
-        state.step, state.rows = files[0]["step"], files[0]["rows"]
+        state.step, state.rows, state.skipped = (files[0][name] for name in ("step", "rows", "skipped"))
         torch.set_rng_state(files[0]["rng"])

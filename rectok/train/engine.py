@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rectok.train.optimizer import on_one_gpu
+from rectok.train.optimizer import ClippingAdamW, on_one_gpu
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.schedule import factor
 from rectok.train.training_config import TrainingConfig
@@ -24,7 +24,7 @@ def build(
 ) -> Any:
     """A DeepSpeed engine with our schedule over `steps`; parameters stay float32 masters, since bfloat16 is autocast.
 
-    `optimizer` is that of `adamw` for the same config and world.
+    `optimizer` is that of `optimizer_of` for the same config and world.
     """
     deepspeed = _deepspeed()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, steps, config.schedule))
@@ -32,7 +32,7 @@ def build(
         model=module.to(world.device),
         optimizer=optimizer,
         lr_scheduler=scheduler,
-        config=_config(config, world, zero_stage),
+        config=_config(config, world, zero_stage, clips=isinstance(optimizer, ClippingAdamW)),
     )
     engine.checkpoint_engine.load = load_weights_only  # DeepSpeed's own unpickles whatever it reads
     if on_one_gpu(config, world):
@@ -40,16 +40,15 @@ def build(
     return engine
 
 
-def _config(config: TrainingConfig, world: World, zero_stage: int) -> dict[str, Any]:
-    alone = on_one_gpu(config, world)
-    zero: dict[str, Any] = {"stage": 0 if alone else zero_stage}
+def _config(config: TrainingConfig, world: World, zero_stage: int, clips: bool) -> dict[str, Any]:
+    zero: dict[str, Any] = {"stage": 0 if on_one_gpu(config, world) else zero_stage}
     if config.offload == "cpu" and zero_stage > 0:
         zero["offload_optimizer"] = {"device": "cpu"}
     return {
         "train_batch_size": config.batch,
         "train_micro_batch_size_per_gpu": config.micro_batch // world.size,
         "gradient_accumulation_steps": config.batch // config.micro_batch,
-        "gradient_clipping": 0.0 if alone else config.clip,  # the optimizer of one GPU clips
+        "gradient_clipping": 0.0 if clips else config.clip,  # the optimizer of one GPU clips
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,

@@ -1,6 +1,6 @@
 """The optimizer step, the same for every network: what training repeats and the bench times."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rectok.data.dataset import ImageBatch
@@ -10,7 +10,7 @@ from rectok.train import engine as engines
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
-from rectok.train.optimizer import ClippingAdamW, adamw
+from rectok.train.optimizer import ClippingAdamW, optimizer_of
 from rectok.train.step_random import StepRandom
 from rectok.train.training_config import TrainingConfig
 from rectok.train.world import World
@@ -27,17 +27,28 @@ def unmarked(_part: str) -> None:
 
 
 class Learner:
-    """The engines of one training of `steps` steps, and the average of its weights."""
+    """The engines of one training of `steps` steps, and the average of its weights; `lengths` are those of more averages."""
 
-    def __init__(self, objective: Objective, config: TrainingConfig, steps: int, seed: int, world: World) -> None:
+    skipped = 0
+    """Steps whose random numbers and batches were left out after rollbacks."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        config: TrainingConfig,
+        steps: int,
+        seed: int,
+        world: World,
+        lengths: Sequence[float] = (),
+    ) -> None:
         self.config, self.steps, self.seed, self.world = config, steps, seed, world
         self.adversary = objective.adversary
-        optimizer = adamw(objective, config, world)
+        optimizer = optimizer_of(objective, config, world)
         self.engine = engines.build(objective, optimizer, config, steps, world, config.zero_stage)
         self.engines: dict[str, Any] = {"model": self.engine}
         if self.adversary is not None:
             self.engines["adversary"] = self.adversary.start(config, steps, world)
-        self.ema = EMA(self.engine.module, config.ema)
+        self.ema = EMA(self.engine.module, config.ema, lengths)
         self.weights = self._working_weights()
 
     def _working_weights(self) -> "WorkingWeights | None":
@@ -65,7 +76,8 @@ class Learner:
 
     def draws(self, number: int, micro: int, samples: int) -> StepRandom:
         """The random numbers of micro-batch `micro` of step `number`, of which this process holds `samples` images."""
-        return StepRandom.of((self.seed, number, micro), samples, self.world.rank, self.world.size, self.world.device)
+        key = (self.seed, number + self.skipped, micro)
+        return StepRandom.of(key, samples, self.world.rank, self.world.size, self.world.device)
 
     def step(self, number: int, batches: Iterator[Batch], meter: Meter, mark: Mark = unmarked) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""

@@ -2,23 +2,27 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from rectok.data.loader import TrainingLoader
+from rectok.data.loader import Batch, TrainingLoader
 from rectok.errors import UserError
+from rectok.nn.weights import save_weights
 from rectok.train.checkpoint import Checkpoints, State
+from rectok.train.ema import full_weights
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
 from rectok.train.objectives import Objective
 from rectok.train.optimizer import ClippingAdamW
+from rectok.train.power_average import snapshot_steps
 from rectok.train.progress import Reporter, reporting
+from rectok.train.rollback import Spike, go_back, require_calm, skipped_steps
 from rectok.train.throughput import RATE, TimedBatches, Work, record
-from rectok.train.training_config import TrainingConfig
+from rectok.train.training_config import PosthocEmaConfig, TrainingConfig
 from rectok.train.world import World
 
 VALIDATIONS = 8
@@ -32,9 +36,10 @@ class Job:
     """One training: what is trained, on which data, for how long, and where its resumable state lies.
 
     `validate` measures the average of the weights on held-out data, by names for the log; it draws no global random number.
-    `preview` draws what the network makes now and returns the picture's path. `track` takes each row of the log. A `stop_file`
-    that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are those of one image
-    in a step, if they were counted.
+    `evaluate` measures its samples at every `evaluate_every`-th step and in the last one. All processes call it, and the first
+    one gets the numbers. `preview` draws what the network makes now and returns the picture's path. `track` takes each row of the
+    log. A `stop_file` that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are
+    those of one image in a step, if they were counted. `averages` asks for snapshots of more averages.
     """
 
     name: str
@@ -49,6 +54,14 @@ class Job:
     stop_file: Path | None = None
     track: Callable[[Mapping[str, float]], None] | None = None
     flops: float | None = None
+    evaluate: Callable[[], dict[str, float]] | None = None
+    evaluate_every: int = 1
+    averages: PosthocEmaConfig | None = None
+
+    @property
+    def lengths(self) -> Sequence[float]:
+        """σ_rel of the averages whose snapshots are kept."""
+        return self.averages.lengths if self.averages and self.averages.snapshots else ()
 
     @property
     def steps(self) -> int:
@@ -57,8 +70,8 @@ class Job:
 
     @property
     def validate_every(self) -> int:
-        """Steps between two validations, a multiple of those between two rows of the log."""
-        return self.config.log_every * max(1, round(self.steps / (VALIDATIONS * self.config.log_every)))
+        """Steps between two validations."""
+        return self.config.on_rows(self.steps / VALIDATIONS)
 
 
 class Stopped(UserError):
@@ -67,64 +80,113 @@ class Stopped(UserError):
 
 def train(job: Job) -> State:
     """Train to the end, from the newest checkpoint on; the last state. Raises Stopped when asked to stop, UserError on NaN."""
-    config, world, steps = job.config, job.world, job.steps
-
-    # Engines and everything that can be resumed.
-    learner = Learner(job.objective, config, steps, job.seed, world)
-    state = State(learner.engines, learner.ema, Meter(job.name, world), 0, [])
-    job.checkpoints.restore(state)
+    rollback = job.config.rollback
+    learner = Learner(job.objective, job.config, job.steps, job.seed, job.world, job.lengths)
+    state = State(learner.engines, learner.ema, Meter(job.name, job.world), 0, [])
+    if not job.checkpoints.restore(state) and rollback.times:
+        job.checkpoints.save(state)  # a place to go back to
+    learner.skipped = skipped_steps(state.skipped)
 
     learner.engine.train()
-    with (
-        closing(job.checkpoints),
-        _stop_on_signals(job.stop_file) as stop_requested,
-        closing(job.loader.iterate(state.step, steps)) as loaded,  # workers start before the display has a thread
-        reporting(job.name, state.step, steps, world.first) as reporter,
-    ):
-        previews, logged, then = _Previews(job.preview), None, time.monotonic()
-        batches, work = TimedBatches(loaded), Work(job.flops, config.precision, world.size, world.device)
-        while state.step < steps:
-            with world.watched("the exchange of gradients", state.step):
-                learner.step(state.step, batches, state.meter)
-            state.step += 1
-
-            # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
-            last = state.step == steps
-            checkpoint_due = state.step % config.checkpoint_every == 0
-            stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(stop_requested())
-            if state.step % config.log_every == 0 or last:
-                now = time.monotonic()  # the first rate is unknown, since those steps compile and start workers
-                speed: dict[str, float] = {}
-                if logged is not None:
-                    speed = work.figures((state.step - logged) * config.batch, now - then, batches.waited)
-                figures = state.meter.read()
-                if job.validate and (last or state.step % job.validate_every == 0):
-                    with _averaged(learner):
-                        figures |= job.validate()
-                _log(job, state, figures, speed, reporter)
-                logged, then = state.step, now
-                batches.restart()
-            if checkpoint_due or stop or last:
-                learner.rest()
-                state.meter.check()
-                if world.any(not state.ema.finite()):
-                    raise NotFinite(job.name, "average of the weights", state.step)
-                job.checkpoints.save(state)
-            if stop and not last:
-                place = f"{job.name} stopped at step {state.step} of {steps}"
-                raise Stopped(f"{place} after its checkpoint; run it again to go on")
-            if checkpoint_due and not last and reporter:
-                previews.show(learner, reporter)
-    return state
+    with closing(job.checkpoints), _stop_on_signals(job.stop_file) as stop_requested:
+        batches = _batches(job, learner, state)  # workers start before the display has a thread
+        with reporting(job.name, state.step, job.steps, job.world.first) as reporter:
+            while True:
+                try:
+                    with closing(batches):
+                        _train_on(job, learner, state, batches, stop_requested, reporter)
+                    return state
+                except (NotFinite, Spike) as error:
+                    go_back(error, state, learner, job.checkpoints, rollback)
+                batches = _batches(job, learner, state)
 
 
-def _log(job: Job, state: State, figures: dict[str, float], speed: dict[str, float], reporter: Reporter | None) -> None:
+def _batches(job: Job, learner: Learner, state: State) -> Generator[Batch]:
+    """What is left to train on."""
+    return job.loader.iterate(state.step + learner.skipped, job.steps + learner.skipped)
+
+
+def _train_on(
+    job: Job,
+    learner: Learner,
+    state: State,
+    loaded: Iterator[Batch],
+    stop_requested: Callable[[], bool],
+    reporter: Reporter | None,
+) -> None:
+    """Train `state` to the end. Raises NotFinite or Spike where the loss goes wrong, in all processes."""
+    config, world, steps = job.config, job.world, job.steps
+    snapshots = snapshot_steps(steps, job.averages.snapshots) if job.averages and job.lengths else []
+    previews, logged, then = _Previews(job.preview), None, time.monotonic()
+    newest: dict[str, float] = {}  # evaluation, which every report repeats, since some of them are left out
+    batches, work = TimedBatches(loaded), Work(job.flops, config.precision, world.size, world.device)
+    while state.step < steps:
+        with world.watched("the exchange of gradients", state.step):
+            learner.step(state.step, batches, state.meter)
+        state.step += 1
+
+        # Log, then checkpoint; a checkpoint follows finite losses and weights, so that a bad step is never kept.
+        last = state.step == steps
+        checkpoint_due = state.step % config.checkpoint_every == 0
+        stop = (world.size == 1 or state.step % config.log_every == 0) and world.any(stop_requested())
+        if state.step % config.log_every == 0 or last:
+            now = time.monotonic()  # the first rate is unknown, since those steps compile and start workers
+            speed: dict[str, float] = {}
+            if logged is not None:
+                speed = work.figures((state.step - logged) * config.batch, now - then, batches.waited)
+            figures = state.meter.read()
+            require_calm(state, figures, config.rollback)
+            if job.validate and (last or state.step % job.validate_every == 0):
+                with _averaged(learner):
+                    figures |= job.validate()
+            if job.evaluate and (last or state.step % job.evaluate_every == 0):
+                with _averaged(learner):
+                    newest = job.evaluate()
+                figures |= newest
+            _log(job, state, figures, speed, reporter, newest)
+            logged, then = state.step, now
+            batches.restart()
+        if state.step in snapshots:  # before a checkpoint of the same step, so that none is missing after it
+            _save_snapshots(job, learner, state.step)
+        if checkpoint_due or stop or last:
+            learner.rest()
+            state.meter.check()
+            if world.any(not state.ema.finite()):
+                raise NotFinite(job.name, "average of the weights", state.step)
+            job.checkpoints.save(state)
+        if stop and not last:
+            place = f"{job.name} stopped at step {state.step} of {steps}"
+            raise Stopped(f"{place} after its checkpoint; run it again to go on")
+        if checkpoint_due and not last and reporter:
+            previews.show(learner, reporter)
+
+
+def _save_snapshots(job: Job, learner: Learner, step: int) -> None:
+    """Keep the averages of all lengths beside the checkpoints. A step that is repeated writes the same again."""
+    learner.rest()
+    for length, averages in learner.ema.powers.items():
+        with learner.ema.swapped(averages):
+            weights = full_weights(job.objective.network)
+        if job.world.first:
+            save_weights(job.checkpoints.snapshots / f"{step}-{length}.safetensors", weights)
+
+
+def _log(
+    job: Job,
+    state: State,
+    figures: dict[str, float],
+    speed: dict[str, float],
+    reporter: Reporter | None,
+    newest: Mapping[str, float],
+) -> None:
     engine = state.engines["model"]
     lr = engine.optimizer.param_groups[0]["lr"]
     clipping = engine.optimizer if isinstance(engine.optimizer, ClippingAdamW) else None
     norm = clipping.norm if clipping else engine.get_global_grad_norm()  # of the last step before clipping
     if norm is not None:
         figures["grad_norm"] = float(norm)
+    if state.skipped:
+        figures["rollbacks"] = len(state.skipped)
     images = state.step * job.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
     if job.track:
@@ -132,7 +194,7 @@ def _log(job: Job, state: State, figures: dict[str, float], speed: dict[str, flo
     if reporter:
         record(job.name, state.step, speed)
         others = {name: value for name, value in speed.items() if name != RATE}
-        reporter.report(state.step, {"lr": lr, **figures, **others}, speed.get(RATE))
+        reporter.report(state.step, {"lr": lr, **figures, **newest, **others}, speed.get(RATE))
 
 
 class _Previews:

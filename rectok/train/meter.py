@@ -60,8 +60,9 @@ class Meter:
         return {"sums": self.sums, "counts": self.counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the sums of a checkpoint."""
+        """Take the sums of a checkpoint, which is written only while all losses are finite."""
         self.sums, self.counts = state["sums"], state["counts"]
+        self.bad_step.fill_(-1.0)
 
     def load_state_dicts(self, states: Sequence[dict[str, Any]]) -> None:
         """Take the sums of all processes, of another number than now: each takes their mean."""

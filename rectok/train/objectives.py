@@ -25,6 +25,8 @@ from rectok.train.adversary import Adversary
 from rectok.train.step_random import StepRandom
 
 Network = Tokenizer | DiTDH
+PROJECTOR = 2048
+"""Hidden width of the MLP that aligns a generator with the teacher, as published."""
 LossOutput = tuple[Tensor, dict[str, Tensor], Tensor | None]
 
 
@@ -178,14 +180,40 @@ class DecoderObjective(ImageObjective):
         return total, parts, fake
 
 
-class DiTObjective(Objective):
-    """Flow matching of DiT^DH on normalised latents (arXiv 2510.11690)."""
+class Alignment(nn.Module):
+    """REPA's MLP of three layers (arXiv 2410.06940, section 3), which is trained beside the generator and not kept."""
 
-    def __init__(self, dit: DiTDH, normalise: Callable[[Tensor], Tensor], label_dropout: float) -> None:
+    def __init__(self, width: int, teacher_width: int, block: int, weight: float) -> None:
+        super().__init__()
+        self.block, self.weight = block, weight
+        hidden, again = nn.Linear(width, PROJECTOR), nn.Linear(PROJECTOR, PROJECTOR)
+        self.layers = nn.Sequential(hidden, nn.SiLU(), again, nn.SiLU(), nn.Linear(PROJECTOR, teacher_width))
+
+    def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
+        """1 − cosine of what is predicted from `tokens` [B, N, W] and the teacher's `features` [B, N, D], mean over tokens."""
+        return semantic_loss(self.layers(tokens), features, "cosine", 1.0)
+
+
+class DiTObjective(Objective):
+    """Flow matching of DiT^DH on normalised latents (arXiv 2510.11690).
+
+    Whatever the network predicts, the loss is that of the velocity. For a network that predicts data it equals the error of the
+    data over the squared time that is left. A head on an inner block learns the same, with `internal_weight` (arXiv 2512.24176).
+    """
+
+    def __init__(
+        self,
+        dit: DiTDH,
+        normalise: Callable[[Tensor], Tensor],
+        label_dropout: float,
+        internal_weight: float = 0.0,
+        alignment: Alignment | None = None,
+    ) -> None:
         super().__init__()
         self.dit = dit
         self.normalise = normalise
-        self.label_dropout = label_dropout
+        self.label_dropout, self.internal_weight = label_dropout, internal_weight
+        self.alignment = alignment
         self.shift = flow.time_shift(dit.config.grid**2, dit.config.channels)
 
     @property
@@ -194,11 +222,23 @@ class DiTObjective(Objective):
         return self.dit
 
     def forward(self, batch: LatentBatch, draws: StepRandom, progress: float) -> LossOutput:
-        """Loss and its part."""
+        """Loss and its parts."""
         data, noise = self._drawn(batch, draws)
         time = flow.generator_time(draws.uniform(), self.shift)
         labels = drop_labels(batch.label, draws.uniform(), self.label_dropout, self.dit.no_label)
-        return self._loss(data, noise, time, labels), {}, None
+        if self.dit.internal is None and self.alignment is None:
+            return self._loss(data, noise, time, labels), {}, None
+        x, target = self._pair(data, noise, time)
+        velocity, inner, tokens = self.dit.everything(x, time, labels, self.alignment.block if self.alignment else 0)
+        total = F.mse_loss(velocity.float(), target)
+        parts = {"velocity": total}
+        if inner is not None:
+            parts["internal"] = F.mse_loss(inner.float(), target)
+            total = total + self.internal_weight * parts["internal"]
+        if self.alignment is not None:
+            parts["alignment"] = self.alignment(tokens, batch.teacher_features())
+            total = total + self.alignment.weight * parts["alignment"]
+        return total, parts, None
 
     def loss_at(self, batch: LatentBatch, draws: StepRandom, time: float) -> Tensor:
         """The loss of all latents at one `time`, with their labels."""
@@ -212,6 +252,11 @@ class DiTObjective(Objective):
         z = self.normalise(sample_posterior(batch.moments.float(), draws.normal(*shape)))
         return to_grid(z, config.grid), to_grid(draws.normal(*shape), config.grid)
 
-    def _loss(self, data: Tensor, noise: Tensor, time: Tensor, labels: Tensor) -> Tensor:
+    def _pair(self, data: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """x_τ and the velocity to learn there."""
         x, target = flow.generator_pair(data, noise, time)
+        return x, target if self.dit.config.prediction == "v" else flow.velocity_to(data, x, time)
+
+    def _loss(self, data: Tensor, noise: Tensor, time: Tensor, labels: Tensor) -> Tensor:
+        x, target = self._pair(data, noise, time)
         return F.mse_loss(self.dit(x, time, labels).float(), target)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 from rectok.pipeline.cluster_config import KubernetesConfig, SlurmConfig
+from rectok.train.power_average import LONGEST
 
 FEW_STEPS = {
     "teacher": 100,
@@ -38,6 +39,43 @@ class ScheduleConfig(Config):
     final: float = Field(ge=0, le=1)
 
 
+class PosthocEmaConfig(Config):
+    """Averages over a power of the step, of two `lengths` (σ_rel), whose `snapshots` `rectok ema` turns into any other length.
+
+    See rectok/train/power_average.py. 0 snapshots: none are kept.
+    """
+
+    lengths: tuple[float, float]
+    snapshots: int = Field(ge=0, le=2**10)
+
+    @model_validator(mode="after")
+    def _lengths_differ(self) -> Self:
+        short, long = self.lengths
+        if not 0 < short < long <= LONGEST:
+            raise ValueError(f"lengths {list(self.lengths)} must rise and lie in (0, {LONGEST}]")
+        return self
+
+
+class RollbackConfig(Config):
+    """Back to the last checkpoint, at most `times` times, where the loss is no number or above `spike` times its recent median.
+
+    See rectok/train/rollback.py. 0 as `spike` looks at numbers alone.
+    """
+
+    times: int = Field(ge=0, le=2**10)
+    spike: float = Field(ge=0)
+
+
+class MuonConfig(Config):
+    """Muon (arXiv 2502.16982) for the matrices of attention and MLP, at lr_per_256 · batch / 256; AdamW trains the rest.
+
+    0 as `lr_per_256` leaves all to AdamW. The step has the RMS that AdamW's has, so its learning rates are a good start.
+    """
+
+    lr_per_256: float = Field(ge=0)
+    momentum: float = Field(ge=0, lt=1)
+
+
 class TrainingConfig(Config):
     """One network's training. `batch` is the global batch; the learning rate is lr_per_256 · batch / 256.
 
@@ -60,15 +98,30 @@ class TrainingConfig(Config):
     offload: Literal["none", "cpu"]
     checkpoint_every: int = Field(gt=0, description="steps between two resumable checkpoints")
     log_every: int = Field(gt=0, description="steps between two rows of the log")
+    rollback: RollbackConfig
+    muon: MuonConfig
 
     def steps(self, images: int) -> int:
         """Optimizer steps that see `epochs` times `images` images, or `min_steps` if that is more."""
         return max(1, self.min_steps, math.ceil(self.epochs * images / self.batch))
 
+    def on_rows(self, steps: float) -> int:
+        """The multiple of `log_every`, at least one, that is nearest to `steps`: what falls on rows of the log."""
+        return self.log_every * max(1, round(steps / self.log_every))
+
     @model_validator(mode="after")
     def _accumulates_evenly(self) -> Self:
         if self.batch % self.micro_batch:
             raise ValueError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+        return self
+
+    @model_validator(mode="after")
+    def _muon_has_whole_matrices(self) -> Self:
+        if self.muon.lr_per_256 and self.zero_stage:
+            raise ValueError(
+                f"muon.lr_per_256 {self.muon.lr_per_256:g} needs whole matrices in each process, but zero_stage "
+                f"{self.zero_stage} splits them; set zero_stage to 0, or muon.lr_per_256 to 0"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Train a DiT^DH. The generator and its autoguidance model differ only in their section of the parameters."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rectok.nn.memory import fitting
 from rectok.nn.precision import bfloat16_on_gpu
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
-from rectok.params.schema import DiTParams
+from rectok.params.schema import DiTParams, GeneratorParams
 from rectok.reporting.images import COLUMNS, enlarged, grid, write_png
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
@@ -24,7 +25,7 @@ from rectok.tokenizer.model import Tokenizer, load_tokenizer
 from rectok.train.launch import launched
 from rectok.train.objectives import DiTObjective
 from rectok.train.step_random import StepRandom
-from rectok.trainers.stage import TrainingStage, initial_weights
+from rectok.trainers.stage import Evaluation, TrainingStage, initial_weights
 from rectok.workloads.generators import generator_objective, step_cost
 
 VALIDATED, VALIDATION_TIME, VALIDATION_SEED = 256, 0.5, 0
@@ -34,7 +35,10 @@ PREVIEW_POINTS, QUICK_POINTS = 25, 10
 
 
 def train_generator(name: str, params: Params) -> None:
-    """Write data/<name>: EMA and raw weights, log, summary and a preview of samples."""
+    """Write data/<name>: EMA and raw weights, log, summary and a preview of samples.
+
+    Beside a generator that guides itself (dit.internal) the autoguidance model is not trained, and nothing loads it.
+    """
     if launched(params.machine, name):
         return
     section: DiTParams = getattr(params, name)
@@ -48,16 +52,28 @@ def train_generator(name: str, params: Params) -> None:
         weights = initial_weights(section.initial)
         if weights is not None:
             assign_weights(objective.dit, weights, section.initial.path)
-        if section.training.epochs:
+        if name == "autoguidance" and params.dit.internal.block:
+            stage.take(objective.dit, "nothing, since dit.internal guides in its place")
+        elif section.training.epochs:
             generator = Generator(objective.dit, None, tokenizer, statistics, stage.world.device)
-            dataset = LatentDataset(params.index.shards, "train")
+            dataset = LatentDataset(params.index.shards, "train", features=objective.alignment is not None)
             preview, curve = _sample_preview(name, generator), _loss_curve(stage, objective)
-            stage.train(
-                objective, dataset, ("latents", "statistics"), preview, curve, lambda: _image_flops(stage, tokenizer)
-            )
+            flops = partial(_image_flops, stage, tokenizer)
+            evaluation = _evaluation(stage, generator)
+            stage.train(objective, dataset, ("latents", "statistics"), preview, curve, flops, evaluation)
         else:
             stage.take(objective.dit, section.initial.path)
         stage.finish(lambda: _measured(stage, tokenizer, statistics))
+
+
+def _evaluation(stage: TrainingStage, generator: Generator) -> Evaluation | None:
+    """What measures the samples of a generator in training, where parameters ask for it."""
+    section = getattr(stage.params, stage.name)
+    if not isinstance(section, GeneratorParams) or not section.evaluate_every:
+        return None
+    from rectok.trainers.sample_quality import evaluation  # it imports timm, which takes seconds
+
+    return evaluation(stage, generator, section)
 
 
 def _image_flops(stage: TrainingStage, tokenizer: Tokenizer) -> float:

@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from rectok.files import write_text
 from rectok.nn.counting import FORWARD_AND_BACKWARD, products
 from rectok.nn.weights import read_weights, save_weights
 from rectok.params import Params
-from rectok.params.schema import DecoderParams, DiTParams, TokenizerParams
+from rectok.params.schema import DecoderParams, DiTParams, GeneratorParams, TokenizerParams
 from rectok.seeds import seed_of
 from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import below, remove_below, verified
@@ -34,6 +35,15 @@ from rectok.train.world import compiles, join
 Row = dict[str, float]
 ALWAYS = (*LOG_COUNTERS, "total")
 """Columns that every log has."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What measures a network while it trains, how many epochs lie between, and what a summary says of the log's rows."""
+
+    measure: Callable[[], dict[str, float]]
+    epochs: float
+    summarise: Callable[[Sequence[Row], int], dict[str, Any]]
 
 
 class TrainingStage:
@@ -69,12 +79,13 @@ class TrainingStage:
         preview: Callable[[], Path],
         validate: Callable[[], dict[str, float]],
         image_flops: Callable[[], float],
+        evaluate: Evaluation | None = None,
     ) -> None:
         """Train the network of `objective` on `dataset`, then write its weights (EMA and raw), config, params and log.
 
         It resumes only a run of the same parameters on the same outputs of the stages `inputs`. `preview` draws what the
         network makes now, and `validate` measures it for the log. The first process calls them, but not under ZeRO 3, where
-        no process can run a network alone. `image_flops` counts those of one image in a step.
+        no process can run a network alone. `image_flops` counts those of one image in a step. All processes call `evaluate`.
         """
         steps = self.config.steps(len(dataset))
         if self.world.first and (sentence := too_few(self.name, steps)):
@@ -94,7 +105,8 @@ class TrainingStage:
             followed = track if self.world.first else None
             job = Job(
                 self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop,
-                followed, self._counted(image_flops),
+                followed, self._counted(image_flops), *self._on_rows(evaluate, len(dataset)),
+                self.section.posthoc_ema if isinstance(self.section, GeneratorParams) else None,
             )  # fmt: skip
             trained = train(job)
         raw = full_weights(network)
@@ -103,9 +115,15 @@ class TrainingStage:
         if not self.world.first:
             return
         save_weights(artifacts.raw_file(self.name), raw)
+        if checkpoints.snapshots.exists():
+            shutil.copytree(checkpoints.snapshots, artifacts.snapshots_dir(self.name), dirs_exist_ok=True)
         self._save(network, ema, trained.rows)
         trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         averaged, last = ({name: weights[name] for name in trainable} for weights in (ema, raw))
+        if evaluate is not None:
+            self.summary["evaluation"] = evaluate.summarise(trained.rows, len(dataset))
+        if trained.skipped:
+            self.summary["rollbacks"] = [{"from": failed, "to": step} for step, failed in trained.skipped]
         self.summary |= {
             "trained": True,
             "steps": int(trained.rows[-1]["step"]),
@@ -136,6 +154,12 @@ class TrainingStage:
             return None
         with torch.random.fork_rng(devices=[]):
             return image_flops()
+
+    def _on_rows(self, evaluation: Evaluation | None, images: int) -> tuple[Callable[[], dict[str, float]] | None, int]:
+        """What to call, and every how many steps."""
+        if evaluation is None:
+            return None, 1
+        return evaluation.measure, self.config.on_rows(evaluation.epochs * images / self.config.batch)
 
     def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
         salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"

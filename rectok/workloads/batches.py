@@ -22,8 +22,13 @@ def image_batch(config: TokenizerConfig, count: int, storage: FeatureStorage, de
     return ImageBatch(images, labels, steps, torch.rand(*shape[:2], 1, device=device))
 
 
-def latent_batch(config: TokenizerConfig, count: int, storage: LatentStorage, device: torch.device) -> LatentBatch:
-    """`count` random posterior moments as they are stored, all of the first class."""
+def latent_batch(
+    config: TokenizerConfig, count: int, storage: LatentStorage, device: torch.device, aligned: bool = False
+) -> LatentBatch:
+    """`count` random posterior moments as they are stored, all of the first class; with features if a network is `aligned`."""
     shape, dtype = (count, config.tokens, 2 * config.sizes.channels), getattr(torch, storage)
     moments = torch.randn(shape, dtype=dtype, device=device)
-    return LatentBatch(moments, torch.zeros(count, dtype=torch.int64, device=device))
+    labels = torch.zeros(count, dtype=torch.int64, device=device)
+    if not aligned:
+        return LatentBatch(moments, labels)
+    return LatentBatch(moments, labels, torch.randn(count, config.tokens, config.teacher_width, device=device))

@@ -9,9 +9,9 @@ from rectok.data.data_config import LatentStorage
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
 from rectok.nn.counting import Cost, Shapes
-from rectok.params.schema import DiTParams
+from rectok.params.schema import DiTParams, GeneratorParams
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
-from rectok.train.objectives import DiTObjective
+from rectok.train.objectives import Alignment, DiTObjective
 from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import latent_batch
 
@@ -20,12 +20,21 @@ def generator_objective(
     section: DiTParams, latent: TokenizerConfig, classes: int, normalise: Callable[[Tensor], Tensor]
 ) -> DiTObjective:
     """A new DiT^DH in its objective, for the latents of the tokenizer that `latent` describes."""
-    return DiTObjective(generator(section, latent, classes), normalise, section.label_dropout)
+    dit = generator(section, latent, classes)
+    if not isinstance(section, GeneratorParams):
+        return DiTObjective(dit, normalise, section.label_dropout)
+    block, weight = section.alignment.block, section.alignment.weight
+    width = section.sizes.encoder.width
+    alignment = Alignment(width, latent.teacher_width, block, weight) if block else None
+    return DiTObjective(dit, normalise, section.label_dropout, section.internal.weight, alignment)
 
 
 def generator(section: DiTParams, latent: TokenizerConfig, classes: int) -> DiTDH:
     """A new DiT^DH: the generator, or its autoguidance model."""
-    return DiTDH(DiTConfig(grid=latent.grid, channels=latent.sizes.channels, classes=classes, sizes=section.sizes))
+    config = DiTConfig(grid=latent.grid, channels=latent.sizes.channels, classes=classes, sizes=section.sizes)
+    if isinstance(section, GeneratorParams):
+        config = config.model_copy(update={"prediction": section.prediction, "internal": section.internal.block})
+    return DiTDH(config)
 
 
 def step_cost(
@@ -39,6 +48,7 @@ def step_cost(
 
     def loss() -> Tensor:
         draws = StepRandom.of((0,), batch, 0, 1, cpu)
-        return objective(latent_batch(latent, batch, storage, cpu), draws, 1.0)[0]  # type: ignore[no-any-return]
+        aligned = objective.alignment is not None
+        return objective(latent_batch(latent, batch, storage, cpu, aligned), draws, 1.0)[0]  # type: ignore[no-any-return]
 
     return shapes.training(loss, [objective], section.training.precision)

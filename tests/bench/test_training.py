@@ -19,7 +19,7 @@ VISIBLE = partial(visible_tokens, 256, config=parse(preset_text("cifar10"), "cif
 class Noting(SimpleNamespace):
     """A learner that only notes which steps it was asked for."""
 
-    draws = Learner.draws
+    draws, skipped = Learner.draws, 0
 
     def step(self, number: int, *_: object) -> None:
         self.numbers.append(number)

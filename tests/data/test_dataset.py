@@ -82,6 +82,17 @@ def test_latents_of_a_split() -> None:
     assert batch.label.dtype == torch.int64
 
 
+def test_latents_come_with_the_features_of_the_same_images() -> None:
+    images, latents = (kind(project.SHARDS, "train", features=True) for kind in (ImageDataset, LatentDataset))
+    positions, flipped = [5, 0, 2], [True, False, True]
+    theirs, ours = images.batch(positions, flipped), latents.batch(positions, flipped)
+    assert torch.equal(ours.teacher_features(), theirs.teacher_features())
+    assert torch.equal(ours.moments, LatentDataset(project.SHARDS, "train").batch(positions, flipped).moments)
+    write_features(artifacts.features_file("00002"), ["0" * 16], [project.features("00002")[:1]], "int8", {})
+    with pytest.raises(UserError, match=r"features/00002\.safetensors was made from other images than .*latents/00002"):
+        LatentDataset(project.SHARDS, "train", features=True)
+
+
 def test_batches_move_to_a_device() -> None:
     device, shard = torch.device("meta"), "00002"
     keys = [project.key(shard, row) for row in range(project.SIZES[shard])]

@@ -74,7 +74,7 @@ def build_shards() -> None:
     artifacts.write_json(artifacts.classes_file(), ["red", "green", "blue"])
 
 
-def build_metric_network() -> MetricNetwork:
+def build_metric_network(classes: int = CLASSES) -> MetricNetwork:
     """A network with random weights, kept where the stage `metric_network` keeps its own."""
     half = (0.5, 0.5, 0.5)
     config = NetworkConfig(
@@ -82,7 +82,7 @@ def build_metric_network() -> MetricNetwork:
     )
     torch.manual_seed(0)
     folder = artifacts.stage_dir("metric_network")
-    save_network(folder, VisionNetwork(config, CLASSES), {})
+    save_network(folder, VisionNetwork(config, classes), {})
     summary = {"network": "regnetx_002", "proxy": "a proxy, trained here", "sha256": "0" * 64}
     for role in ("metric_network", "teacher"):
         artifacts.write_json(artifacts.summary_file(role), summary)

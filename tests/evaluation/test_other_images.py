@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from rectok.evaluation.feature_spaces import FeatureSpaces
 from rectok.evaluation.fidelity import extract_features, frechet, reference_features
 from rectok.evaluation.metric_network import MetricNetwork
-from rectok.evaluation.other_images import judge, metric_network_at, read_reference, read_samples
+from rectok.evaluation.other_images import fingerprint_of, judge, metric_network_at, read_reference, read_samples
+from rectok.teacher.loading import load_network
 from tests.errors import user_error
 from tests.evaluation import project
 
@@ -78,3 +80,33 @@ def test_what_cannot_be_judged_is_one_sentence(here: Path) -> None:
         metric_network_at("", "cpu", 4)
     with user_error("^--network inception.pth is no file; it must be torch-fidelity, or the file of its Inception$"):
         metric_network_at("inception.pth", "cpu", 4)
+
+
+def test_other_spaces_and_the_fingerprint_are_those_of_the_stage(here: Path) -> None:
+    project.build_metric_network()
+    spaces = FeatureSpaces([load_network(Path("data/metric_network"))], ["same"])
+    network = metric_network_at("", "cpu", 4, spaces)
+    for name, first in (("samples", 0), ("images", 100)):
+        np.savez(f"{name}.npz", arr_0=project.pictures(9, first=first).permute(0, 2, 3, 1).numpy())
+    metrics = judge(read_samples(Path("samples.npz")), read_reference(Path("images.npz")), network, 3)
+    for ours, theirs in (
+        ("fd", "gfid"),
+        ("space_kid", "kid"),
+        ("space_precision", "precision"),
+        ("space_recall", "recall"),
+    ):
+        assert metrics[ours] == {"same": pytest.approx(metrics[theirs])}
+    np.savez("statistics.npz", mu=np.zeros(3), sigma=np.eye(3))
+    with user_error("the reference has no images, which --spaces needs; statistics.npz holds mu and sigma alone"):
+        judge(read_samples(Path("samples.npz")), read_reference(Path("statistics.npz")), network, 3)
+
+    fingerprints = {
+        fingerprint_of(count, Path(reference), "", neighbours, ())
+        for count, reference, neighbours in (
+            (9, "images.npz", 3),
+            (8, "images.npz", 3),
+            (9, "samples.npz", 3),
+            (9, "images.npz", 4),
+        )
+    }
+    assert len(fingerprints) == 4 and fingerprint_of(9, Path("images.npz"), "", 3, ()) in fingerprints

@@ -10,7 +10,7 @@ from rectok.train import engine
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import EMA, full_weights
 from rectok.train.meter import Meter
-from rectok.train.optimizer import adamw
+from rectok.train.optimizer import optimizer_of
 from rectok.train.resharding import Piece, merged_averages, partitions
 from rectok.train.world import World, join
 from tests.train.test_safe_loading import PARAMS
@@ -24,7 +24,7 @@ def build(world: World, zero_stage: int, seed: int) -> State:
     torch.manual_seed(seed)
     frozen = nn.Linear(3, 4).requires_grad_(False)
     module = nn.Sequential(frozen, nn.BatchNorm1d(4), nn.Linear(4, 5), nn.GELU(), nn.Linear(5, 3))
-    optimizer = adamw(module, TRAINING, world, lr_per_256=0.1)
+    optimizer = optimizer_of(module, TRAINING, world, lr_per_256=0.1)
     built = engine.build(module, optimizer, TRAINING, STEPS, world, zero_stage)
     return State({"model": built}, EMA(built.module, 0.9), Meter("dit", world), 0, [])
 
