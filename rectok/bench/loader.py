@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from rectok.data.image_decoding import encode_png
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.data.packing import Packed, write_shard
 from rectok.data.tensors import write_features, write_latents
+from rectok.storage.objects import below, is_remote, remove_below
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 SHARD = "00000"
@@ -26,16 +28,27 @@ PREFETCHED = 4
 
 
 def loader(setting: Setting, batch: int | None) -> Iterator[Variant]:
-    """Images, images with cached features, and latents."""
+    """Images, also from a bucket where `storage.shards` is one, images with cached features, and latents."""
     size = batch or setting.params.tokenizer.training.micro_batch
     stored = setting.params.features.storage
     yield Variant("images", size, partial(_loader, setting, size, _images))
+    if is_remote(place := setting.params.storage.shards):
+        below_it = below(place, f"bench-{uuid4().hex}")
+        write = partial(_images, location=below_it)
+        yield Variant(
+            "images in a bucket", size, partial(_loader, setting, size, write, partial(remove_below, below_it))
+        )
     if stored != "online":
         yield Variant(f"images + {stored} features", size, partial(_loader, setting, size, partial(_featured, stored)))
     yield Variant("latents", size, partial(_loader, setting, size, partial(_latents, setting.params.latents.storage)))
 
 
-def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool], BatchDataset]) -> Prepared:
+def _loader(
+    setting: Setting,
+    batch: int,
+    write: Callable[[TokenizerConfig, bool], BatchDataset],
+    clean: Callable[[], object] = lambda: None,
+) -> Prepared:
     folder = tempfile.TemporaryDirectory()
     workers, flip = setting.params.machine.workers, setting.params.image.flip
     with contextlib.chdir(folder.name):  # where workers start, and open their files
@@ -52,14 +65,15 @@ def _loader(setting: Setting, batch: int, write: Callable[[TokenizerConfig, bool
     def close() -> None:
         batches.close()
         folder.cleanup()
+        clean()
 
     warm = partial(draw, 2 * PREFETCHED * workers)
     return Prepared(drawn * batch, None, "none", False, warm, lambda timer: timer(partial(draw, drawn)), close)
 
 
-def _images(latent: TokenizerConfig, flip: bool) -> ImageDataset:
+def _images(latent: TokenizerConfig, flip: bool, location: str = "") -> ImageDataset:
     pngs = (encode_png(_picture(i, latent.image_size)) for i in range(IMAGES))
-    write_shard(SHARD, (Packed(f"{i:016x}", 0, "train", png) for i, png in enumerate(pngs)))
+    write_shard(SHARD, (Packed(f"{i:016x}", 0, "train", png) for i, png in enumerate(pngs)), location)
     return ImageDataset([SHARD], "train")
 
 

@@ -92,13 +92,17 @@ class ImageDataset:
         self.places = _places([np.array(reader.splits, dtype=str) == split for reader in self.readers])
         self.keys = [self.readers[shard].keys[row] for shard, row in self.places]
         self.labels = np.array([self.readers[shard].labels[row] for shard, row in self.places], np.int64)
-        self.threads = max((reader.threads for reader in self.readers), default=1)
         self.feature_files = (
             _same_storage([_open_features(reader.shard, reader) for reader in self.readers]) if features else None
         )
 
     def __len__(self) -> int:
         return len(self.places)
+
+    @property
+    def threads(self) -> int:
+        """How many images to read at once."""
+        return max((reader.threads for reader in self.readers), default=1)
 
     def image(self, position: int) -> Tensor:
         """uint8 [3, H, H]."""
@@ -112,7 +116,8 @@ class ImageDataset:
 
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
         """The images at `positions`, mirrored if `flipped`."""
-        unflipped = read_all(self.image, positions, self.threads)
+        threads = max((self.readers[shard].threads for shard in {int(self.places[p][0]) for p in positions}), default=1)
+        unflipped = read_all(self.image, positions, threads)
         images = torch.stack([image.flip(-1) if f else image for image, f in zip(unflipped, flipped, strict=True)])
         labels = torch.from_numpy(self.labels[list(positions)])
         if self.feature_files is None:

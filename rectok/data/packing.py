@@ -121,7 +121,7 @@ class PackedShard:
     def _tar(self) -> Ranges:
         if self._ranges is None:
             pointer = read_pointer(self.path)
-            self._ranges = Ranges(pointer.points_to, pointer.size) if pointer else Ranges(str(self.path))
+            self._ranges = Ranges(pointer.points_to, pointer.size, often=True) if pointer else Ranges(str(self.path))
         return self._ranges
 
     @property
@@ -132,7 +132,8 @@ class PackedShard:
     @property
     def threads(self) -> int:
         """How many rows to read at once."""
-        return REMOTE_THREADS if is_remote(self.uri) else 1
+        tar = self._tar()
+        return REMOTE_THREADS if is_remote(tar.uri) and not tar.here else 1
 
     def intact(self, row: int) -> bool:
         """Whether the row's bytes are those that were written."""

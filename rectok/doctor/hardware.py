@@ -13,7 +13,7 @@ from rectok.train.training_config import MachineConfig
 GIB = 2**30
 SMALL = ("digits", "photos")
 """Presets that train on a CPU in minutes."""
-IMPORT = "import deepspeed, sys; print(deepspeed.__version__, file=sys.stderr)"
+IMPORT = "import gc; gc.disable(); import deepspeed, sys; print(deepspeed.__version__, file=sys.stderr)"
 
 
 def devices(params: Params) -> Diagnosis:

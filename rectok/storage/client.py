@@ -8,7 +8,7 @@ answer. This module retries answers that break off.
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -21,7 +21,11 @@ FIRST_WAIT = 0.1
 """Mean seconds before the second attempt. Every further wait is twice as long."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 """An attempt fails after these seconds without a connection, or without a further byte."""
+SLOWEST = 2**15
+"""Bytes per second: an attempt fails where an answer takes longer than at this rate, READ_TIMEOUT besides. Some servers drip."""
 CONNECTIONS = 32
+SIGNED = 3600
+"""Seconds for which a signed address holds; the store refuses it sooner where the credentials end sooner."""
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
 _DENIED = ("403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken")
@@ -86,6 +90,30 @@ def _client(process: int) -> Any:
         max_pool_connections=CONNECTIONS,
     )
     return boto3.session.Session().client("s3", config=config)
+
+
+def get_signed(uri: str, headers: Mapping[str, str]) -> Any:
+    """botocore's answer to GET at an address that was signed before, whatever its status: a tenth of the work of a call.
+
+    Raises botocore's HTTPClientError where there is none.
+    """
+    from botocore.awsrequest import AWSRequest
+
+    place = _signed(os.getpid(), uri, int(time.monotonic() / (SIGNED / 2)))
+    asked = AWSRequest("GET", place, headers=dict(headers), stream_output=True).prepare()
+    return client()._endpoint.http_session.send(
+        asked
+    )  # public ones would not share proxies, certificates and connections
+
+
+def forget_signatures() -> None:
+    """Sign anew before the next GET."""
+    _signed.cache_clear()
+
+
+@lru_cache(maxsize=2**12)
+def _signed(process: int, uri: str, period: int) -> str:
+    return str(client().generate_presigned_url("get_object", Params=address(uri), ExpiresIn=SIGNED))
 
 
 def _is_temporary(error: Exception, attempt: int) -> bool:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from rectok.errors import DamagedError, UserError
@@ -19,6 +20,8 @@ from rectok.storage.hashing import sha256_file
 from rectok.storage.s3 import StoredFile
 
 CHUNK = 2**20
+SMALL, HELD = 2**24, 2**28
+"""Bytes of an object that is held in memory where it is read often, and of all such objects of a process, at most."""
 
 
 def is_remote(uri: str) -> bool:
@@ -74,26 +77,46 @@ def direct_files(prefix: str) -> Iterator[str]:
 class Ranges:
     """Random access to the bytes of a local file or of one version of an object, for any number of threads.
 
-    A pickled or forked copy opens it again. Raises UserError if it cannot be read or has not `size` bytes.
+    Of an object of which `often` is read, a small one is held in memory once a part of it is read. A pickled or forked copy
+    opens it again. Raises UserError if it cannot be read or has not `size` bytes.
     """
 
-    def __init__(self, uri: str, size: int | None = None) -> None:
-        self.uri, self.size = uri, size
+    held = 0
+    """Bytes of objects that this process holds."""
+
+    def __init__(self, uri: str, size: int | None = None, often: bool = False) -> None:
+        self.uri, self.size, self.often = uri, size, often
         self._version: s3.ObjectVersion | None = None
         self._content: mmap.mmap | bytes | None = None
+        self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type["Ranges"], tuple[str, int | None]]:
-        return type(self), (self.uri, self.size)
+    def __reduce__(self) -> tuple[type["Ranges"], tuple[str, int | None, bool]]:
+        return type(self), (self.uri, self.size, self.often)
+
+    @property
+    def here(self) -> bool:
+        """Whether the content lies in memory."""
+        return self._content is not None
 
     def read(self, start: int, size: int) -> bytes:
         """`size` bytes from `start`, fewer if a local file ends before."""
         if not is_remote(self.uri):
             return self._mapped()[start : start + size]
-        if self._version is None:
-            version = s3.current_version(self.uri)
-            self._check(version.size)
-            self._version = version
-        return s3.read_range(self.uri, start, size, self._version)
+        version = self._version or self._opened()
+        if self._content is not None:
+            return self._content[start : start + size]
+        return (s3.read_range_often if self.often and size else s3.read_range)(self.uri, start, size, version)
+
+    def _opened(self) -> s3.ObjectVersion:
+        with self._lock:
+            if self._version is None:
+                version = s3.current_version(self.uri)
+                self._check(version.size)
+                if self.often and version.size <= SMALL and Ranges.held + version.size <= HELD:
+                    Ranges.held += version.size
+                    self._content = s3.read_range(self.uri, 0, version.size, version)
+                self._version = version
+            return self._version
 
     def _mapped(self) -> mmap.mmap | bytes:
         if self._content is None:

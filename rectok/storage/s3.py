@@ -1,14 +1,15 @@
 """Objects of an S3-compatible store: reads by range and version, listings page by page, atomic writes."""
 
 import io
+import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rectok.errors import UserError
+from rectok.storage import client
 from rectok.storage.client import IncompleteAnswer, address, request
 
 PART = 16 * 2**20
@@ -17,6 +18,8 @@ PARALLEL_PARTS = 4
 FIRST_BLOCK, LARGEST_BLOCK = 2**16, 2**23
 """Bytes per request of a stream: few after a seek, twice as many after each sequential read."""
 DELETED_PER_REQUEST = 1000
+PARTIAL = 206
+"""The status of an answer that is a range."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,19 @@ class ObjectVersion:
 def current_version(uri: str) -> ObjectVersion:
     """The current version of an object. Raises UserError if there is none or it cannot be read."""
 
-    def read_head(client: Any) -> ObjectVersion:
+    def read_head(store: Any) -> ObjectVersion:
         from botocore.exceptions import ClientError
 
         try:
-            head = client.head_object(**address(uri))
+            head = store.head_object(**address(uri))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("400", "403"):  # the answer to GET has a body with the reason
-                client.get_object(**address(uri), Range="bytes=0-0")["Body"].close()
+                store.get_object(**address(uri), Range="bytes=0-0")["Body"].close()
             raise
         if head["ContentLength"] < 0:
             raise ValueError(f"a length of {head['ContentLength']} bytes")
         if head["ContentLength"] == 0:  # no read follows that would show another length
-            answer = client.get_object(**address(uri))
+            answer = store.get_object(**address(uri))
             answer["Body"].close()
             if answer["ContentLength"]:
                 raise ValueError(f"lengths of 0 and of {answer['ContentLength']} bytes")
@@ -64,8 +67,15 @@ def current_version(uri: str) -> ObjectVersion:
 
 
 def read_whole(uri: str) -> bytes:
-    """An object's content in one request."""
-    return request(uri, "read", lambda client: _body(client.get_object(**address(uri)), None))
+    """An object's content in one request; a second one confirms that there is none."""
+
+    def read(store: Any) -> bytes:
+        content = _body(store.get_object(**address(uri)), None)
+        if not content and (size := store.head_object(**address(uri))["ContentLength"]):
+            raise ValueError(f"lengths of 0 and of {size} bytes")
+        return content
+
+    return request(uri, "read", read)
 
 
 def read_range(uri: str, start: int, size: int, version: ObjectVersion) -> bytes:
@@ -73,26 +83,58 @@ def read_range(uri: str, start: int, size: int, version: ObjectVersion) -> bytes
     if size == 0:
         return b""
     headers = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": version.tag}
-    return request(uri, "read", lambda client: _body(client.get_object(**address(uri), **headers), size, version))
+    return request(uri, "read", lambda store: _body(store.get_object(**address(uri), **headers), size, version))
+
+
+def read_range_often(uri: str, start: int, size: int, version: ObjectVersion) -> bytes:
+    """The same for an object of which many ranges are read: a signature serves them all. What fails is asked for as above."""
+    from botocore.exceptions import HTTPClientError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        answer = client.get_signed(uri, {"Range": f"bytes={start}-{start + size - 1}", "If-Match": version.tag})
+        with answer.raw as stream:
+            content = _read(stream, size) if answer.status_code == PARTIAL else b""
+        if len(content) == size:
+            return content
+    except (HTTPClientError, HTTPError, OSError, IncompleteAnswer):
+        pass
+    client.forget_signatures()
+    return read_range(uri, start, size, version)
 
 
 def _body(answer: Any, size: int | None, version: ObjectVersion | None = None) -> bytes:
-    from botocore.exceptions import BotoCoreError
+    from urllib3.exceptions import HTTPError
 
     expected = answer["ContentLength"] if size is None else size
+    if answer["ContentLength"] < 0:
+        raise ValueError(f"a length of {answer['ContentLength']} bytes")
     try:
-        with closing(answer["Body"]) as stream:
+        with answer["Body"] as stream:
             whole = answer.get("ContentRange", "").rpartition("/")[2]
             if version and whole.isdecimal() and int(whole) != version.size:
                 raise ValueError(f"lengths of {version.size} and of {whole} bytes")
-            content: bytes = stream.read()
+            content = _read(stream, expected)
     except (MemoryError, OverflowError):
         raise ValueError(f"a length of {answer['ContentLength']} bytes") from None
-    except BotoCoreError as error:
+    except (HTTPError, OSError) as error:
         raise IncompleteAnswer(f"the answer broke off ({' '.join(str(error).split())})") from None
+    if len(content) < answer["ContentLength"]:
+        raise IncompleteAnswer(f"the answer broke off ({len(content)} of {answer['ContentLength']} bytes)")
     if len(content) != expected:
         raise IncompleteAnswer(f"the answer holds {len(content)} bytes in place of {expected}")
     return content
+
+
+def _read(stream: Any, expected: int) -> bytes:
+    """All that comes until the end. Raises IncompleteAnswer where it comes so slowly that a new attempt is better."""
+    began, patience = time.monotonic(), client.READ_TIMEOUT + expected / client.SLOWEST
+    parts = []
+    while part := stream.read1():
+        parts.append(part)
+        if time.monotonic() - began > patience:
+            raise IncompleteAnswer(f"{sum(map(len, parts))} of {expected} bytes came in {patience:.0f} s")
+    return b"".join(parts)
 
 
 class ObjectFile(io.RawIOBase):
@@ -144,7 +186,7 @@ def list_objects(prefix: str, deep: bool = True) -> Iterator[StoredFile]:
     bucket, key = address(prefix).values()
     query = {"Bucket": bucket, "Prefix": key, **({} if deep else {"Delimiter": "/"})}
     while True:
-        page = request(prefix, "listed", lambda client: _page(client.list_objects_v2(**query)))
+        page = request(prefix, "listed", lambda store: _page(store.list_objects_v2(**query)))
         for entry in page.get("Contents", []):
             name = entry["Key"].removeprefix(key)
             if name and not name.endswith("/"):  # a name that ends in a slash marks a folder
@@ -169,12 +211,12 @@ def upload(path: Path, uri: str) -> None:
     config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=PARALLEL_PARTS)
     before = path.stat()
 
-    def send(client: Any) -> None:
+    def send(store: Any) -> None:
         with path.open("rb") as file:
-            client.upload_fileobj(file, **address(uri), ExtraArgs={"ChecksumAlgorithm": "SHA256"}, Config=config)
-        stored = client.head_object(**address(uri))["ContentLength"]
+            store.upload_fileobj(file, **address(uri), ExtraArgs={"ChecksumAlgorithm": "SHA256"}, Config=config)
+        stored = store.head_object(**address(uri))["ContentLength"]
         if stored != before.st_size:
-            client.delete_object(**address(uri))
+            store.delete_object(**address(uri))
             raise IncompleteAnswer(f"{stored} of {before.st_size} bytes arrived")
 
     request(uri, "written", send)
@@ -186,7 +228,7 @@ def upload(path: Path, uri: str) -> None:
 
 def delete(uri: str) -> None:
     """Remove an object, if it is there."""
-    request(uri, "removed", lambda client: client.delete_object(**address(uri)))
+    request(uri, "removed", lambda store: store.delete_object(**address(uri)))
 
 
 def delete_below(prefix: str) -> None:
@@ -198,6 +240,6 @@ def delete_below(prefix: str) -> None:
 def _delete(prefix: str, names: list[str]) -> None:
     bucket, key = address(prefix).values()
     objects = {"Objects": [{"Key": key + name} for name in names], "Quiet": True}
-    answer = request(prefix, "removed", lambda client: client.delete_objects(Bucket=bucket, Delete=objects))
+    answer = request(prefix, "removed", lambda store: store.delete_objects(Bucket=bucket, Delete=objects))
     if answer.get("Errors"):
         raise UserError(f"{prefix} cannot be removed: {answer['Errors'][0].get('Message', 'access is denied')}")

@@ -17,7 +17,11 @@ from rectok.storage import client as storage_client
 from rectok.storage.client import forget_client
 from tests.storage.server import running
 
-FaultKind = Literal["503", "cut", "stall", "truncated", "expired", "dropped", "changed", "untagged", "moved", "length"]
+FaultKind = Literal[
+    "503", "cut", "stall", "drip", "truncated", "expired", "dropped", "changed", "untagged", "moved", "region", "length"
+]
+ELSEWHERE = "eu-west-1"
+"""The region into which the fault `region` leads."""
 ERRORS = {
     "503": (503, "SlowDown", "Reduce your request rate"),
     "expired": (400, "ExpiredToken", "The provided token has expired."),
@@ -28,9 +32,11 @@ ERRORS = {
 class Fault:
     """Spoils the next `times` requests of `method` whose path contains `where`.
 
-    cut: half of the body, then the connection closes. stall: half of it, then silence. truncated: half of it, announced as
-    the whole (of an upload, the proxy forwards half). dropped: no answer. changed: `change` runs first. 503, expired: that
-    answer. untagged: no ETag. moved: a redirect to the same place. length: the announced length is `announced`.
+    cut: half of the body, then the connection closes. stall: half of it, then silence. drip: one byte after the other, each
+    before a read gives up. truncated: half of it, announced as the whole (of an upload, the proxy forwards half). dropped: no
+    answer. changed: `change` runs first. 503, expired: that answer. untagged: no ETag. moved: a redirect to the same place.
+    region: a redirect with status `announced`, unless the request is signed for ELSEWHERE. length: the announced length is
+    `announced`.
     """
 
     kind: FaultKind
@@ -84,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._close()
         elif kind in ERRORS:
             self._refuse(*ERRORS[kind])
+        elif kind == "region" and f"/{ELSEWHERE}/s3/" not in self.headers.get("Authorization", ""):
+            self._answer(int(fault.announced) if fault else 301, {"x-amz-bucket-region": ELSEWHERE}, b"")
         elif kind == "moved":
             self._answer(307, {"Location": f"http://{self.headers['Host']}{self.path}"}, b"")
         else:
@@ -92,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
             if kind == "truncated" and self.command == "PUT":
                 del self.headers["Content-Length"]
                 body, kind = body[: len(body) // 2], None
+            if kind == "region":
+                fault = None
             self._forward(body, kind, fault.announced if fault else "")
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
@@ -115,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             if kind == "stall":
                 threading.Event().wait(3 * storage_client.READ_TIMEOUT)
             self._close()
+        elif kind == "drip":
+            self._answer(answer.status, headers, b"", announced=len(content))
+            self._drip(content)
         elif kind == "truncated":
             self._answer(answer.status, headers, content[: len(content) // 2])
         else:
@@ -122,6 +135,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(answer.status, headers, content, announced=length)
             if announced:
                 self._close()
+
+    def _drip(self, content: bytes) -> None:
+        with suppress(OSError):  # the client has gone
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                threading.Event().wait(storage_client.READ_TIMEOUT / 4)
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes, announced: int | str | None = None) -> None:
         self.send_response_only(status)
@@ -152,6 +172,7 @@ def before(endpoint: str, patch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         patch.setattr(storage_client, "ATTEMPTS", 3)
         patch.setattr(storage_client, "FIRST_WAIT", 0.01)
         patch.setattr(storage_client, "READ_TIMEOUT", 0.4)
+        patch.setattr(storage_client, "SLOWEST", 2**21)
         patch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
         forget_client()
         try:

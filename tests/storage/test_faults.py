@@ -32,7 +32,7 @@ def put(store: FaultyStore, content: bytes) -> None:
     store.server.put_object(Bucket=BUCKET, Key="faults/a", Body=content)
 
 
-@pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "truncated"])
+@pytest.mark.parametrize("kind", ["503", "dropped", "cut", "stall", "drip", "truncated"])
 def test_a_passing_fault_is_survived_wherever_bytes_are_read(
     store: FaultyStore, kind: FaultKind, tmp_path: Path
 ) -> None:
@@ -49,6 +49,29 @@ def test_a_passing_fault_is_survived_wherever_bytes_are_read(
         assert read_bytes(URI) == CONTENT
 
 
+@pytest.mark.parametrize("kind", ["503", "cut", "drip"])
+def test_so_it_is_where_one_signature_serves_many_reads(
+    store: FaultyStore, kind: FaultKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rectok.storage.objects.SMALL", 0)
+    ranges = Ranges(URI, len(CONTENT), often=True)
+    assert [ranges.read(0, 10), ranges.read(0, 0)] == [CONTENT[:10], b""]
+    assert all("Signature=" in request for request in store.proxy.requests if request.startswith("GET"))
+    faulty = Fault(kind, where="/faults/a")
+    store.proxy.spoil(faulty)
+    assert ranges.read(5, 1000) == CONTENT[5:1005]
+    assert faulty.times == 0, "the fault did not happen"
+    put(store, CONTENT[::-1])
+    with pytest.raises(UserError, match=f"^{URI} cannot be read: it changed while it was read"):
+        ranges.read(5, 1000)
+
+
+def test_a_small_object_that_is_read_often_is_read_once(store: FaultyStore) -> None:
+    ranges = Ranges(URI, len(CONTENT), often=True)
+    assert not ranges.here and [ranges.read(n, 10) for n in range(9)] == [CONTENT[n : n + 10] for n in range(9)]
+    assert ranges.here and [request[:3] for request in store.proxy.requests] == ["HEA", "GET"]
+
+
 @pytest.mark.parametrize(
     "kind,message",
     [
@@ -56,6 +79,7 @@ def test_a_passing_fault_is_survived_wherever_bytes_are_read(
         ("dropped", "Connection was closed before we received a valid response"),
         ("cut", "the answer broke off"),
         ("stall", "the answer broke off"),
+        ("drip", r"\d+ of 1000 bytes came in 0 s"),
         ("truncated", "the answer holds 500 bytes in place of 1000"),
         ("expired", "the credentials have expired; renew them and run the command again"),
     ],
@@ -103,6 +127,18 @@ def test_an_answer_that_is_no_valid_s3_is_one_sentence(
         with pytest.raises(UserError, match=f"^{URI} cannot be read: .*({message})"), open_binary(URI) as file:
             file.read()
     gc.collect()
+
+
+@pytest.mark.parametrize("status", ["301", "307"])
+def test_a_bucket_in_another_region_is_followed_once(store: FaultyStore, status: str) -> None:
+    store.proxy.spoil(
+        Fault("region", announced=status, times=ALWAYS), Fault("region", "HEAD", announced=status, times=ALWAYS)
+    )
+    assert read_bytes(URI) == CONTENT
+    asked = len(store.proxy.requests)
+    assert asked <= 3  # refused, asked for the region, answered
+    assert Ranges(URI).read(5, 1000) == CONTENT[5:1005]
+    assert len(store.proxy.requests) == asked + 2, "the region was asked for again"
 
 
 def test_an_object_without_content_is_an_empty_stream(store: FaultyStore) -> None:
