@@ -14,7 +14,7 @@ Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
 
 
 def pipeline(graph: Graph, root: Path) -> dg.JobDefinition:
-    """`dvc repro` as one run, with one log and one thing to cancel, that reports every new artefact and check result.
+    """`rectok repro` as one run, with one log and one thing to cancel, that reports every new artefact and check result.
 
     "Materialize all" is a backfill, with a run for each set of partitions.
     """
@@ -22,7 +22,7 @@ def pipeline(graph: Graph, root: Path) -> dg.JobDefinition:
     @dg.op(
         out=dg.Out(dg.Nothing),
         pool="accelerator",  # it trains, and another training would share its GPUs
-        description="dvc repro, then an event for every new artefact and every new check result",
+        description="rectok repro, then an event for every new artefact and every new check result",
     )
     def dvc_repro(context: dg.OpExecutionContext, launcher: Launcher) -> Iterator[Event]:
         finished = launcher.repro(context, on_message=Observer(context, root))
@@ -31,7 +31,7 @@ def pipeline(graph: Graph, root: Path) -> dg.JobDefinition:
         if finished.code:
             raise failure(finished)
 
-    return single_op_job(dvc_repro, PIPELINE, "The whole of dvc.yaml in one run, as `dvc repro` does it")
+    return single_op_job(dvc_repro, PIPELINE, "The whole of dvc.yaml in one run, as `rectok repro` does it")
 
 
 def check_results(graph: Graph, root: Path) -> dg.JobDefinition:

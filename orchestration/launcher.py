@@ -16,7 +16,7 @@ from pydantic import Field
 from orchestration.private import build_external_execution_context_data, capture_interrupts
 from orchestration.workers import tag_run
 from rectok.pipeline import status as changes
-from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
+from rectok.pipeline.process import DVC, ChildProcess, Finished, is_error, until_free
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 OnMessage = Callable[[Mapping[str, Any]], None]
@@ -56,13 +56,12 @@ class Launcher(dg.ConfigurableResource[Any]):
             tag_run(context.instance, context.run.run_id)
 
     def repro(self, context: Context, *stages: str, on_message: OnMessage | None = None) -> Finished:
-        """Run `dvc repro` for exactly these stages, in this order. Without `stages`, run the whole pipeline."""
-        single = ("--single-item", *stages) if stages else ()
-        return self.run(context, (*DVC, "repro", *single), on_message=on_message)
+        """Run `rectok repro` for exactly these stages; without `stages`, for the whole pipeline, one stage after the other.
 
-    def repro_shards(self, context: Context, *stages: str) -> Finished:
-        """Run exactly these stages of many shards: many per process, and recorded together. Nothing starts after a failure."""
-        return self.run(context, ("rectok", "repro", "--single-item", *stages))
+        Shards share processes and are recorded together. Where `machine.executor` names a cluster, they and trainings run there.
+        """
+        which = ("--single-item", *stages) if stages else ("--jobs", "1")
+        return self.run(context, ("rectok", "repro", *which), on_message=on_message)
 
     def changed_stages(self, context: Context) -> frozenset[str]:
         """All stages that DVC finds changed. Unlike `changed`, it waits for no lock and takes none."""
@@ -123,7 +122,7 @@ def _log_lines(
             for message in messages[passed_on:]:
                 on_message(message)
             passed_on = len(messages)
-        if echo and line.startswith(("ERROR", "rectok: ")):
+        if echo and is_error(line):
             context.log.error(line)
         elif echo:
             context.log.info(line)

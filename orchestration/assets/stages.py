@@ -136,7 +136,7 @@ def bring_shards_up_to_date(
         raise _waits(units[0].stage, waiting)
     due = [unit for unit in units if changed.intersection(unit.stages)]
     context.log.info(f"{len(due)} of {len(units)} shards changed")
-    return launcher.repro_shards(context, *(stage for unit in due for stage in unit.stages)) if due else None
+    return launcher.repro(context, *(stage for unit in due for stage in unit.stages)) if due else None
 
 
 def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> dg.MaterializeResult[None]:

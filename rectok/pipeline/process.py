@@ -24,7 +24,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two attempts at a file that is held. Each pause is twice the one before."""
 RESULTS = "RECTOK_RESULTS"
 """The variable that names the file into which a stage's command writes the address of each stage that it has made."""
-_FAILED_AT = re.compile(r"failed to reproduce '([^']+)'")
+_FAILED_AT = re.compile(r"failed to reproduce '([^']+)'|^rectok: (\S+) failed; its message stands above")
+# `rectok repro` puts the stage before each line of a stage, and ends with a sentence of its own.
+_RECTOK = re.compile(r"(?:\S+: )?rectok: (?!.* failed; its message stands above)(.*)")
+_DVC = re.compile(r"(?:\S+: )?ERROR: (.*)")
 _PAINT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -39,10 +42,10 @@ class Finished:
     @property
     def reason(self) -> str:
         """The line that says best why it failed: the first sentence of rectok, else DVC's error, else the last line."""
-        for prefix in ("rectok: ", "ERROR: "):
+        for pattern in (_RECTOK, _DVC):
             for line in self.lines:
-                if line.startswith(prefix):
-                    return line.removeprefix(prefix)
+                if match := pattern.match(line):
+                    return match[1]
         return self.lines[-1] if self.lines else "it said nothing"
 
     @property
@@ -52,9 +55,14 @@ class Finished:
 
     @property
     def failed_at(self) -> str | None:
-        """The stage at which `dvc repro` stopped."""
-        stages = [match[1] for line in self.lines if (match := _FAILED_AT.search(line))]
+        """The stage at which `dvc repro` or `rectok repro` stopped."""
+        stages = [match[1] or match[2] for line in self.lines if (match := _FAILED_AT.search(line))]
         return stages[-1] if self.code and stages else None
+
+
+def is_error(line: str) -> bool:
+    """Whether a command's line is an error of rectok or DVC."""
+    return bool(_RECTOK.match(line) or _DVC.match(line))
 
 
 def until_free(attempt: Callable[[], Finished], wait: Callable[[float], bool]) -> Finished:

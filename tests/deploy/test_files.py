@@ -12,7 +12,14 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
+from rectok.cli.repro import queue_of
+from rectok.params import load
+from rectok.pipeline.graph import Stage
+from rectok.pipeline.jobs import Job
+from rectok.pipeline.kubernetes_jobs import manifest
+from rectok.pipeline.slurm import Slurm
 from tests.orchestration.daemon import dagster_instance_config
+from tests.project import write_params
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -49,6 +56,13 @@ def test_the_image_has_what_it_copies_and_runs_as_no_root() -> None:
     )  # else the wheel cannot be built there
     context = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert context[0] == "*" and all(f"!{name}" in context for name in copied)
+    install = next(line for line in lines if "--constraint requirements-dev.lock" in line).split()
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    for name in ("postgres", "kubernetes"):  # compose and kubernetes/ need the one, kubernetes-jobs/ the other
+        [requirement] = extras[name]
+        assert re.split("[<>=]", requirement)[0] in install
     users = [line.split()[1] for line in lines if line.startswith("USER")]
     assert users == ["1000:1000"]
     python = next(line for line in lines if line.startswith("FROM"))
@@ -92,14 +106,15 @@ def test_docker_accepts_the_compose_files(tmp_path: Path) -> None:
 
 def manifests() -> list[dict[str, Any]]:
     files = read(DEPLOY / "kubernetes" / "kustomization.yaml")["resources"]
-    yaml = YAML(typ="safe", pure=True)
-    return [
-        found for name in files for found in yaml.load_all((DEPLOY / "kubernetes" / name).read_text(encoding="utf-8"))
-    ]
+    return [found for name in files for found in objects(DEPLOY / "kubernetes" / name)]
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    return list(YAML(typ="safe", pure=True).load_all(path.read_text(encoding="utf-8")))
 
 
 def test_kubernetes_accepts_every_object() -> None:
-    for found in manifests():
+    for found in (*manifests(), *objects(DEPLOY / "kubernetes-jobs" / "access.yaml")):
         kubernetes_validate.validate(found, KUBERNETES, strict=True)
     broken = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"port": 1}}
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -138,3 +153,40 @@ def test_kubectl_builds_the_whole() -> None:
     objects = [found for found in YAML(typ="safe", pure=True).load_all(built) if found]
     assert {found["kind"] for found in objects} == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service"}
     assert "registry.example.org/rectok" in built and "image: rectok\n" not in built
+    command[-1] += "-jobs"
+    built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    code = next(
+        each
+        for each in YAML(typ="safe", pure=True).load_all(built)
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "rectok-code"
+    )
+    assert code["spec"]["template"]["spec"]["serviceAccountName"] == "rectok"
+    assert "nvidia.com/gpu" not in built and "kind: RoleBinding" in built
+
+
+def cluster_params(folder: str) -> dict[str, Any]:
+    return {f"machine.{name}": value for name, value in read(DEPLOY / folder / "params.yaml")["machine"].items()}
+
+
+def test_parameters_of_clusters_are_good_and_fit_the_manifests(here: Path) -> None:
+    write_params(here, cluster_params("cluster"))
+    assert isinstance(queue_of([Stage("shards@00000", frozenset())]), Slurm)
+    write_params(here, cluster_params("kubernetes-jobs"))
+    machine = load().machine
+    pods = machine.kubernetes
+    [code] = [
+        each for each in manifests() if each["kind"] == "Deployment" and each["metadata"]["name"] == "rectok-code"
+    ]
+    pod = code["spec"]["template"]["spec"]
+    [volume] = [
+        each["name"] for each in pod["volumes"] if each.get("persistentVolumeClaim", {}).get("claimName") == pods.claim
+    ]
+    [container] = pod["containers"]
+    assert {"name": volume, "mountPath": pods.mount} in container["volumeMounts"]
+    kustomization = read(DEPLOY / "kubernetes" / "kustomization.yaml")
+    [image] = kustomization["images"]
+    assert (machine.executor, pods.namespace) == ("kubernetes", kustomization["namespace"])
+    assert pods.image == f"{image['newName']}:{image['newTag']}"
+    assert pods.grace <= pod["terminationGracePeriodSeconds"]
+    body = manifest(pods, Job(here / "job", {}, [["dit"]]), "rectok dit", accelerator=True)
+    kubernetes_validate.validate(body, KUBERNETES, strict=True)

@@ -135,12 +135,16 @@ class Job:
 
 
 class Cluster:
-    """Jobs by name. No call is answered well while it is `down`, and each is refused with what is `forbidden`."""
+    """Jobs by name, and the resources and verbs that were `used`.
+
+    No call is answered well while it is `down`, and each is refused with what is `forbidden`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.jobs = folder, dict[str, Job]()
         self.down = self.closed = False
         self.forbidden = ""
+        self.used: set[tuple[str, str]] = set()
         self.lock = threading.RLock()
 
     def work(self) -> None:
@@ -206,6 +210,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             self.answer(status, {"kind": "Status", "status": "Failure", "message": message, "code": status})
 
         def do_POST(self) -> None:
+            made.used.add(("jobs", "create"))
             job = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if made.forbidden:
                 return self.refuse(403, made.forbidden)
@@ -224,17 +229,21 @@ def cluster(folder: Path) -> Iterator[Cluster]:
                 return self.refuse(403 if made.forbidden else 503, made.forbidden or "the server is shutting down")
             with made.lock:
                 if "jobs" in parts:
+                    made.used.add(("jobs", "get"))
                     job = made.jobs.get(parts[-1])
                     return self.answer(200, job.json()) if job else self.refuse(404, f'jobs "{parts[-1]}" not found')
                 if parts[-1] == "log":
+                    made.used.add(("pods/log", "get"))
                     [pod] = [pod for job in made.jobs.values() for pod in job.pods if pod.name == parts[-2]]
                     lines = pod.log.read_text().splitlines(keepends=True) if pod.process else []
                     return self.answer(200, "".join(lines[-int(query["tailLines"][0]) :]))
+                made.used.add(("pods", "list"))
                 name = query["labelSelector"][0].removeprefix(f"{NAME}=")
                 pods = made.jobs[name].pods if name in made.jobs else []
                 return self.answer(200, {"items": [pod.json() for pod in pods]})
 
         def do_DELETE(self) -> None:
+            made.used.add(("jobs", "delete"))
             name = urlsplit(self.path).path.split("/")[-1]
             with made.lock:
                 if name not in made.jobs:

@@ -8,6 +8,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+from ruamel.yaml import YAML
 
 from rectok.params import load
 from rectok.pipeline import job_engine
@@ -20,6 +21,7 @@ from tests.pipeline.kubernetes_cluster import BROKEN_IMAGE, VERSION, Cluster, cl
 from tests.project import preset, write_params
 
 pytest.importorskip("kubernetes", reason="the client of Kubernetes is not installed (pip install 'rectok[kubernetes]')")
+ACCESS = Path(__file__).parents[2] / "deploy" / "kubernetes-jobs" / "access.yaml"
 GPU = {
     "resources": {"cpu": "12", "memory": "64Gi", "nvidia.com/gpu": "8"},
     "node_selector": {"gpu": "h200"},
@@ -40,6 +42,7 @@ def api(served: Cluster, here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """The cluster, to which the current folder is a project. Heads look often."""
     monkeypatch.setattr(job_engine, "FIRST_POLL", 0.05)
     yield served
+    served.used.clear()
     served.down, served.forbidden = False, ""
     served.empty()
 
@@ -81,6 +84,9 @@ def test_an_index_that_fails_runs_again_without_what_it_had_made(api: Cluster) -
         "shards@1: rectok: no room for 1",
         f"shards@1: pod {name}-0-2: Error, exit code 3",
     ]
+    access = YAML(typ="safe", pure=True).load_all(ACCESS.read_text(encoding="utf-8"))
+    [rules] = [each["rules"] for each in access if each["kind"] == "Role"]
+    assert api.used == {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
 
 
 def test_a_preempted_pod_is_no_failure(api: Cluster) -> None:

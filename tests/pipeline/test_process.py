@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rectok.pipeline.process import ChildProcess
+from rectok.pipeline.process import ChildProcess, Finished
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
 # As `dvc` above a stage: the parent ignores SIGINT and reports how its child ended.
@@ -26,6 +26,29 @@ signal.signal(signal.SIGINT, stop)
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason", "stage"),
+    [
+        (["step 3", "rectok: no room", "ERROR: failed to reproduce 'dit': x"], "no room", "dit"),
+        (["dit: step 3", "dit: ERROR: failed to reproduce 'dit': x"], "failed to reproduce 'dit': x", "dit"),
+        (
+            ["gate-shards@00001: rectok: row 3 is bad", "gate-shards@00001: failed after 0.1 s"],
+            "row 3 is bad",
+            "gate-shards@00001",
+        ),
+        ([], "gate-shards@00001 failed; its message stands above, and what had ended is kept", "gate-shards@00001"),
+    ],
+)
+def test_a_failure_is_named_in_the_words_of_its_stage(lines: list[str], reason: str, stage: str) -> None:
+    last = (
+        []
+        if "ERROR" in " ".join(lines)
+        else [f"rectok: {stage} failed; its message stands above, and what had ended is kept"]
+    )
+    finished = Finished((), 1, [*lines, *last])
+    assert (finished.reason.removeprefix("rectok: "), finished.failed_at) == (reason, stage)
 
 
 def started(tmp_path: Path, *arguments: str) -> ChildProcess:
@@ -88,7 +111,7 @@ def test_a_command_ends_when_the_process_that_started_it_is_killed(tmp_path: Pat
     starter = f"""
 import sys
 from pathlib import Path
-from rectok.pipeline.process import ChildProcess
+from rectok.pipeline.process import ChildProcess, Finished
 child = ChildProcess((sys.executable, "-c", {STUBBORN!r}), Path.cwd())
 print(next(child.lines()), child.process.pid, flush=True)
 child.code

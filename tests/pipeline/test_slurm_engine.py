@@ -161,6 +161,24 @@ def test_what_sbatch_refuses_leaves_nothing_behind(here: Path, configuration: Pa
     assert not list(Path("data/state/slurm").iterdir())
 
 
+def test_the_head_as_a_job_queues_itself_again_and_leaves_its_jobs_alone(here: Path, configuration: Path) -> None:
+    program = here / ".venv/bin/rectok"
+    program.parent.mkdir(parents=True)
+    waiting = "trap 'touch cancelled; exit 1' TERM; [ -e began ] || { touch began; while :; do sleep 0.05; done; }"
+    program.write_text(f'#!/bin/sh\necho "$@" >> calls\n{waiting}\n')
+    program.chmod(0o755)
+    script = REPOSITORY / "deploy/cluster/head.sh"
+    number = slurm(configuration, "sbatch", "--parsable", "--mem=0", str(script), "gate-dit").strip()
+    until_holds((here / "began").exists)
+    slurm(configuration, "scancel", "--batch", "--signal=USR1", number)  # as SLURM does near the end of its time
+    state = ("squeue", "--noheader", "--states=all", f"--jobs={number}", "--format=%T")
+    until_holds(lambda: slurm(configuration, *state) == "PENDING\n")
+    slurm(configuration, "scontrol", "update", f"jobid={number}", "starttime=now")
+    until_holds(lambda: slurm(configuration, *state) == "COMPLETED\n")
+    assert (here / "calls").read_text() == "repro gate-dit\nrepro gate-dit\n"
+    assert not (here / "cancelled").exists()
+
+
 def repro(folder: Path) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PATH": forked.path()}
     return subprocess.Popen(REPRO, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE)

@@ -185,7 +185,7 @@ def test_one_run_of_many_shards_reports_every_shard_by_itself(
     whole = work.read_text(encoding="utf-8")
     work.write_text(whole.replace("def shards():", "def shards():\n    assert shard != '00001'"), encoding="utf-8")
     torn = make("shards", shards=("00000", "00001"))
-    assert not torn.success and "shards@00001 failed" in failure(torn, "shards")
+    assert not torn.success and "failed to reproduce 'shards@00001'" in failure(torn, "shards")
     assert made(torn).keys() == {"00000"} and check(torn).partition == "00000"
 
     work.write_text(whole, encoding="utf-8")
@@ -216,6 +216,10 @@ def test_a_failed_stage_says_why_in_its_own_words(project: Project, make: Make) 
     result = make("tokenizer")
     assert not result.success and "failed to reproduce 'tokenizer'" in failure(result, "tokenizer")
     assert not versions(result) and not result.get_asset_check_evaluations()
+    [event] = [event for event in result.all_events if event.is_step_failure]
+    assert event.step_failure_data.user_failure_data
+    command = event.step_failure_data.user_failure_data.metadata["command"].value
+    assert command == "rectok repro --single-item tokenizer gate@tokenizer"
 
 
 def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, make: Make) -> None:
