@@ -2,8 +2,6 @@
 
 import dagster as dg
 
-from orchestration.private import SqlEventLogStorage
-
 
 def pools(seconds: int) -> dg.SensorDefinition:
     """A sensor that starts no run. Every `seconds` it assigns free slots to steps that missed them."""
@@ -27,6 +25,8 @@ def assign_free_slots(instance: dg.DagsterInstance) -> list[str]:
 
     Dagster passes a slot on when a step gives it back, but not to a step that joins the queue just then: it may wait forever.
     """
+    from orchestration.private_storage import SqlEventLogStorage
+
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return []  # only this storage has pools

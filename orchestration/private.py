@@ -1,4 +1,4 @@
-"""All names that the project takes from Dagster's private modules. A comment says why each has no public form.
+"""All names from Dagster's private modules, but for its storage. A comment says why each has no public form.
 
 `tests/orchestration/test_private.py` fails when a name moves, becomes public, or is imported anywhere else.
 """
@@ -27,13 +27,6 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.pipes.context import build_external_execution_context_data
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-# The instance's storage hands out the slots of pools. Its public base class has no methods for them.
-from dagster._core.storage.event_log import SqlEventLogStorage
-
-# How long SQLite waits for a lock: 5 s for runs and schedules, and 30 s for events. No setting of dagster.yaml changes that.
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-
 # What a code server answers when it is asked for its runs.
 from dagster._grpc.types import GetCurrentRunsResult
 
@@ -51,10 +44,8 @@ __all__ = [
     "NULL_EVENT_POINTER",
     "AssetCheckExecutionRecordStatus",
     "CheckRunHealthResult",
-    "DagsterSqliteStorage",
     "GetCurrentRunsResult",
     "PartitionKeyFilter",
-    "SqlEventLogStorage",
     "WorkerStatus",
     "build_external_execution_context_data",
     "capture_interrupts",
@@ -64,5 +55,4 @@ __all__ = [
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
     "reverse_cron_string_iterator",
-    "sqlite_event_log",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from orchestration.private import DagsterSqliteStorage, sqlite_event_log
+from orchestration.private_storage import DagsterSqliteStorage, sqlite_event_log
 
 BUSY_SECONDS = 120
 """How long a query waits for a lock before it fails. Dagster waits 5 s for runs and schedules, and 30 s for events."""

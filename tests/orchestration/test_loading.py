@@ -15,7 +15,7 @@ from tests.orchestration.project import REPOSITORY, Project
 pytestmark = pytest.mark.slow  # the whole project is loaded as Dagster loads it
 
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
-SLOW = ("torch", "dvc", "great_expectations", "matplotlib", "pyarrow", "pandas", "PIL")
+SLOW = ("torch", "dvc", "great_expectations", "matplotlib", "pyarrow", "pandas", "PIL", "sqlalchemy")
 
 
 def partitions(of_asset: PartitionsDefinition[str] | None) -> list[str] | str:

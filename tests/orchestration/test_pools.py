@@ -5,7 +5,7 @@ import pytest
 from dagster import DagsterInstance, SkipReason, build_sensor_context
 
 from orchestration.pools import assign_free_slots, pools
-from orchestration.private import SqlEventLogStorage
+from orchestration.private_storage import SqlEventLogStorage
 
 POOL = "accelerator"
 

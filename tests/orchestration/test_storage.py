@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from dagster import AssetMaterialization, DagsterInstance
 
-from orchestration.private import SqlEventLogStorage
+from orchestration.private_storage import SqlEventLogStorage
 from tests.orchestration.daemon import create_run_for_test
 from tests.orchestration.project import REPOSITORY
 
