@@ -22,6 +22,7 @@ from rectok.artifacts import (
     read_report,
     summary_file,
 )
+from rectok.data.data_config import SPLITS
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.pages import data_uri, filled
@@ -52,7 +53,7 @@ def write_page(checks: Sequence[Check], summary: Mapping[str, Any]) -> None:
             checks=checks,
             text=check_text,
             images=summary["images"],
-            splits=summary["splits"],
+            splits={split: summary["splits"][split] for split in SPLITS if split in summary["splits"]},
             classes=classes,
             largest=max((each.images for each in classes), default=0) or 1,
             quarantined=quarantined[:LISTED],
