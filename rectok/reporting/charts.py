@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from math import inf
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,6 +24,10 @@ MANY_PLACES = 6
 INK, RULE = "#5f6368", "#d0d4d9"
 SIZE = (3.6, 2.0)
 """Inches; charts shrink with the page."""
+
+
+AXIS_POINTS, LABEL_POINTS = 100, 9
+"""Height of a chart's y axis, about, and of a line's name."""
 
 
 @dataclass(frozen=True)
@@ -147,19 +152,32 @@ def _figure(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> Figure:
     for line, colour in zip(lines, LINES, strict=False):
         marker = "o" if len(line.x) <= 20 else ""
         axes.plot(line.x, line.y, color=colour, linewidth=1.6, marker=marker, markersize=4)
-        if line.label:
-            end = (line.x[-1], line.y[-1])
-            axes.annotate(line.label, end, (4, 0), textcoords="offset points", fontsize=8, color=colour, va="center")
     if logarithmic:
         axes.set_yscale("log")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
-    if len(places := {place for line in lines for place in line.x}) == 1:
+    places = {place for line in lines for place in line.x}
+    if all(float(place).is_integer() for place in places):
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    if len(places) == 1:
         _surround(axes, places.pop(), [value for line in lines for value in line.y])
+    _label_ends(axes, lines)
     axes.set_xlabel(x, fontsize=8, color=INK)
     axes.set_ylabel(y, fontsize=8, color=INK)
     _style(axes)
     return figure
+
+
+def _label_ends(axes: Axes, lines: Sequence[Line]) -> None:
+    """Name each line at its last point. Names of lines that end close together stand above one another."""
+    low, high = axes.get_ylim()
+    scale, free = AXIS_POINTS / (high - low), -inf
+    coloured = [(line, colour) for line, colour in zip(lines, LINES, strict=False) if line.label]
+    for line, colour in sorted(coloured, key=lambda each: each[0].y[-1]):
+        place = max(line.y[-1] * scale, free)
+        offset, free = place - line.y[-1] * scale, place + LABEL_POINTS
+        end = (line.x[-1], line.y[-1])
+        axes.annotate(line.label, end, (4, offset), textcoords="offset points", fontsize=8, color=colour, va="center")
 
 
 def _surround(axes: Axes, x: float, values: Sequence[float]) -> None:

@@ -24,6 +24,14 @@ def test_charts_are_deterministic() -> None:
     assert line_png(line, x="t", y="") == line_png(line, x="t", y="")
 
 
+def test_names_of_lines_that_end_together_stand_above_one_another() -> None:
+    svg = line_svg(Line([0, 1], [0.0, 1.0], "first"), Line([0, 1], [1.0, 0.99], "second"), x="days", y="")
+    tree = ElementTree.fromstring(svg.replace("xlink:href", "href"))
+    places = {text.text: float(text.attrib["y"]) for text in tree.iter("text")}
+    assert places["second"] - places["first"] >= 8  # points, downwards
+    assert {"0", "1"} <= places.keys() and "0.5" not in places, "days are whole"
+
+
 def test_png_is_a_picture() -> None:
     with Image.open(io.BytesIO(line_png(Line([0, 1], [1.0, 2.0]), x="t", y=""))) as image:
         assert image.size == (792, 440)
