@@ -36,13 +36,17 @@ def _faults(table: Mapping[str, Metric], metrics: Mapping[str, Any]) -> Iterator
 def _curve_faults(name: str, metric: Metric, curve: list[dict[str, Any]]) -> Iterator[str]:
     """Of a list of {t, accuracy}, with 0 ≤ t < 1 and no t twice."""
     times = [point["t"] for point in curve]
-    if not curve or len(set(times)) < len(times) or not all(0 <= time < 1 for time in times):
+    if not times or len(set(times)) < len(times) or not all(_is_number(time) and 0 <= time < 1 for time in times):
         yield f"{name} has the times {times}, but they must be different numbers from 0 to below 1"
     for point in curve:
         yield from _bounds_faults(f"{name}@{point['t']}", point["accuracy"], *metric.bounds)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
 def _bounds_faults(name: str, value: Any, low: float, high: float) -> Iterator[str]:
-    if not (isinstance(value, (int, float)) and low <= value <= high):
+    if not (_is_number(value) and low <= value <= high):
         limits = f"from {low:g} to {high:g}" if isfinite(high) else f"at least {low:g}"
         yield f"{name} is {value!r}, but must be {limits}"

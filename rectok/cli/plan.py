@@ -27,7 +27,6 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say whether a run fits the GPUs and how long it takes, with memory, disk and downloads, without touching data."""
-    params = chosen_params(preset, settings)
     from rich.console import Console
 
     from rectok.planning.display import needs, overview, short_trainings, tables
@@ -37,6 +36,7 @@ def plan(
     from rectok.planning.verdict import verdict
     from rectok.workloads.speed import read_speeds
 
+    params = chosen_params(preset, settings)
     run = make_plan(params, images, gpus, read_speeds(bench or []), indexed=not preset)
     if as_json:
         record = {**run.as_json(), "verdict": verdict(run, params, memory)}

@@ -61,13 +61,13 @@ def alert() -> None:
 
 
 def _show(records: "list[Promotion]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     if not records:
         typer.echo("nothing was promoted yet; rectok promote --why … promotes the current generator")
         return
     metric = METRICS[PRINCIPAL]
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table("", "generator", "when", "who", "why", "commit", metric.title, f"measured {metric.title}")
     for each in records:
         mark = f"{each.number}{' (current)' if each is records[-1] else ''}"

@@ -41,6 +41,8 @@ def repro(
     ] = False,
 ) -> None:
     """Bring stages up to date like `dvc repro`, with which it shares dvc.lock and the cache, several at once."""
+    from rich.console import Console
+
     from rectok.pipeline.graph import opened
     from rectok.pipeline.parallel import Limits
     from rectok.pipeline.status import status
@@ -49,8 +51,6 @@ def repro(
     for number in STOPPING:
         signal.signal(number, _as_ctrl_c)
     began = time.monotonic()
-    from rich.console import Console
-
     with Console(stderr=True).status("") as shown:
         report = status(Path(), targets or (), shown.update)
     if single_item:

@@ -64,6 +64,7 @@ def test_a_figure_beyond_its_threshold_fails(stage: str, changes: dict[str, Any]
             "probe has the times [0.5, 1.0]",
         ),
         ("probe", {"probe": [{"t": 0.5, "accuracy": 0.9}] * 2}, "different numbers from 0 to below 1"),
+        ("probe", {"probe": [{"t": "0.5", "accuracy": True}]}, "probe@0.5 is True, but must be from 0 to 1"),
         ("generation", {"fd": {"dinov2": -2.0}}, "fd@dinov2 is -2.0, but must be at least 0"),
         ("generation", {"gfid": "low"}, "gfid is 'low'"),
         ("generation", {"gfid": None}, "gfid is None"),
