@@ -142,12 +142,15 @@ class AdaptiveBlock(nn.Module):
 
 
 def compile_blocks(module: nn.Module) -> None:
-    """torch.compile every transformer block in place; only the number of tokens of masked images is a variable there."""
+    """torch.compile every transformer block in place, so that the number of tokens of masked images is a variable.
+
+    A deep copy of a compiled Block would still compute with the weights of the original.
+    """
     for part in module.modules():
         if isinstance(part, AdaptiveBlock):
             part.compile(dynamic=False)
         elif isinstance(part, Block):
-            part.forward = _for_any_length(torch.compile(part.forward, dynamic=False))  # type: ignore[method-assign]
+            setattr(part, "forward", _for_any_length(torch.compile(part.forward)))  # noqa: B010
 
 
 def _for_any_length(forward: Callable[[Tensor, Tables], Tensor]) -> Callable[[Tensor, Tables], Tensor]:

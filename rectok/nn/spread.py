@@ -1,7 +1,8 @@
 """Units of work, such as batches, divided over processes, and their results in order in the first process."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,10 @@ def batch_sizes(count: int, batch: int) -> list[int]:
     return [min(batch, count - first) for first in range(0, count, batch)]
 
 
+def _unwatched(_what: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Spread:
     """Process `rank` of `size` does unit number `rank` and every `size`-th after it.
@@ -23,6 +28,8 @@ class Spread:
 
     rank: int = 0
     size: int = 1
+    watched: Callable[[str], AbstractContextManager[None]] = field(default=_unwatched, compare=False)
+    """Around each wait for the other processes, which it is given a name of."""
 
     @property
     def first(self) -> bool:
@@ -41,7 +48,17 @@ class Spread:
         """
         if self.size == 1:
             return on_cpu(computed)
-        return on_cpu(self._received(iter(computed), rows)) if self.first else self._send(computed)
+        exchanged = on_cpu(self._received(iter(computed), rows)) if self.first else self._send(computed)
+        return self._watched(exchanged)
+
+    def _watched(self, exchanged: Iterator[Parts]) -> Iterator[Parts]:
+        """Not the caller's work in between. A GPU's sending and receiving is waited for when its results come to the CPU."""
+        while True:
+            with self.watched("the exchange of results"):
+                parts = next(exchanged, None)
+            if parts is None:
+                return
+            yield parts
 
     def _received(self, own: Iterator[Parts], rows: Sequence[int]) -> Iterator[Parts]:
         """One unit is computed ahead, so that this process need not wait for those of the others."""

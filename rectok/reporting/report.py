@@ -15,7 +15,7 @@ from rectok.reporting import check_text
 from rectok.reporting.charts import Line, line_svg
 from rectok.reporting.comparison import Measured, deltas, measured_now, references, remember
 from rectok.reporting.provenance import data_versions, gate_reports, git_commit
-from rectok.reporting.summary import duration, metric_rows, read_summary, stage_seconds
+from rectok.reporting.summary import duration, metric_rows, read_summary, stage_seconds, training_speed
 
 TRAINED = {
     "tokenizer": "Tokenizer",
@@ -152,9 +152,9 @@ def _training(stage: str, title: str) -> dict[str, Any]:
     """The losses of a network trained here, or where its weights come from instead."""
     summary = artifacts.read_json(artifacts.summary_file(stage))
     charts = loss_charts(artifacts.log_file(stage)) if summary["trained"] else []
-    source = "" if summary["trained"] else summary["source"]
+    source, speed = ("", training_speed(stage)) if summary["trained"] else (summary["source"], "")
     more = {name: summary.get(name) for name in ("evaluation", "rollbacks")}
-    return {"title": title, "charts": charts, "source": source, **more}
+    return {"title": title, "charts": charts, "source": source, "speed": speed, **more}
 
 
 def loss_charts(path: Path) -> list[Chart]:

@@ -1,15 +1,24 @@
 """The metrics of the whole pipeline, gathered from the evaluation stages, as people read them. No torch here."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
-from rectok.artifacts import DATA, UNLABELLED, read_json, record_file
+from rectok.artifacts import DATA, UNLABELLED, read_json, record_file, throughput_file
 from rectok.errors import UserError
 from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
+SPEED_WORDS = {
+    "tflops": "{:.3g} TFLOP/s",
+    "mfu": "{:.0%} of the card's peak",
+    "memory_gib": "{:.3g} GiB",
+    "data_wait": "{:.1%} of the time waiting for data",
+}
+"""How the figures of a training's speed are written for people."""
 
 
 @dataclass(frozen=True)
@@ -102,3 +111,15 @@ def stage_seconds() -> dict[str, float]:
         timing = read_json(path)
         seconds[timing["stage"]] = round(seconds.get(timing["stage"], 0.0) + timing["seconds"], 2)
     return seconds
+
+
+def training_speed(stage: str) -> str:
+    """The medians of the last training of `stage` on this machine; empty where there was none."""
+    file = throughput_file(stage)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    if not rows:
+        return ""
+    figures = {name: median(row[name] for row in rows) for name in rows[0]}
+    words = [text.format(figures[name]) for name, text in SPEED_WORDS.items() if name in figures]
+    rate = figures["images_per_second"]
+    return ", ".join([f"{rate:,.0f} images/s".replace(",", " ") if rate >= 100 else f"{rate:.3g} images/s", *words])

@@ -102,7 +102,10 @@ class VisionNetwork(nn.Module):
         return self.to(device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
     def compile_blocks(self) -> None:
-        """torch.compile every block of a frozen transformer in place; other networks stay as they are."""
+        """torch.compile every block of a frozen transformer in place; other networks stay as they are.
+
+        The network must not move to another device afterwards.
+        """
         for block in getattr(self.trunk, "blocks", ()):
             faster_gelu(block)
             block.compile()
@@ -147,7 +150,9 @@ def _final_norm(trunk: Any) -> nn.Module:
 
 
 def _is_patches(convolution: nn.Conv2d) -> bool:
-    return convolution.stride == convolution.kernel_size and convolution.padding == (0, 0) and convolution.groups == 1
+    side = (convolution.kernel_size[0],) * 2
+    plain = convolution.padding == (0, 0) and convolution.dilation == (1, 1) and convolution.groups == 1
+    return plain and convolution.stride == convolution.kernel_size == side
 
 
 def _create(config: NetworkConfig, classes: int | None, pretrained: bool) -> Any:

@@ -61,8 +61,7 @@ def train_classifier(
     devices = [data.labels.device] if data.labels.device.type == "cuda" else []
     network.train()
     work = Work(flops, precision_on(data.labels.device), 1, data.labels.device)
-    record(name, 0, {})
-    began = time.monotonic()
+    read, then = 0, None  # the first rate is unknown, since that step starts the device's libraries
     with reporting(name, 0, steps, first=True) as reporter, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # for layers that drop
         for step, rows in enumerate(_batches(len(data.labels), batch, epochs, draws), 1):
@@ -80,9 +79,12 @@ def train_classifier(
             if not math.isfinite(value):
                 raise UserError(f"{name}: the loss is {value} at step {step} of {steps}; lower {name}.training.lr")
             if reporter is not None:
-                figures = work.figures(step * batch, time.monotonic() - began, 0.0)  # all images are on the device
+                now = time.monotonic()
+                figures: dict[str, float] = {}
+                if then is not None:
+                    figures = work.figures((step - read) * batch, now - then, 0.0)  # all images are on the device
                 record(name, step, figures)
-                rate = figures.pop(RATE)
+                read, then, rate = step, now, figures.pop(RATE, None)
                 reporter.report(step, {"loss": value, **figures}, rate)
     network.frozen()
 

@@ -15,7 +15,8 @@ from rectok.artifacts import DATA
 from rectok.errors import UserError
 
 STACKS = DATA / "state" / "stacks"
-GO_ON = "run the command again, and it goes on from the last checkpoint"
+GO_ON = "run the command again"
+TRAINING_GOES_ON = ", and it goes on from the last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Watchdog:
 
     def __init__(self, rank: int, size: int, seconds: float) -> None:
         self.rank, self.size, self.seconds = rank, size, seconds
-        self.step = 0
+        self.step: int | None = None  # of a training
         self._wait: _Wait | None = None
         Thread(target=self._watch, daemon=True).start()
 
@@ -48,12 +49,17 @@ class Watchdog:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{self._place(what)} lost another one ({reason}); {GO_ON}") from error
+            raise UserError(f"{self._place(what)} lost another one ({reason}); {self._remedy}") from error
         finally:
             self._wait = before
 
     def _place(self, what: str) -> str:
-        return f"process {self.rank} of {self.size}, at step {self.step} in {what},"
+        step = "" if self.step is None else f"at step {self.step} "
+        return f"process {self.rank} of {self.size}, {step}in {what},"
+
+    @property
+    def _remedy(self) -> str:
+        return GO_ON if self.step is None else GO_ON + TRAINING_GOES_ON
 
     def _watch(self) -> None:
         while (wait := self._wait) is None or time.monotonic() < wait.end:
@@ -64,7 +70,7 @@ class Watchdog:
             faulthandler.dump_traceback(file)
         sys.stderr.write(
             f"rectok: {self._place(wait.what)} waited {self.seconds:.0f} s for the others (machine.timeout); one of them is dead "
-            f"or hangs; the stacks of this one are in {stacks}; {GO_ON}\n"
+            f"or hangs; the stacks of this one are in {stacks}; {self._remedy}\n"
         )
         sys.stderr.flush()
         os._exit(1)  # the main thread may wait inside a library for ever

@@ -45,7 +45,7 @@ class World:
     @property
     def spread(self) -> Spread:
         """How units of work are divided over the processes."""
-        return Spread(self.rank, self.size)
+        return Spread(self.rank, self.size, self.watched)
 
     def watched(self, what: str, step: int | None = None) -> AbstractContextManager[None]:
         """Inside, this process waits for the others: they do `what` together at `step`, else at the last one that was named.

@@ -31,7 +31,7 @@ def test_in_bfloat16_it_is_no_farther_from_the_exact_value_than_torch() -> None:
     assert (ours.double() - exact).abs().max() <= (F.gelu(x).double() - exact).abs().max()
     (gradient,) = torch.autograd.grad(ours.float().sum(), x)
     (theirs,) = torch.autograd.grad(F.gelu(x.double()).sum(), x)
-    assert torch.equal(gradient, theirs) or (gradient - theirs).abs().max() < 2**-7
+    assert (gradient - theirs).abs().max() < 2**-7
 
 
 def test_networks_to_be_compiled_get_it_and_compute_the_same_without() -> None:

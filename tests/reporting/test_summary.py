@@ -4,7 +4,8 @@ import pytest
 
 from rectok import artifacts
 from rectok.evaluation.metrics import METRICS
-from rectok.reporting.summary import duration, read_summary
+from rectok.reporting.summary import duration, read_summary, training_speed
+from rectok.train.throughput import record
 from tests.errors import user_error
 from tests.evaluation import project
 
@@ -25,6 +26,15 @@ def test_seconds_of_shards_are_added_up() -> None:
     artifacts.write_json(artifacts.timing_file("gate-dit", None), {"stage": "gate-dit", "shard": None, "seconds": 0.5})
     seconds = read_summary().seconds
     assert (seconds["shards"], seconds["dit"], seconds["gate-dit"]) == (3.0, 65.0, 0.5)
+
+
+def test_speeds_of_a_training_are_medians_and_name_what_was_measured() -> None:
+    assert training_speed("dit") == ""
+    record("dit", 0, {})
+    for step, rate in enumerate((10.0, 11_432.0, 12_000.0)):
+        record("dit", step + 1, {"images_per_second": rate, "data_wait": 0.005, "tflops": 166.6, "mfu": 0.168})
+    expected = "11 432 images/s, 167 TFLOP/s, 17% of the card's peak, 0.5% of the time waiting for data"
+    assert training_speed("dit") == expected
 
 
 def test_a_missing_evaluation_is_a_sentence() -> None:

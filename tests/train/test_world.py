@@ -8,6 +8,7 @@ import torch.multiprocessing as multiprocessing
 
 from rectok.artifacts import read_json, write_json
 from rectok.train.training_config import MachineConfig
+from rectok.train.watchdog import Watchdog
 from rectok.train.world import COMPILED_FROM, World, compiles, device_of
 from tests.errors import user_error
 from tests.project import tiny
@@ -65,3 +66,13 @@ def test_networks_are_compiled_where_it_is_asked_for_or_pays() -> None:
     assert not compiles(machine(compile=False), 10 * COMPILED_FROM)
     assert not compiles(machine(compile="auto"), 0.5 * COMPILED_FROM)
     assert compiles(machine(compile="auto"), COMPILED_FROM) == torch.cuda.is_available()
+
+
+def test_only_a_training_goes_on_from_a_checkpoint_after_another_process_is_gone() -> None:
+    world = World(0, 2, torch.device("cpu"), Watchdog(0, 2, 1000.0))
+    lost = r"in the exchange of results, lost another one \(gloo: connection closed\); run the command again"
+    with user_error(f"^process 0 of 2, {lost}$"), world.spread.watched("the exchange of results"):
+        raise RuntimeError("gloo: connection closed")
+    going_on = f"^process 0 of 2, at step 7 {lost}, and it goes on from the last checkpoint$"
+    with user_error(going_on), world.watched("the exchange of results", 7):
+        raise RuntimeError("gloo: connection closed")
