@@ -46,14 +46,15 @@ def _shrunk(content: bytes) -> bytes:
 
 
 def curves(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
-    """Plots over the steps of a training log: its first loss and validation metric, learning rate and gradient norm."""
+    """Plots over the steps of a training log: its first loss, all validation metrics, learning rate and gradient norm."""
     names = [name for name in (rows[0] if rows else ()) if name not in LOG_COUNTERS]
     losses = [name for name in names if not name.startswith(VALIDATION)]
     validation = [name for name in names if name.startswith(VALIDATION)]
-    extra = {"gFID": "val_gfid", "learning rate": "lr", "gradient norm": "grad_norm"}
-    chosen = {"loss": losses[:1], "validation": validation[:1]}
-    chosen |= {title: [name] for title, name in extra.items() if rows and name in rows[0]}
-    plots = {title: _curve(rows, title, name) for title, first in chosen.items() for name in first}
+    extra = {"learning rate": "lr", "gradient norm": "grad_norm"}
+    chosen = {"loss": name for name in losses[:1]}
+    chosen |= {f"validation {name.removeprefix(VALIDATION).replace('_', ' ')}": name for name in validation}
+    chosen |= {title: name for title, name in extra.items() if rows and name in rows[0]}
+    plots = {title: _curve(rows, title, name) for title, name in chosen.items()}
     return {title: plot for title, plot in plots.items() if plot is not None}
 
 

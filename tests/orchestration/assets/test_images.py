@@ -54,7 +54,10 @@ def test_a_log_of_two_rows_or_more_has_a_curve(tmp_path: Path, text: str, drawn:
         assert opened(plots["loss"].md_str).width > 500
 
 
-def test_a_validation_curve_has_a_plot_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("step,images,lr,total,val_psnr\n1,8,1,2,20\n2,16,1,1,\n3,24,1,1,22\n")
+def test_every_validation_curve_has_a_plot_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(
+        "step,images,lr,total,val_loss,val_sample_accuracy\n1,8,1,2,3,0.2\n2,16,1,1,,\n3,24,1,1,2,0.9\n"
+    )
     plots = curves(read_log(tmp_path / "log.csv"))
-    assert list(plots) == ["loss", "validation", "learning rate"] and opened(plots["validation"].md_str).width > 500
+    assert list(plots) == ["loss", "validation loss", "validation sample accuracy", "learning rate"]
+    assert opened(plots["validation sample accuracy"].md_str).width > 500
