@@ -51,7 +51,7 @@ def curves(rows: list[dict[str, str]]) -> dict[str, dg.MarkdownMetadataValue]:
     losses = [name for name in names if not name.startswith(VALIDATION)]
     validation = [name for name in names if name.startswith(VALIDATION)]
     extra = {"learning rate": "lr", "gradient norm": "grad_norm"}
-    chosen = {"loss": name for name in losses[:1]}
+    chosen = {"loss": losses[0]} if losses else {}
     chosen |= {f"validation {name.removeprefix(VALIDATION).replace('_', ' ')}": name for name in validation}
     chosen |= {title: name for title, name in extra.items() if rows and name in rows[0]}
     plots = {title: _curve(rows, title, name) for title, name in chosen.items()}
