@@ -181,6 +181,7 @@ class Checkpoints:
         if path is None:
             return False
         ranks = len(list(path.glob("rank-*.pt")))
+        # The kind of an adversary follows from that of the model.
         before, now = saved_kind(path / "model" / TAG), kind(state.engines["model"])
         try:
             if (ranks, before) == (self.world.size, now):
@@ -210,7 +211,10 @@ class Checkpoints:
     def _fill_resharded(self, state: State, path: Path, ranks: int) -> None:
         """The same from `ranks` processes, or another kind of ZeRO."""
         if self.world.first:
-            print(f"{path.name} of {ranks} processes is divided among {self.world.size}", flush=True)
+            writers = f"{ranks} process{'es' if ranks > 1 else ''}"
+            print(
+                f"{state.meter.name}: {path.name} is of {writers}, training goes on with {self.world.size}", flush=True
+            )
         for name, engine in state.engines.items():
             load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)
         files = [load_weights_only(path / f"rank-{rank}.pt", "cpu", mmap=True) for rank in range(ranks)]
