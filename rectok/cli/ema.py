@@ -19,7 +19,7 @@ def ema(
 
     from rectok.trainers.ema_sweep import sweep
 
-    table = Table("sigma_rel", "distance from it", "gFID", "folder", title="Averages of the generator's weights")
+    table = Table("sigma_rel", "approximation error", "gFID", "folder", title="Averages of the generator's weights")
     for row in sweep(load(), sigma_rel, measure):
         table.add_row(f"{row.length:g}", f"{row.error:.1%}", "" if row.gfid is None else f"{row.gfid:.3f}", row.folder)
     Console().print(table)

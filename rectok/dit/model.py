@@ -120,11 +120,11 @@ class DiTDH(nn.Module):
 
     def both(self, x: Tensor, time: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity, and the one that the head of the inner block predicts in the same pass."""
-        velocity, internal, _ = self.everything(x, time, label)
+        velocity, internal, _ = self.predictions(x, time, label)
         assert internal is not None, "this network has no head on an inner block"
         return velocity, internal
 
-    def everything(self, x: Tensor, time: Tensor, label: Tensor, tap: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
+    def predictions(self, x: Tensor, time: Tensor, label: Tensor, tap: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
         """`both`, with None where there is no inner head, and the tokens [B, N, W] behind block number `tap`, from one pass."""
         emb, s, taps = self._encoded(x, time, label, (self.config.internal, tap))
         velocity = self.velocity(self.decode(x, self.bridge(F.silu(emb + s))), x, time)

@@ -10,7 +10,7 @@ from rectok.params import Params
 from rectok.planning.downloads import Download, downloads
 from rectok.planning.images import images_of
 from rectok.planning.schedule import Estimate, estimates, total_hours
-from rectok.planning.sizes import MEMORY_FORMULA, Memory, disk, memory, part_sizes
+from rectok.planning.sizes import FLOAT32, MEMORY_FORMULA, Memory, disk, memory, part_sizes
 from rectok.planning.workloads import TRAININGS, Steps, samplings, workloads
 from rectok.workloads.costs import Costs
 from rectok.workloads.speed import Speed
@@ -66,7 +66,7 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
         parts,
         {load.stage: load.flops for load in loads},
         _memories(steps, parts),
-        disk(params, costs.latent, dataset.stored, _trained(parts)),
+        _disk(params, costs, dataset.stored, parts),
         estimates(loads, speeds, compiled),
         estimates(samplings("night", params.nightly.per_class, costs, gpus), speeds, compiled),
         downloads(params),
@@ -77,7 +77,14 @@ def disk_of(params: Params) -> float:
     """Bytes on disk of a run on the images of data/index, or of the preset. It counts no step, which takes seconds."""
     dataset = images_of(params.preset, None, indexed=True)
     costs = Costs(params, dataset.classes)
-    return sum(disk(params, costs.latent, dataset.stored, _trained(part_sizes(costs))).values())
+    return sum(_disk(params, costs, dataset.stored, part_sizes(costs)).values())
+
+
+def _disk(params: Params, costs: Costs, images: int, parts: dict[str, int | None]) -> dict[str, float]:
+    """`disk`, with the snapshots of the generator where there are any."""
+    posthoc, sizes = params.dit.posthoc_ema, disk(params, costs.latent, images, _trained(parts))
+    snapshots = posthoc.snapshots * len(posthoc.lengths) * FLOAT32 * _size(parts, "dit")
+    return {**sizes, "snapshots": float(snapshots)} if snapshots else sizes
 
 
 def _trained(parts: dict[str, int | None]) -> int:
@@ -107,7 +114,10 @@ def _memory(steps: Steps, parts: dict[str, int | None], training: str, gpus: int
         "dit": (size("dit"), 0),
         "autoguidance": (size("autoguidance"), 0),
     }
-    return memory(training, steps.config(training), *weights[training], zero_stage, gpus, steps.cost(training).saved)
+    posthoc = steps.params.dit.posthoc_ema
+    averages = 1 + (len(posthoc.lengths) if training == "dit" and posthoc.snapshots else 0)
+    saved = steps.cost(training).saved
+    return memory(training, steps.config(training), *weights[training], zero_stage, gpus, saved, averages)
 
 
 def _size(parts: dict[str, int | None], *prefixes: str) -> int:

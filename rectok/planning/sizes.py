@@ -16,10 +16,11 @@ from rectok.workloads.objectives import adversary_of
 
 FLOAT32 = 4
 MEMORY_FORMULA = (
-    "bytes per GPU, P trained and F frozen weights, n GPUs: weights 4·(P + F), gradients 4·P, optimizer 8·P (two moments), EMA "
-    "4·P. ZeRO 1 splits the moments over GPUs beside a split float32 copy of the weights, 12·P/n; ZeRO 2 gradients too, 4·P/n; "
-    "ZeRO 3 weights and EMA too. Offload moves the optimizer to the host. Activations: what autograd keeps of one "
-    "micro-batch's objective, counted on shapes; torch.compile and DeepSpeed's buckets come on top or save some"
+    "bytes per GPU, P trained and F frozen weights, n GPUs: weights 4·(P + F), gradients 4·P, optimizer 8·P (two moments, "
+    "of which Muon has one), EMA 4·P for each average. ZeRO 1 splits the moments over GPUs beside a split float32 copy of "
+    "the weights, 12·P/n; ZeRO 2 gradients too, 4·P/n; ZeRO 3 weights and EMA too. Offload moves the optimizer to the host. "
+    "Activations: what autograd keeps of one micro-batch's objective, counted on shapes; torch.compile and DeepSpeed's "
+    "buckets come on top or save some"
 )
 PNG_SHARE = 0.6
 """Of the raw pixels that a photograph's PNG takes."""
@@ -87,9 +88,16 @@ class Memory:
 
 
 def memory(
-    training: str, config: TrainingConfig, trained: int, frozen: int, zero_stage: int, gpus: int, activations: float
+    training: str,
+    config: TrainingConfig,
+    trained: int,
+    frozen: int,
+    zero_stage: int,
+    gpus: int,
+    activations: float,
+    averages: int = 1,
 ) -> Memory:
-    """What one GPU holds while `trained` weights learn with the help of `frozen` ones."""
+    """What one GPU holds while `trained` weights learn with the help of `frozen` ones, and `averages` of them are kept."""
     whole = FLOAT32 * trained
     moments = 2 * whole if zero_stage == 0 else 3 * whole / gpus
     return Memory(
@@ -99,7 +107,7 @@ def memory(
         weights=whole / (gpus if zero_stage == 3 else 1) + FLOAT32 * frozen,
         gradients=whole / (gpus if zero_stage >= 2 else 1),
         optimizer=0.0 if config.offload == "cpu" and zero_stage else moments,
-        ema=whole / (gpus if zero_stage == 3 else 1),
+        ema=averages * whole / (gpus if zero_stage == 3 else 1),
         activations=activations,
     )
 

@@ -17,6 +17,7 @@ from rectok.storage.objects import below, remove_below
 from rectok.train.copies import STEP, Copies
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
+from rectok.train.optimizer import MuonAdamW
 from rectok.train.resharding import kind, load_resharded, merged_averages, saved_kind
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.world import World
@@ -199,14 +200,17 @@ class Checkpoints:
 
     def _fill(self, state: State, path: Path) -> None:
         for name, engine in state.engines.items():
-            loaded, _ = engine.load_checkpoint(str(path / name), tag=TAG)
-            if loaded is None:
-                raise UserError(f"checkpoint {path / name} is not whole; remove {path} to start over")
+            self._load(engine, path, name)
         mine = load_weights_only(path / f"rank-{self.world.rank}.pt", self.world.device)
         state.ema.load_state_dict(mine["ema"])
         state.meter.load_state_dict(mine["meter"])
         state.step, state.rows, state.skipped = mine["step"], mine["rows"], mine["skipped"]
         torch.set_rng_state(mine["rng"].cpu())
+
+    def _load(self, engine: Any, path: Path, name: str) -> None:
+        loaded, _ = engine.load_checkpoint(str(path / name), tag=TAG)
+        if loaded is None:
+            raise UserError(f"checkpoint {path / name} is not whole; remove {path} to start over")
 
     def _fill_resharded(self, state: State, path: Path, ranks: int) -> None:
         """The same from `ranks` processes, or another kind of ZeRO."""
@@ -216,7 +220,10 @@ class Checkpoints:
                 f"{state.meter.name}: {path.name} is of {writers}, training goes on with {self.world.size}", flush=True
             )
         for name, engine in state.engines.items():
-            load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)
+            if isinstance(engine.optimizer, MuonAdamW):  # whole in each process, before as now
+                self._load(engine, path, name)
+            else:
+                load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)
         files = [load_weights_only(path / f"rank-{rank}.pt", "cpu", mmap=True) for rank in range(ranks)]
         split, names = saved_kind(path / "model" / TAG) == 3, state.ema.state_dict()
         averages = {name: [file["ema"][name] for file in files] for name in names}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from rectok.train.power_average import Profile, kept
+from rectok.train.power_average import Profile, decay
 
 if TYPE_CHECKING:
     from rectok.train.working_weights import Weight
@@ -25,6 +25,7 @@ class EMA:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.average = self._weights()
         self.powers = {length: self._weights() for length in lengths}
+        self.exponents = {length: Profile(1, length).exponent for length in lengths}
         self.elsewhere: Mapping[nn.Parameter, Weight] = {}
 
     def forget(self, step: int) -> float:
@@ -39,7 +40,7 @@ class EMA:
         torch._foreach_lerp_([average for average, _ in here], [weight for _, weight in here], self.forget(step))
         for length, averages in self.powers.items():
             masters = [self.elsewhere[p].master if p in self.elsewhere else held(p).float() for p in self.parameters]
-            torch._foreach_lerp_(averages, masters, 1 - kept(Profile(1, length).exponent, step + 1))
+            torch._foreach_lerp_(averages, masters, 1 - decay(self.exponents[length], step + 1))
 
     def _weights(self) -> list[Tensor]:
         return [held(p).detach().float().clone() for p in self.parameters]

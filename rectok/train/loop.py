@@ -135,7 +135,7 @@ def _train_on(
             if logged is not None:
                 speed = work.figures((state.step - logged) * config.batch, now - then, batches.waited)
             figures = state.meter.read()
-            require_calm(state, figures, config.rollback)
+            require_calm(job.name, state, figures, config.rollback)
             if job.validate and (last or state.step % job.validate_every == 0):
                 with _averaged(learner):
                     figures |= job.validate()

@@ -14,9 +14,10 @@ class NotFinite(UserError):
     """Training has blown up; what was saved before is whole."""
 
     def __init__(self, stage: str, what: str, step: int) -> None:
+        self.problem = f"{stage}: the {what} is not a finite number at step {step}"
         super().__init__(
-            f"{stage}: the {what} is not a finite number at step {step}; the last good checkpoint stays in data/state/{stage}, "
-            f"and lower values of {stage}.training.lr_per_256 or clip start it anew"
+            f"{self.problem}; the last good checkpoint stays in data/state/{stage}, and lower values of "
+            f"{stage}.training.lr_per_256 or clip start it anew"
         )
 
 

@@ -229,7 +229,7 @@ class DiTObjective(Objective):
         if self.dit.internal is None and self.alignment is None:
             return self._loss(data, noise, time, labels), {}, None
         x, target = self._pair(data, noise, time)
-        velocity, inner, tokens = self.dit.everything(x, time, labels, self.alignment.block if self.alignment else 0)
+        velocity, inner, tokens = self.dit.predictions(x, time, labels, self.alignment.block if self.alignment else 0)
         total = F.mse_loss(velocity.float(), target)
         parts = {"velocity": total}
         if inner is not None:

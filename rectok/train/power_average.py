@@ -34,7 +34,7 @@ class Profile:
         return float((a + 1) * (b + 1) / (a + b + 1) * (first.step / last.step) ** b / last.step)
 
 
-def kept(exponent: float, step: int) -> float:
+def decay(exponent: float, step: int) -> float:
     """The share of the old average at step number `step`, from 1 on: (1 − 1/t)^(γ+1)."""
     return float((1 - 1 / step) ** (exponent + 1))
 

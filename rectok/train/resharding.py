@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rectok.errors import UserError
 from rectok.train.ema import EMA
 from rectok.train.safe_loading import load_weights_only
 
@@ -81,8 +80,6 @@ class SavedEngine:
 
     def take_whole(self, names: Sequence[str]) -> None:
         """Take the state of an optimizer that was not split, whose parameters have these names in its order."""
-        if "state" not in self.models[0]["optimizer"]:
-            raise UserError("this checkpoint of Muon goes on with as many processes as wrote it, and without ZeRO")
         for number, state in self.models[0]["optimizer"]["state"].items():
             self._add(state, [Piece(names[number], 0, 0, state[MOMENTS[0]].numel())])
 

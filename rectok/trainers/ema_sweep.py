@@ -38,13 +38,14 @@ class Row:
 
 def sweep(params: Params, lengths: Sequence[float], measured: bool) -> Iterator[Row]:
     """Make the average of each length, in data/ema/<length>, and measure its samples; then write sweep.json and sweep.png."""
+    for length in lengths:
+        _require(length)
     snapshots = _snapshots()
     target = max(profile.step for profile in snapshots)
     dit = load_dit(artifacts.stage_dir("dit"))
     measure = _measure(params, dit) if measured else dict
     rows = []
     for length in lengths:
-        _require(length)
         profile = Profile(target, length)
         assign_weights(dit, combined(dit, snapshots, profile), f"the average of length {length}")
         folder = FOLDER / f"{length:g}"
@@ -52,6 +53,7 @@ def sweep(params: Params, lengths: Sequence[float], measured: bool) -> Iterator[
         artifacts.write_json(folder / "config.json", dit.config.model_dump())
         rows.append(Row(length, error(list(snapshots), profile), measure().get(GFID), str(folder)))
         yield rows[-1]
+    (FOLDER / "sweep.png").unlink(missing_ok=True)
     write_text(FOLDER / "sweep.json", json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     if measured and len(rows) > 1:
         points = sorted((row.length, row.gfid) for row in rows if row.gfid is not None)
@@ -62,7 +64,9 @@ def sweep(params: Params, lengths: Sequence[float], measured: bool) -> Iterator[
 def combined(dit: DiTDH, snapshots: dict[Profile, Path], profile: Profile) -> dict[str, Tensor]:
     """The state of `dit` with the combination of `snapshots` closest to `profile`, summed in float64; buffers as they are."""
     state = {name: tensor.clone() for name, tensor in dit.state_dict().items()}
-    sums = {name: torch.zeros_like(tensor, dtype=torch.float64) for name, tensor in dit.named_parameters()}
+    sums = {
+        name: torch.zeros(tensor.shape, dtype=torch.float64) for name, tensor in dit.named_parameters()
+    }  # on the host
     for path, factor in zip(snapshots.values(), combination(list(snapshots), profile), strict=True):
         weights = read_weights(path, str(path))
         for name, total in sums.items():

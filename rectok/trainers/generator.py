@@ -53,7 +53,7 @@ def train_generator(name: str, params: Params) -> None:
         if weights is not None:
             assign_weights(objective.dit, weights, section.initial.path)
         if name == "autoguidance" and params.dit.internal.block:
-            stage.take(objective.dit, "nothing, since dit.internal guides in its place")
+            stage.take(objective.dit, section.initial.path or "random weights, since dit.internal guides in its place")
         elif section.training.epochs:
             generator = Generator(objective.dit, None, tokenizer, statistics, stage.world.device)
             dataset = LatentDataset(params.index.shards, "train", features=objective.alignment is not None)

@@ -78,6 +78,11 @@ def sample_quality(
 
 def _metric_network(stage: TrainingStage, batch: int) -> MetricNetwork:
     """The metric network that data/statistics names, through which `dit` depends on it."""
+    if not artifacts.weights_file("metric_network").exists() or not list(artifacts.stage_dir("shards").glob("*.tar")):
+        raise UserError(
+            f"{stage.name}.evaluate_every reads data/metric_network and data/shards, which are not both here; `dvc pull "
+            "metric_network shards` or `dvc repro metric_network` brings them"
+        )
     named = artifacts.read_json(artifacts.statistics_file()).get("metric_network")
     if named is None or named != hash_of(artifacts.weights_file("metric_network")):
         raise UserError(

@@ -103,10 +103,11 @@ class TrainingStage:
         checkpoints = self._checkpoints(inputs)
         with tracked_training(self.params.tracking, self.params, self.name) as track:
             followed = track if self.world.first else None
+            averages = self.section.posthoc_ema if isinstance(self.section, GeneratorParams) else None
             job = Job(
                 self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop,
-                followed, self._counted(image_flops), *self._on_rows(evaluate, len(dataset)),
-                self.section.posthoc_ema if isinstance(self.section, GeneratorParams) else None,
+                followed, self._counted(image_flops), evaluate=evaluate.measure if evaluate else None,
+                evaluate_every=self._steps_of(evaluate, len(dataset)), averages=averages,
             )  # fmt: skip
             trained = train(job)
         raw = full_weights(network)
@@ -115,8 +116,9 @@ class TrainingStage:
         if not self.world.first:
             return
         save_weights(artifacts.raw_file(self.name), raw)
+        shutil.rmtree(artifacts.snapshots_dir(self.name), ignore_errors=True)  # of an earlier training
         if checkpoints.snapshots.exists():
-            shutil.copytree(checkpoints.snapshots, artifacts.snapshots_dir(self.name), dirs_exist_ok=True)
+            shutil.copytree(checkpoints.snapshots, artifacts.snapshots_dir(self.name))
         self._save(network, ema, trained.rows)
         trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
         averaged, last = ({name: weights[name] for name in trainable} for weights in (ema, raw))
@@ -155,11 +157,9 @@ class TrainingStage:
         with torch.random.fork_rng(devices=[]):
             return image_flops()
 
-    def _on_rows(self, evaluation: Evaluation | None, images: int) -> tuple[Callable[[], dict[str, float]] | None, int]:
-        """What to call, and every how many steps."""
-        if evaluation is None:
-            return None, 1
-        return evaluation.measure, self.config.on_rows(evaluation.epochs * images / self.config.batch)
+    def _steps_of(self, evaluation: Evaluation | None, images: int) -> int:
+        """Steps between two evaluations, which fall on rows of the log."""
+        return self.config.on_rows(evaluation.epochs * images / self.config.batch) if evaluation else 1
 
     def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
         salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"

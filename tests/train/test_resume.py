@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -163,7 +164,10 @@ def test_a_loss_that_is_no_number_goes_back_and_skips_its_batches(
     drawn.clear()
     dit.run(params)
     assert drawn == [*range(9), *range(9, 24)]  # from step 5 on, with what followed the batches 5 to 8
-    said = "back to step 5, without the batches up to step 9 (rollback 1 of 1)"
+    said = (
+        "warning: dit: the loss is not a finite number at step 8; training goes back to step 5 and leaves out the batches up to "
+        "step 9 (rollback 1 of 1)\n"
+    )
     assert said in capfd.readouterr().out
     assert read_json(Path("data/dit/summary.json"))["rollbacks"] == [{"from": 9, "to": 5}]
     rows = read_log(Path("data/dit/log.csv"))
@@ -181,15 +185,21 @@ def test_a_loss_that_is_no_number_goes_back_and_skips_its_batches(
 
 
 def test_a_jump_of_the_loss_counts_where_a_rollback_is_left() -> None:
-    state: Any = SimpleNamespace(
-        rows=[{"total": total} for total in (9.0, 1.0, 1.0, 2.0, 1.0, 1.0)], step=7, skipped=[]
-    )
-    require_calm(state, {"total": 2.9}, RollbackConfig(times=1, spike=3.0))
-    with user_error("the loss is 3.1 at step 7, more than 3 times 1"):
-        require_calm(state, {"total": 3.1}, RollbackConfig(times=1, spike=3.0))
-    require_calm(state, {"total": 3.1}, RollbackConfig(times=1, spike=0.0))
-    state.skipped = [[2, 4]]
-    require_calm(state, {"total": 3.1}, RollbackConfig(times=1, spike=3.0))
+    def judge(loss: float, before: Sequence[float], spike: float = 3.0, skipped: int = 0, **parts: float) -> None:
+        rows = [{"total": total, "lr": 0.1} for total in before]
+        state: Any = SimpleNamespace(rows=rows, step=7, skipped=[[2, 4]] * skipped)
+        require_calm("dit", state, {"total": loss, **parts}, RollbackConfig(times=1, spike=spike))
+
+    usual = (9.0, 1.0, 1.0, 2.0, 1.0, 1.0)
+    with user_error("dit: the loss is 3.1 at step 7, more than 3 times 1$"):
+        judge(3.1, usual)
+    judge(2.9, usual)
+    judge(3.1, usual[:4])
+    judge(3.1, usual, spike=0.0)
+    judge(3.1, usual, skipped=1)
+    judge(3.1, usual, adversarial=2.0)  # a part that joins the loss
+    judge(-0.1, [-0.1] * 6)
+    judge(5.0, [0.0] * 6)
 
 
 def test_a_training_with_workers_ends_by_an_error_of_the_network(projects: tuple[Path, Path]) -> None:
