@@ -45,8 +45,7 @@ class JobEngine:
             job = read_job(folder)
             left = [stage for stage in stages if job and stage.address in job.inputs]
             if job and any(job.inputs[stage.address] != self.inputs(stage) for stage in left):
-                self.queue.cancel(job)
-                self._wait_for_end(job)
+                self._cancel(job)
             elif job and left:
                 self.say(f"{stages[0].noun}: goes on with the {self.queue.title} job {job.name} of an earlier run")
                 self._follow(job, left, record)
@@ -96,6 +95,7 @@ class JobEngine:
         self._wait_for_results(job, stages)
         self._record_new(job, stages, recorded, record)
         self._show_logs(job)
+        self._show_unseen(job, stages)
         return recorded
 
     def _record_new(self, job: Job, stages: Sequence[Stage], recorded: list[Stage], record: Record) -> None:
@@ -107,8 +107,7 @@ class JobEngine:
     def _runs(self, job: Job, rate: Rate) -> bool:
         """Whether a task still waits or runs, after a pause."""
         if self.stopped.is_set():
-            self.queue.cancel(job)
-            self._wait_for_end(job)
+            self._cancel(job)
             return False
         states = self.queue.states(job)
         words = "".join(f"{number} {state}, " for state, number in (states or {}).items())
@@ -122,9 +121,11 @@ class JobEngine:
         self.stopped.wait(min(LONGEST_POLL, FIRST_POLL + waited / 10))
         return True
 
-    def _wait_for_end(self, job: Job) -> None:
+    def _cancel(self, job: Job) -> None:
+        """End the job and wait for it. A cluster that does not answer is asked again."""
+        self.queue.cancel(job)
         while self.queue.states(job) != {} and not self.abandoned.wait(FIRST_POLL):
-            pass
+            self.queue.cancel(job)
 
     def _wait_for_results(self, job: Job, stages: Sequence[Stage]) -> None:
         """Wait until this machine sees all that tasks have made which ended well."""
@@ -145,6 +146,16 @@ class JobEngine:
                 self.say(f"{first}: {line}")
         if len(failed) > LOGS:
             self.say(f"{len(failed) - LOGS} more tasks failed")
+
+    def _show_unseen(self, job: Job, stages: Sequence[Stage]) -> None:
+        """Say which stages ended well and left nothing here."""
+        done, made = job.done(), _made(job, stages)
+        for stage in [each for each in stages if each.address in done and each not in made][:LOGS]:
+            missing = next(out for out in stage.outs if not Path(out).exists())
+            self.say(
+                f"{stage.address}: it ended well, but {missing} is not seen here after {LATE:.0f} s; "
+                f"does {self.queue.title} write into this folder?"
+            )
 
     def _forget(self, job: Job) -> None:
         """Remove a job that has ended. One that still runs, or of which the cluster says nothing, is resumed later."""

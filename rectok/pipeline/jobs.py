@@ -93,7 +93,7 @@ class Queue(Protocol):
         """The last lines of a task that failed, and the cluster's reason."""
 
     def cancel(self, job: Job) -> None:
-        """End the job. Its processes get SIGTERM, with which a training writes its checkpoint."""
+        """End the job. Its processes get SIGTERM, with which a training writes its checkpoint. It may be called again."""
 
     def forget(self, job: Job) -> None:
         """Remove a job that has ended from the cluster, where it would stay."""

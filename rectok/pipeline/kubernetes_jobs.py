@@ -7,7 +7,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ KEPT_S = 7 * 24 * 3600
 """Seconds after which Kubernetes removes a job that has ended and to which no `rectok repro` came back."""
 ANSWER_S = 30.0
 """Seconds that the API may take for an answer."""
-NO_ANSWER, GONE, REFUSED = 0, 404, (401, 403)
+NO_ANSWER, GONE, REFUSED, SERVER_ERROR = 0, 404, (401, 403), 500
 """Statuses of a call that failed."""
 STARTING = ("ContainerCreating", "PodInitializing")
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -38,7 +37,7 @@ def manifest(config: KubernetesConfig, job: Job, command: str, accelerator: bool
         "command": ["sh", "-c", job.script(command, "JOB_COMPLETION_INDEX")],
         "workingDir": str(Path.cwd()),
         "envFrom": secret,
-        "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],
+        "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}, {"name": "HOME", "value": "/tmp"}],
         "resources": {"requests": dict(pod.resources), "limits": dict(pod.resources)},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [
@@ -48,6 +47,10 @@ def manifest(config: KubernetesConfig, job: Job, command: str, accelerator: bool
     }
     template = {
         "restartPolicy": "Never",
+        "securityContext": {
+            "runAsUser": os.getuid(),
+            "runAsGroup": os.getgid(),
+        },  # so that both can change the other's files
         "terminationGracePeriodSeconds": config.grace,
         "shareProcessNamespace": True,  # else the command were process 1, which ignores a SIGTERM that it has no handler for
         "nodeSelector": dict(pod.node_selector),
@@ -98,11 +101,9 @@ class Kubernetes:
         try:
             self._ask(self._jobs.create_namespaced_job, self.namespace, body, field_validation="Strict")
         except _ApiError as error:
-            if error.status == NO_ANSWER:
-                self.cancel(job)  # it may be there all the same
-            raise UserError(
-                f"Kubernetes does not take {job.name}: {error}; see machine.kubernetes in params.yaml"
-            ) from None
+            if error.status == NO_ANSWER or error.status >= SERVER_ERROR:
+                self._delete(job, "Background")  # it may be there all the same
+            raise UserError(f"Kubernetes rejects {job.name}: {error}; see machine.kubernetes in params.yaml") from None
 
     def states(self, job: Job) -> Mapping[str, int] | None:
         """Phases of the pods, such as running, or why one waits, such as ImagePullBackOff."""
@@ -111,10 +112,12 @@ class Kubernetes:
             if any(each.type in ("Complete", "Failed") and each.status == "True" for each in conditions):
                 return {}
             pods = [pod for pod in self._pods_of(job) if pod.status.phase in ("Pending", "Running")]
-            return Counter(_state(pod) for pod in pods) or {"without a pod": len(job.blocks)}
+            return Counter(_state(pod) for pod in pods) or {"waiting for pods": len(job.blocks)}
         except _ApiError as error:
             if error.status in REFUSED:
-                raise UserError(f"Kubernetes does not tell of {job.name}: {error}") from None
+                raise UserError(
+                    f"Kubernetes refuses to show {job.name}: {error}; deploy/kubernetes-jobs has the access"
+                ) from None
             return {} if error.status == GONE else None
 
     def succeeded(self, job: Job) -> Collection[int]:
@@ -131,14 +134,20 @@ class Kubernetes:
             if not pods:
                 return ["Kubernetes has no pod of it any more"]
             pod = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
-            name = pod.metadata.name
-            text = self._ask(self._core.read_namespaced_pod_log, name, self.namespace, tail_lines=LOG_LINES)
-            return [*text.splitlines(), f"pod {name}: {_reason(pod)}"]
+            return [*self._lines(pod), f"pod {pod.metadata.name}: {_reason(pod)}"]
         except _ApiError as error:
-            return [f"Kubernetes has no log of it: {error}"]
+            return [f"Kubernetes does not show its pod: {error}"]
+
+    def _lines(self, pod: Any) -> Sequence[str]:
+        try:
+            read, name = self._core.read_namespaced_pod_log, pod.metadata.name
+            lines: Sequence[str] = self._ask(read, name, self.namespace, tail_lines=LOG_LINES).splitlines()
+            return lines
+        except _ApiError:  # it never began
+            return ()
 
     def cancel(self, job: Job) -> None:
-        """The Job is there until its pods have ended."""
+        """The Job is there until its pods have ended. Raises UserError where this is not allowed."""
         self._delete(job, "Foreground")
 
     def forget(self, job: Job) -> None:
@@ -146,9 +155,11 @@ class Kubernetes:
         self._delete(job, "Background")
 
     def _delete(self, job: Job, policy: str) -> None:
-        with suppress(_ApiError):  # it is gone, or the next process resumes it
-            delete = self._jobs.delete_namespaced_job
-            self._ask(delete, job.name, self.namespace, propagation_policy=policy)
+        try:
+            self._ask(self._jobs.delete_namespaced_job, job.name, self.namespace, propagation_policy=policy)
+        except _ApiError as error:
+            if error.status in REFUSED:
+                raise UserError(f"Kubernetes refuses to delete {job.name}: {error}; delete it yourself") from None
 
     def _read(self, job: Job) -> Any:
         return self._ask(self._jobs.read_namespaced_job, job.name, self.namespace)
@@ -189,9 +200,9 @@ class Kubernetes:
         load: Any = config.load_incluster_config if in_pod else config.load_kube_config
         try:
             load(**({} if in_pod else {"config_file": os.environ.get("KUBECONFIG")}))
-        except config.ConfigException as error:
+        except Exception as error:  # of YAML, of the system, of a plugin
             raise UserError(
-                f"machine.executor is kubernetes, but no cluster is known here: {error}; set KUBECONFIG or run it in a pod"
+                f"machine.executor is kubernetes, but its settings cannot be read: {error}; set KUBECONFIG or run it in a pod"
             ) from None
         return client
 
@@ -223,6 +234,8 @@ def _reason(pod: Any) -> str:
     for each in pod.status.container_statuses or ():
         if ended := each.state.terminated:
             return f"{ended.reason or 'ended'}, exit code {ended.exit_code}"
+        if waits := each.state.waiting:
+            return ": ".join(filter(None, (waits.reason, waits.message)))
     return str(pod.status.message or pod.status.reason or pod.status.phase)
 
 

@@ -34,7 +34,7 @@ class Slurm:
         done = _run(("sbatch", *options), job.script(command, "SLURM_ARRAY_TASK_ID"))
         if done.returncode:
             raise UserError(
-                f"SLURM does not take {job.name}: {done.stderr.strip()}; machine.slurm in params.yaml holds its options"
+                f"SLURM rejects {job.name}: {done.stderr.strip()}; machine.slurm in params.yaml holds its options"
             )
 
     def states(self, job: Job) -> Mapping[str, int] | None:

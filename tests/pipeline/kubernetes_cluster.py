@@ -59,7 +59,7 @@ class Pod:
     def end(self) -> None:
         """As the kubelet ends it: SIGTERM, and after the grace period SIGKILL."""
         if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.terminate()
             try:
                 self.process.wait(self.spec["terminationGracePeriodSeconds"])
             except subprocess.TimeoutExpired:
@@ -235,7 +235,9 @@ def cluster(folder: Path) -> Iterator[Cluster]:
                 if parts[-1] == "log":
                     made.used.add(("pods/log", "get"))
                     [pod] = [pod for job in made.jobs.values() for pod in job.pods if pod.name == parts[-2]]
-                    lines = pod.log.read_text().splitlines(keepends=True) if pod.process else []
+                    if not pod.process:
+                        return self.refuse(400, "container rectok is waiting to start: image can't be pulled")
+                    lines = pod.log.read_text().splitlines(keepends=True)
                     return self.answer(200, "".join(lines[-int(query["tailLines"][0]) :]))
                 made.used.add(("pods", "list"))
                 name = query["labelSelector"][0].removeprefix(f"{NAME}=")
@@ -244,6 +246,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
         def do_DELETE(self) -> None:
             made.used.add(("jobs", "delete"))
+            if made.forbidden:
+                return self.refuse(403, made.forbidden)
             name = urlsplit(self.path).path.split("/")[-1]
             with made.lock:
                 if name not in made.jobs:

@@ -8,7 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance, materialize
 
+from orchestration.assets.stages import assets
+from orchestration.graph.derive import load
+from orchestration.launcher import Launcher
 from rectok.pipeline import lock, recording
 from rectok.pipeline.graph import Stage, opened, stages_of
 from rectok.pipeline.recording import Recorder
@@ -46,7 +50,10 @@ def test_dvc_agrees_with_what_was_recorded(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pods_make_what_dvc_takes(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("default")  # Dagster's own
+def test_a_run_of_dagster_sends_its_shard_to_pods(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip(
         "kubernetes", reason="the client of Kubernetes is not installed (pip install 'rectok[kubernetes]')"
     )
@@ -54,10 +61,22 @@ def test_pods_make_what_dvc_takes(project: Path, tmp_path: Path, monkeypatch: py
     queued = {"machine.executor": "kubernetes", **{f"machine.kubernetes.{key}": value for key, value in values.items()}}
     (project / "params.yaml").write_text(overridden({**SMALL, **queued, "image.background": "black"}))
     monkeypatch.setenv("PATH", forked.path())
-    with cluster(tmp_path):
-        output = command.must(project, "rectok", "repro", "shards", KUBECONFIG=str(tmp_path / "kubeconfig"))
-    assert "shards: queued as the Kubernetes job rectok-shards-" in output and "shards: 3 stages done in" in output
-    assert "up to date" in command.must(project, "dvc", "status", "shards")
+    command.must(project, "rectok", "repro", "gate-index")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with cluster(tmp_path), DagsterInstance.ephemeral() as instance:
+        result = materialize(
+            assets(load(project), project),
+            selection=["shards"],
+            partition_key="00001",
+            instance=instance,
+            resources={"launcher": Launcher(root=str(project))},
+        )
+    assert result.success and all(check.passed for check in result.get_asset_check_evaluations())
+    logged = capfd.readouterr().err
+    for noun in ("shards", "gate-shards"):
+        assert f"{noun}: queued as the Kubernetes job rectok-{noun}-" in logged
+    assert lock.read(project)["shards@00001"].params["image"]["background"] == "black"
+    assert "up to date" in command.must(project, "dvc", "status", "shards@00001")
 
 
 @pytest.mark.slow

@@ -155,7 +155,9 @@ def test_ctrl_c_leaves_a_running_task_time_for_its_checkpoint(here: Path, config
 
 def test_what_sbatch_refuses_leaves_nothing_behind(here: Path, configuration: Path) -> None:
     queue = Slurm(SlurmConfig(cpu=("--partition=nowhere",), gpu=(), tasks=1, retries=3))
-    sentence = r"SLURM does not take rectok-shards-\w{8}: .*invalid partition.*; machine.slurm in params.yaml holds its options"
+    sentence = (
+        r"SLURM rejects rectok-shards-\w{8}: .*invalid partition.*; machine.slurm in params.yaml holds its options"
+    )
     with user_error(f"(?s){sentence}"):
         Head(queue).start(stages("0")).wait()
     assert not list(Path("data/state/slurm").iterdir())
