@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from typing import BinaryIO
+from weakref import finalize
 
 from rectok.errors import DamagedError, UserError
 from rectok.files import replacing
@@ -74,15 +75,34 @@ def direct_files(prefix: str) -> Iterator[str]:
             yield from (entry.name for entry in entries if entry.is_file())
 
 
+class _Memory:
+    """What is left of `HELD` in this process."""
+
+    def __init__(self) -> None:
+        self.free, self.lock = HELD, RLock()  # to give may interrupt to take, in the same thread
+
+    def taken(self, size: int) -> bool:
+        """Take `size` bytes; False where fewer are free."""
+        with self.lock:
+            fits = size <= self.free
+            self.free -= size * fits
+            return fits
+
+    def give(self, size: int) -> None:
+        """Give back what was taken."""
+        with self.lock:
+            self.free += size
+
+
+_memory = _Memory()
+
+
 class Ranges:
     """Random access to the bytes of a local file or of one version of an object, for any number of threads.
 
     Of an object of which `often` is read, a small one is held in memory once a part of it is read. A pickled or forked copy
     opens it again. Raises UserError if it cannot be read or has not `size` bytes.
     """
-
-    held = 0
-    """Bytes of objects that this process holds."""
 
     def __init__(self, uri: str, size: int | None = None, often: bool = False) -> None:
         self.uri, self.size, self.often = uri, size, often
@@ -112,8 +132,8 @@ class Ranges:
             if self._version is None:
                 version = s3.current_version(self.uri)
                 self._check(version.size)
-                if self.often and version.size <= SMALL and Ranges.held + version.size <= HELD:
-                    Ranges.held += version.size
+                if self.often and version.size <= SMALL and _memory.taken(version.size):
+                    finalize(self, _memory.give, version.size).atexit = False
                     self._content = s3.read_range(self.uri, 0, version.size, version)
                 self._version = version
             return self._version

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rectok.errors import UserError
-from rectok.storage import client, s3
+from rectok.storage import client, objects, s3
 from rectok.storage.client import forget_client
 from rectok.storage.objects import Ranges, fetch, list_files, open_binary, publish, read_bytes
 from tests.storage.proxy import Fault, FaultKind, FaultyStore
@@ -70,6 +70,16 @@ def test_a_small_object_that_is_read_often_is_read_once(store: FaultyStore) -> N
     ranges = Ranges(URI, len(CONTENT), often=True)
     assert not ranges.here and [ranges.read(n, 10) for n in range(9)] == [CONTENT[n : n + 10] for n in range(9)]
     assert ranges.here and [request[:3] for request in store.proxy.requests] == ["HEA", "GET"]
+
+
+def test_small_objects_are_held_as_far_as_there_is_memory(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects._memory, "free", len(CONTENT) + 1)
+    first, second = (Ranges(URI, len(CONTENT), often=True) for _ in range(2))
+    assert [each.read(7, 10) for each in (first, second)] == 2 * [CONTENT[7:17]]
+    assert (first.here, second.here) == (True, False)
+    del first
+    gc.collect()
+    assert objects._memory.free == len(CONTENT) + 1
 
 
 @pytest.mark.parametrize(
