@@ -33,7 +33,10 @@ class Job:
 
     def done(self) -> set[str]:
         """Addresses of the stages that have ended well."""
-        return {line for file in self.folder.glob("*.done") for line in file.read_text(encoding="utf-8").split()}
+        texts = (file.read_text(encoding="utf-8") for file in self.folder.glob("*.done"))
+        return {
+            line for text in texts for line in text.rpartition("\n")[0].split()
+        }  # its last line may still be written
 
     def write(self) -> None:
         """Leave all that a task and a later process need in the folder.

@@ -154,6 +154,13 @@ def test_a_pod_that_cannot_start_says_why(api: Cluster) -> None:
     assert queue.log(job, 0) == ["Kubernetes has no pod of it any more"]
 
 
+def test_a_line_that_is_still_written_does_not_count(here: Path) -> None:
+    job = Job(Path("data/shards-1"), {}, [["shards@1", "shards@10"]])
+    job.write()
+    (job.folder / "0.done").write_text("shards@2\nshards@1")
+    assert job.done() == {"shards@2"}
+
+
 def test_results_may_be_seen_late(api: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on NFS: a pod has ended, and what it wrote comes later."""
     repro = head().start(stages("0", outs=("late",)))
