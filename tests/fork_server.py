@@ -140,6 +140,9 @@ def _prepare(folder: Path) -> None:
     rendezvous: Any = importlib.import_module("torch.distributed.elastic.rendezvous.dynamic_rendezvous")
     rendezvous.get_method_name = lambda depth=2: sys._getframe(depth).f_code.co_name
     _read_yaml_once(folder)
+    presets = sys.modules["rectok.params"]
+    for name in presets.preset_names():  # most tests begin with one
+        presets.parse(presets.preset_text(name), name)
     compiled = FileSystemBytecodeCache(str(folder))
     Environment.__init__ = partialmethod(Environment.__init__, bytecode_cache=compiled)  # type: ignore[method-assign,assignment]
     SET.update({name: value for name, value in os.environ.items() if before.get(name) != value})

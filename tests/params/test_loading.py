@@ -15,7 +15,8 @@ from rectok.params.loading import field_names
 from tests.project import overridden
 
 ROOT = Path(__file__).parents[2]
-LEAVES = sorted(name for name in field_names(Params) if not any(n.startswith(name + ".") for n in field_names(Params)))
+NAMES = field_names(Params)
+LEAVES = sorted(name for name in NAMES if not any(n.startswith(name + ".") for n in NAMES))
 
 
 def problem(text: str) -> str:
