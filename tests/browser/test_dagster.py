@@ -94,7 +94,7 @@ def test_the_nightly_schedule_is_on(page: Page, album: Path) -> None:
     )
     expect(row).to_contain_text("At 03:00 AM", timeout=TIMEOUT)
     expect(row.locator("input[type=checkbox]").last).to_be_checked()
-    screenshot(page, album / "dagster-nightly.png", (240, 0, 1660, 300))
+    screenshot(page, album / "dagster-nightly.png", (0, 0, WALL[0], 300))
 
 
 def around(page: Page) -> tuple[int, int, int, int]:
