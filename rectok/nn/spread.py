@@ -48,11 +48,15 @@ class Spread:
         """
         if self.size == 1:
             return on_cpu(computed)
-        exchanged = on_cpu(self._received(iter(computed), rows)) if self.first else self._send(computed)
-        return self._watched(exchanged)
+        if self.first:
+            return self._watched(on_cpu(self._received(iter(computed), rows)))
+        return _nothing_after(self._watched(on_cpu(self._sent(computed))))
 
     def _watched(self, exchanged: Iterator[Parts]) -> Iterator[Parts]:
-        """Not the caller's work in between. A GPU's sending and receiving is waited for when its results come to the CPU."""
+        """Each unit alone, and not the caller's work on it.
+
+        A GPU's sending and receiving is waited for when its results come to the CPU.
+        """
         while True:
             with self.watched("the exchange of results"):
                 parts = next(exchanged, None)
@@ -77,16 +81,19 @@ class Spread:
                     dist.recv(part, unit % self.size)
                 yield parts
 
-    def _send(self, computed: Iterable[Parts]) -> Iterator[Parts]:
-        def sent() -> Iterator[Parts]:
-            for parts in computed:
-                for part in parts:
-                    dist.send(part.contiguous(), 0)
-                yield (parts[0][:0],)
+    def _sent(self, computed: Iterable[Parts]) -> Iterator[Parts]:
+        """An empty tensor for each unit that is sent."""
+        for parts in computed:
+            for part in parts:
+                dist.send(part.contiguous(), 0)
+            yield (parts[0][:0],)
 
-        for _ in on_cpu(sent()):  # waits until each is sent, so that few are in memory
-            pass
-        yield from ()
+
+def _nothing_after(sent: Iterator[Parts]) -> Iterator[Parts]:
+    """Waits until each is sent, so that few are in memory."""
+    for _ in sent:
+        pass
+    yield from ()
 
 
 ALONE = Spread()

@@ -152,7 +152,7 @@ def _training(stage: str, title: str) -> dict[str, Any]:
     """The losses of a network trained here, or where its weights come from instead."""
     summary = artifacts.read_json(artifacts.summary_file(stage))
     charts = loss_charts(artifacts.log_file(stage)) if summary["trained"] else []
-    source, speed = ("", training_speed(stage)) if summary["trained"] else (summary["source"], "")
+    source, speed = ("", training_speed(stage, summary["steps"])) if summary["trained"] else (summary["source"], "")
     more = {name: summary.get(name) for name in ("evaluation", "rollbacks")}
     return {"title": title, "charts": charts, "source": source, "speed": speed, **more}
 

@@ -1,8 +1,10 @@
 """The metrics of the whole pipeline, gathered from the evaluation stages, as people read them. No torch here."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -113,13 +115,19 @@ def stage_seconds() -> dict[str, float]:
     return seconds
 
 
-def training_speed(stage: str) -> str:
-    """The medians of the last training of `stage` on this machine; empty where there was none."""
-    file = throughput_file(stage)
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-    if not rows:
+def training_speed(stage: str, steps: int) -> str:
+    """The medians of the training of `stage` that ended here after `steps`; empty where it ran elsewhere."""
+    rows = list(_throughput(throughput_file(stage)))
+    if not rows or rows[-1]["step"] != steps:
         return ""
-    figures = {name: median(row[name] for row in rows) for name in rows[0]}
+    figures = {name: median(row[name] for row in rows if name in row) for name in rows[-1]}
     words = [text.format(figures[name]) for name, text in SPEED_WORDS.items() if name in figures]
     rate = figures["images_per_second"]
     return ", ".join([f"{rate:,.0f} images/s".replace(",", " ") if rate >= 100 else f"{rate:.3g} images/s", *words])
+
+
+def _throughput(file: Path) -> Iterator[dict[str, float]]:
+    """Its whole lines; the last one may lack its end after a kill."""
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        with suppress(json.JSONDecodeError):
+            yield json.loads(line)

@@ -109,7 +109,7 @@ def build_records() -> None:
     rows = "".join(f"{step},{64 * step},0.001,{1 / step},{0.5 + 1 / step}\n" for step in range(1, 40))
     for stage in ("tokenizer", "decoder", "dit", "autoguidance"):
         write_text(artifacts.log_file(stage), f"step,images,lr,total,pixel\n{rows}")
-        summary = {"trained": True, "perceptual": "layers of the teacher"}
+        summary = {"trained": True, "steps": 9, "perceptual": "layers of the teacher"}
         artifacts.write_json(artifacts.summary_file(stage), summary)
         artifacts.write_json(artifacts.timing_file(stage, None), {"stage": stage, "shard": None, "seconds": 65.0})
     for shard in ("00000", "00001"):

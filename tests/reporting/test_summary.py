@@ -29,12 +29,22 @@ def test_seconds_of_shards_are_added_up() -> None:
 
 
 def test_speeds_of_a_training_are_medians_and_name_what_was_measured() -> None:
-    assert training_speed("dit") == ""
+    assert training_speed("dit", 3) == ""
     record("dit", 0, {})
     for step, rate in enumerate((10.0, 11_432.0, 12_000.0)):
         record("dit", step + 1, {"images_per_second": rate, "data_wait": 0.005, "tflops": 166.6, "mfu": 0.168})
     expected = "11 432 images/s, 167 TFLOP/s, 17% of the card's peak, 0.5% of the time waiting for data"
-    assert training_speed("dit") == expected
+    with artifacts.throughput_file("dit").open("a") as file:
+        file.write('{"step": 4, "ima')
+    assert training_speed("dit", 3) == expected
+    assert training_speed("dit", 4) == ""  # made elsewhere
+
+
+def test_speeds_of_a_training_that_went_on_elsewhere_are_those_of_its_last_row() -> None:
+    record("dit", 0, {})
+    record("dit", 1, {"images_per_second": 10.0, "tflops": 2.0})
+    record("dit", 2, {"images_per_second": 30.0})
+    assert training_speed("dit", 2) == "20 images/s"
 
 
 def test_a_missing_evaluation_is_a_sentence() -> None:

@@ -1,4 +1,5 @@
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from rectok.artifacts import read_json, write_json
+from rectok.nn.spread import Spread
 from rectok.train.training_config import MachineConfig
 from rectok.train.watchdog import Watchdog
 from rectok.train.world import COMPILED_FROM, World, compiles, device_of
@@ -43,6 +45,12 @@ def together(rank: int, folder: Path) -> None:
         time.sleep(0.5)  # so that the other would be past a barrier that holds nobody
         (folder / "late").touch()
     world.barrier()
+    watched: list[str] = []
+    spread = Spread(rank, 2, lambda what: nullcontext(watched.append(what)))
+    units = [(torch.tensor([float(unit)]),) for unit in range(4)]
+    numbers = [part.item() for (part,) in spread.results((units[unit] for unit in spread.own(4)), [1] * 4)]
+    assert numbers == [[0.0, 1.0, 2.0, 3.0], []][rank]
+    assert len(watched) == [4, 2][rank] + 1  # each unit alone, and the end
     write_json(folder / f"{rank}.json", {**found, "waited": (folder / "late").exists()})
     dist.destroy_process_group()
 
