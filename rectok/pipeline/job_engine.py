@@ -122,7 +122,10 @@ class JobEngine:
         return True
 
     def _cancel(self, job: Job) -> None:
-        """End the job and wait for it. A cluster that does not answer is asked again."""
+        """End the job and wait for it.
+
+        It is asked for again, since the cluster may not have answered. A job that ends already gets no second signal.
+        """
         self.queue.cancel(job)
         while self.queue.states(job) != {} and not self.abandoned.wait(FIRST_POLL):
             self.queue.cancel(job)

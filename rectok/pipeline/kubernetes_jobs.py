@@ -48,9 +48,11 @@ def manifest(config: KubernetesConfig, job: Job, command: str, accelerator: bool
     template = {
         "restartPolicy": "Never",
         "securityContext": {
-            "runAsUser": os.getuid(),
+            "runAsUser": os.getuid(),  # so that both can change the other's files
             "runAsGroup": os.getgid(),
-        },  # so that both can change the other's files
+            "runAsNonRoot": os.getuid() != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "terminationGracePeriodSeconds": config.grace,
         "shareProcessNamespace": True,  # else the command were process 1, which ignores a SIGTERM that it has no handler for
         "nodeSelector": dict(pod.node_selector),
@@ -112,7 +114,8 @@ class Kubernetes:
             if any(each.type in ("Complete", "Failed") and each.status == "True" for each in conditions):
                 return {}
             pods = [pod for pod in self._pods_of(job) if pod.status.phase in ("Pending", "Running")]
-            return Counter(_state(pod) for pod in pods) or {"waiting for pods": len(job.blocks)}
+            without = f"waiting for pods (see kubectl describe job {job.name})"
+            return Counter(_state(pod) for pod in pods) or {without: len(job.blocks)}
         except _ApiError as error:
             if error.status in REFUSED:
                 raise UserError(

@@ -55,7 +55,7 @@ class Finished:
 
     @property
     def failed_at(self) -> str | None:
-        """The stage at which `dvc repro` or `rectok repro` stopped."""
+        """The stage at which `dvc repro` or `rectok repro` stopped; None where several failed."""
         stages = [match[1] or match[2] for line in self.lines if (match := _FAILED_AT.search(line))]
         return stages[-1] if self.code and stages else None
 

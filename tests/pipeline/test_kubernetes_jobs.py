@@ -213,7 +213,8 @@ def test_kubernetes_takes_the_manifest(here: Path, accelerator: bool) -> None:
     assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
     assert (body["spec"]["backoffLimitPerIndex"], pod["terminationGracePeriodSeconds"]) == (3, 60)
     assert container["workingDir"] == str(here)
-    assert pod["securityContext"] == {"runAsUser": os.getuid(), "runAsGroup": os.getgid()}
+    user = {"runAsUser": os.getuid(), "runAsGroup": os.getgid(), "runAsNonRoot": os.getuid() != 0}
+    assert pod["securityContext"] == {**user, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 @pytest.mark.parametrize(
