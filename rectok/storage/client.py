@@ -24,6 +24,8 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 SLOWEST = 2**15
 """Bytes per second: an attempt fails where an answer takes longer than at this rate, READ_TIMEOUT besides. Some servers drip."""
 CONNECTIONS = 32
+REFUSED = 60.0
+"""Seconds without signed addresses after one was of no use."""
 SIGNED = 3600
 """Seconds for which a signed address holds; the store refuses it sooner where the credentials end sooner."""
 
@@ -76,6 +78,8 @@ def client() -> Any:
 def forget_client() -> None:
     """Let the next request read credentials and endpoint again."""
     _client.cache_clear()
+    _signed.cache_clear()
+    Signed.again = 0.0
 
 
 @lru_cache(maxsize=1)
@@ -106,9 +110,22 @@ def get_signed(uri: str, headers: Mapping[str, str]) -> Any:
     )  # public ones would not share proxies, certificates and connections
 
 
-def forget_signatures() -> None:
-    """Sign anew before the next GET."""
-    _signed.cache_clear()
+class Signed:
+    """Whether signed addresses are of use now. A store may refuse them always, or until credentials are read again."""
+
+    again = 0.0
+    """When (monotonic seconds) the next one may be tried."""
+
+    @classmethod
+    def refused(cls) -> None:
+        """Try none for REFUSED seconds, and sign anew then."""
+        cls.again = time.monotonic() + REFUSED
+        _signed.cache_clear()
+
+    @classmethod
+    def usable(cls) -> bool:
+        """Whether to try one."""
+        return time.monotonic() >= cls.again
 
 
 @lru_cache(maxsize=2**12)

@@ -108,7 +108,7 @@ class Ranges:
         self.uri, self.size, self.often = uri, size, often
         self._version: s3.ObjectVersion | None = None
         self._content: mmap.mmap | bytes | None = None
-        self._lock = Lock()
+        self._lock = Lock()  # loaders fork their workers before they read
 
     def __reduce__(self) -> tuple[type["Ranges"], tuple[str, int | None, bool]]:
         return type(self), (self.uri, self.size, self.often)
@@ -133,10 +133,18 @@ class Ranges:
                 version = s3.current_version(self.uri)
                 self._check(version.size)
                 if self.often and version.size <= SMALL and _memory.taken(version.size):
-                    finalize(self, _memory.give, version.size).atexit = False
-                    self._content = s3.read_range(self.uri, 0, version.size, version)
+                    self._hold(version)
                 self._version = version
             return self._version
+
+    def _hold(self, version: s3.ObjectVersion) -> None:
+        """Read all, for which memory is taken, and give that back when this is gone, or at once where the read fails."""
+        try:
+            self._content = s3.read_range(self.uri, 0, version.size, version)
+        except BaseException:
+            _memory.give(version.size)
+            raise
+        finalize(self, _memory.give, version.size).atexit = False
 
     def _mapped(self) -> mmap.mmap | bytes:
         if self._content is None:

@@ -91,6 +91,8 @@ def read_range_often(uri: str, start: int, size: int, version: ObjectVersion) ->
     from botocore.exceptions import HTTPClientError
     from urllib3.exceptions import HTTPError
 
+    if not client.Signed.usable():
+        return read_range(uri, start, size, version)
     try:
         answer = client.get_signed(uri, {"Range": f"bytes={start}-{start + size - 1}", "If-Match": version.tag})
         with answer.raw as stream:
@@ -99,7 +101,7 @@ def read_range_often(uri: str, start: int, size: int, version: ObjectVersion) ->
             return content
     except (HTTPClientError, HTTPError, OSError, IncompleteAnswer):
         pass
-    client.forget_signatures()
+    client.Signed.refused()
     return read_range(uri, start, size, version)
 
 

@@ -54,6 +54,7 @@ def test_so_it_is_where_one_signature_serves_many_reads(
     store: FaultyStore, kind: FaultKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rectok.storage.objects.SMALL", 0)
+    forget_client()
     ranges = Ranges(URI, len(CONTENT), often=True)
     assert [ranges.read(0, 10), ranges.read(0, 0)] == [CONTENT[:10], b""]
     assert all("Signature=" in request for request in store.proxy.requests if request.startswith("GET"))
@@ -61,6 +62,11 @@ def test_so_it_is_where_one_signature_serves_many_reads(
     store.proxy.spoil(faulty)
     assert ranges.read(5, 1000) == CONTENT[5:1005]
     assert faulty.times == 0, "the fault did not happen"
+    asked = len(store.proxy.requests)
+    assert ranges.read(7, 10) == CONTENT[7:17]
+    assert ["Signature=" in request for request in store.proxy.requests[asked:]] == [False], (
+        "it was tried again at once"
+    )
     put(store, CONTENT[::-1])
     with pytest.raises(UserError, match=f"^{URI} cannot be read: it changed while it was read"):
         ranges.read(5, 1000)
@@ -79,6 +85,10 @@ def test_small_objects_are_held_as_far_as_there_is_memory(store: FaultyStore, mo
     assert (first.here, second.here) == (True, False)
     del first
     gc.collect()
+    assert objects._memory.free == len(CONTENT) + 1
+    store.proxy.spoil(Fault("503", times=ALWAYS))
+    with pytest.raises(UserError):
+        Ranges(URI, len(CONTENT), often=True).read(7, 10)
     assert objects._memory.free == len(CONTENT) + 1
 
 
