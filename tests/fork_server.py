@@ -292,12 +292,13 @@ def _call(program: str, *arguments: str) -> Any:
     if _is_worker([program, *arguments]):
         sys.executable = REAL
     _take_callers_code()
-    kind, what, *rest = dropwhile(lambda word: word in ("-B", "-P", "-u"), arguments)
+    kind, *rest = dropwhile(lambda word: word in ("-B", "-P", "-u"), arguments)
+    what = sys.stdin.read() if kind == "-" else rest.pop(0)
     sys.argv = [what if kind == "-m" else kind, *rest]
-    if kind == "-c":
-        exec(what, {"__name__": "__main__"})
-    else:
+    if kind == "-m":
         runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
     return 0
 
 

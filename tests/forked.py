@@ -19,7 +19,7 @@ PROGRAMS = ("rectok", "dvc", "dagster", "dg", "pytest")
 HERE = (
     "-u -c import sys;exec(eval(sys.stdin.readline()))", "-m rectok.cli.main", "-u -m rectok.cli.main",
     "-P -m rectok.pipeline.status", "-m dagster", "-m torch.distributed.run", "-m deepspeed.launcher.runner",
-    "-u -m deepspeed.launcher.launch",
+    "-u -m deepspeed.launcher.launch", "-c import deepspeed", "-c import gc; gc.disable(); import deepspeed", "-c import timm",
     *(f"{flags}-c from multiprocessing.spawn import" for flags in ("", "-P ", "-B -P ")),
 )  # fmt: skip
 """How the arguments of a `python` begin that runs here as well."""
@@ -49,7 +49,7 @@ if code < 0:
 sys.exit(code)
 """
 PYTHON = """#!/bin/sh
-case "$*" in {here}) exec "{folder}/module" "$@";; esac
+case "$*" in - | {here}) exec "{folder}/module" "$@";; esac
 exec "{python}" "$@"
 """
 

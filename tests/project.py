@@ -72,6 +72,11 @@ def _preset(name: str) -> str:
     return json.dumps(YAML(typ="safe", pure=True).load(preset_text(name)))
 
 
+@lru_cache
+def _tiny() -> str:
+    return changed("digits", TINY)
+
+
 def preset(name: str) -> Any:
     """The parameters of a preset, to be changed, and then validated without reading YAML, which takes as long as a test."""
     return json.loads(_preset(name))
@@ -79,7 +84,7 @@ def preset(name: str) -> Any:
 
 def overridden(changes: dict[str, Any]) -> str:
     """The tiny parameters with `changes` (dotted names) on top, as text."""
-    return changed("digits", {**TINY, **changes})
+    return json.dumps(tiny_tree(changes), indent=1)
 
 
 def tiny(**changes: Any) -> Params:
@@ -89,7 +94,7 @@ def tiny(**changes: Any) -> Params:
 
 def parameters(changes: dict[str, Any]) -> Params:
     """The tiny parameters with `changes` (dotted names)."""
-    return validated(changed_tree("digits", {**TINY, **changes}), "params.yaml")
+    return validated(tiny_tree(changes), "params.yaml")
 
 
 def changed(base: str, changes: dict[str, Any]) -> str:
@@ -99,7 +104,15 @@ def changed(base: str, changes: dict[str, Any]) -> str:
 
 def changed_tree(base: str, changes: dict[str, Any]) -> Any:
     """A preset with `changes` (dotted names), to be validated without reading YAML."""
-    tree = preset(base)
+    return _with(preset(base), changes)
+
+
+def tiny_tree(changes: dict[str, Any]) -> Any:
+    """The tiny parameters with `changes` (dotted names), to be validated without reading YAML."""
+    return _with(json.loads(_tiny()), changes)
+
+
+def _with(tree: Any, changes: dict[str, Any]) -> Any:
     for name, value in changes.items():
         section, *path = name.split(".")
         parent, key = tree, section

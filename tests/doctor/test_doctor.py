@@ -67,6 +67,7 @@ def test_devices() -> None:
 
 
 @pytest.mark.slow  # imports DeepSpeed
+@pytest.mark.usefixtures("commands_at_once")
 def test_deepspeed_and_its_hosts(folder: Path) -> None:
     local = deepspeed(params(), import_deepspeed())
     assert local.status == "OK" and local.detail.startswith("DeepSpeed 0.")
@@ -112,6 +113,7 @@ def test_versions(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("commands_at_once")
 def test_the_command_prints_a_line_each_and_exits_1_on_a_failure(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

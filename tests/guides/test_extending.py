@@ -41,6 +41,9 @@ def test_change_code(cloned: Clone) -> None:
 
 
 def test_add_a_teacher(cloned: Clone) -> None:
+    cloned.change(
+        ["params.yaml"], {"index": {"limit": 100}, "gates": {"index": {"min_per_class": 5, "max_imbalance": 3}}}
+    )
     assert "pass  sha256" in cloned.follow("teacher")
     summary = json.loads((cloned.root / "data/teacher/summary.json").read_text())
     assert (summary["network"], summary["proxy"]) == ("vit_small_patch16_dinov3", "")
