@@ -258,6 +258,8 @@ def _run(
     environment = {os.fsdecode(name): os.fsdecode(value) for name, value in variables.items()}
     os.environ.clear()
     os.environ.update(SET | environment)
+    if "OMP_NUM_THREADS" in environment:  # torch has read the server's long ago
+        importlib.import_module("torch").set_num_threads(int(environment["OMP_NUM_THREADS"]))
     if "rectok.cli.main" in command and "RANK" in environment:
         ctypes.CDLL(None).prctl(PR_SET_NAME, rank_name(int(environment["RANK"])).encode())
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))

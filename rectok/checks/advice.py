@@ -2,32 +2,21 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from rectok.artifacts import Check
+from rectok.artifacts import Check, check_file
 from rectok.checks.catalogue import kind_of
 from rectok.params import Params
 
-TRAINED_BY = {
-    "teacher": "teacher",
-    "metric_network": "metric_network",
-    "tokenizer": "tokenizer",
-    "decoder": "decoder",
-    "dit": "dit",
-    "autoguidance": "autoguidance",
-    "reconstruction": "tokenizer",
-    "probe": "tokenizer",
-    "generation": "dit",
-}
-"""The stage whose longer training improves what a gate measures."""
+TRAINED_BY = {"reconstruction": "tokenizer", "probe": "tokenizer", "generation": "dit"}
+"""The stage whose longer training improves what a gate measures, where it is not the gate's own."""
 ROWS = {
     "index": "data/docs/index/index.html",
     "shards": "data/shards/{shard}.quarantine.json",
     "teacher": "data/teacher/summary.json",
-    "features": "data/checks/features/{shard}.json",
     "metric_network": "data/metric_network/summary.json",
     "tokenizer": "data/tokenizer/log.csv",
     "decoder": "data/decoder/log.csv",
-    "latents": "data/checks/latents/{shard}.json",
     "statistics": "data/statistics/statistics.json",
     "dit": "data/dit/log.csv",
     "autoguidance": "data/autoguidance/log.csv",
@@ -42,10 +31,10 @@ PAGE = "docs/gates.md"
 def advice(gate: str, shard: str | None, failed: Sequence[Check], params: Params) -> str:
     """One clause for the message of a gate whose `failed` checks stopped it."""
     bounds = [check for check in failed if threshold(gate, check.name)]
-    trained = TRAINED_BY.get(gate)
-    turns = [_longer(trained, params)] if bounds and trained else []
+    training = getattr(getattr(params, stage := TRAINED_BY.get(gate, gate), None), "training", None)
+    turns = [_longer(stage, training)] if bounds and training else []
     turns += [f"accept it with {key} {value:g}" for key, value in _accepting(gate, bounds)]
-    rows = ROWS.get(gate, f"data/checks/{gate}.json").format(shard=shard)
+    rows = ROWS.get(gate, str(check_file(gate, shard))).format(shard=shard)
     return "; ".join([*([" or ".join(turns)] if turns else []), f"see {rows}, and {PAGE}#{gate}"])
 
 
@@ -64,8 +53,7 @@ def accepted(check: Check) -> float | None:
     return float(f"{steps * unit:.6g}")
 
 
-def _longer(stage: str, params: Params) -> str:
-    training = getattr(params, stage).training
+def _longer(stage: str, training: Any) -> str:
     key = "min_steps" if training.min_steps else "epochs"
     now = getattr(training, key)
     return f"train longer, as with {stage}.training.{key} {2 * now:g} (now {now:g})"

@@ -9,6 +9,8 @@ from rectok.pipeline.graph import Stage
 from rectok.pipeline.process import Finished, until_free
 from rectok.pipeline.recording import Held, Recorder
 
+RECORD_EVERY = 60.0
+"""Seconds after which what has ended is recorded while the others still run, so that a kill loses no more than that."""
 Say = Callable[[str], None]
 Record = Callable[[Sequence[Stage]], None]
 """Records stages that have ended well; each call writes dvc.lock."""

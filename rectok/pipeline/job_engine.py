@@ -10,14 +10,12 @@ from pathlib import Path
 
 from rectok.artifacts import DATA
 from rectok.errors import UserError
-from rectok.pipeline.batches import Record, Say
+from rectok.pipeline.batches import RECORD_EVERY, Record, Say
 from rectok.pipeline.graph import Stage
 from rectok.pipeline.jobs import Job, Queue, read_job
 from rectok.pipeline.rate import Rate
 
 FOLDER = DATA / "state"
-RECORD_EVERY = 60.0
-"""Seconds after which what has ended is recorded while other tasks still run."""
 FIRST_POLL, LONGEST_POLL = 1.0, 15.0
 """Seconds between two questions to the cluster, at first and once a job has run for minutes."""
 LATE = 90.0

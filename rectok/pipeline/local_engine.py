@@ -7,13 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from rectok.pipeline.batches import Record, Say
+from rectok.pipeline.batches import RECORD_EVERY, Record, Say
 from rectok.pipeline.graph import Stage
 from rectok.pipeline.process import RESULTS, ChildProcess
 from rectok.pipeline.rate import Rate
-
-RECORD_EVERY = 60.0
-"""Seconds after which what has ended is recorded while the others still run, so that a kill loses no more than that."""
 
 
 class LocalEngine:

@@ -1,6 +1,5 @@
 """Grids of images as PNG files."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rectok.data.thumbnails import png
 from rectok.files import write_bytes
 
 Pixels = NDArray[np.uint8]
@@ -36,16 +36,9 @@ def enlarged(images: Pixels) -> Pixels:
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
-def png(picture: Pixels) -> bytes:
-    """A picture [H, W, 3 or 4] as a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "png", optimize=True)
-    return buffer.getvalue()
-
-
 def write_png(path: Path, picture: Pixels) -> None:
     """Write a picture [H, W, 3 or 4] atomically."""
-    write_bytes(path, png(picture))
+    write_bytes(path, png(Image.fromarray(picture)))
 
 
 def spaced_classes(labels: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

@@ -7,15 +7,17 @@ from threading import Lock
 from typing import cast
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from rectok.api import SAMPLER, Generator, Tokenizer
 from rectok.data.bad_image import BadImage
 from rectok.data.data_config import ImageConfig
 from rectok.data.image_decoding import prepare
+from rectok.data.thumbnails import png
 from rectok.errors import UserError
 from rectok.evaluation.image_quality import psnr, to_uint8
-from rectok.reporting.images import enlarged, grid, png
+from rectok.reporting.images import enlarged, grid
 from rectok.sampling.sampler_config import GuidanceConfig, GuidanceKind, SamplerConfig
 
 MOST_SAMPLES = 64
@@ -83,4 +85,4 @@ class Networks:
                 raise UserError("this is more than the GPU's memory holds; ask for fewer images") from None
 
     def _picture(self, images: Tensor, columns: int) -> bytes:
-        return png(grid(enlarged(images.cpu().numpy()), columns))
+        return png(Image.fromarray(grid(enlarged(images.cpu().numpy()), columns)))

@@ -143,9 +143,13 @@ def require_packages(config: TrackingConfig) -> None:
     """Raise UserError if a tracker that is on has no package here: before the work, and not after it."""
     for name, on in (("tensorboard", config.tensorboard), ("wandb", config.wandb), ("mlflow", bool(config.mlflow))):
         if on and importlib.util.find_spec(name) is None:
-            raise UserError(
-                f"tracking.{name} needs a package that is missing; `pip install 'rectok[{name}]'` brings it"
-            )
+            raise _missing(name)
+
+
+def _missing(name: str, reason: str = "") -> UserError:
+    return UserError(
+        f"tracking.{name} needs a package that is missing{reason}; `pip install 'rectok[{name}]'` brings it"
+    )
 
 
 @contextmanager
@@ -212,9 +216,7 @@ def _begun(name: str, make: Callable[[], Tracker]) -> Tracker:
     try:
         return make()
     except ImportError as error:
-        raise UserError(
-            f"tracking.{name} needs a package that is missing ({error}); `pip install 'rectok[{name}]'` brings it"
-        ) from None
+        raise _missing(name, f" ({error})") from None
     except Exception as error:  # each library raises errors of its own
         raise UserError(f"tracking.{name} cannot begin: {_first_line(error)}") from error
 
