@@ -26,8 +26,8 @@ SIZE = (3.6, 2.0)
 """Inches; charts shrink with the page."""
 
 
-AXIS_POINTS, LABEL_POINTS = 100, 9
-"""Height of a chart's y axis, about, and of a line's name."""
+LABEL_POINTS = 9
+"""Height of a line's name."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +170,14 @@ def _figure(lines: Sequence[Line], x: str, y: str, logarithmic: bool) -> Figure:
 
 def _label_ends(axes: Axes, lines: Sequence[Line]) -> None:
     """Name each line at its last point. Names of lines that end close together stand above one another."""
-    low, high = axes.get_ylim()
-    scale, free = AXIS_POINTS / (high - low), -inf
-    coloured = [(line, colour) for line, colour in zip(lines, LINES, strict=False) if line.label]
-    for line, colour in sorted(coloured, key=lambda each: each[0].y[-1]):
-        place = max(line.y[-1] * scale, free)
-        offset, free = place - line.y[-1] * scale, place + LABEL_POINTS
-        end = (line.x[-1], line.y[-1])
-        axes.annotate(line.label, end, (4, offset), textcoords="offset points", fontsize=8, color=colour, va="center")
+    points = 72 / axes.figure.dpi
+    heights = [float(axes.transData.transform((line.x[-1], line.y[-1]))[1]) * points for line in lines]
+    free = -inf
+    for height, line, colour in sorted(zip(heights, lines, LINES, strict=False), key=lambda each: each[0]):
+        if line.label:
+            place = max(height, free)
+            free, end, offset = place + LABEL_POINTS, (line.x[-1], line.y[-1]), (4, place - height)
+            axes.annotate(line.label, end, offset, textcoords="offset points", fontsize=8, color=colour, va="center")
 
 
 def _surround(axes: Axes, x: float, values: Sequence[float]) -> None:
