@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rectok.artifacts import Check, check_file
+from rectok.artifacts import Check
 from rectok.checks.catalogue import kind_of
 from rectok.params import Params
 
@@ -14,9 +14,11 @@ ROWS = {
     "index": "data/docs/index/index.html",
     "shards": "data/shards/{shard}.quarantine.json",
     "teacher": "data/teacher/summary.json",
+    "features": "data/checks/features/{shard}.json",
     "metric_network": "data/metric_network/summary.json",
     "tokenizer": "data/tokenizer/log.csv",
     "decoder": "data/decoder/log.csv",
+    "latents": "data/checks/latents/{shard}.json",
     "statistics": "data/statistics/statistics.json",
     "dit": "data/dit/log.csv",
     "autoguidance": "data/autoguidance/log.csv",
@@ -34,7 +36,7 @@ def advice(gate: str, shard: str | None, failed: Sequence[Check], params: Params
     training = getattr(getattr(params, stage := TRAINED_BY.get(gate, gate), None), "training", None)
     turns = [_longer(stage, training)] if bounds and training else []
     turns += [f"accept it with {key} {value:g}" for key, value in _accepting(gate, bounds)]
-    rows = ROWS.get(gate, str(check_file(gate, shard))).format(shard=shard)
+    rows = ROWS.get(gate, f"data/checks/{gate}.json").format(shard=shard)
     return "; ".join([*([" or ".join(turns)] if turns else []), f"see {rows}, and {PAGE}#{gate}"])
 
 

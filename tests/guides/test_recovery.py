@@ -75,11 +75,9 @@ def test_the_tests_named_here_exist() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_recover_from_failures(cloned: Clone) -> None:
-    # Neither the teacher nor the tokenizer need learn.
+    # Of few images the teacher learns little; the tokenizer need not learn.
     short = {"sizes": {"decoder": {"depth": 1}}, "training": {"epochs": 4, "batch": 32, "micro_batch": 32}}
-    teacher = {"training": {"epochs": 1, "min_steps": 0}}
-    gates = {"teacher": {"min_accuracy": 0.0}}
-    cloned.change(["params.yaml"], {"gates": gates, "teacher": teacher, "tokenizer": short})
+    cloned.change(["params.yaml"], {"gates": {"teacher": {"min_accuracy": 0.0}}, "tokenizer": short})
     first, *others = blocks("docs/guides/recovery.md")
     printed = cloned.follow_block(first)
     # The second recipe loses the run cache, and the others add to one.
