@@ -10,9 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST = 0.28
-"""σ_rel of γ = 0, the plain mean of all steps, is √(1/12) = 0.289."""
-
 
 @dataclass(frozen=True)
 class Profile:

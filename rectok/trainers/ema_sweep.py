@@ -18,7 +18,8 @@ from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.tokenizer.model import load_tokenizer
-from rectok.train.power_average import LONGEST, Profile, combination, error
+from rectok.train.power_average import Profile, combination, error
+from rectok.train.training_config import LONGEST
 from rectok.train.world import member
 from rectok.trainers.sample_quality import GFID, sample_quality
 

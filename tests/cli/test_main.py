@@ -49,19 +49,12 @@ def test_init_explains_how_images_of_your_own_are_taken(tmp_path: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """`rectok --help` must take a third of a second; time is measured elsewhere, but these are what made it slow."""
-    heavy = {
-        "torch",
-        "numpy",
-        "pandas",
-        "PIL",
-        "pydantic",
-        "jinja2",
-        "matplotlib",
-        "dvc",
-        "starlette",
-        "uvicorn",
-        "rich",
-    }
-    code = "import sys; from rectok.cli.main import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    heavy = {"torch", "numpy", "pandas", "PIL", "jinja2", "matplotlib", "dvc", "starlette", "uvicorn", "rich"}
+    code = (
+        "import sys; from rectok.cli.main import app; app(['--help'], standalone_mode=False); print(*sys.modules);"
+        "import rectok.params.schema; print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "serve" in done.stdout and not heavy & set(done.stdout.splitlines()[-1].split())
+    helped, parameters = (set(line.split()) for line in done.stdout.splitlines()[-2:])
+    assert "serve" in done.stdout and not {*heavy, "pydantic"} & helped
+    assert not heavy & parameters, "every stage and gate reads the parameters"
