@@ -17,15 +17,18 @@ from tests.project import TINY, write_params
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EPOCHS = 100
-LONG = {"tokenizer.training.epochs": EPOCHS, "tokenizer.training.checkpoint_every": 10_000}
+CHANGES = {
+    "tokenizer.training.epochs": EPOCHS,
+    "tokenizer.training.checkpoint_every": 10_000,
+    "nightly.cron": "0 0 1 1 *",  # no nightly run starts during a test
+}
 SWEEP = {"ablation": "lengths", "vary": ["tokenizer.training.epochs=1,2"], "target": ["gate@tokenizer"]}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     project = make_ours(tmp_path_factory.mktemp("trained") / "project")
-    write_params(project.root, LONG)
-    project.change("nightly.cron", "0 0 1 1 *")  # no nightly run starts during a test
+    write_params(project.root, CHANGES)
     made = project.repro("gate-shards", "gate-features", "gate@teacher")
     assert made.returncode == 0, made.stdout + made.stderr
     with serving(project) as server:
