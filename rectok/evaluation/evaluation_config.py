@@ -56,12 +56,16 @@ class GenerationConfig(Config):
 
 
 class TrainingEvaluationConfig(Config):
-    """Samples of a generator in training, unguided and from the average of its weights, and the gFID that it shall reach."""
+    """Samples of a generator in training, unguided and from the average of its weights, and the gFID that it shall reach.
+
+    dvc.yaml takes `waits_for` as a dependency, so that a generator that is not evaluated needs no metric network.
+    """
 
     per_class: int = Field(gt=0, le=2**20)
     batch: int = Field(gt=0, le=2**20)
     points: int = Field(gt=1, le=2**16, description="time points of Euler's method")
     below: float = Field(gt=0, description="k of EP_FID@k, the epochs until the gFID is below k")
+    waits_for: Literal["data/passed/latents", "data/passed/metric_network"]
 
 
 class ReconstructionConfig(Config):

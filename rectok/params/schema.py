@@ -116,6 +116,16 @@ class GeneratorParams(DiTParams):
             )
         return self
 
+    @model_validator(mode="after")
+    def _evaluations_have_a_metric_network(self) -> Self:
+        network = "data/passed/metric_network"
+        if self.evaluate_every and self.evaluation.waits_for != network:
+            raise ValueError(
+                f"evaluation.waits_for must be {network} where evaluate_every is above 0, so that DVC trains the metric network "
+                "first"
+            )
+        return self
+
 
 class NoiseParams(Config):
     """How much a figure moves by itself from night to night: see rectok/nightly/regression.py."""

@@ -29,12 +29,6 @@ def run(params: Params) -> None:
             "std_sampled": measured.std_sampled.tolist(),
             "tokens": measured.tokens,
             "tokenizer": hash_of(artifacts.weights_file("tokenizer")),
-            # So `dit` depends on the metric network if it is evaluated while it trains, and else not.
-            **(
-                {"metric_network": hash_of(artifacts.weights_file("metric_network"))}
-                if params.dit.evaluate_every
-                else {}
-            ),
         },
     )
 

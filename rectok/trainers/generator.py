@@ -11,6 +11,7 @@ from torch import Tensor
 from rectok import artifacts
 from rectok.data.dataset import LatentDataset
 from rectok.dit.model import load_dit
+from rectok.errors import UserError
 from rectok.evaluation.image_quality import to_uint8
 from rectok.nn.counting import Shapes
 from rectok.nn.memory import fitting
@@ -56,7 +57,7 @@ def train_generator(name: str, params: Params) -> None:
             stage.take(objective.dit, section.initial.path or "random weights, since dit.internal guides in its place")
         elif section.training.epochs:
             generator = Generator(objective.dit, None, tokenizer, statistics, stage.world.device)
-            dataset = LatentDataset(params.index.shards, "train", features=objective.alignment is not None)
+            dataset = _latents(params, features=objective.alignment is not None)
             preview, curve = _sample_preview(name, generator), _loss_curve(stage, objective)
             flops = partial(_image_flops, stage, tokenizer)
             evaluation = _evaluation(stage, generator)
@@ -64,6 +65,16 @@ def train_generator(name: str, params: Params) -> None:
         else:
             stage.take(objective.dit, section.initial.path)
         stage.finish(lambda: _measured(stage, tokenizer, statistics))
+
+
+def _latents(params: Params, features: bool) -> LatentDataset:
+    """The training latents. Features need not lie on the machine that trains the generator, so none but alignment reads them."""
+    if features and not all(artifacts.features_file(shard).exists() for shard in params.index.shards):
+        raise UserError(
+            "dit.alignment.block reads data/features, which is not whole here; `dvc pull features` or `dvc repro features` "
+            "brings it"
+        )
+    return LatentDataset(params.index.shards, "train", features=features)
 
 
 def _evaluation(stage: TrainingStage, generator: Generator) -> Evaluation | None:

@@ -20,7 +20,7 @@ from rectok.nn.overlap import Parts
 from rectok.nn.spread import batch_sizes
 from rectok.params import Params
 from rectok.params.schema import GeneratorParams
-from rectok.pipeline.hashes import hash_of
+from rectok.pipeline.judged import require_artifact
 from rectok.sampling.generator import Generator
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.seeds import sample_seeds
@@ -77,19 +77,15 @@ def sample_quality(
 
 
 def _metric_network(stage: TrainingStage, batch: int) -> MetricNetwork:
-    """The metric network that data/statistics names, through which `dit` depends on it."""
-    if not artifacts.weights_file("metric_network").exists() or not list(artifacts.stage_dir("shards").glob("*.tar")):
+    """The metric network that its gate passed; dvc.yaml names the gate's marker, and not the network and the shards."""
+    folder = artifacts.stage_dir("metric_network")
+    if not folder.exists() or not list(artifacts.stage_dir("shards").glob("*.tar")):
         raise UserError(
             f"{stage.name}.evaluate_every reads data/metric_network and data/shards, which are not both here; `dvc pull "
             "metric_network shards` or `dvc repro metric_network` brings them"
         )
-    named = artifacts.read_json(artifacts.statistics_file()).get("metric_network")
-    if named is None or named != hash_of(artifacts.weights_file("metric_network")):
-        raise UserError(
-            f"{stage.name}.evaluate_every measures with data/metric_network, which is not the one that data/statistics names; "
-            "run `dvc repro statistics`"
-        )
-    return load_metric_network(artifacts.stage_dir("metric_network"), stage.world.device, batch)
+    require_artifact(folder)
+    return load_metric_network(folder, stage.world.device, batch)
 
 
 def summarised(below: float, rows: Sequence[Row], images: int) -> dict[str, Any]:

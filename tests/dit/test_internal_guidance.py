@@ -183,6 +183,7 @@ def test_the_head_is_saved_and_networks_of_earlier_versions_load(tmp_path: Path)
             {"dit.internal.block": 1, "dit.sizes.encoder.depth": 2, "generation.guidance.kind": "autoguidance"},
             "not trained",
         ),
+        ({"dit.evaluate_every": 1}, "dit.evaluation.waits_for must be data/passed/metric_network"),
         ({"dit.evaluate_every": 1, "dit.training.zero_stage": 3}, "set training.zero_stage to 2 or less"),
     ],
 )

@@ -21,7 +21,7 @@ from rectok.data.loader import Order, TrainingLoader
 from rectok.dit.model import load_dit
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.seeds import seed_of
-from rectok.stages import dit, statistics
+from rectok.stages import dit
 from rectok.tokenizer.model import load_tokenizer
 from rectok.train import loop
 from rectok.train.objectives import DiTObjective, LossOutput
@@ -49,7 +49,13 @@ STEPS = {
 
 EVALUATED = {
     "dit.evaluate_every": 10,
-    "dit.evaluation": {"per_class": 2, "batch": 8, "points": 3, "below": 1e9},
+    "dit.evaluation": {
+        "per_class": 2,
+        "batch": 8,
+        "points": 3,
+        "below": 1e9,
+        "waits_for": "data/passed/metric_network",
+    },
     "dit.posthoc_ema": {"lengths": [0.05, 0.1], "snapshots": 4},
 }
 CPU = torch.device("cpu")
@@ -95,7 +101,6 @@ def test_pictures_and_evaluations_of_a_running_training_change_nothing_that_is_l
     monkeypatch.setattr(loop, "PREVIEW_EVERY", 0.0)
     params = write_params(watched, {**STEPS, **EVALUATED})
     build_metric_network(classes=10)
-    statistics.run(params)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the other training, else sums round otherwise
     dit.run(params)
