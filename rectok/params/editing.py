@@ -42,7 +42,7 @@ def settings_in(texts: Iterable[str]) -> dict[str, Any]:
         name, mark, value = text.partition("=")
         if not mark:
             raise UserError(f"--set {text} must be KEY=VALUE, as in --set machine.compile=true")
-        values[name] = tree_of(value, f"--set {name}", YAML(typ="safe"))
+        values[name] = tree_of(value, f"--set {name}", YAML(typ="safe", pure=True))
     return values
 
 
