@@ -99,7 +99,7 @@ def test_a_training_shows_its_progress_stops_after_its_checkpoint_and_resumes_be
     wait_for(lambda: f"continuing at step {step}" in server.messages(retried))
     project.rows("a", "b3", "c", "d")
     other = server.materialize("index", "shards", shard="00001")
-    wait_for(lambda: "another DVC process holds a file that" in server.messages(other))
+    wait_for(lambda: "another DVC process holds one of its files" in server.messages(other))
     assert server.run_status(retried) == "STARTED" and server.gate("index") == "SUCCEEDED"
     project.steps(1)
     assert ended(server, retried) == "SUCCESS", server.messages(retried)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -104,24 +103,24 @@ def test_a_run_whose_process_is_gone_ends_also_while_it_starts_or_is_cancelled(
     assert end_lost_runs(ours) == []
 
 
-def power_loss(project: Project) -> None:
-    """Kill every process that works in the project."""
+class Apart(Project):
+    """Its commands are no forks of a server, so that all processes of `dg dev` are below it."""
 
-    def working() -> list[psutil.Process]:
-        folders = {process: process.info["cwd"] or "/" for process in psutil.process_iter(["cwd"])}
-        return [process for process, folder in folders.items() if Path(folder).is_relative_to(project.root)]
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**super().environment(), "PATH": path}
 
-    processes = working()
-    assert len(processes) > 5, "the server, its daemon and code server, and runs"
-    while processes:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        processes = working()
+
+def power_loss() -> None:
+    """Kill `dg dev` and everything that it started, at once."""
+    dev = next(child for child in psutil.Process().children() if "dev" in child.cmdline())
+    for process in [dev, *dev.children(recursive=True)]:
+        process.kill()
 
 
 @pytest.mark.slow
 def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(project: Project) -> None:
+    project = Apart(project.root)
     project.change("tokenizer.training.epochs", 99)
     project.steps(10_000)
     step = project.root / "data" / "state" / "tokenizer"
@@ -130,7 +129,7 @@ def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(proj
         wait_for(lambda: step.exists() and int(step.read_text()) > 2)
         starting = server.materialize("index")
         wait_for(lambda: server.run_status(starting) == "STARTING")
-        power_loss(project)
+        power_loss()
     reached = int(step.read_text())
     project.steps(reached + 1)
     with serving(project) as server:
