@@ -124,6 +124,9 @@ def check_mlflow(uri: str) -> None:
 
     params = settings(mlflow=uri, tensorboard=True)
     follow(params, 1, 2)
+    time.sleep(
+        1.1
+    )  # TensorBoard reads files of the same second in the order of their names, the tenth before the ninth
     follow(params, 3, 4)
     finish(params)
     client = MlflowClient(uri)
