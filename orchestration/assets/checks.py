@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.assets.check_history import last_evaluation
 from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, page_links, table
 from orchestration.graph.model import Artefact, Unit
@@ -65,7 +66,9 @@ def _description(gate: str, kind: CheckKind) -> str:
     return f"{kind.what}.{limit} Severity {severity}."
 
 
-def read_check_results(root: Path, unit: Unit, records: Mapping[str, Record]) -> list[dg.AssetCheckResult]:
+def read_check_results(
+    instance: dg.DagsterInstance, root: Path, unit: Unit, records: Mapping[str, Record]
+) -> list[dg.AssetCheckResult]:
     """The gate's stored results, the one of `GATE_RAN` last; `records` are those of dvc.lock."""
     assert unit.gate and unit.report and unit.pass_marker
     fingerprint = _fingerprint(root, unit, records[unit.stage].data_version)
@@ -81,7 +84,7 @@ def read_check_results(root: Path, unit: Unit, records: Mapping[str, Record]) ->
         return [not_run(unit, sentence, fingerprint)]
     if not passed and not report.errors:
         return [not_run(unit, f"{unit.gate} left no pass marker in {unit.pass_marker}", fingerprint)]
-    return [*_of_kinds(report), _ran(root, unit, report, fingerprint)]
+    return [*_of_kinds(instance, report), _ran(root, unit, report, fingerprint)]
 
 
 def not_run(unit: Unit, reason: str, fingerprint: str = "") -> dg.AssetCheckResult:
@@ -90,18 +93,23 @@ def not_run(unit: Unit, reason: str, fingerprint: str = "") -> dg.AssetCheckResu
     return dg.AssetCheckResult(check_name=GATE_RAN, passed=False, description=reason, metadata=metadata)
 
 
-def _of_kinds(report: GateReport) -> Iterator[dg.AssetCheckResult]:
+def _of_kinds(instance: dg.DagsterInstance, report: GateReport) -> Iterator[dg.AssetCheckResult]:
     """One result per kind. Of several checks of one kind, such as one per reason of a quarantine, the numbers add up.
 
-    A check that a gate had no need to make passes, such as that of an accuracy without labels: an earlier failure is no longer
-    true. A gate that failed may have ended before it made a check, which then has no new result.
+    A check that failed before passes once its gate has no need to make it, such as that of an accuracy without labels: the
+    failure is no longer true. Other checks that were not made have no result. A gate that failed may have ended before them.
     """
     for kind in CHECKS.get(report.gate, ()):
         checks = [check for check in report.checks if kind_of(report.gate, check.name) == kind]
         if checks:
             yield _result(kind.identifier, checks, _numbers(checks))
-        elif report.passed:
+        elif report.passed and _failed_before(instance, report, kind):
             yield dg.AssetCheckResult(check_name=kind.identifier, passed=True, description=NOT_MADE)
+
+
+def _failed_before(instance: dg.DagsterInstance, report: GateReport, kind: CheckKind) -> bool:
+    last = last_evaluation(instance, report.gate, kind.identifier, report.shard)
+    return last is not None and not last.passed
 
 
 def _numbers(checks: Sequence[Check]) -> Metadata:

@@ -57,7 +57,7 @@ def _asset(artefact: Artefact, root: Path, code_url: str | None) -> dg.AssetsDef
             yield from make_shards(context, launcher, artefact, root)
         else:
             unit = artefact.unit(context.partition_key if partitions else None)
-            result = _result(root, artefact, unit, bring_up_to_date(context, launcher, unit))
+            result = _result(context.instance, root, artefact, unit, bring_up_to_date(context, launcher, unit))
             reported = {check.check_name for check in result.check_results or ()}
             yield result
         # A later step of the run waits for an output of each check, also of those that the gate did not make.
@@ -88,7 +88,7 @@ def make_shards(
         metadata = {**asset_metadata(root, artefact, unit, record), "ran": finished is not None}
         tags = {**data_version_tags(record.data_version), **shared}
         yield dg.AssetMaterialization(artefact.name, partition=unit.shard, metadata=metadata, tags=tags)
-        for check in _checks(root, unit, records, unit.gate in left, finished):
+        for check in _checks(context.instance, root, unit, records, unit.gate in left, finished):
             yield evaluation(artefact, unit, check, blocking=True)
     if finished and len(made) < len(units):
         raise failure(finished)
@@ -139,7 +139,9 @@ def bring_shards_up_to_date(
     return launcher.repro(context, *(stage for unit in due for stage in unit.stages)) if due else None
 
 
-def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> dg.MaterializeResult[None]:
+def _result(
+    instance: dg.DagsterInstance, root: Path, artefact: Artefact, unit: Unit, update: Update
+) -> dg.MaterializeResult[None]:
     records, finished = lock.read(root), update.finished
     record = records[unit.stage]
     metadata = {**asset_metadata(root, artefact, unit, record), "ran": finished is not None}
@@ -148,15 +150,20 @@ def _result(root: Path, artefact: Artefact, unit: Unit, update: Update) -> dg.Ma
     return dg.MaterializeResult(
         data_version=dg.DataVersion(record.data_version),
         metadata=metadata,
-        check_results=_checks(root, unit, records, bool(finished and finished.code), finished),
+        check_results=_checks(instance, root, unit, records, bool(finished and finished.code), finished),
     )
 
 
 def _checks(
-    root: Path, unit: Unit, records: Mapping[str, lock.Record], gate_failed: bool, finished: Finished | None
+    instance: dg.DagsterInstance,
+    root: Path,
+    unit: Unit,
+    records: Mapping[str, lock.Record],
+    gate_failed: bool,
+    finished: Finished | None,
 ) -> list[dg.AssetCheckResult]:
     """The results of the unit's gate, which `finished` ran last. Empty if it has no gate."""
-    results = read_check_results(root, unit, records) if unit.gate else []
+    results = read_check_results(instance, root, unit, records) if unit.gate else []
     if finished and gate_failed and all(result.passed or not _is_error(result) for result in results):
         # The gate ended before it replaced its old report.
         return [not_run(unit, f"{unit.gate} did not run: {finished.reason}")] if results else []

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.assets.check_history import last_evaluation
 from orchestration.assets.checks import FINGERPRINT, GATE_RAN, evaluation, read_check_results
 from orchestration.assets.metadata import asset_metadata
 from orchestration.assets.versions import version_tags
 from orchestration.graph.model import Artefact, Graph, Unit
-from orchestration.private import DATA_VERSION_TAG, AssetCheckExecutionRecordStatus, PartitionKeyFilter
+from orchestration.private import DATA_VERSION_TAG
 from orchestration.sync.source import ENDED, source_events
 from orchestration.sync.staleness import Staleness
 from rectok.pipeline import lock
@@ -20,7 +21,6 @@ from rectok.pipeline import lock
 PIPELINE = "pipeline"
 """The job that may make every artefact."""
 IN_PROGRESS = [status for status in dg.DagsterRunStatus if status not in ENDED]
-EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def being_made(instance: dg.DagsterInstance, graph: Graph) -> set[str]:
@@ -99,7 +99,7 @@ def evaluations(
     records = lock.read(root)
     for artefact, unit, _ in _made(graph, records, busy):
         if unit.gate and _is_current(root, unit, records):
-            results = read_check_results(root, unit, records)
+            results = read_check_results(instance, root, unit, records)
             if _known_fingerprint(instance, artefact, unit) != results[-1].metadata[FINGERPRINT].value:
                 # They are about the past, so they have nothing to block.
                 yield from (evaluation(artefact, unit, result, blocking=False) for result in results)
@@ -118,18 +118,9 @@ def _known_versions(instance: dg.DagsterInstance, artefact: Artefact) -> Mapping
 
 
 def _known_fingerprint(instance: dg.DagsterInstance, artefact: Artefact, unit: Unit) -> object:
-    """The fingerprint of the gate's last result. A check that was only planned has no result."""
-    executions = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey(artefact.name), GATE_RAN),
-        limit=1,
-        status=EVALUATED,
-        partition_filter=PartitionKeyFilter(key=unit.shard),
-    )
-    event = executions[0].event.dagster_event if executions and executions[0].event else None
-    evaluation = event.event_specific_data if event else None
-    if not isinstance(evaluation, dg.AssetCheckEvaluation) or FINGERPRINT not in evaluation.metadata:
-        return None
-    return evaluation.metadata[FINGERPRINT].value
+    """The fingerprint of the gate's last result."""
+    last = last_evaluation(instance, artefact.name, GATE_RAN, unit.shard)
+    return last.metadata[FINGERPRINT].value if last and FINGERPRINT in last.metadata else None
 
 
 def _is_current(root: Path, unit: Unit, records: Mapping[str, lock.Record]) -> bool:

@@ -19,11 +19,11 @@ def record_checks(stage: str, record: Record) -> Generator[Check, None, bool]:
 
 def _faults(table: Mapping[str, Metric], metrics: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each metric that is missing, unknown or impossible."""
-    yield from (f"{name} is unknown" for name in metrics if name not in table)
+    yield from (f"metric {name} is unknown" for name in metrics if name not in table)
     for name, metric in table.items():
         value = metrics.get(name)
         if name not in metrics and not metric.by_space:
-            yield f"{name} is missing"
+            yield f"metric {name} is missing"
         elif value is not None and metric.curve:
             yield from _curve_faults(name, metric, value)
         elif value is not None and metric.by_space:

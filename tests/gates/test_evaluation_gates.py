@@ -88,9 +88,9 @@ def test_a_missing_figure_is_named(params: Params) -> None:
     del record["metrics"]["recall"], record["networks"]["gfid"]
     artifacts.write_json(path, record)
     found = failed("generation", params)
-    assert found["schema"].message == "recall is missing"
+    assert found["schema"].message == "metric recall is missing"
     change("generation", sharpness=1.0)
-    assert failed("generation", params)["schema"].message == "sharpness is unknown; recall is missing"
+    assert failed("generation", params)["schema"].message == "metric sharpness is unknown; metric recall is missing"
     assert found["networks"].message
 
 

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dagster import AssetKey, AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    AssetsDefinition,
+    DagsterInstance,
+    ExecuteInProcessResult,
+    materialize,
+)
 
 from orchestration.assets.checks import GATE_RAN, read_check_results
 from orchestration.assets.metadata import asset_metadata
@@ -92,9 +99,31 @@ def test_a_failed_gate_blocks_dagster_and_dvc_until_the_data_is_fixed(project: P
     for names, shard in ((("index",), None), (("shards",), "00001"), (("tokenizer", "report"), None)):
         fixed = make(*names, shard=shard)
         assert fixed.success
-    psnr = check(fixed, "psnr")
-    assert psnr.passed and psnr.description == "not made this time: there was nothing to check"
+    assert [each.check_name for each in fixed.get_asset_check_evaluations()] == [GATE_RAN], "psnr was never made"
     assert "Data and pipelines are up to date." in project.repro().stdout
+
+
+def test_a_check_that_is_no_longer_made_passes_once_if_it_failed_before(
+    project: Project, instance: DagsterInstance, make: Make
+) -> None:
+    def described(result: ExecuteInProcessResult) -> dict[str, str]:
+        evaluations = result.get_asset_check_evaluations()
+        assert result.success and all(each.passed for each in evaluations)
+        return {each.check_name: str(each.description) for each in evaluations}
+
+    for asset, name, shard in (
+        ("tokenizer", "psnr", None),
+        ("shards", "layout", "00001"),
+        ("shards", "accounted", "00000"),
+    ):
+        failed = AssetCheckEvaluation(AssetKey(asset), name, passed=False, metadata={}, partition=shard)
+        instance.report_runless_asset_event(failed)
+    not_made = "not made this time: there was nothing to check"
+    assert described(make("tokenizer")) == {"psnr": not_made, GATE_RAN: "all 1 passed"}
+    assert described(make("tokenizer")) == {GATE_RAN: "all 1 passed"}
+    of_gate = {"rows": "passed", GATE_RAN: "all 3 passed"}
+    assert described(make("shards", shard="00001")) == {**of_gate, "layout": not_made}
+    assert described(make("shards", shard="00001")) == of_gate
 
 
 def test_a_skip_does_not_replace_a_pass_marker_that_is_missing_or_out_of_date(project: Project, make: Make) -> None:
@@ -233,11 +262,13 @@ def test_a_gate_that_crashes_before_it_reports_does_not_pass(project: Project, m
     assert check(result).description == "gate@tokenizer left no report in data/checks/tokenizer.json"
 
 
-def test_damaged_records_are_named_on_the_page_and_a_changed_report_is_no_pass(project: Project) -> None:
+def test_damaged_records_are_named_on_the_page_and_a_changed_report_is_no_pass(
+    project: Project, instance: DagsterInstance
+) -> None:
     [artefact] = [artefact for artefact in load(project.root).artefacts if artefact.name == "tokenizer"]
     [unit], records = artefact.units, lock.read(project.root)
     assert unit.report and unit.pass_marker
-    assert all(result.passed for result in read_check_results(project.root, unit, records))
+    assert all(result.passed for result in read_check_results(instance, project.root, unit, records))
     report = project.root / unit.report
     whole = report.read_bytes()
     for content, sentence in (
@@ -245,7 +276,7 @@ def test_damaged_records_are_named_on_the_page_and_a_changed_report_is_no_pass(p
         (b"[1]", "tokenizer.json is damaged: it must hold an object"),
     ):
         write_bytes(report, content)
-        [result] = read_check_results(project.root, unit, records)
+        [result] = read_check_results(instance, project.root, unit, records)
         assert not result.passed and sentence in str(result.description)
     record = records[unit.stage]
     assert "damaged" not in asset_metadata(project.root, artefact, unit, record)
