@@ -23,6 +23,7 @@ READERS_OF_OTHERS = {
     "rectok/data/sources/samples.py": "a user's labels",
     "rectok/data/sources/label_tables.py": "a user's labels",
     "rectok/data/sources/parquet_columns.py": "what another library wrote into a user's table",
+    "rectok/pipeline/kubernetes_jobs.py": "an answer of the Kubernetes API",
     "orchestration/launcher.py": "the output of a command of DVC",
     "orchestration/sync/sensor.py": "the output of a command of ours",
     "orchestration/nightly/delivery.py": "a cursor that Dagster keeps",

@@ -1,6 +1,5 @@
 """The metrics of the whole pipeline, gathered from the evaluation stages, as people read them. No torch here."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -9,9 +8,10 @@ from statistics import median
 from typing import Any
 
 from rectok.artifacts import DATA, UNLABELLED, read_json, record_file, throughput_file
-from rectok.errors import UserError
+from rectok.errors import DamagedError, UserError
 from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
+from rectok.json_records import parse_json
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
 SPEED_WORDS = {
@@ -128,6 +128,6 @@ def training_speed(stage: str, steps: int) -> str:
 
 def _throughput(file: Path) -> Iterator[dict[str, float]]:
     """Its whole lines; the last one may lack its end after a kill."""
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        with suppress(json.JSONDecodeError):
-            yield json.loads(line)
+    for line in file.read_bytes().splitlines() if file.exists() else ():
+        with suppress(DamagedError):
+            yield parse_json(line, str(file))
