@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, so that all processes end at the same time."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, places.get(item.path.name, len(LONGEST))))
+
+
+@pytest.fixture(autouse=True)
+def _linear_of_torch() -> Iterator[None]:
+    """DeepSpeed's ZeRO 3 replaces torch's linear for all networks of the process, and its own rounds otherwise in bfloat16."""
+    yield
+    partitions = sys.modules.get("deepspeed.runtime.zero.partition_parameters")
+    if partitions and (linear := getattr(partitions.InsertPostInitMethodToModuleSubClasses, "linear_bk", None)):
+        sys.modules["torch"].nn.functional.linear = linear
 
 
 @pytest.fixture

@@ -124,7 +124,8 @@ def _sentence(error: "ValidationError", tree: dict[str, Any]) -> str:
         return f"unknown parameter {name}; {nearest_parameter(name)}{hint}"
     if first["type"] == "missing" and isinstance(loc[-1], str):
         return f"parameter {'.'.join(map(str, loc))} is missing"
-    if first["type"] == "value_error":  # raised by a validator of ours, whose sentence begins with a field's name
+    # A validator of a section raises a sentence that begins with a field's name, one of a value what the value must be.
+    if first["type"] == "value_error" and isinstance(first["input"], dict):
         return ".".join([*map(str, loc), str(first["ctx"]["error"])])
     key = _written(loc, tree)
     if key == "index.shards" and isinstance(count := first["input"], int):
@@ -149,7 +150,7 @@ def _written(loc: tuple[int | str, ...], tree: Any) -> str:
 
 def _expectation(message: str) -> str:
     """pydantic's words about a value, in those of YAML."""
-    words = message.removeprefix("Input should be ")
+    words = message.removeprefix("Input should be ").removeprefix("Value error, ")
     for theirs, ours in WORDS.items():
         words = words.replace(theirs, ours)
     return words

@@ -1,9 +1,9 @@
 """Parameters of the clusters that `machine.executor` may name. Stages read no more of them than this file."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rectok.config import Config
 
@@ -39,33 +39,26 @@ class SlurmConfig(Config):
         return self
 
 
-def _text(value: Any) -> Any:
-    if isinstance(value, (bool, int, float)):
-        raise ValueError(f'{value} stands without quotes; write it as "{value}"')
-    return value
-
-
 def _quantity(value: str) -> str:
     if not QUANTITY.fullmatch(value):
-        raise ValueError(f'{value!r} is no quantity of Kubernetes, such as "4", 500m or 16Gi')
+        raise ValueError('a quantity of Kubernetes, such as "4", 500m or 16Gi')
     return value
 
 
 def _absolute(value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError(f"{value!r} must be an absolute path")
+        raise ValueError("an absolute path")
     return value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-Quantity = Annotated[str, BeforeValidator(_text), AfterValidator(_quantity)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
 class PodConfig(Config):
     """What a pod asks of its node. `resources` are requests and limits; `tolerations` are keys of taints that it may ignore."""
 
     resources: dict[str, Quantity]
-    node_selector: dict[str, Text]
+    node_selector: dict[str, str]
     tolerations: tuple[str, ...]
 
     def __hash__(self) -> int:

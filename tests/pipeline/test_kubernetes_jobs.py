@@ -222,14 +222,14 @@ def test_kubernetes_takes_the_manifest(here: Path, accelerator: bool) -> None:
     [
         ({"image": ""}, "kubernetes.image is empty, but the executor is kubernetes"),
         ({"claim": ""}, "kubernetes.claim is empty, but the executor is kubernetes"),
-        ({"mount": "project"}, "'project' must be an absolute path"),
+        ({"mount": "project"}, 'parameter machine.kubernetes.mount is "project", but must be an absolute path'),
         ({"namespace": "My_Space"}, "namespace"),
-        ({"gpu": {**GPU, "resources": {"nvidia.com/gpu": 1}}}, '1 stands without quotes; write it as "1"'),
+        ({"gpu": {**GPU, "resources": {"nvidia.com/gpu": 1}}}, "resources.nvidia.com/gpu is 1, but must be text"),
         (
             {"gpu": {**GPU, "resources": {"memory": "8 GB"}}},
-            """'8 GB' is no quantity of Kubernetes, such as "4", 500m or 16Gi""",
+            """gpu.resources.memory is "8 GB", but must be a quantity of Kubernetes, such as "4", 500m or 16Gi""",
         ),
-        ({"cpu": {**GPU, "node_selector": {"gpu": True}}}, 'True stands without quotes; write it as "True"'),
+        ({"cpu": {**GPU, "node_selector": {"gpu": True}}}, "cpu.node_selector.gpu is true, but must be text"),
         ({"cpu": {**GPU, "nodeSelector": {}}}, "nodeSelector"),
     ],
 )
