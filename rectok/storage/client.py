@@ -105,9 +105,8 @@ def get_signed(uri: str, headers: Mapping[str, str]) -> Any:
 
     place = _signed(os.getpid(), uri, int(time.monotonic() / (SIGNED / 2)))
     asked = AWSRequest("GET", place, headers=dict(headers), stream_output=True).prepare()
-    return client()._endpoint.http_session.send(
-        asked
-    )  # public ones would not share proxies, certificates and connections
+    # A session of our own would not share proxies, certificates and connections.
+    return client()._endpoint.http_session.send(asked)
 
 
 class Signed:

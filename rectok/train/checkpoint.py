@@ -220,9 +220,8 @@ class Checkpoints:
                 f"{state.meter.name}: {path.name} is of {writers}, training goes on with {self.world.size}", flush=True
             )
         for name, engine in state.engines.items():
-            if isinstance(
-                engine.optimizer, MuonAdamW
-            ):  # whole in each process, before as now, and its state has no moments by name
+            # Muon's state has no moments by name, and was whole in each process, as it is now.
+            if isinstance(engine.optimizer, MuonAdamW):
                 self._load(engine, path, name)
             else:
                 load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)

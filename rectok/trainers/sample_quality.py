@@ -35,7 +35,7 @@ PURPOSE = "evaluation while it trains"
 
 def evaluation(stage: TrainingStage, generator: Generator, section: GeneratorParams) -> Evaluation:
     """What measures the samples of a `generator` in training, together with all other processes."""
-    network = _metric_network(stage, section.evaluation.batch)
+    network = metric_network_of(stage, section.evaluation.batch)
     measure = sample_quality(stage.params, stage.world, generator, network)
     return Evaluation(measure, section.evaluate_every, partial(summarised, section.evaluation.below))
 
@@ -76,10 +76,11 @@ def sample_quality(
     return measure
 
 
-def _metric_network(stage: TrainingStage, batch: int) -> MetricNetwork:
+def metric_network_of(stage: TrainingStage, batch: int) -> MetricNetwork:
     """The metric network that its gate passed; dvc.yaml names the gate's marker, and not the network and the shards."""
     folder = artifacts.stage_dir("metric_network")
-    if not folder.exists() or not list(artifacts.stage_dir("shards").glob("*.tar")):
+    tables = map(artifacts.shard_table, stage.params.index.shards)  # the images may lie in a bucket
+    if not folder.exists() or not all(table.exists() for table in tables):
         raise UserError(
             f"{stage.name}.evaluate_every reads data/metric_network and data/shards, which are not both here; `dvc pull "
             "metric_network shards` or `dvc repro metric_network` brings them"
