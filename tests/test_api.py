@@ -16,7 +16,7 @@ from rectok.artifacts import write_json
 from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 from rectok.params import parse
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.model import Tokenizer as Network
+from rectok.tokenizer.model import ViTTokenizer as Network
 from tests.errors import user_error
 from tests.networks import drawn, generator, keep
 from tests.project import overridden

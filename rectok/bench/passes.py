@@ -15,7 +15,7 @@ from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products, precision_on
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.teacher.features import oriented_tokens
-from rectok.tokenizer.model import Tokenizer, from_bytes
+from rectok.tokenizer.model import Tokenizer, build_tokenizer, from_bytes
 from rectok.train.world import compiles
 from rectok.workloads.batches import image_batch
 from rectok.workloads.generators import generator
@@ -162,7 +162,7 @@ def _pass(setting: Setting, run: Callable[[], object], images: int, flops: float
 
 
 def _tokenizer(setting: Setting) -> Tokenizer:
-    return _as_stages_have_it(setting, Tokenizer(setting.costs.latent))
+    return _as_stages_have_it(setting, build_tokenizer(setting.costs.latent))
 
 
 def _as_stages_have_it(setting: Setting, network: M, fp8: bool = False) -> M:

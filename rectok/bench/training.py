@@ -8,7 +8,7 @@ from itertools import repeat
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
 from rectok.tokenizer.masking import visible_tokens
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import build_tokenizer
 from rectok.train.learner import Learner, Mark, unmarked
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
@@ -43,7 +43,7 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     teacher = teacher_like(params).on(device)
     perceptual = perceptual_like(section.losses.perceptual, teacher)
     adversary = adversary_of(section.losses.adversary)
-    model = Tokenizer(params.tokenizer_config(teacher.width))
+    model = build_tokenizer(params.tokenizer_config(teacher.width))
     moved = None if perceptual is None else perceptual.on(device, section.training.precision)
     objective = tokenizer_objective(params, model, teacher, moved, adversary)
     storage = params.features.storage if section.losses.semantic.weight else "online"

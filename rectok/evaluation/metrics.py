@@ -20,6 +20,7 @@ CLASSIFIER = "no network: logistic regression"
 LPIPS = "LPIPS-VGG16"
 SPACE = "the network that its name ends with"
 NO_LABELS = "not measured: {network} knows other classes than the images have"
+NO_SEMANTIC = "not measured: this tokenizer has no semantic decoder"
 NO_LPIPS = "not measured: decoder.losses.perceptual names no weights of LPIPS"
 
 
@@ -125,7 +126,7 @@ METRICS: dict[str, Metric] = {
         "Accuracy on reconstructions", "{:.1%}", "higher", SHARE, "reconstruction", absent=NO_LABELS
     ),
     "semantic_accuracy": Metric(
-        "Probe of the semantic decoder", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, absent=UNLABELLED
+        "Probe of the semantic decoder", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, absent=NO_SEMANTIC
     ),
     "probe": Metric("Linear probe", "{:.1%}", "higher", SHARE, "probe", CLASSIFIER, absent=UNLABELLED, curve=True),
 }  # fmt: skip
@@ -185,9 +186,8 @@ def metric_sources(
     def source(metric: Metric, value: object) -> str:
         if value is not None:
             return ", ".join(filter(None, (metric.source or metric_network, "" if metric.real else note)))
-        return (
-            UNLABELLED if metric.absent == NO_LABELS and not labelled else metric.absent.format(network=metric_network)
-        )
+        unlabelled = metric.absent in (NO_LABELS, NO_SEMANTIC) and not labelled
+        return UNLABELLED if unlabelled else metric.absent.format(network=metric_network)
 
     return {name: source(metric, metrics[name]) for name, metric in table.items()}
 

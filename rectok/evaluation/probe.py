@@ -69,14 +69,17 @@ class Noising:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Mean-pooled features of n images: latent [T, views·n, C] at T times, semantic [views·n, W], labels [views·n]."""
+    """Mean-pooled features of n images: latent [T, views·n, C] at T times, semantic [views·n, W], labels [views·n].
+
+    A tokenizer without a semantic decoder has no semantic features.
+    """
 
     latent: Features
-    semantic: Features
+    semantic: Features | None
     labels: NDArray[np.int64]
 
 
-NONE = Pooled(np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32), np.empty(0, np.int64))
+NONE = Pooled(np.empty((0, 0, 0), np.float32), None, np.empty(0, np.int64))
 
 
 def pool(
@@ -104,25 +107,26 @@ def pool(
     parts = list(spread.results(computed, [noising.views * size for size in sizes]))
     if not spread.first:
         return NONE
-    latent, semantic = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
+    latent, *semantic = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
     labels = np.concatenate([np.tile(images.labels[place], noising.views) for place in places])
-    return Pooled(np.ascontiguousarray(latent.transpose(1, 0, 2)), semantic, labels)
+    return Pooled(np.ascontiguousarray(latent.transpose(1, 0, 2)), semantic[0] if semantic else None, labels)
 
 
 @torch.no_grad()
 def _pooled(
     tokenizer: Tokenizer, pixels: Tensor, keys: list[str], noising: Noising, device: torch.device | str
 ) -> Parts:
-    """Features of B images, view after view: latent [views·B, T, C] and semantic [views·B, W]."""
+    """Features of B images, view after view: latent [views·B, T, C] and, with a semantic decoder, semantic [views·B, W]."""
     with bfloat16_on_gpu(device):
         moments = tokenizer.encode(from_bytes(pixels.to(device))).float()  # [B, N, 2C]
     latent, semantic = [], []
     for view in range(noising.views):
         latent.append(torch.stack([_noised(moments, keys, view, t, noising).mean(1) for t in noising.times], 1))
-        clean = _noised(moments, keys, view, 0.0, noising)
-        with bfloat16_on_gpu(device):
-            semantic.append(tokenizer.semantic.penultimate(clean).float().mean(1))
-    return torch.cat(latent), torch.cat(semantic)
+        if tokenizer.semantic is not None:
+            clean = _noised(moments, keys, view, 0.0, noising)
+            with bfloat16_on_gpu(device):
+                semantic.append(tokenizer.semantic.penultimate(clean).float().mean(1))
+    return (torch.cat(latent), torch.cat(semantic)) if semantic else (torch.cat(latent),)
 
 
 def _noised(moments: Tensor, keys: list[str], view: int, time: float, noising: Noising) -> Tensor:

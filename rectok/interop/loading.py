@@ -17,7 +17,7 @@ from rectok.interop.sizes import Heads, dit_config, tokenizer_config
 from rectok.nn.weights import assign_weights, save_weights
 from rectok.pipeline.judged import require_artifact
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.model import Tokenizer, load_tokenizer
+from rectok.tokenizer.model import Tokenizer, build_tokenizer, load_tokenizer
 
 M = TypeVar("M", bound=nn.Module)
 FILES = ("model.safetensors", "config.json")
@@ -63,7 +63,7 @@ def open_tokenizer(path: Path, heads: Heads | None = None) -> Tokenizer:
     """The tokenizer in the folder or file `path`, frozen and in eval mode. A file does not say how many heads it has."""
     if not path.is_file():
         return load_tokenizer(require_network(path))
-    return _built(Tokenizer, convert(path, "tokenizer", "ema", heads))
+    return _built(build_tokenizer, convert(path, "tokenizer", "ema", heads))
 
 
 def open_dit(path: Path) -> DiTDH:

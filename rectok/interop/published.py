@@ -12,7 +12,7 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, sincos_positions
 from rectok.errors import UserError
 from rectok.nn.rotary import dit_angles
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import build_tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 ModelConfig = TokenizerConfig | DiTConfig
@@ -74,7 +74,7 @@ def dit_key(ours: str, encoder_depth: int) -> str:
 def skeleton(config: ModelConfig) -> dict[str, Tensor]:
     """The state of the network of `config`: names and shapes, without content."""
     with _Hollow():
-        model = Tokenizer(config) if isinstance(config, TokenizerConfig) else DiTDH(config)
+        model = build_tokenizer(config) if isinstance(config, TokenizerConfig) else DiTDH(config)
     return model.state_dict()
 
 

@@ -26,7 +26,7 @@ def run(params: Params) -> None:
     test_images = ImageDataset(params.index.shards, config.split)
     protocol = _protocol(params, len(train_images), len(test_images))
     if len(np.unique(every_train_image.labels)) < 2:
-        write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": None}, protocol))
+        write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": None}, protocol, labelled=False))
         return
     if worthwhile(machine, len(train_images)) and launched(
         machine, "probe", units=ceil(len(train_images) / config.batch)
@@ -45,7 +45,9 @@ def run(params: Params) -> None:
         {"t": t, "accuracy": linear_accuracy(training, train.labels, testing, test.labels, strength)}
         for t, training, testing in zip(config.times, train.latent, test.latent, strict=True)
     ]
-    semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
+    semantic = None
+    if train.semantic is not None and test.semantic is not None:
+        semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
     write_record("probe", record_of("probe", {"probe": points, "semantic_accuracy": semantic}, protocol))
     line = Line([p["t"] for p in points], [p["accuracy"] for p in points])
     write_bytes(stage_dir("probe") / "curve.png", line_png(line, x="t (0: clean, 1: noise)", y="probe accuracy"))

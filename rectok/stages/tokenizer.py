@@ -7,7 +7,7 @@ from rectok.nn.memory import fitting
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import Tokenizer, build_tokenizer
 from rectok.train.launch import launched
 from rectok.trainers.images import (
     load_teacher,
@@ -42,10 +42,10 @@ def _initial(params: Params, teacher_width: int) -> Tokenizer:
     file = params.tokenizer.initial
     weights = initial_weights(file)
     if weights is None:
-        return fitting("tokenizer.sizes", lambda: Tokenizer(params.tokenizer_config(teacher_width)))
+        return fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher_width)))
     if not params.tokenizer.training.epochs and "semantic.out.bias" in weights:
         teacher_width = len(weights["semantic.out.bias"])  # of the teacher that the weights learnt from
-    model = fitting("tokenizer.sizes", lambda: Tokenizer(params.tokenizer_config(teacher_width)))
+    model = fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher_width)))
     assign_weights(model, weights, file.path)
     return model
 

@@ -1,4 +1,4 @@
-"""The RecTok tokenizer (arXiv 2512.13421, section 3): ViT encoder, ViT pixel decoder, light semantic decoder.
+"""What a tokenizer is, and RecTok's (arXiv 2512.13421, section 3): ViT encoder, ViT pixel decoder, light semantic decoder.
 
 Shapes: B images, H side, p patch, G = H/p, N = G² tokens, C latent channels, W width, D teacher width.
 """
@@ -110,11 +110,33 @@ class SemanticDecoder(nn.Module):
 
 
 class Tokenizer(nn.Module):
-    """Encoder, pixel decoder and semantic decoder."""
+    """Images to latent tokens and back: all that later stages know of a tokenizer, whatever its kind.
+
+    `semantic` predicts the teacher's features from latents; it is None where nothing learnt to.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.config = config
+        self.semantic: SemanticDecoder | None = None
+
+    def encode(self, images: Tensor) -> Tensor:
+        """images [B, 3, H, H] in [−1, 1] → moments [B, N, 2C]."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """z [B, N, C] → images [B, 3, H, H], about [−1, 1]."""
+        raise NotImplementedError
+
+
+class ViTTokenizer(Tokenizer):
+    """RecTok's encoder, pixel decoder and semantic decoder."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__(config)
         self.encoder = Encoder(config)
         self.decoder = PixelDecoder(config)
         self.semantic = SemanticDecoder(config.sizes.semantic, config.sizes.channels, config.grid, config.teacher_width)
@@ -151,10 +173,14 @@ def from_bytes(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
+def build_tokenizer(config: TokenizerConfig) -> Tokenizer:
+    """A new tokenizer of the kind that `config` names."""
+    return ViTTokenizer(config)
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer kept in `folder`, frozen and in eval mode."""
-    config = read_config(folder / "config.json", TokenizerConfig)
-    tokenizer = Tokenizer(config)
+    tokenizer = build_tokenizer(read_config(folder / "config.json", TokenizerConfig))
     load_weights(tokenizer, folder / "model.safetensors")
     return tokenizer.eval().requires_grad_(False)
 

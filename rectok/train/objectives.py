@@ -19,7 +19,7 @@ from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.losses.semantic import semantic_loss, token_weight
 from rectok.nn.blocks import compile_blocks
 from rectok.tokenizer.masking import Mask, random_mask
-from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
+from rectok.tokenizer.model import PixelDecoder, Tokenizer, ViTTokenizer, from_bytes, sample_posterior
 from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig
 from rectok.train.adversary import Adversary
 from rectok.train.step_random import StepRandom
@@ -113,9 +113,11 @@ class ImageObjective(Objective):
 class TokenizerObjective(ImageObjective):
     """The tokenizer's objective (RecTok, section 3): both decoders read the noised, masked latent x_t."""
 
+    tokenizer: ViTTokenizer
+
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: ViTTokenizer,
         losses: TokenizerLossConfig,
         noising: FlowConfig,
         masking: MaskingConfig,
@@ -127,7 +129,7 @@ class TokenizerObjective(ImageObjective):
         self.shift = flow.time_shift(tokenizer.config.tokens, tokenizer.config.sizes.channels)
         self.image_losses = ImageLosses(losses, frozen)
         self.teach = frozen.teach
-        if losses.semantic.weight == 0:
+        if losses.semantic.weight == 0 and tokenizer.semantic is not None:
             tokenizer.semantic.requires_grad_(False)
 
     def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:
@@ -151,9 +153,10 @@ class TokenizerObjective(ImageObjective):
         return total, parts, fake
 
     def _semantic(self, batch: ImageBatch, images: Tensor, z: Tensor, noised: Tensor, mask: Mask | None) -> Tensor:
-        config = self.losses.semantic
+        config, semantic = self.losses.semantic, self.tokenizer.semantic
+        assert semantic is not None
         target = batch.teacher_features() if self.teach is None else self.teach(images / 2 + 0.5)
-        student = self.tokenizer.semantic(noised if config.input == "noised" else z, mask)
+        student = semantic(noised if config.input == "noised" else z, mask)
         hidden = mask.hidden if mask is not None else None
         weight = token_weight(hidden, config.target, student)
         return semantic_loss(student, target, config.loss, config.temperature, weight)
@@ -166,7 +169,8 @@ class DecoderObjective(ImageObjective):
         super().__init__()
         self.tokenizer = tokenizer.requires_grad_(False)
         tokenizer.decoder.requires_grad_(True)
-        tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
+        if isinstance(tokenizer.decoder, PixelDecoder):
+            tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
         self.image_losses = ImageLosses(losses, frozen)
 
     def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:

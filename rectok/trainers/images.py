@@ -61,14 +61,12 @@ def validated(stage: TrainingStage, teach: Callable[[Tensor], Tensor] | None) ->
         images = torch.stack([dataset.image(row) for row in rows]).to(device)
         with bfloat16_on_gpu(device):
             mean, fake = reconstructed(tokenizer, images)
-            predicted = tokenizer.semantic(mean).float() if teach is not None else None
         decibels.append(psnr(fake, images).cpu())
         means.add(mean.double().flatten(0, 1).cpu().numpy())
         if start < SHOWN:
             shown.append(torch.stack([images.cpu(), fake.cpu()]))
-        if teach is not None and predicted is not None:
-            cosine = F.cosine_similarity(predicted, teach(images.float() / 255).float(), dim=-1)
-            cosines.append(cosine.double().mean(1).cpu())
+        if teach is not None:
+            cosines.append(_semantic_cosine(tokenizer, mean, images, teach).mean(1).cpu())
     originals, reconstructions = torch.cat(shown, dim=1)[:, :SHOWN]
     _write_pairs(stage.folder / "preview.png", originals, reconstructions)
     return {
@@ -110,14 +108,20 @@ def reconstruction_curve(
         images = torch.stack([dataset.image(row) for row in rows]).to(device)
         with bfloat16_on_gpu(device):
             mean, fake = reconstructed(tokenizer, images)
-            predicted = tokenizer.semantic(mean).float() if teach is not None else None
         measured = {"val_psnr": psnr(fake, images).mean().item()}
-        if teach is not None and predicted is not None:
-            cosine = F.cosine_similarity(predicted, teach(images.float() / 255).float(), dim=-1)
-            measured["val_semantic_cosine"] = cosine.double().mean().item()
+        if teach is not None:
+            measured["val_semantic_cosine"] = _semantic_cosine(tokenizer, mean, images, teach).mean().item()
         return measured
 
     return measure
+
+
+def _semantic_cosine(tokenizer: Tokenizer, mean: Tensor, images: Tensor, teach: Callable[[Tensor], Tensor]) -> Tensor:
+    """Cosine, float64 [B, N], of the features predicted from `mean` and those that `teach` has for uint8 `images`."""
+    assert tokenizer.semantic is not None
+    with bfloat16_on_gpu(mean.device):
+        predicted = tokenizer.semantic(mean).float()
+    return F.cosine_similarity(predicted, teach(images.float() / 255).float(), dim=-1).double()
 
 
 def _write_pairs(path: Path, originals: Tensor, reconstructions: Tensor) -> None:

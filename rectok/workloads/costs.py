@@ -17,7 +17,7 @@ from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.params.schema import DiTParams
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import Tokenizer, build_tokenizer
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch
@@ -63,7 +63,7 @@ class Costs:
         perceptual = self.perceptual_network(section.losses.perceptual)
         objective = self.shapes.build(
             lambda: tokenizer_objective(
-                cached, Tokenizer(cached.tokenizer_config(self.teacher.width)), self.teacher, perceptual, None
+                cached, build_tokenizer(cached.tokenizer_config(self.teacher.width)), self.teacher, perceptual, None
             )
         )
         semantic = section.losses.semantic.weight > 0
@@ -75,7 +75,7 @@ class Costs:
         section = self.params.decoder
         perceptual = self.perceptual_network(section.losses.perceptual)
         frozen = FrozenNetworks(perceptual, None, None)
-        objective = self.shapes.build(lambda: DecoderObjective(Tokenizer(self.latent), section.losses, frozen))
+        objective = self.shapes.build(lambda: DecoderObjective(build_tokenizer(self.latent), section.losses, frozen))
         step = self._image_step(objective, perceptual, batch, False, section.training.precision)
         if not section.losses.adversary.weight:
             return step
@@ -89,7 +89,7 @@ class Costs:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, for passes without a gradient."""
-        return self.shapes.build(lambda: Tokenizer(self.latent))
+        return self.shapes.build(lambda: build_tokenizer(self.latent))
 
     @lru_cache  # noqa: B019
     def generator(self, section: DiTParams) -> DiTDH:

@@ -12,7 +12,7 @@ from rectok.losses.loss_config import AdversaryConfig, PerceptualConfig
 from rectok.losses.perceptual import PerceptualLoss
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import Tokenizer, ViTTokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.objectives import FrozenNetworks, TokenizerObjective
 
@@ -60,6 +60,7 @@ def tokenizer_objective(
 ) -> TokenizerObjective:
     """`model` in its objective; the teacher looks at every image only where features.storage is `online`."""
     section = params.tokenizer
+    assert isinstance(model, ViTTokenizer)
     teach = Teaching(teacher, model.config.grid) if params.features.storage == "online" else None
     frozen = FrozenNetworks(perceptual, teach, adversary)
     return TokenizerObjective(model, section.losses, section.flow, section.masking, frozen)

@@ -14,7 +14,7 @@ from rectok.cli.exchange import export, import_checkpoint
 from rectok.errors import UserError
 from rectok.interop.published import to_published
 from rectok.params import Params, load
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from tests.cli.project import contents, refused
 from tests.command import must
 from tests.interop import files
@@ -30,7 +30,7 @@ SIZES = {"dit.sizes.head": {"width": 32, "depth": 2, "heads": 2}}
 def published(folder: Path, params: Params) -> None:
     """A tokenizer and a generator of the sizes in `params`, as others would publish them."""
     torch.manual_seed(0)
-    tokenizer, dit = Tokenizer(params.tokenizer_config(TEACHER_WIDTH)), drawn(generator(params))
+    tokenizer, dit = ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH)), drawn(generator(params))
     files.checkpoint(folder / "tokenizer.pth", to_published(tokenizer.config, tokenizer.state_dict(), "dinov3"))
     files.checkpoint(folder / "dit.pth", to_published(dit.config, dit.state_dict(), ""))
 

@@ -24,7 +24,7 @@ from rectok.reporting.images import grid, write_png
 from rectok.teacher.loading import save_network
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import NetworkConfig
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.networks import drawn, keep
 from tests.project import preset
@@ -96,7 +96,7 @@ def build_models() -> None:
     config = TokenizerConfig(image_size=SIDE, teacher_width=8, sizes=sizes)
     torch.manual_seed(1)
     for stage in ("tokenizer", "decoder"):
-        keep(stage, Tokenizer(config))
+        keep(stage, ViTTokenizer(config))
     dit = DiTConfig(grid=4, channels=4, classes=CLASSES, sizes=DiTSizes(encoder=SMALL, head=SMALL))
     for stage in ("dit", "autoguidance"):
         keep(stage, drawn(DiTDH(dit)))

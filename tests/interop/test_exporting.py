@@ -11,7 +11,7 @@ from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
 from rectok.nn.weights import save_weights
-from rectok.tokenizer.model import Tokenizer, load_tokenizer
+from rectok.tokenizer.model import ViTTokenizer, load_tokenizer
 from tests.errors import user_error
 from tests.interop import files
 from tests.networks import keep as keep_network
@@ -26,9 +26,9 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert torch.equal(found[key], tensor), key
 
 
-def own_tokenizer(folder: Path, kind: str = "transformer") -> Tokenizer:
+def own_tokenizer(folder: Path, kind: str = "transformer") -> ViTTokenizer:
     """A tokenizer as a stage leaves it, its last weights beside the averaged ones."""
-    model = Tokenizer(config(kind))
+    model = ViTTokenizer(config(kind))
     keep_network(folder.name, model, folder.parent)
     save_weights(folder / "raw.safetensors", {key: 2 * tensor for key, tensor in model.state_dict().items()})
     return model

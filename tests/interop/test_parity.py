@@ -14,7 +14,7 @@ from rectok.interop.published import to_ours
 from rectok.losses.kl import kl_divergence
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.masking import Mask
-from rectok.tokenizer.model import Tokenizer, sample_posterior
+from rectok.tokenizer.model import ViTTokenizer, sample_posterior
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.reference import assert_parity, needs_reference, record, tensors
 
@@ -40,12 +40,12 @@ class Used(dict[str, torch.Tensor]):
         return super().__getitem__(key)
 
 
-def load_published(model: Tokenizer | DiTDH, name: str) -> None:
+def load_published(model: ViTTokenizer | DiTDH, name: str) -> None:
     weights = to_ours(model.config, tensors(f"{name}.weights"), "dinov3", name)
     model.load_state_dict(weights, strict=True)
 
 
-def tokenizer() -> Tokenizer:
+def tokenizer() -> ViTTokenizer:
     c = record("parity/tokenizer.config.json")
     semantic = dict(c["semantic_decoder"])
     width = semantic.pop("out_features")
@@ -56,7 +56,7 @@ def tokenizer() -> Tokenizer:
         decoder=TransformerConfig(**c["decoder"]),
         semantic=SemanticDecoderConfig(kind="transformer", transformer=TransformerConfig(**semantic)),
     )
-    model = Tokenizer(TokenizerConfig(image_size=c["image_size"], teacher_width=width, sizes=sizes))
+    model = ViTTokenizer(TokenizerConfig(image_size=c["image_size"], teacher_width=width, sizes=sizes))
     load_published(model, "tokenizer")
     return model
 

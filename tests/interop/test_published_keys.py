@@ -7,7 +7,7 @@ from torch import nn
 from rectok.dit.model import DiTDH
 from rectok.interop.published import dit_key, tables, tokenizer_key
 from rectok.nn.transformer_config import TransformerConfig
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 from tests.interop.files import ENCODERS, full_config
 from tests.reference import needs_reference, record
@@ -16,11 +16,11 @@ VIT_B = TransformerConfig(width=768, depth=12, heads=12)
 MILLIONS = {"s": 193, "b": 291, "l": 618, "xl": 835}
 
 
-def full_tokenizer() -> Tokenizer:
+def full_tokenizer() -> ViTTokenizer:
     semantic = SemanticDecoderConfig(kind="transformer", transformer=TransformerConfig(width=192, depth=3, heads=4))
     sizes = TokenizerSizes(patch=16, channels=128, encoder=VIT_B, decoder=VIT_B, semantic=semantic)
     with torch.device("meta"):
-        return Tokenizer(TokenizerConfig(image_size=256, teacher_width=1024, sizes=sizes))
+        return ViTTokenizer(TokenizerConfig(image_size=256, teacher_width=1024, sizes=sizes))
 
 
 def full_dit(size: str) -> DiTDH:

@@ -9,7 +9,7 @@ from rectok.losses.adversary import PatchGAN
 from rectok.nn.counting import parameters
 from rectok.params.editing import changed
 from rectok.planning.sizes import memory, part_sizes
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
 from rectok.train.world import join
@@ -27,7 +27,7 @@ MACHINE = changed(PARAMS, {"machine.device": "cpu", "machine.processes": 1, "mac
 def test_parts_are_counted_as_they_are_built() -> None:
     found = part_sizes(Costs(PARAMS, 10))
     teacher = teacher_like(PARAMS)
-    tokenizer = Tokenizer(PARAMS.tokenizer_config(teacher.width))
+    tokenizer = ViTTokenizer(PARAMS.tokenizer_config(teacher.width))
     assert found["teacher"] == parameters(teacher)
     assert sum(found[f"tokenizer.{part}"] or 0 for part in ("encoder", "decoder", "semantic")) == parameters(tokenizer)
     dit = generator(PARAMS.dit, tokenizer.config, 10)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.tokenizer.masking import random_mask
-from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior, split_moments, to_unit
+from rectok.tokenizer.model import ViTTokenizer, from_bytes, sample_posterior, split_moments, to_unit
 from rectok.tokenizer.tokenizer_config import MaskingConfig, SemanticDecoderConfig, TokenizerConfig, TokenizerSizes
 
 SMALL = TransformerConfig(width=16, depth=1, heads=2)
@@ -20,7 +20,7 @@ def config(kind: str = "transformer", image_size: int = 16) -> TokenizerConfig:
 
 @pytest.mark.parametrize("kind", ["transformer", "mlp"])
 def test_shapes_with_and_without_a_mask(kind: str) -> None:
-    model = Tokenizer(config(kind))
+    model = ViTTokenizer(config(kind))
     images = torch.randn(2, 3, 16, 16)
     for mask in (None, random_mask(torch.rand(2, 16), 0.9, MaskingConfig(low=0.0, high=0.5))):
         moments = model.encode(images, mask)
@@ -32,7 +32,7 @@ def test_shapes_with_and_without_a_mask(kind: str) -> None:
 
 
 def test_the_mlp_decoder_sees_each_token_alone() -> None:
-    model = Tokenizer(config("mlp"))
+    model = ViTTokenizer(config("mlp"))
     z = torch.randn(1, 16, 3)
     other = z.clone()
     other[0, 3] += 1
@@ -42,7 +42,7 @@ def test_the_mlp_decoder_sees_each_token_alone() -> None:
 
 def test_a_token_paints_its_own_patch() -> None:
     """With a decoder that acts per token, moving token (1, 2) must change rows 4–7 and columns 8–11 only."""
-    model = Tokenizer(config())
+    model = ViTTokenizer(config())
     decoder = model.decoder
     torch.nn.init.dirac_(decoder.smooth.weight)
     for block in decoder.trunk.blocks:

@@ -13,7 +13,7 @@ from rectok.losses.loss_config import AdversaryConfig
 from rectok.nn.blocks import Block, compile_blocks
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, DiTObjective, FrozenNetworks, TokenizerObjective
 from rectok.train.step_random import StepRandom
@@ -33,9 +33,9 @@ def params(**changes: Any) -> Params:
     return tiny(**{f"tokenizer__{name}": value for name, value in changes.items()})
 
 
-def tokenizer(of: Params) -> Tokenizer:
+def tokenizer(of: Params) -> ViTTokenizer:
     torch.manual_seed(0)
-    return Tokenizer(of.tokenizer_config(WIDTH))
+    return ViTTokenizer(of.tokenizer_config(WIDTH))
 
 
 def objective(frozen: FrozenNetworks = NOTHING, **changes: Any) -> TokenizerObjective:

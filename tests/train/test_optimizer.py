@@ -7,7 +7,7 @@ import torch
 
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from rectok.train.engine import build
 from rectok.train.optimizer import ALIGNMENT, ClippingAdamW, MuonAdamW, block_matrices, on_one_gpu, optimizer_of
 from rectok.train.world import World, join
@@ -34,7 +34,7 @@ def decayed(module: torch.nn.Module) -> tuple[set[str], set[str]]:
 
 
 def test_matrices_decay_and_vectors_tokens_and_positions_do_not() -> None:
-    model = Tokenizer(config())
+    model = ViTTokenizer(config())
     yes, no = decayed(model)
     assert yes | no == {name for name, _ in model.named_parameters()} and not yes & no
     assert all(name.endswith("weight") for name in yes)
@@ -48,7 +48,7 @@ def test_the_label_embedding_does_not_decay() -> None:
 
 
 def test_what_is_frozen_is_not_optimised() -> None:
-    model = Tokenizer(config())
+    model = ViTTokenizer(config())
     model.encoder.requires_grad_(False)
     assert not any(name.startswith("encoder.") for names in decayed(model) for name in names)
 

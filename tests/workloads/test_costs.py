@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rectok.losses.adversary import adversary_loss
 from rectok.params.editing import changed
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch, latent_batch
@@ -53,7 +53,7 @@ def test_a_tokenizer_step_is_counted_as_it_runs() -> None:
     adversary = adversary_of(PARAMS.tokenizer.losses.adversary)
     assert adversary is not None
     perceptual = perceptual_like(PARAMS.tokenizer.losses.perceptual, teacher)
-    model = Tokenizer(PARAMS.tokenizer_config(teacher.width))
+    model = ViTTokenizer(PARAMS.tokenizer_config(teacher.width))
     objective = tokenizer_objective(PARAMS, model, teacher, perceptual, adversary)
     batch = image_batch(objective.tokenizer.config, BATCH, "online", CPU)
     real = counted(lambda: objective(batch, draws(), 1.0)[0])
