@@ -5,24 +5,27 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count, shape_wrapper
 
 M = TypeVar("M", bound=nn.Module)
 BFLOAT16 = "bfloat16"
 FORWARD_AND_BACKWARD = 3
 """FLOPs of a training step, in those of its forward pass."""
-ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: int(sdpa_flop_count(q, k, v)),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda grad, q, k, v, *_, **__: int(
-        sdpa_backward_flop_count(grad, q, k, v)
+FORMULAS = flop_registry | {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: shape_wrapper(
+        lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: shape_wrapper(
+        lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(grad, q, k, v)
     ),
 }
-"""What attention becomes here; not every release of torch counts it by itself."""
+"""torch's, and those of what attention becomes here; not every release of torch counts it by itself."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,20 @@ class Cost:
 
     flops: int
     saved: int
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up FLOPs. torch's FlopCounterMode also says of which module, which takes it longer than all the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if formula := FORMULAS.get(func.overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 class Shapes:
@@ -54,9 +71,9 @@ class Shapes:
     @torch.no_grad()
     def forward(self, call: Callable[[], object]) -> int:
         """FLOPs of `call`."""
-        with self.mode, FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+        with self.mode, _Counter() as counter:
             call()
-        return int(counter.get_total_flops())
+        return int(counter.flops)
 
     def training(self, loss: Callable[[], Tensor], networks: Iterable[nn.Module], precision: str) -> Cost:
         """What `loss` and its backward pass cost, in `bfloat16` under autocast; tensors of `networks` are no activations."""
@@ -69,13 +86,13 @@ class Shapes:
             return tensor
 
         autocast = torch.autocast("cpu", torch.bfloat16) if precision == BFLOAT16 else nullcontext()
-        with warnings.catch_warnings(), self.mode, FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+        with warnings.catch_warnings(), self.mode, _Counter() as counter:
             warnings.filterwarnings("ignore", "Mismatch dtype")  # which kernel would have run, if one ran
             with autocast, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 total = loss()
             size = sum(storage.nbytes() for storage in saved.values())
             total.backward()
-        return Cost(int(counter.get_total_flops()), size)
+        return Cost(int(counter.flops), size)
 
 
 def _storage(tensor: Tensor) -> int:
