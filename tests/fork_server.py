@@ -175,6 +175,8 @@ def _accept(server: socket.socket, ours: list[socket.socket | int]) -> Call | No
         return None
     if _is_worker(command) or _is_dagster(command):
         _import(DAGSTER)
+        # Between two looks at the backfills; no setting of dagster.yaml shortens these 30 seconds.
+        sys.modules["dagster._daemon.controller"].DEFAULT_DAEMON_INTERVAL_SECONDS = 2  # type: ignore[attr-defined]
     process = os.fork()
     if process == 0:
         for each in ours:

@@ -24,7 +24,10 @@ load_from:
   - python_module: {module_name: orchestration.definitions, location_name: rectok}
 """
 COORDINATOR = "class: QueuedRunCoordinator"
-AT_ONCE = "\n  config: {dequeue_interval_seconds: 1}"
+AT_ONCE = """
+  config: {dequeue_interval_seconds: 1}
+
+auto_materialize: {minimum_interval_seconds: 30}  # the default, which follows the interval of backfills (tests/fork_server.py)"""
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -103,24 +104,28 @@ def test_a_run_whose_process_is_gone_ends_also_while_it_starts_or_is_cancelled(
     assert end_lost_runs(ours) == []
 
 
-class Apart(Project):
-    """Its commands are no forks of a server, so that all processes of `dg dev` are below it."""
-
-    def environment(self) -> dict[str, str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**super().environment(), "PATH": path}
-
-
-def power_loss() -> None:
-    """Kill `dg dev` and everything that it started, at once."""
-    dev = next(child for child in psutil.Process().children() if "dev" in child.cmdline())
-    for process in [dev, *dev.children(recursive=True)]:
+def power_loss(project: Project) -> None:
+    """Kill `dg dev` and everything that it started. All stop first, so that none sees another one's end."""
+    stopped: dict[int, psutil.Process] = {}
+    while new := [
+        process for process in psutil.process_iter() if process.pid not in stopped and works_in(project, process)
+    ]:
+        for process in new:
+            process.suspend()
+            stopped[process.pid] = process
+    for process in stopped.values():
         process.kill()
+
+
+def works_in(project: Project, process: psutil.Process) -> bool:
+    """Whether the current folder of the process is the project's. Commands are forks of a server, and so no children of `dg`."""
+    with suppress(psutil.Error):
+        return Path(process.cwd()) == project.root
+    return False
 
 
 @pytest.mark.slow
 def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(project: Project) -> None:
-    project = Apart(project.root)
     project.change("tokenizer.training.epochs", 99)
     project.steps(10_000)
     step = project.root / "data" / "state" / "tokenizer"
@@ -129,7 +134,7 @@ def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(proj
         wait_for(lambda: step.exists() and int(step.read_text()) > 2)
         starting = server.materialize("index")
         wait_for(lambda: server.run_status(starting) == "STARTING")
-        power_loss()
+        power_loss(project)
     reached = int(step.read_text())
     project.steps(reached + 1)
     with serving(project) as server:
