@@ -17,7 +17,6 @@ from rectok.storage.objects import below, remove_below
 from rectok.train.copies import STEP, Copies
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
-from rectok.train.optimizer import MuonAdamW
 from rectok.train.resharding import kind, load_resharded, merged_averages, saved_kind
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.world import World
@@ -219,16 +218,15 @@ class Checkpoints:
             print(
                 f"{state.meter.name}: {path.name} is of {writers}, training goes on with {self.world.size}", flush=True
             )
+        before = saved_kind(path / "model" / TAG)
         for name, engine in state.engines.items():
-            # Muon's state has no moments by name, and was whole in each process, as it is now.
-            if isinstance(engine.optimizer, MuonAdamW):
+            if before == kind(engine) == 0:  # nothing was divided, and nothing is
                 self._load(engine, path, name)
             else:
                 load_resharded(engine, path / name / TAG, self.world.rank, self.world.size)
         files = [load_weights_only(path / f"rank-{rank}.pt", "cpu", mmap=True) for rank in range(ranks)]
-        split, names = saved_kind(path / "model" / TAG) == 3, state.ema.state_dict()
-        averages = {name: [file["ema"][name] for file in files] for name in names}
-        merged = {name: merged_averages(of, split, state.ema, self.world.rank) for name, of in averages.items()}
+        averages = {name: [file["ema"][name] for file in files] for name in state.ema.state_dict()}
+        merged = {name: merged_averages(of, before == 3, state.ema, self.world.rank) for name, of in averages.items()}
         state.ema.load_state_dict(merged)
         state.meter.load_state_dicts([file["meter"] for file in files])
         state.step, state.rows, state.skipped = (files[0][name] for name in ("step", "rows", "skipped"))

@@ -32,14 +32,28 @@ PREVIEW_EVERY = 30.0
 
 
 @dataclass(frozen=True)
-class Job:
-    """One training: what is trained, on which data, for how long, and where its resumable state lies.
+class Callbacks:
+    """What watches a training. None of it changes what is learnt.
 
     `validate` measures the average of the weights on held-out data, by names for the log; it draws no global random number.
     `evaluate` measures its samples at every `evaluate_every`-th step and in the last one. All processes call it, and the first
     one gets the numbers. `preview` draws what the network makes now and returns the picture's path. `track` takes each row of the
-    log. A `stop_file` that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are
-    those of one image in a step, if they were counted. `averages` asks for snapshots of more averages.
+    log.
+    """
+
+    validate: Callable[[], dict[str, float]] | None = None
+    evaluate: Callable[[], dict[str, float]] | None = None
+    evaluate_every: int = 1
+    preview: Callable[[], Path] | None = None
+    track: Callable[[Mapping[str, float]], None] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: what is trained, on which data, for how long, and where its resumable state lies.
+
+    A `stop_file` that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are those of
+    one image in a step, if they were counted. `averages` asks for snapshots of more averages.
     """
 
     name: str
@@ -49,14 +63,10 @@ class Job:
     seed: int
     world: World
     checkpoints: Checkpoints
-    validate: Callable[[], dict[str, float]] | None = None
-    preview: Callable[[], Path] | None = None
-    stop_file: Path | None = None
-    track: Callable[[Mapping[str, float]], None] | None = None
-    flops: float | None = None
-    evaluate: Callable[[], dict[str, float]] | None = None
-    evaluate_every: int = 1
-    averages: PosthocEmaConfig | None = None
+    callbacks: Callbacks
+    averages: PosthocEmaConfig | None
+    stop_file: Path | None
+    flops: float | None
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -115,9 +125,9 @@ def _train_on(
     reporter: Reporter | None,
 ) -> None:
     """Train `state` to the end. Raises NotFinite or Spike where the loss goes wrong, in all processes."""
-    config, world, steps = job.config, job.world, job.steps
+    config, world, steps, callbacks = job.config, job.world, job.steps, job.callbacks
     snapshots = snapshot_steps(steps, job.averages.snapshots) if job.averages and job.lengths else []
-    previews, logged, then = _Previews(job.preview), None, time.monotonic()
+    previews, logged, then = _Previews(callbacks.preview), None, time.monotonic()
     newest: dict[str, float] = {}  # evaluation, which every report repeats, since some of them are left out
     batches, work = TimedBatches(loaded), Work(job.flops, config.precision, world.size, world.device)
     while state.step < steps:
@@ -136,12 +146,12 @@ def _train_on(
                 speed = work.figures((state.step - logged) * config.batch, now - then, batches.waited)
             figures = state.meter.read()
             require_calm(job.name, state, figures, config.rollback)
-            if job.validate and (last or state.step % job.validate_every == 0):
+            if callbacks.validate and (last or state.step % job.validate_every == 0):
                 with _averaged(learner):
-                    figures |= job.validate()
-            if job.evaluate and (last or state.step % job.evaluate_every == 0):
+                    figures |= callbacks.validate()
+            if callbacks.evaluate and (last or state.step % callbacks.evaluate_every == 0):
                 with _averaged(learner):
-                    newest = job.evaluate()
+                    newest = callbacks.evaluate()
                 figures |= newest
             _log(job, state, figures, speed, reporter, newest)
             logged, then = state.step, now
@@ -189,8 +199,8 @@ def _log(
         figures["rollbacks"] = len(state.skipped)
     images = state.step * job.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
-    if job.track:
-        job.track(state.rows[-1] | speed)
+    if job.callbacks.track:
+        job.callbacks.track(state.rows[-1] | speed)
     if reporter:
         record(job.name, state.step, speed)
         others = {name: value for name, value in speed.items() if name != RATE}

@@ -25,9 +25,9 @@ from rectok.storage.hashing import fingerprint, sha256_file
 from rectok.storage.objects import below, remove_below, verified
 from rectok.storage.storage_config import WeightsFile
 from rectok.tracking.trackers import tracked_training
-from rectok.train.checkpoint import Checkpoints
+from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import full_weights
-from rectok.train.loop import Job, train
+from rectok.train.loop import Callbacks, Job, train
 from rectok.train.objectives import Network, Objective
 from rectok.train.training_config import too_few
 from rectok.train.world import compiles, join
@@ -90,51 +90,40 @@ class TrainingStage:
         steps = self.config.steps(len(dataset))
         if self.world.first and (sentence := too_few(self.name, steps)):
             print(f"warning: {sentence}", flush=True)
-        network, images = objective.network, steps * self.config.batch
-        flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * images
+        network, checkpoints = objective.network, self._checkpoints(inputs)
+        flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * steps * self.config.batch
         if compiles(self.params.machine, flops):
             objective.compile_parts()
-        order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
-        rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
-        loader = TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
+        loader, stop = self._loader(dataset), artifacts.stop_file(self.name) if self.params.machine.hostfile else None
         alone = self.config.zero_stage < 3
-        shown, measured = preview if alone else None, validate if alone and self.world.first else None
-        stop = artifacts.stop_file(self.name) if self.params.machine.hostfile else None
-        checkpoints = self._checkpoints(inputs)
+        averages = self.section.posthoc_ema if isinstance(self.section, GeneratorParams) else None
         with tracked_training(self.params.tracking, self.params, self.name) as track:
-            followed = track if self.world.first else None
-            averages = self.section.posthoc_ema if isinstance(self.section, GeneratorParams) else None
-            job = Job(
-                self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, measured, shown, stop,
-                followed, self._counted(image_flops), evaluate=evaluate.measure if evaluate else None,
-                evaluate_every=self._steps_of(evaluate, len(dataset)), averages=averages,
+            callbacks = Callbacks(
+                validate if alone and self.world.first else None,
+                evaluate.measure if evaluate else None,
+                self._steps_of(evaluate, len(dataset)),
+                preview if alone else None,
+                track if self.world.first else None,
+            )
+            trained = train(
+                Job(
+                    self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, callbacks, averages,
+                    stop, self._counted(image_flops),
+                )
             )  # fmt: skip
-            trained = train(job)
         raw = full_weights(network)
         with trained.ema.swapped():
             ema = full_weights(network)
-        if not self.world.first:
-            return
-        save_weights(artifacts.raw_file(self.name), raw)
-        shutil.rmtree(artifacts.snapshots_dir(self.name), ignore_errors=True)  # of an earlier training
-        if checkpoints.snapshots.exists():
-            shutil.copytree(checkpoints.snapshots, artifacts.snapshots_dir(self.name))
-        self._save(network, ema, trained.rows)
-        trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
-        averaged, last = ({name: weights[name] for name in trainable} for weights in (ema, raw))
-        if evaluate is not None:
-            self.summary["evaluation"] = evaluate.summarise(trained.rows, len(dataset))
-        if trained.skipped:
-            self.summary["rollbacks"] = [{"from": failed, "to": step} for step, failed in trained.skipped]
-        self.summary |= {
-            "trained": True,
-            "steps": int(trained.rows[-1]["step"]),
-            "images": int(trained.rows[-1]["images"]),
-            "parameters": sum(tensor.numel() for tensor in last.values()),
-            "final_loss": trained.rows[-1]["total"],
-            "loss_ratio": loss_ratio(trained.rows),
-            "ema_distance": relative_distance(averaged, last),
-        }
+        if self.world.first:
+            save_weights(artifacts.raw_file(self.name), raw)
+            shutil.rmtree(artifacts.snapshots_dir(self.name), ignore_errors=True)  # of an earlier training
+            if checkpoints.snapshots.exists():
+                shutil.copytree(checkpoints.snapshots, artifacts.snapshots_dir(self.name))
+            self._save(network, ema, trained.rows)
+            if evaluate is not None:
+                self.summary["evaluation"] = evaluate.summarise(trained.rows, len(dataset))
+            trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+            self.summary |= summarised(trained, *({name: of[name] for name in trainable} for of in (raw, ema)))
 
     def take(self, network: Network, source: str) -> None:
         """Write what `train` writes for a `network` that holds the weights of `source` and is not trained: an empty log."""
@@ -160,6 +149,11 @@ class TrainingStage:
     def _steps_of(self, evaluation: Evaluation | None, images: int) -> int:
         """Steps between two evaluations, which fall on rows of the log."""
         return self.config.on_rows(evaluation.epochs * images / self.config.batch) if evaluation else 1
+
+    def _loader(self, dataset: BatchDataset) -> TrainingLoader:
+        order = Order(len(dataset), self.params.seed, flip=self.params.image.flip)
+        rank, size, workers = self.world.rank, self.world.size, self.params.machine.workers
+        return TrainingLoader(dataset, order, self.config.batch, self.config.micro_batch, rank, size, workers)
 
     def _checkpoints(self, inputs: Sequence[str]) -> Checkpoints:
         salt = f"{self.params.seed} {self.params.image.model_dump_json()} {self.section.model_dump_json()}"
@@ -188,6 +182,21 @@ def remove_state(stage: str, params: Params) -> None:
             remove_below(below(params.storage.checkpoints, f"{stage}/{state.name}"))
     shutil.rmtree(artifacts.state_dir(stage), ignore_errors=True)
     artifacts.newest_picture(stage).unlink(missing_ok=True)
+
+
+def summarised(trained: State, raw: dict[str, Tensor], ema: dict[str, Tensor]) -> dict[str, Any]:
+    """What a summary says of a training that ended with the weights `raw` and their average `ema`."""
+    last, rollbacks = trained.rows[-1], [{"from": failed, "to": step} for step, failed in trained.skipped]
+    return {
+        **({"rollbacks": rollbacks} if rollbacks else {}),
+        "trained": True,
+        "steps": int(last["step"]),
+        "images": int(last["images"]),
+        "parameters": sum(tensor.numel() for tensor in raw.values()),
+        "final_loss": last["total"],
+        "loss_ratio": loss_ratio(trained.rows),
+        "ema_distance": relative_distance(ema, raw),
+    }
 
 
 def relative_distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
