@@ -133,6 +133,11 @@ def throughput_file(stage: str) -> Path:
     return DATA / "timings" / f"{stage}.jsonl"
 
 
+def failed_tasks_file() -> Path:
+    """Tasks that failed and the last lines of their logs, a JSON object each; not versioned, as timings."""
+    return DATA / "timings" / "failed.jsonl"
+
+
 def runs_file() -> Path:
     """The metrics of the last runs on this machine, with which the report compares; not versioned."""
     return DATA / "runs" / "metrics.json"

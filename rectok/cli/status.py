@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rectok.pipeline.status import Reason
+    from rectok.pipeline.reasons import Reason
 
 
 def status(

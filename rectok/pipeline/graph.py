@@ -109,6 +109,20 @@ def stages_of(repo: Any) -> dict[str, Stage]:
     return with_needs(stages, ours) if len(ours) < len(stages) else stages
 
 
+def some_entries(repo: Any, names: Iterable[str], records: Mapping[str, Any]) -> dict[str, Any] | None:
+    """DVC's objects of a few stages of dvc.yaml, `records` being their entries of dvc.lock; None where one is not of dvc.yaml."""
+    from dvc.dvcfile import load_file
+    from dvc.stage.exceptions import StageNotFound
+    from dvc.stage.loader import StageLoader
+
+    file = load_file(repo, str(Path(repo.root_dir, PIPELINE)))
+    stages = StageLoader(file, file.contents, {"stages": records})
+    try:
+        return {name: stages[name] for name in names}
+    except StageNotFound:
+        return None
+
+
 def address(stage: Any) -> str:
     """DVC's name for one of its stages, in the folder of the project."""
     return str(stage.name if stage.path_in_repo == PIPELINE else stage.addressing)
@@ -162,7 +176,7 @@ class _ParameterValues:
     def of(self, dep: Any) -> dict[str, Any]:
         """The values of the parameters `dep` of a stage, by dotted name; those of the whole file where it names none."""
         tree = self._file(dep) or {}
-        return {name: _at(tree, name) for name in dep.params} if dep.params else tree
+        return {name: value_at(tree, name) for name in dep.params} if dep.params else tree
 
     def _file(self, dep: Any) -> Any:
         from dvc.utils.serialize import load_path
@@ -173,7 +187,8 @@ class _ParameterValues:
         return self.files[path]
 
 
-def _at(tree: Any, name: str) -> Any:
+def value_at(tree: Any, name: str) -> Any:
+    """The value of the dotted `name` in a tree of parameters; None where there is none."""
     for part in name.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None
     return tree

@@ -11,6 +11,7 @@ from pathlib import Path
 from rectok.artifacts import DATA
 from rectok.errors import UserError
 from rectok.pipeline.batches import RECORD_EVERY, Record, Say
+from rectok.pipeline.failed_tasks import remember_failure
 from rectok.pipeline.graph import Stage
 from rectok.pipeline.jobs import Job, Queue, read_job
 from rectok.pipeline.rate import Rate
@@ -138,13 +139,16 @@ class JobEngine:
                 return
 
     def _show_logs(self, job: Job) -> None:
-        """The last lines of each task that did not end well."""
-        done = job.done()
-        failed = [(task, block) for task, block in enumerate(job.blocks) if not done.issuperset(block)]
+        """The last lines of each task that did not end well, and of those that did after the cluster ran them again."""
+        done, again = job.done(), self.queue.failures(job)
+        failed = [(task, block) for task, block in enumerate(job.blocks) if task in again or not done.issuperset(block)]
         for task, block in failed[:LOGS]:
-            first = next(address for address in block if address not in done)
-            for line in self.queue.log(job, task) or [f"{self.queue.title} left no log"]:
+            first = next((address for address in block if address not in done), block[0])
+            lines = self.queue.log(job, task) or [f"{self.queue.title} left no log"]
+            for line in lines:
                 self.say(f"{first}: {line}")
+            if not self.stopped.is_set():
+                remember_failure(first, lines)
         if len(failed) > LOGS:
             self.say(f"{len(failed) - LOGS} more tasks failed")
 

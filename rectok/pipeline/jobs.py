@@ -92,6 +92,9 @@ class Queue(Protocol):
     def succeeded(self, job: Job) -> Collection[int]:
         """Numbers of the tasks that ended well, as the cluster has it."""
 
+    def failures(self, job: Job) -> Collection[int]:
+        """Numbers of the tasks that failed, as the cluster has it, also of those that it has run again since."""
+
     def log(self, job: Job, task: int) -> Sequence[str]:
         """The last lines of a task that failed, and the cluster's reason."""
 

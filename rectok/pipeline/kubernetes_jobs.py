@@ -24,6 +24,7 @@ ANSWER_S = 30.0
 NO_ANSWER, GONE, REFUSED, SERVER_ERROR = 0, 404, (401, 403), 500
 """Statuses of a call that failed."""
 STARTING = ("ContainerCreating", "PodInitializing")
+FAILED = "Failed"
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -130,13 +131,20 @@ class Kubernetes:
         except _ApiError:
             return ()
 
-    def log(self, job: Job, task: int) -> Sequence[str]:
-        """The last lines of the newest pod of the index, and why it ended."""
+    def failures(self, job: Job) -> Collection[int]:
+        """The indexes of pods that failed."""
         try:
-            pods = [pod for pod in self._pods_of(job) if (pod.metadata.annotations or {}).get(INDEX) == str(task)]
+            return {int(_index(pod)) for pod in self._pods_of(job) if pod.status.phase == FAILED and _index(pod)}
+        except _ApiError:
+            return ()
+
+    def log(self, job: Job, task: int) -> Sequence[str]:
+        """The last lines of the newest pod of the index that failed, or else of the newest, and why it ended."""
+        try:
+            pods = [pod for pod in self._pods_of(job) if _index(pod) == str(task)]
             if not pods:
                 return ["Kubernetes has no pod of it any more"]
-            pod = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
+            pod = max(pods, key=lambda pod: (pod.status.phase == FAILED, pod.metadata.creation_timestamp))
             return [*self._lines(pod), f"pod {pod.metadata.name}: {_reason(pod)}"]
         except _ApiError as error:
             return [f"Kubernetes does not show its pod: {error}"]
@@ -224,6 +232,10 @@ def _message(error: Any) -> str:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
         return str(error.reason)
+
+
+def _index(pod: Any) -> str:
+    return str((pod.metadata.annotations or {}).get(INDEX, ""))
 
 
 def _state(pod: Any) -> str:

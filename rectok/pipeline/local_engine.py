@@ -3,11 +3,13 @@
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
 from rectok.pipeline.batches import RECORD_EVERY, Record, Say
+from rectok.pipeline.failed_tasks import LAST_LINES, remember_failure
 from rectok.pipeline.graph import Stage
 from rectok.pipeline.process import RESULTS, ChildProcess
 from rectok.pipeline.rate import Rate
@@ -47,6 +49,8 @@ class LocalEngine:
             finally:
                 self.children.discard(child)
                 batch.record()
+            if batch.recorded < len(stages) and not self.stopped.is_set():
+                remember_failure(stages[batch.recorded].address, list(batch.last_lines))
             return stages[: batch.recorded]
 
 
@@ -59,14 +63,17 @@ class _Batch:
         self.prefix = stages[0].address
         self.recorded, self.last = 0, time.monotonic()
         self.rate = Rate(stages[0].noun, len(stages), self.last)
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
 
     def take(self, line: str) -> None:
         """Pass a line of the process on; record now and then what has ended."""
         if line in self.addresses:
             self.prefix = line
+            self.last_lines.clear()
             if text := self.rate.line(self._done(), time.monotonic()):
                 self.say(text)
         else:
+            self.last_lines.append(line)
             self.say(f"{self.prefix}: {line}")
         if time.monotonic() - self.last > RECORD_EVERY:
             self.record()

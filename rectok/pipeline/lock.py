@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rectok.errors import UserError
 from rectok.pipeline.code_versions import VERSIONS_FILE
-from rectok.yaml_text import UNREADABLE, load_yaml
+from rectok.yaml_text import UNREADABLE, load_as_dvc
 
 LOCK_FILE = Path("dvc.lock")
 DAMAGED = (
@@ -58,7 +58,7 @@ def read(root: Path = Path()) -> Mapping[str, Record]:
     except FileNotFoundError:
         return {}
     try:
-        stages = (load_yaml(text) or {}).get("stages") or {}
+        stages = (load_as_dvc(text) or {}).get("stages") or {}
         return {address: record_of(stage) for address, stage in stages.items()}
     except DAMAGE:
         raise UserError(DAMAGED) from None
@@ -66,12 +66,22 @@ def read(root: Path = Path()) -> Mapping[str, Record]:
 
 def names(root: Path = Path()) -> frozenset[str]:
     """Addresses of the stages that dvc.lock records. Raises UserError where it is damaged."""
+    texts = entry_texts(root)
+    return frozenset(read(root) if texts is None else texts)  # the former takes long
+
+
+def entry_texts(root: Path = Path()) -> dict[str, str] | None:
+    """The text of each entry of dvc.lock, by address; None where DVC did not lay the file out."""
     text = (root / LOCK_FILE).read_text(encoding="utf-8") if (root / LOCK_FILE).exists() else ""
-    chunks = _chunks(text)
-    if chunks is None:  # parsed, which takes long
-        return frozenset(read(root))
-    keys = (first.strip().removesuffix(":") for first in chunks)
-    return frozenset(str(load_yaml(key)) if key[0] in "\"'" else key for key in keys)
+    if (chunks := _chunks(text)) is None:
+        return None
+    keys = {first: first.strip().removesuffix(":") for first in chunks}
+    return {str(load_as_dvc(key)) if key[0] in "\"'" else key: chunks[first] for first, key in keys.items()}
+
+
+def parsed(texts: Iterable[str]) -> Mapping[str, Any]:
+    """Entries by address, from their texts. Raises one of DAMAGE."""
+    return dict(load_as_dvc("".join(texts)) or {})
 
 
 def spliced(text: str, entries: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from rectok.pipeline.batches import Batches, Engine
+from rectok.pipeline.failed_tasks import LAST_LINES, remember_failure
 from rectok.pipeline.graph import Stage, depths, longest_chain, with_needs
 from rectok.pipeline.job_engine import JobEngine
 from rectok.pipeline.jobs import Queue
@@ -20,7 +21,6 @@ from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 from rectok.pipeline.recording import Recorder
 
 Say = Callable[[str], None]
-LAST_LINES = 20
 YIELDING = {"CUDA_MPS_CLIENT_PRIORITY": "1"}
 """Asks NVIDIA's MPS server to let the kernels of others go before those of such a process; a hint, and nothing elsewhere."""
 
@@ -202,6 +202,8 @@ class Repro:
         [stage] = group
         began = time.monotonic()
         finished = until_free(lambda: self._once(stage), lambda pause: self._wait(stage.address, pause))
+        if finished.code and not self.stopped.is_set():
+            remember_failure(stage.address, finished.lines)
         outcome = "failed after" if finished.code else "done in"
         self.say(f"{stage.address}: {outcome} {time.monotonic() - began:.1f} s")
         return [stage.address] if finished.code else []

@@ -103,18 +103,16 @@ class ChildProcess:
             env=child_environment() | dict(variables or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # two pipes would mix up the order of lines
             text=True,
             errors="replace",
             start_new_session=own_group,
             preexec_fn=ending_with_parent(signal.SIGKILL),  # no one else would stop it before the next run of its stage
         )
-        assert self.process.stdout and self.process.stderr
+        assert self.process.stdout
         self._queue: Queue[str | None] = Queue()
-        self._open = 2
-        self._killed = False
-        for stream in (self.process.stdout, self.process.stderr):
-            Thread(target=self._read, args=(stream,), daemon=True).start()
+        self._open, self._killed = True, False
+        Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
 
     @property
     def code(self) -> int:
@@ -122,14 +120,14 @@ class ChildProcess:
         return self.process.wait()
 
     def lines(self, until: float | None = None) -> Iterator[str]:
-        """Lines of both outputs as they come, until the end or until the monotonic time `until`."""
+        """Lines of its output as they come, until the end or until the monotonic time `until`."""
         while self._open and not self._killed and (until is None or time.monotonic() < until):
             try:
                 line = self._queue.get(timeout=0.2)
             except Empty:
                 continue
             if line is None:
-                self._open -= 1
+                self._open = False
             elif line:
                 yield line
 

@@ -14,7 +14,7 @@ from rectok.pipeline.damage import cached_files, is_damaged
 from rectok.pipeline.graph import Cache, Stage
 from rectok.pipeline.lock import Record
 from rectok.pipeline.process import DVC, run_to_end
-from rectok.yaml_text import load_yaml
+from rectok.yaml_text import load_as_dvc
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _entries(command: str, runs: Path) -> Iterator[tuple[Path, Record]]:
         if f"cmd: {command}\n" not in text:  # parsing takes far longer
             continue
         try:
-            yield path, lock.record_of(load_yaml(text))
+            yield path, lock.record_of(load_as_dvc(text))
         except lock.DAMAGE:
             path.unlink()
 

@@ -47,6 +47,10 @@ class Slurm:
         options = ("--noheader", "--array", f"--name={job.name}", "--states=COMPLETED", "--format=%K")
         return [int(task) for task in _run(("squeue", *options)).stdout.split()]
 
+    def failures(self, _job: Job) -> Collection[int]:
+        """None: what SLURM runs again by itself was preempted, and goes on in the same log."""
+        return ()
+
     def log(self, job: Job, task: int) -> Sequence[str]:
         """The last lines of the task's file."""
         log = job.folder / f"{task}.log"

@@ -11,6 +11,7 @@ from rectok import artifacts
 from rectok.evaluation.metrics import NONE, headline_names
 from rectok.files import write_text
 from rectok.pages import data_uri, filled
+from rectok.pipeline.failed_tasks import failed_tasks
 from rectok.reporting import check_text
 from rectok.reporting.charts import Line, line_svg
 from rectok.reporting.comparison import Measured, deltas, measured_now, references, remember
@@ -112,6 +113,7 @@ def render(preset: str, params_text: str, run: Measured) -> str:
         text=check_text,
         gate_name=gate_name,
         versions=data_versions(),
+        failed_tasks=failed_tasks(),
         times=stage_times(stage_seconds()),
         total=duration(sum(stage_seconds().values())),
     )

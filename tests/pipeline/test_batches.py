@@ -13,6 +13,7 @@ from dagster import DagsterInstance, materialize
 from orchestration.assets.stages import assets
 from orchestration.graph.derive import load
 from orchestration.launcher import Launcher
+from rectok.artifacts import failed_tasks_file
 from rectok.pipeline import lock, recording
 from rectok.pipeline.graph import Stage, opened, stages_of
 from rectok.pipeline.recording import Recorder
@@ -89,6 +90,8 @@ def test_a_shard_that_fails_keeps_what_had_ended_and_the_next_run_goes_on_from_t
         failed.returncode == 1 and "shards@00001: rectok: stage shards@00001 is already running here" in failed.stdout
     )
     assert failed.stderr.endswith("rectok: shards@00001 failed; its message stands above, and what had ended is kept\n")
+    [record] = map(json.loads, (project / failed_tasks_file()).read_text().splitlines())
+    assert record["stage"] == "shards@00001" and record["lines"][-1].startswith("rectok: stage shards@00001 is already")
     backgrounds = {shard: lock.read(project)[f"shards@{shard}"].params["image"]["background"] for shard in SHARDS}
     assert backgrounds == {"00000": "black", "00001": "white", "00002": "white"}
     again = command.must(project, "rectok", "repro", "shards", "--jobs", "1")

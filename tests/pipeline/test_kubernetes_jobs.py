@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from rectok.params import load
 from rectok.pipeline import job_engine
 from rectok.pipeline.cluster_config import KubernetesConfig
+from rectok.pipeline.failed_tasks import failed_tasks
 from rectok.pipeline.jobs import Job
 from rectok.pipeline.kubernetes_jobs import Kubernetes, manifest
 from tests.errors import user_error
@@ -85,6 +86,8 @@ def test_an_index_that_fails_runs_again_without_what_it_had_made(api: Cluster) -
         "shards@1: rectok: no room for 1",
         f"shards@1: pod {name}-0-2: Error, exit code 3",
     ]
+    [task] = failed_tasks()  # for the report
+    assert (task.stage, *task.lines) == ("shards@1", *(line.removeprefix("shards@1: ") for line in repro.lines[1:]))
     access = YAML(typ="safe", pure=True).load_all(ACCESS.read_text(encoding="utf-8"))
     [rules] = [each["rules"] for each in access if each["kind"] == "Role"]
     assert api.used == {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
@@ -99,6 +102,8 @@ def test_a_preempted_pod_is_no_failure(api: Cluster) -> None:
     assert Path("ended").read_text() == "checkpoint\n"
     Path("0.waits").unlink()
     assert repro.wait() == ["shards@0", "shards@1"]
+    [task] = failed_tasks()
+    assert task.stage == "shards@0" and task.lines[-1].endswith("-0-0: Error, exit code 143")
 
 
 def test_ctrl_c_deletes_the_job_and_waits_for_its_pods(api: Cluster) -> None:

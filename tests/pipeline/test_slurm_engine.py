@@ -1,6 +1,7 @@
 """Shards as arrays of a real SLURM: what runs, what fails, and what is left when the head process ends."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rectok.artifacts import failed_tasks_file
 from rectok.pipeline.cluster_config import SlurmConfig
 from rectok.pipeline.slurm import Slurm
 from tests import command, forked
@@ -87,6 +89,9 @@ def test_a_task_that_fails_is_queued_again_and_its_log_is_shown(project: Path) -
     assert failed.stdout.count("shards@00001: rectok: stage shards@00001 is already running here") == 2
     assert failed.returncode == 1 and "rectok: shards@00001 failed; its message stands above" in failed.stderr
     assert "shards: 2 stages done in" in failed.stdout  # the other results are kept
+    records = [json.loads(line) for line in (project / failed_tasks_file()).read_text().splitlines()]
+    assert [record["stage"] for record in records] == ["shards@00001"] * 2
+    assert all("rectok: stage shards@00001 is already running here" in record["lines"][-1] for record in records)
     assert "4 of 5 stages have not changed\n" in command.must(project, *REPRO)
 
 

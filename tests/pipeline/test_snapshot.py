@@ -1,12 +1,13 @@
 """What is kept of a status, and which changes of files end it."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rectok.pipeline.snapshot import FILE, remember, remembered
+from rectok.pipeline.snapshot import FILE, Snapshot, remember, remembered
 
 CONTENT = {"stages": {"a": [1, 2]}}
 
@@ -24,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 def settled(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No system call sets ctime back, so the files settle at once."""
     monkeypatch.setattr("rectok.pipeline.snapshot.SETTLED_NS", -(10**12))
-    remember(root, ["raw", "later.dvc"], CONTENT)
+    remember(root, ["raw", "later.dvc"], CONTENT, time.time_ns())
 
 
 def put_in_place(root: Path) -> None:
@@ -36,33 +37,41 @@ def put_in_place(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "changed"),
     [
-        lambda root: (root / "raw/deep/two").write_text("raw/deep/tw0"),
-        lambda root: (root / "raw/deep/three").touch(),
-        lambda root: (root / "raw/one").unlink(),
-        lambda root: (root / "later.dvc").touch(),
-        lambda root: (root / "dvc.yaml").write_text("dvc,yaml"),
-        lambda root: (root / ".dvc/config").touch(),
-        put_in_place,
-        lambda root: (root / FILE).write_text("{}"),
-        lambda root: (root / FILE).write_text('{"signature": '),
+        (lambda root: (root / "raw/deep/two").write_text("raw/deep/tw0"), {"raw"}),
+        (lambda root: (root / "raw/deep/three").touch(), {"raw"}),
+        (lambda root: (root / "raw/one").unlink(), {"raw"}),
+        (lambda root: (root / "later.dvc").touch(), {"later.dvc"}),
+        (put_in_place, {"raw"}),
+        (lambda root: (root / "dvc.yaml").write_text("dvc,yaml"), None),
+        (lambda root: (root / ".dvc/config").touch(), None),
+        (lambda root: (root / FILE).write_text("{}"), None),
+        (lambda root: (root / FILE).write_text("[]"), None),
+        (lambda root: (root / FILE).write_text('{"facts": '), None),
     ],
 )
-def test_it_holds_until_a_file_changes(
-    root: Path, change: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+def test_it_holds_but_for_what_changes(
+    root: Path, change: Callable[[Path], object], changed: set[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled(root, monkeypatch)
-    assert remembered(root) == CONTENT
+    assert remembered(root) == Snapshot(CONTENT, frozenset())
     change(root)
-    assert remembered(root) is None
+    assert remembered(root) == (None if changed is None else Snapshot(CONTENT, frozenset(changed)))
 
 
 def test_nothing_is_kept_right_after_a_change_nor_outside_of_a_project(root: Path, tmp_path: Path) -> None:
-    remember(root, ["raw"], CONTENT)
+    remember(root, ["raw"], CONTENT, time.time_ns())
     assert not (root / FILE).exists()
-    remember(tmp_path / "raw", ["one"], CONTENT)
+    remember(tmp_path / "raw", ["one"], CONTENT, time.time_ns())
     assert remembered(tmp_path / "raw") is None
+
+
+def test_nothing_is_kept_where_a_file_changed_while_all_were_read(root: Path) -> None:
+    remember(root, ["raw"], CONTENT, time.time_ns() - 10**10)
+    assert not (root / FILE).exists()
+    remember(root, ["raw"], CONTENT, time.time_ns() + 10**10)
+    assert remembered(root) == Snapshot(CONTENT, frozenset())
 
 
 def test_a_file_that_goes_while_it_is_looked_at_is_one_that_is_not_there(
@@ -79,4 +88,5 @@ def test_a_file_that_goes_while_it_is_looked_at_is_one_that_is_not_there(
         patch.setattr(os, "scandir", vanishing)
         settled(root, patch)
     (root / "raw/one").write_text("raw/one")
-    assert (root / FILE).exists() and remembered(root) is None
+    snapshot = remembered(root)
+    assert snapshot is not None and snapshot.changed == {"raw"}

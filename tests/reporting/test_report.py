@@ -19,6 +19,10 @@ def rendered(params: str = "") -> str:
 def page(here: Path) -> str:
     project.build_results()
     artifacts.write_json(artifacts.classes_file(), ["red", "<b>green</b>", "blue"])
+    write_text(
+        artifacts.failed_tasks_file(),
+        '{"stage": "shards@00001", "time": "2026-01-01 09:30", "lines": ["<no> room"]}\n{"st',
+    )
     write_text(artifacts.throughput_file("dit"), '{"step": 9, "images_per_second": 250.0, "data_wait": 0.5}\n')
     return rendered("seed: 0 # <script>")
 
@@ -28,6 +32,7 @@ def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) 
         "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0 %", "The metric network is a proxy: resnet10t trained here.",
         "layers of the teacher", "shards 00001", "1 WARN of 1", "2 checks at 2 gates",
         'WARN">1 WARN</span>', "1 min 05 s", "abc &lt;1&gt;",
+        "shards@00001 <span class=\"small quiet\">2026-01-01 09:30 UTC</span></summary><pre>&lt;no&gt; room</pre>",
         "There is no dvc.lock", "250 images/s, 50.0% of the time waiting for data on this machine.",
     ):  # fmt: skip
         assert text in page
