@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -124,6 +124,15 @@ def works_in(project: Project, process: psutil.Process) -> bool:
     return False
 
 
+@contextmanager
+def unreadable(file: Path) -> Iterator[None]:
+    """Meanwhile, who reads `file` waits."""
+    aside = file.rename(file.with_suffix(".aside"))
+    os.mkfifo(file)
+    yield
+    aside.replace(file)
+
+
 @pytest.mark.slow
 def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(project: Project) -> None:
     project.change("tokenizer.training.epochs", 99)
@@ -132,9 +141,10 @@ def test_after_a_power_loss_runs_fail_within_a_minute_and_a_retry_continues(proj
     with serving(project) as server:
         run = server.materialize("tokenizer")
         wait_for(lambda: step.exists() and int(step.read_text()) > 2)
-        starting = server.materialize("index")
-        wait_for(lambda: server.run_status(starting) == "STARTING")
-        power_loss(project)
+        with unreadable(project.root / "params.yaml"):
+            starting = server.materialize("index")
+            wait_for(lambda: server.run_status(starting) == "STARTING")
+            power_loss(project)
     reached = int(step.read_text())
     project.steps(reached + 1)
     with serving(project) as server:
