@@ -1,7 +1,6 @@
 """A real webhook and a real mail server on loopback. They record what they receive, and refuse on request."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
 
+from tests.ports import free_port
+
 
 @dataclass
 class Hook:
@@ -24,14 +25,6 @@ class Hook:
     received: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     echoes: bool = False
-
-
-def free_port() -> int:
-    """An unused port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

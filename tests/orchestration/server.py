@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from orchestration.assets.checks import GATE_RAN
 from orchestration.loading import SENSOR_SECONDS
 from tests.orchestration.project import REPOSITORY, Project
+from tests.ports import free_port
 
 TIMEOUT = 400.0
 LOCATION = "rectok"
@@ -206,9 +206,7 @@ def serving(project: Project) -> Iterator[Server]:
     home.mkdir(exist_ok=True)  # it exists where a server ran before
     settings = (REPOSITORY / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(settings.replace(COORDINATOR, COORDINATOR + AT_ONCE), encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         **project.environment(),
         "DAGSTER_HOME": str(home),

@@ -1,7 +1,6 @@
 """TensorBoard, Weights & Biases and MLflow with their real libraries, offline or on loopback."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from rectok.params.loading import validated
 from rectok.reporting.images import write_png
 from rectok.tracking.trackers import FOLDER, require_packages, run_name, track_results, tracked_training
 from tests.errors import user_error
+from tests.ports import free_port
 from tests.project import preset
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -53,6 +53,14 @@ def finish(params: Params, pause: float = 0.0) -> None:
     for stage in ("dit", "probe"):
         time.sleep(pause)
         track_results(params.tracking, params, stage)
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an MLflow server that is gone."""
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def test_without_trackers_nothing_is_tracked_or_imported() -> None:
@@ -98,13 +106,9 @@ def test_weights_and_biases_keeps_every_stage_offline_under_one_run(monkeypatch:
 
 
 def test_a_resumed_training_goes_on_without_a_tracker_that_is_gone_and_the_other_tracker_gets_every_row(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    no_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    params = settings(tensorboard=True, mlflow=f"http://127.0.0.1:{port}")
+    params = settings(tensorboard=True, mlflow=no_server)
     follow(params, 20, 21)  # a training logs its first row at step 10
     assert capsys.readouterr().out.count("warning: tracking.mlflow cannot begin") == 1
     assert tensorboard_points(params) == [(20, 20.0), (21, 21.0)]
@@ -124,9 +128,7 @@ def check_mlflow(uri: str) -> None:
 
     params = settings(mlflow=uri, tensorboard=True)
     follow(params, 1, 2)
-    time.sleep(
-        1.1
-    )  # TensorBoard reads files of the same second in the order of their names, the tenth before the ninth
+    time.sleep(1.1)  # TensorBoard reads files of the same second by their names, the tenth before the ninth
     follow(params, 3, 4)
     finish(params)
     client = MlflowClient(uri)
@@ -153,15 +155,9 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
     executable = os.environ.get("RECTOK_MLFLOW")
     if not executable:
         pytest.skip("RECTOK_MLFLOW names no `mlflow` of an environment in which `pip install mlflow` was run")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [executable, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/mlflow.db",
-        "--artifacts-destination",
-        str(tmp_path / "files"),
-    ]
+    stores = ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts-destination", f"{tmp_path}/files"]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen([*command, *stores], stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
@@ -201,13 +197,9 @@ def test_a_missing_package_is_named_before_the_work(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_server_that_is_gone_when_a_stage_has_ended_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    no_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    finish(settings(mlflow=f"http://127.0.0.1:{port}"))
+    finish(settings(mlflow=no_server))
     assert capsys.readouterr().out.count("goes on without it, and data/ has all that it makes") == 2
 
 
@@ -218,13 +210,9 @@ def test_the_name_of_a_run_has_letters_digits_and_hyphens(tmp_path: Path, monkey
     assert run_name(settings()).startswith("bob-s-photos-1-")
 
 
-def test_a_server_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def test_a_server_that_is_not_there_is_a_sentence(no_server: str) -> None:
     with user_error(r"tracking\.mlflow cannot begin: .*"):
-        follow(settings(mlflow=f"http://127.0.0.1:{port}"), 1, 1)
+        follow(settings(mlflow=no_server), 1, 1)
 
 
 def test_a_tracker_that_fails_later_does_not_end_the_training(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from orchestration.nightly.delivery import Pending, deliver_alerts, parse_cursor
 from rectok.alerts.sending import Alert
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
-from tests.alerts.servers import Hook, Mailbox, free_port, mail_server, webhook
+from tests.alerts.servers import Hook, Mailbox, mail_server, webhook
 from tests.orchestration.daemon import (
     InstigatorTick,
     TickStatus,
@@ -29,6 +29,7 @@ from tests.orchestration.daemon import (
 )
 from tests.orchestration.nightly.test_alert_sensors import FAILING, channel_params, ran
 from tests.orchestration.nightly.test_definitions import EVALUATION
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
