@@ -13,7 +13,11 @@ from rectok.train.training_config import MachineConfig
 GIB = 2**30
 SMALL = ("digits", "photos")
 """Presets that train on a CPU in minutes."""
-IMPORT = "import gc; gc.disable(); import deepspeed, sys; print(deepspeed.__version__, file=sys.stderr)"
+IMPORT = (
+    "import gc, sys; gc.disable(); sys.modules['mlflow'] = None; import deepspeed; "
+    "print(deepspeed.__version__, file=sys.stderr)"
+)
+"""DeepSpeed's autotuner takes MLflow where it can be imported, which takes a second, and goes without it after any error."""
 
 
 def devices(params: Params) -> Diagnosis:
