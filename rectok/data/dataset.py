@@ -1,7 +1,8 @@
 """Images and latents of one split, over all shards, by position."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,66 +17,52 @@ from rectok.data.tensors import FeaturesFile, LatentsFile
 from rectok.errors import UserError
 
 
-@dataclass(frozen=True)
-class ImageBatch:
-    """`image` uint8 [b, 3, H, H], `label` int64 [b], and `features` [b, N, D] as they are stored, if the data set reads any.
+class _Batch:
+    """What batches of images and of latents share. `features` [b, N, D] are as they are stored, if the data set reads any.
 
     int8 features have a `scale` float32 [b, N, 1]. They become floats on the device, since floats from a worker would be two
     or four times as many bytes to copy.
     """
+
+    features: Tensor | None
+    scale: Tensor | None
+
+    def teacher_features(self) -> Tensor:
+        """float32 [b, N, D]. NaN if the scale is not finite."""
+        assert self.features is not None, "this batch has no features"
+        floats = self.features.float()
+        return floats if self.scale is None else floats * self.scale  # 0 there, and 0 · ∞ is NaN
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{name: change(x) for name, x in vars(self).items() if x is not None})  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class ImageBatch(_Batch):
+    """`image` uint8 [b, 3, H, H] and `label` int64 [b]."""
 
     image: Tensor
     label: Tensor
     features: Tensor | None = None
     scale: Tensor | None = None
 
-    def teacher_features(self) -> Tensor:
-        """float32 [b, N, D]. NaN if the scale is not finite."""
-        return _floats(self.features, self.scale)
-
-    def to(self, device: torch.device) -> "ImageBatch":
-        """The batch on a device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "ImageBatch":
-        """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "ImageBatch":
-        features, scale = (None if tensor is None else change(tensor) for tensor in (self.features, self.scale))
-        return ImageBatch(change(self.image), change(self.label), features, scale)
-
 
 @dataclass(frozen=True)
-class LatentBatch:
-    """`moments` [b, N, 2C], floats as they are stored, and `label` int64 [b]; `features` and `scale` as in ImageBatch."""
+class LatentBatch(_Batch):
+    """`moments` [b, N, 2C], floats as they are stored, and `label` int64 [b]."""
 
     moments: Tensor
     label: Tensor
     features: Tensor | None = None
     scale: Tensor | None = None
-
-    def teacher_features(self) -> Tensor:
-        """float32 [b, N, D]. NaN if the scale is not finite."""
-        return _floats(self.features, self.scale)
-
-    def to(self, device: torch.device) -> "LatentBatch":
-        """The batch on a device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "LatentBatch":
-        """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "LatentBatch":
-        features, scale = (None if tensor is None else change(tensor) for tensor in (self.features, self.scale))
-        return LatentBatch(change(self.moments), change(self.label), features, scale)
-
-
-def _floats(features: Tensor | None, scale: Tensor | None) -> Tensor:
-    assert features is not None, "this batch has no features"
-    floats = features.float()
-    return floats if scale is None else floats * scale  # 0 there, and 0 · ∞ is NaN
 
 
 class ImageDataset:

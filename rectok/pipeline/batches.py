@@ -44,13 +44,14 @@ class Batches:
             except Held as error:
                 return Finished((), 1, [str(error)])
 
-        if (last := until_free(attempt, lambda pause: self._wait(stages[0].noun, pause))).code:
+        if (last := until_free(attempt, lambda pause: self.wait(stages[0].noun, pause))).code:
             self.say(f"{stages[0].noun}: {last.reason}")
             return [stage.address for stage in stages]
         return failed
 
-    def _wait(self, noun: str, pause: float) -> bool:
-        self.say(f"{noun}: another DVC process holds one of its files; trying again in {pause:.0f} s")
+    def wait(self, name: str, pause: float) -> bool:
+        """Say why the stages `name` wait, and wait `pause` seconds; False where the run is stopped meanwhile."""
+        self.say(f"{name}: another DVC process holds one of its files; trying again in {pause:.0f} s")
         return not self.stopped.wait(pause)
 
     def _bring_up_to_date(self, stages: Sequence[Stage]) -> list[str]:

@@ -201,7 +201,7 @@ class Repro:
             return self.batches.run(group)
         [stage] = group
         began = time.monotonic()
-        finished = until_free(lambda: self._once(stage), lambda pause: self._wait(stage.address, pause))
+        finished = until_free(lambda: self._once(stage), lambda pause: self.batches.wait(stage.address, pause))
         if finished.code and not self.stopped.is_set():
             remember_failure(stage.address, finished.lines)
         outcome = "failed after" if finished.code else "done in"
@@ -224,10 +224,6 @@ class Repro:
             if again
             else "stopping; trainings write their checkpoints first, and Ctrl-C once more kills them"
         )
-
-    def _wait(self, address: str, pause: float) -> bool:
-        self.say(f"{address}: another DVC process holds one of its files; trying again in {pause:.0f} s")
-        return not self.stopped.wait(pause)
 
     def _variables(self, stage: Stage) -> Mapping[str, str]:
         return {} if stage.address in self.urgent else YIELDING

@@ -9,6 +9,7 @@ import torch
 
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
+from rectok.data.shard_reader import readable
 from rectok.errors import UserError
 from rectok.evaluation.fidelity import Features, ReferenceFeatures, extract_features, frechet
 from rectok.evaluation.generation import balanced_labels
@@ -79,8 +80,7 @@ def sample_quality(
 def metric_network_of(stage: TrainingStage, batch: int) -> MetricNetwork:
     """The metric network that its gate passed; dvc.yaml names the gate's marker, and not the network and the shards."""
     folder = artifacts.stage_dir("metric_network")
-    tables = map(artifacts.shard_table, stage.params.index.shards)  # the images may lie in a bucket
-    if not folder.exists() or not all(table.exists() for table in tables):
+    if not folder.exists() or not readable(stage.params.index.shards):
         raise UserError(
             f"{stage.name}.evaluate_every reads data/metric_network and data/shards, which are not both here; `dvc pull "
             "metric_network shards` or `dvc repro metric_network` brings them"
