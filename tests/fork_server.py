@@ -50,7 +50,8 @@ PYTEST_PLUGINS = ("anyio", "hydra", "hypothesis", "_hypothesis_globals", "platfo
 OURS = ("rectok", "orchestration")
 DAGSTER = (
     "dagster._cli", "dagster_pipes", "dagster_webserver.cli", "dagster._daemon.cli", "dagster_graphql", "dagster_dg_cli.cli",
-    "orchestration.loading",
+    "orchestration.loading", "orchestration.storage", "dagster._core.definitions.antlr_asset_selection.antlr_asset_selection",
+    "dagster._core.storage.sqlite_storage", "upath.implementations.local", "watchdog.observers.polling",
 )  # fmt: skip
 """Imported before the first command of Dagster, or the first process of pytest-xdist: most tests need none."""
 HUGE = 1 << 21
