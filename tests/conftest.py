@@ -18,11 +18,11 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 
 LONGEST = (
-    "test_trained.py", "test_pipeline.py", "test_server.py", "test_processes.py", "test_running.py", "test_recovery.py",
-    "test_resume.py", "test_extending.py", "test_imagenet_preset.py", "test_stages.py", "test_workers.py",
-    "test_experiments.py", "test_dagster.py", "test_bench.py", "test_package.py",
+    "test_server.py", "test_trained.py", "test_pipeline.py", "test_processes.py", "test_workers.py", "test_dagster.py",
+    "test_running.py", "test_stages.py", "test_imagenet_preset.py", "test_package.py", "test_recovery.py",
+    "test_extending.py", "test_resume.py", "test_experiments.py", "test_inception.py", "test_bench.py", "test_plan.py",
 )  # fmt: skip
-"""Files of tests that take half a minute and more, the longest first."""
+"""Files of tests that take twenty seconds and more, the longest first."""
 
 
 def pytest_xdist_setupnodes(specs: list[XSpec]) -> None:
