@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from rectok.bench.work import Prepared, Setting, Timer, Variant
-from rectok.nn.blocks import compile_blocks
 from rectok.nn.fp8 import fp8_products
-from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products, precision_on
+from rectok.nn.precision import bfloat16_on_gpu, precision_on
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.teacher.features import oriented_tokens
+from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer, build_tokenizer, from_bytes
-from rectok.train.world import compiles
+from rectok.train.world import compiles, settled
 from rectok.workloads.batches import image_batch
 from rectok.workloads.generators import generator
 from rectok.workloads.objectives import perceptual_like, teacher_like
@@ -74,10 +74,7 @@ def _decode(setting: Setting, batch: int) -> Prepared:
 def _teacher(setting: Setting, batch: int, to_host: bool) -> Prepared:
     device, latent = setting.world.device, setting.costs.latent
     network = teacher_like(setting.params).on(device)
-    if device.type == "cuda":
-        bfloat16_products(network)
-    if _compiled(setting):
-        network.compile_blocks()
+    settled(network, setting.params.machine, _compiled(setting), VisionNetwork.compile_blocks)
     images = image_batch(latent, batch, "online", device).image
 
     def forward() -> Tensor:
@@ -167,15 +164,10 @@ def _tokenizer(setting: Setting) -> Tokenizer:
 
 def _as_stages_have_it(setting: Setting, network: M, fp8: bool = False) -> M:
     """`network` frozen, on the device, in the precision of the stages, and compiled as a long one compiles it."""
-    device = setting.world.device
-    network.to(device).eval().requires_grad_(False)
+    network.to(setting.world.device).eval().requires_grad_(False)
     if fp8:
         fp8_products(network)
-    if device.type == "cuda":
-        bfloat16_products(network)
-    if _compiled(setting):
-        compile_blocks(network)
-    return network
+    return settled(network, setting.params.machine, _compiled(setting))
 
 
 def _generator(setting: Setting, guided: bool) -> Generator:
