@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from rectok.errors import UserError
+from rectok.storage.deadline import TooSlowError, extend, within
 
 T = TypeVar("T")
 S3 = "s3://"
@@ -23,6 +24,8 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 """An attempt fails after these seconds without a connection, or without a further byte."""
 SLOWEST = 2**15
 """Bytes per second: an attempt fails where an answer takes longer than at this rate, READ_TIMEOUT besides. Some servers drip."""
+WRITTEN = "written"
+"""The action of requests whose time follows from what they send."""
 CONNECTIONS = 32
 REFUSED = 60.0
 """Seconds without signed addresses after one was of no use."""
@@ -48,13 +51,16 @@ def address(uri: str) -> dict[str, str]:
 
 
 def request(uri: str, action: str, call: Callable[[Any], T]) -> T:
-    """call(client), retried where that may help. Raises UserError: why `uri` cannot be `action` (read, written, …)."""
+    """call(client), retried where that may help. Raises UserError: why `uri` cannot be `action` (read, written, …).
+
+    An attempt whose answer is not whole in time is given up, but for those that write, which send much.
+    """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return call(client())
+            return call(client()) if action == WRITTEN else _in_time(call)
         except (BotoCoreError, ClientError, Boto3Error, IncompleteAnswer) as error:
             if attempt == ATTEMPTS or not _is_temporary(error, attempt):
                 raise UserError(f"{uri} cannot be {action}: {_reason(error)}") from None
@@ -68,6 +74,18 @@ def request(uri: str, action: str, call: Callable[[Any], T]) -> T:
         except ValueError as error:
             raise UserError(f"{uri} cannot be {action}: the store's answer is not valid ({error})") from None
     raise AssertionError("the last attempt returns or raises")
+
+
+def _in_time(call: Callable[[Any], T]) -> T:
+    try:
+        return within(CONNECT_TIMEOUT + READ_TIMEOUT, lambda: call(client()))
+    except TooSlowError:
+        raise IncompleteAnswer(f"its answer was not whole after {CONNECT_TIMEOUT + READ_TIMEOUT:.0f} s") from None
+
+
+def _extend(**_event: Any) -> None:
+    """Give an attempt of botocore its time."""
+    extend(CONNECT_TIMEOUT + READ_TIMEOUT)
 
 
 def client() -> Any:
@@ -93,7 +111,9 @@ def _client(process: int) -> Any:
         read_timeout=READ_TIMEOUT,
         max_pool_connections=CONNECTIONS,
     )
-    return boto3.session.Session().client("s3", config=config)
+    made = boto3.session.Session().client("s3", config=config)
+    made.meta.events.register("before-send.s3", _extend)
+    return made
 
 
 def get_signed(uri: str, headers: Mapping[str, str]) -> Any:

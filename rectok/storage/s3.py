@@ -14,6 +14,7 @@ from typing import Any
 from rectok.errors import UserError
 from rectok.storage import client
 from rectok.storage.client import IncompleteAnswer, address, request
+from rectok.storage.deadline import extend
 
 PART = 16 * 2**20
 """Bytes of one part of an upload. A smaller file is sent in one request."""
@@ -150,6 +151,7 @@ def _require_checksum(answer: Any, content: bytes) -> None:
 def _read(stream: Any, expected: int) -> bytes:
     """All that comes until the end. Raises IncompleteAnswer where it comes so slowly that a new attempt is better."""
     began, patience = time.monotonic(), client.READ_TIMEOUT + expected / client.SLOWEST
+    extend(client.CONNECT_TIMEOUT + patience)  # so that this ends first, which says more
     parts = []
     while part := stream.read1():
         parts.append(part)
@@ -240,7 +242,7 @@ def upload(path: Path, uri: str) -> None:
             store.delete_object(**address(uri))
             raise IncompleteAnswer(f"{stored} of {before.st_size} bytes arrived")
 
-    request(uri, "written", send)
+    request(uri, client.WRITTEN, send)
     after = path.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         delete(uri)

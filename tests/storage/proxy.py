@@ -18,8 +18,8 @@ from rectok.storage.client import forget_client
 from tests.storage.server import running
 
 FaultKind = Literal[
-    "503", "cut", "stall", "drip", "truncated", "expired", "dropped", "changed", "untagged", "moved", "region", "length"
-]
+    "503", "cut", "stall", "drip", "crawl", "truncated", "expired", "dropped", "changed", "untagged", "moved", "region", "length"
+]  # fmt: skip
 ELSEWHERE = "eu-west-1"
 """The region into which the fault `region` leads."""
 ERRORS = {
@@ -33,10 +33,10 @@ class Fault:
     """Spoils the next `times` requests of `method` whose path contains `where`.
 
     cut: half of the body, then the connection closes. stall: half of it, then silence. drip: one byte after the other, each
-    before a read gives up. truncated: half of it, announced as the whole (of an upload, the proxy forwards half). dropped: no
-    answer. changed: `change` runs first. 503, expired: that answer. untagged: no ETag. moved: a redirect to the same place.
-    region: a redirect with status `announced`, unless the request is signed for ELSEWHERE. length: the announced length is
-    `announced`.
+    before a read gives up; crawl: its head, too. truncated: half of it, announced as the whole (of an upload, the proxy forwards
+    half). dropped: no answer. changed: `change` runs first. 503, expired: that answer. untagged: no ETag. moved: a redirect to
+    the same place. region: a redirect with status `announced`, unless the request is signed for ELSEWHERE. length: the announced
+    length is `announced`.
     """
 
     kind: FaultKind
@@ -128,6 +128,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "drip":
             self._answer(answer.status, headers, b"", announced=len(content))
             self._drip(content)
+        elif kind == "crawl":
+            self._drip(
+                b"HTTP/1.1 200 OK\r\n"
+                + b"".join(f"{k}: {v}\r\n".encode() for k, v in headers.items())
+                + b"\r\n"
+                + content
+            )
         elif kind == "truncated":
             self._answer(answer.status, headers, content[: len(content) // 2])
         else:

@@ -3,7 +3,7 @@
 import base64
 import gc
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from rectok.errors import UserError
 from rectok.storage import client, objects, s3
 from rectok.storage.client import forget_client
 from rectok.storage.objects import Ranges, fetch, list_files, open_binary, publish, read_bytes
+from rectok.storage.s3 import current_version
+from tests.errors import user_error
 from tests.storage.proxy import Fault, FaultKind, FaultyStore
 from tests.storage.server import BUCKET
 from tests.storage.test_objects import CONTENT, DIGEST
@@ -90,6 +92,29 @@ def test_small_objects_are_held_as_far_as_there_is_memory(store: FaultyStore, mo
     with pytest.raises(UserError):
         Ranges(URI, len(CONTENT), often=True).read(7, 10)
     assert objects._memory.free == len(CONTENT) + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "use"),
+    [
+        ("crawl", lambda: current_version(URI)),
+        ("crawl", lambda: Ranges(URI, len(CONTENT)).read(5, 1000)),
+        ("crawl", lambda: list(list_files(f"s3://{BUCKET}/faults"))),
+        ("drip", lambda: list(list_files(f"s3://{BUCKET}/faults"))),
+    ],
+)
+def test_heads_and_listings_that_drip_are_given_up(
+    store: FaultyStore, kind: FaultKind, use: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rectok.storage.client.CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr("rectok.storage.client.ATTEMPTS", 2)
+    expected = use()
+    for method in ("HEAD", "GET"):
+        store.proxy.spoil(Fault(kind, method, times=1))
+        assert use() == expected
+    store.proxy.spoil(*(Fault(kind, method, times=ALWAYS) for method in ("HEAD", "GET")))
+    with user_error("its answer was not whole after 0 s"):
+        use()
 
 
 @pytest.mark.parametrize(
