@@ -60,7 +60,7 @@ def test_two_processes_follow_the_curve_of_one(trained: tuple[Path, list[float]]
     assert_gathered(folder)
 
 
-@pytest.mark.parametrize(("zero_stage", "counts"), [(3, (4, 2, 1)), (1, (1, 2)), (0, (1, 2))])
+@pytest.mark.parametrize(("zero_stage", "counts"), [(3, (4, 2, 1)), (2, (2, 1)), (1, (1, 2)), (0, (1, 2))])
 def test_a_training_goes_on_with_fewer_and_with_more_processes(
     trained: tuple[Path, list[float]], zero_stage: int, counts: tuple[int, ...]
 ) -> None:
