@@ -82,7 +82,8 @@ def disk_of(params: Params) -> float:
 
 def _disk(params: Params, costs: Costs, images: int, parts: dict[str, int | None]) -> dict[str, float]:
     """`disk`, with the snapshots of the generator where there are any."""
-    posthoc, sizes = params.dit.posthoc_ema, disk(params, costs.latent, images, _trained(parts))
+    posthoc = params.dit.posthoc_ema
+    sizes = disk(params, costs.latent, images, _trained(parts), _size(parts, "alignment"))
     snapshots = posthoc.snapshots * len(posthoc.lengths) * FLOAT32 * _size(parts, "dit")
     return {**sizes, "snapshots": float(snapshots)} if snapshots else sizes
 
@@ -111,7 +112,7 @@ def _memory(steps: Steps, parts: dict[str, int | None], training: str, gpus: int
     weights = {
         "tokenizer": (size("tokenizer"), helpers),
         "decoder": (size("tokenizer.decoder"), helpers + size("tokenizer.encoder") + size("tokenizer.semantic")),
-        "dit": (size("dit"), 0),
+        "dit": (size("dit", "alignment"), 0),
         "autoguidance": (size("autoguidance"), 0),
     }
     posthoc = steps.params.dit.posthoc_ema

@@ -12,6 +12,7 @@ from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.train.training_config import TrainingConfig
 from rectok.workloads.costs import Costs
+from rectok.workloads.generators import alignment_of
 from rectok.workloads.objectives import adversary_of
 
 FLOAT32 = 4
@@ -58,6 +59,9 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
         dit = costs.generator(section)
         head = sum(parameters(part) for part in (dit.head_patch, dit.bridge, dit.head, dit.final))
         sizes |= {f"{name}.encoder": parameters(dit) - head, f"{name}.head": head}
+    if params.dit.alignment.block:
+        mlp = costs.shapes.build(lambda: alignment_of(params.dit, costs.latent.teacher_width))
+        sizes["alignment"] = parameters(mlp)
     return sizes
 
 
@@ -128,7 +132,8 @@ def per_image(params: Params, latent: TokenizerConfig) -> dict[str, float]:
     }
 
 
-def disk(params: Params, latent: TokenizerConfig, images: int, weights: int) -> dict[str, float]:
-    """Bytes of every kind of artefact for `images` images and `weights` trained weights."""
+def disk(params: Params, latent: TokenizerConfig, images: int, weights: int, dropped: int = 0) -> dict[str, float]:
+    """Bytes of every kind of artefact for `images` images, `weights` trained weights, and those `dropped` after the training."""
     data = {name: images * size for name, size in per_image(params, latent).items()}
-    return {**data, "weights": float(KEPT * weights), "largest checkpoints": float(CHECKPOINTS * STATE * weights)}
+    checkpoints = CHECKPOINTS * STATE * (weights + dropped)
+    return {**data, "weights": float(KEPT * weights), "largest checkpoints": float(checkpoints)}

@@ -1,6 +1,7 @@
 """What every stage, and a nightly run, computes; and the four trainings of a plan, each step counted once."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from rectok.nn.counting import BFLOAT16, Cost
 from rectok.params import Params
 from rectok.params.schema import NetworkParams, TrainedParams
 from rectok.planning.images import Images
+from rectok.sampling.sampler_config import SamplerConfig
 from rectok.teacher.network import VisionNetwork
 from rectok.train.training_config import TrainingConfig
 from rectok.workloads.costs import PAIR, Costs
@@ -88,6 +90,7 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
         *_training("decoder", steps, images.train),
         Workload("latents", "encode", "encode", views, costs.encode(), gpus),
         *_training("dit", steps, images.train),
+        *evaluations(steps, images.train),
         *([] if params.dit.internal.block else _training("autoguidance", steps, images.train)),
         *_reconstruction(steps, images),
         *samplings("generation", params.generation.per_class, costs, gpus),
@@ -117,6 +120,19 @@ def _training(stage: str, steps: Steps, images: int) -> list[Workload]:
         stage, *_timed_as(stage, steps), count * config.batch, flops, steps.gpus, count * config.batch / images, count
     )
     return [load]
+
+
+def evaluations(steps: Steps, images: int) -> list[Workload]:
+    """The samples that are measured while the generator trains (dit.evaluate_every)."""
+    section, costs = steps.params.dit, steps.costs
+    if not section.evaluate_every or not section.training.epochs:
+        return []
+    evaluation, count = section.evaluation, section.training.steps(images)
+    every = section.training.on_rows(section.evaluate_every * images / section.training.batch)
+    sampler = SamplerConfig(method="euler", points=evaluation.points, encoder_every=1, fp8=False)
+    flops = costs.velocities(section, sampler) + costs.decode()
+    samples = ceil(count / every) * evaluation.per_class * costs.classes  # the last step is evaluated, too
+    return [Workload("dit, evaluations", "sample", "plain", samples, flops, steps.gpus)]
 
 
 def _timed_as(stage: str, steps: Steps) -> tuple[str, str]:

@@ -23,10 +23,14 @@ def generator_objective(
     dit = generator(section, latent, classes)
     if not isinstance(section, GeneratorParams):
         return DiTObjective(dit, normalise, section.label_dropout)
-    block, weight = section.alignment.block, section.alignment.weight
-    width = section.sizes.encoder.width
-    alignment = Alignment(width, latent.teacher_width, block, weight) if block else None
+    alignment = alignment_of(section, latent.teacher_width) if section.alignment.block else None
     return DiTObjective(dit, normalise, section.label_dropout, section.internal.weight, alignment)
+
+
+def alignment_of(section: GeneratorParams, teacher_width: int) -> Alignment:
+    """A new MLP that predicts features of `teacher_width` channels from the tokens of the generator."""
+    config = section.alignment
+    return Alignment(section.sizes.encoder.width, teacher_width, config.block, config.weight)
 
 
 def generator(section: DiTParams, latent: TokenizerConfig, classes: int) -> DiTDH:

@@ -8,7 +8,8 @@ import torch
 from rectok.losses.adversary import PatchGAN
 from rectok.nn.counting import parameters
 from rectok.params.editing import changed
-from rectok.planning.sizes import memory, part_sizes
+from rectok.planning.plan import memory_of
+from rectok.planning.sizes import disk, memory, part_sizes
 from rectok.tokenizer.model import ViTTokenizer
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter
@@ -34,6 +35,20 @@ def test_parts_are_counted_as_they_are_built() -> None:
     assert (found["dit.encoder"] or 0) + (found["dit.head"] or 0) == parameters(dit)
     adversary = PARAMS.decoder.losses.adversary
     assert found["adversary"] == parameters(PatchGAN(adversary.filters, adversary.layers))
+
+
+def test_the_mlp_of_an_alignment_is_trained_and_in_checkpoints_but_not_kept() -> None:
+    aligned = changed(PARAMS, {"dit.alignment.block": 1, "features.storage": "int8"})
+    costs = Costs(aligned, 10)
+    found, objective = part_sizes(costs), generator_objective(aligned.dit, costs.latent, 10, lambda z: z)
+    mlp = found["alignment"]
+    assert mlp == parameters(objective) - parameters(objective.dit) > 0
+    assert "alignment" not in part_sizes(Costs(PARAMS, 10))
+    plain, more = disk(aligned, costs.latent, 10, 1000), disk(aligned, costs.latent, 10, 1000, mlp)
+    assert more["weights"] == plain["weights"] == 8000
+    assert more["largest checkpoints"] - plain["largest checkpoints"] == 40 * mlp  # two, of 20 bytes a weight each
+    more_memory = memory_of(aligned, "dit", 1).weights - memory_of(PARAMS, "dit", 1).weights
+    assert more_memory == 4 * mlp
 
 
 def test_the_paper_has_172_and_835_million_weights() -> None:

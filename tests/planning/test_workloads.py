@@ -8,7 +8,7 @@ import torch
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.planning.images import Images
-from rectok.planning.workloads import Steps, Workload, samplings, workloads
+from rectok.planning.workloads import Steps, Workload, evaluations, samplings, workloads
 from rectok.teacher.network import VisionNetwork
 from rectok.workloads.costs import Costs
 from tests.project import tiny
@@ -16,6 +16,7 @@ from tests.project import tiny
 PARAMS = tiny()
 COSTS = Costs(PARAMS, 10)
 IMAGES = Images({"train": 1000, "val": 40, "test": 60}, 10)
+METRIC_NETWORK = "data/passed/metric_network"
 FILE = {"path": "weights.safetensors", "sha256": "0" * 64}
 ONE_PROCESS = {"teacher", "metric_network"}
 """Stages that do not call rectok.train.launch.launched."""
@@ -84,6 +85,19 @@ def test_a_night_asks_for_the_velocity_at_every_step() -> None:
     assert (plain.variant, guided.variant) == ("plain", "cfg")
     assert plain.flops == pytest.approx(10 * velocity + decode)
     assert guided.flops == pytest.approx(20 * velocity + decode)
+
+
+def test_evaluations_while_the_generator_trains_are_samples_of_their_own() -> None:
+    evaluation = {**PARAMS.dit.evaluation.model_dump(), "per_class": 3, "points": 6, "waits_for": METRIC_NETWORK}
+    training = {"dit.training.epochs": 5, "dit.training.batch": 32, "dit.training.micro_batch": 32}
+    params = changed(
+        PARAMS, {**training, "dit.training.log_every": 7, "dit.evaluate_every": 2, "dit.evaluation": evaluation}
+    )
+    (load,) = evaluations(Steps(params, Costs(params, 10), 4), 1000)
+    # 157 steps, with an evaluation after every 63, the row of the log nearest to 62.5, and after the last one.
+    assert (load.images, load.gpus, load.work, load.variant) == (3 * 3 * 10, 4, "sample", "plain")
+    assert load.flops == pytest.approx(5 * COSTS.velocity(PARAMS.dit) + COSTS.decode())
+    assert evaluations(Steps(PARAMS, COSTS, 4), 1000) == []
 
 
 def test_neutral_guidance_is_not_sampled_again() -> None:
