@@ -19,7 +19,6 @@ from rectok.pipeline.process import DVC, ChildProcess, Finished, run_to_end
 from rectok.reporting.summary import EVALUATIONS, duration
 
 Say = Callable[[str], None]
-REPRO = (*DVC, "repro")
 
 
 @dataclass(frozen=True)
@@ -30,19 +29,34 @@ class Failure:
     reason: str
 
 
-def make_shared(folder: Path, targets: Sequence[str]) -> None:
-    """`dvc repro` in the workspace of what all rows share. Raises UserError when it fails."""
-    if run_to_end((*REPRO, *targets), folder).returncode:
-        raise UserError(f"`dvc repro {' '.join(targets)}` failed in {folder}; its message stands above")
+def repro(targets: Sequence[str], jobs: int) -> tuple[str, ...]:
+    """The command that makes `targets`, `jobs` stages at once; DVC alone runs one after the other."""
+    if jobs == 1:
+        return (*DVC, "repro", *targets)
+    return ("rectok", "repro", *targets, "--jobs", str(jobs), "--on-accelerator", str(jobs))
+
+
+def make_shared(folder: Path, targets: Sequence[str], jobs: int = 1) -> None:
+    """Make `targets` in the workspace of what all rows share. Raises UserError when it fails."""
+    command = repro(targets, jobs)
+    if run_to_end(command, folder).returncode:
+        raise UserError(f"`{' '.join(command)}` failed in {folder}; its message stands above")
 
 
 def run_all(
-    workspaces: Sequence[Workspace], targets: Sequence[str], devices: Sequence[str], say: Say, echo: bool = False
+    workspaces: Sequence[Workspace],
+    targets: Sequence[str],
+    devices: Sequence[str],
+    say: Say,
+    echo: bool = False,
+    jobs: int = 1,
 ) -> list[Failure]:
     """Run every workspace that is not done, one at a time per entry of `devices` (a CUDA device, or "" for any).
 
     Rows after others wait for all of those. A failed run stops no other one. With `echo` runs are printed, not only logged.
+    Each run makes `jobs` stages at once.
     """
+    command = repro(targets, jobs)
     free: queue.SimpleQueue[str] = queue.SimpleQueue()
     for device in devices:
         free.put(device)
@@ -50,7 +64,7 @@ def run_all(
     def run(workspace: Workspace) -> Failure | None:
         device = free.get()
         try:
-            return _run(workspace, targets, device, say, echo)
+            return _run(workspace, command, device, say, echo)
         finally:
             free.put(device)
 
@@ -63,7 +77,7 @@ def run_all(
         return [failure for wave in (firsts, others) for failure in list(pool.map(run, wave)) if failure]
 
 
-def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, echo: bool) -> Failure | None:
+def _run(workspace: Workspace, command: Sequence[str], device: str, say: Say, echo: bool) -> Failure | None:
     began = time.monotonic()
     say(f"{workspace.cell.name} started, log in {workspace.log}")
     for stage in EVALUATIONS:
@@ -71,7 +85,7 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, ec
         shutil.rmtree(workspace.folder / stage_dir(stage), ignore_errors=True)
     renew_pipeline(workspace.folder)
     versions = read_versions()
-    finished = _repro(workspace, targets, device, say if echo else None)
+    finished = _logged(workspace, command, device, say if echo else None)
     if finished.code:
         say(f"{workspace.cell.name} failed: {finished.reason}")
         return Failure(workspace, finished.reason)
@@ -81,9 +95,9 @@ def _run(workspace: Workspace, targets: Sequence[str], device: str, say: Say, ec
     return None
 
 
-def _repro(workspace: Workspace, targets: Sequence[str], device: str, say: Say | None) -> Finished:
-    """`dvc repro` there on `device`, which hides all other GPUs. Each line is appended to the log, and goes to `say`."""
-    command, variables = (*REPRO, *targets), {"CUDA_VISIBLE_DEVICES": device} if device else {}
+def _logged(workspace: Workspace, command: Sequence[str], device: str, say: Say | None) -> Finished:
+    """`command` there on `device`, which hides all other GPUs. Each line is appended to the log, and goes to `say`."""
+    variables = {"CUDA_VISIBLE_DEVICES": device} if device else {}
     with workspace.log.open("a+", encoding="utf-8", errors="replace") as log:
         begin = log.tell()
         if say is None:

@@ -20,8 +20,10 @@ def ablate(
         Path, typer.Option(help="Folder for index.html, table.md, table.json, plot.png and samples.png")
     ] = OUT,
     devices: Annotated[
-        str, typer.Option(help="CUDA devices, a run on each at a time, e.g. 0,1,1; empty: one run")
+        str,
+        typer.Option(help="CUDA devices, a run on each at a time, e.g. 0,1, or 0,0,0 for three on one; empty: one run"),
     ] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Stages of a run, and of what all runs share, at once")] = 1,
     vary: Annotated[
         list[str] | None,
         typer.Option(help="A sweep over all combinations, e.g. dit.training.epochs=10,20; may be repeated"),
@@ -48,7 +50,7 @@ def ablate(
     if only and only not in [cell.name for cell in runs]:
         raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")
     if spec.shared and not table and not only:
-        make_shared(prepare_shared(name, spec), spec.shared)
+        make_shared(prepare_shared(name, spec), spec.shared, jobs)
     workspaces = [located(name, spec, cell) for cell in runs]
     for workspace in workspaces:
         # One run alone leaves the others, which may be going on, as they were prepared.
@@ -58,7 +60,7 @@ def ablate(
         typer.echo("\n".join(f"prepared {cell.name}" for cell in runs))
         return
     chosen = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]
-    failures = [] if table else run_all(chosen, spec.targets, devices.split(","), typer.echo, echo=bool(only))
+    failures = [] if table else run_all(chosen, spec.targets, devices.split(","), typer.echo, bool(only), jobs)
     write_report(name, spec, workspaces, out / name)
     typer.echo(f"wrote {out / name / 'table.md'}")
     if failures:

@@ -62,6 +62,12 @@ def test_a_row_that_shares_trainings_starts_when_those_are_done(here: Path, monk
     assert told == ["long-s0 starts", "long-s0 ends", "short-s0 starts", "short-s0 ends"]
 
 
+def test_several_stages_at_once_are_made_by_rectok_repro_and_one_by_dvc() -> None:
+    assert running.repro(["gate@dit"], 1) == ("dvc", "--wait-for-lock", "repro", "gate@dit")
+    command = ("rectok", "repro", "gate@dit", "--jobs", "3", "--on-accelerator", "3")
+    assert running.repro(["gate@dit"], 3) == command
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
@@ -92,7 +98,7 @@ def test_an_ablation_reruns_only_what_a_row_changes_and_goes_on_after_a_failure(
 
     times = {path: path.stat().st_mtime_ns for path in report.glob("*/data/timings/*")}
     file.write_text(ABLATION.replace("LIMIT", "0.0"))
-    assert "1 of 2 runs are done" in must(here, "rectok", "ablate", str(file))
+    assert "1 of 2 runs are done" in must(here, "rectok", "ablate", str(file), "--jobs", "2")
     assert {path for path in report.glob("*/data/timings/*") if path.stat().st_mtime_ns != times.get(path)} == {
         timings["truncate"] / "gate-reconstruction.json"
     }

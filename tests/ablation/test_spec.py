@@ -95,5 +95,5 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ablation_names_those_that_there_are() -> None:
-    with user_error(r"there is no ablation 'metod'.*channels, choices, compact, guidance, head, method"):
+    with user_error(r"there is no ablation 'metod'.*channels, choices, claims, compact, guidance, head, method"):
         load_spec("metod")
