@@ -137,6 +137,7 @@ def test_every_parameter_is_read(
             "below": 2.0,
             "waits_for": "data/passed/metric_network",
         },
+        "dit.alignment": {"block": 1, "weight": 0.5},
         "dit.posthoc_ema.snapshots": 1,
         "dit.training.zero_stage": 0,
         "dit.training.muon": {"lr_per_256": 1e-3, "momentum": 0.9},

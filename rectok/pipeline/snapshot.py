@@ -14,7 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rectok.errors import DamagedError
 from rectok.files import write_text
+from rectok.json_records import parse_json
 from rectok.pipeline.hashes import SETTLED_NS
 
 FILE = Path(".dvc/tmp/rectok-status.json")
@@ -34,13 +36,13 @@ class Snapshot:
 def remembered(root: Path) -> Snapshot | None:
     """The last snapshot; None where there is none, or a file of SETTINGS or the version of DVC or rectok is another one."""
     try:
-        record = json.loads((root / FILE).read_bytes())
+        record = parse_json((root / FILE).read_bytes(), FILE.as_posix())
         facts = record["facts"]
         if record["versions"] != _versions() or any(facts[name] != _facts(root, name)[0] for name in SETTINGS):
             return None
         changed = frozenset(path for path, digest in facts.items() if digest != _facts(root, path)[0])
         return Snapshot(record["content"], changed)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, DamagedError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -49,7 +49,7 @@ def part_sizes(costs: Costs) -> dict[str, int | None]:
     sizes: dict[str, int | None] = {
         "tokenizer.encoder": parameters(tokenizer.encoder),
         "tokenizer.decoder": parameters(tokenizer.decoder),
-        "tokenizer.semantic": parameters(tokenizer.semantic),
+        "tokenizer.semantic": parameters(tokenizer.semantic) if tokenizer.semantic else 0,
         "adversary": parameters(adversary.network) if adversary else 0,
         "teacher": parameters(costs.teacher),
         "perceptual": parameters(perceptual) if perceptual else 0,
