@@ -1,7 +1,8 @@
 """The one table of metrics, and the record that an evaluation leaves. No torch here.
 
-To add a metric, add an entry here and return its value where its stage computes it. Summary, report, gates, nightly runs,
-ablations, model cards and Dagster read this table. A stage that returns other metrics than its entries stops with an error.
+To add a metric, add an entry here and return its value where its stage computes it (and in `judge` of other_images.py for
+images of other programs). Summary, report, gates, nightly runs, ablations, model cards and Dagster read this table. A stage that
+returns other metrics than its entries stops with an error.
 """
 
 from collections.abc import Mapping
