@@ -13,7 +13,7 @@ from orchestration.private import CheckRunHealthResult, GetCurrentRunsResult, Wo
 WORKER = "rectok/worker"
 """Tag of a run: host and process that work on it, and when that process began."""
 LAUNCH_TIME = timedelta(seconds=15)
-"""How long a code server may take until it knows a run that it is about to start."""
+"""How long a code server may take until it knows a run that it is about to start, and the run until it has its tag."""
 UNWATCHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING)
 """States in which Dagster's run monitoring only waits, for 3 and 5 minutes."""
 
@@ -48,12 +48,18 @@ class RunLauncher(dg.DefaultRunLauncher):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """NOT_FOUND for a run whose process is gone. Run monitoring then fails the run; its slots are free at once."""
         worker = run.tags.get(WORKER)
-        if self._works(run, worker):
+        if self._works(run, worker) or (not worker and self._has_just_begun(run.run_id)):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         self._instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         host, pid = worker.split()[:2] if worker else ("", "")
         gone = f"process {pid} on {host} is gone" if worker else "its process was gone before it began"
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, gone)
+
+    def _has_just_begun(self, run_id: str) -> bool:
+        """Whether a run that was read without a worker has one by now, or is too young for one."""
+        record = self._instance.get_run_record_by_id(run_id)
+        young = datetime.now(UTC) - LAUNCH_TIME
+        return record is not None and (WORKER in record.dagster_run.tags or record.update_timestamp > young)
 
     def _works(self, run: dg.DagsterRun, worker: str | None) -> bool:
         host, pid, start = worker.split() if worker else ("", "0", "")

@@ -51,7 +51,7 @@ def test_another_process_with_the_same_number_is_not_the_worker(instance: Dagste
     assert status(instance, {WORKER: f"{socket.gethostname()} {os.getpid()} other-boot-1"}) is WorkerStatus.NOT_FOUND
 
 
-def test_of_a_worker_elsewhere_its_code_server_knows(tmp_path: Path) -> None:
+def test_of_a_worker_elsewhere_its_code_server_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = {WORKER: "elsewhere 1 boot-1"}
     with served(tmp_path, "import dagster\ndefs = dagster.Definitions()\n") as workspace:
         location = cast(GrpcServerCodeLocation, workspace.create_request_context().code_locations[0])
@@ -60,8 +60,24 @@ def test_of_a_worker_elsewhere_its_code_server_knows(tmp_path: Path) -> None:
         # A server out of reach may come back. A run that no process has taken has begun no command.
         gone = {CODE_SERVER: json.dumps({"host": "localhost", "socket": str(tmp_path / "gone")})}
         assert status(workspace.instance, elsewhere | gone) is WorkerStatus.RUNNING
-        assert status(workspace.instance, gone) is WorkerStatus.NOT_FOUND
+        assert status(workspace.instance, gone) is WorkerStatus.RUNNING  # its process may be about to take it
+        with monkeypatch.context() as patch:
+            patch.setattr(workers, "LAUNCH_TIME", -workers.LAUNCH_TIME)
+            assert status(workspace.instance, gone) is WorkerStatus.NOT_FOUND
         assert status(workspace.instance, elsewhere) is WorkerStatus.RUNNING  # no code server: `dagster job execute`
+
+
+def test_a_run_that_is_taken_while_run_monitoring_looks_at_it_lives(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "LAUNCH_TIME", -workers.LAUNCH_TIME)
+    server = {CODE_SERVER: json.dumps({"host": "localhost", "socket": "/gone"})}
+    launcher = RunLauncher()
+    launcher.register_instance(instance)
+    read = create_run_for_test(instance, tags=server)
+    assert launcher.check_run_worker_health(read).status is WorkerStatus.NOT_FOUND
+    tag_run(instance, read.run_id)
+    assert launcher.check_run_worker_health(read).status is WorkerStatus.RUNNING
 
 
 @pytest.fixture
