@@ -260,10 +260,15 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 def read_config(path: Path, kind: type[C]) -> C:
     """The configuration that was written to `path` as JSON. Raises UserError when it is damaged."""
+    return config_of(read_json(path), kind, str(path))
+
+
+def config_of(record: Any, kind: type[C], name: str) -> C:
+    """The configuration in a parsed JSON `record`; `name` says in errors where it comes from."""
     from pydantic import ValidationError  # whoever has a `kind` has imported it
 
     try:
-        return kind.model_validate_json(json.dumps(read_json(path)))  # JSON mode: a list is a tuple there
+        return kind.model_validate_json(json.dumps(record))  # JSON mode: a list is a tuple there
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+        raise UserError(f"{name} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None

@@ -27,7 +27,9 @@ Format = Literal["published", "hub"]
 
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="A .pth file as released, or safetensors with the same names")],
-    kind: Annotated[Kind, typer.Option(help="What it is")],
+    kind: Annotated[
+        Kind | None, typer.Option(help="What it is; a file that `rectok export` wrote says so itself")
+    ] = None,
     weights: Annotated[Weights, typer.Option(help="The moving average, or the weights of the last step")] = "ema",
     heads: Annotated[
         str, typer.Option(help="Heads of a tokenizer, ENCODER,DECODER,SEMANTIC, where they are not 64, 64 and 48 wide")
@@ -35,13 +37,14 @@ def import_checkpoint(
     params: Annotated[bool, typer.Option(help="Make params.yaml use it")] = True,
 ) -> None:
     """Take a published checkpoint into data/imported, and let the pipeline start from it without training."""
-    if heads and kind != "tokenizer":
-        raise UserError("--heads is for a tokenizer; a generator's heads are read from its rotary tables")
     counts = _heads(heads) if heads else None
     here = load() if params else None
     from rectok.interop.loading import convert, keep
 
     converted = convert(file, kind, weights, counts)
+    kind = converted.published.kind
+    if heads and kind != "tokenizer":
+        raise UserError("--heads is for a tokenizer; a generator's heads are read from its rotary tables")
     if here is not None:
         _require_fit(kind, converted, here)
     folder = artifacts.imported_dir(kind)

@@ -11,7 +11,7 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.errors import UserError
 from rectok.files import replacing, replacing_folder, write_text
 from rectok.interop.published import ModelConfig, skeleton, to_published
-from rectok.interop.reading import ENTRY, Kind
+from rectok.interop.reading import ENTRY, OURS, Description, Kind
 from rectok.nn.weights import check_weights, read_weights, save_weights
 from rectok.pipeline.judged import require_artifact
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
@@ -21,6 +21,7 @@ from rectok.tokenizer.tokenizer_config import TokenizerConfig
 class Network:
     """A network of ours as its folder holds it: `weights` that are used, and those of the last step where they were kept."""
 
+    kind: Kind
     config: ModelConfig
     weights: dict[str, Tensor]
     raw: dict[str, Tensor] | None
@@ -39,11 +40,14 @@ def read_network(folder: Path, kind: Kind) -> Network:
         config = read_config(folder / "config.json", DiTConfig)
     raw = folder / "raw.safetensors"
     weights = _tensors(folder / "model.safetensors", config)
-    return Network(config, weights, _tensors(raw, config) if raw.exists() else None)
+    return Network(kind, config, weights, _tensors(raw, config) if raw.exists() else None)
 
 
 def write_checkpoint(network: Network, path: Path, teacher: str) -> None:
-    """Write the `.pth` that the released implementation loads: `model_ema`, and `model` where it was kept."""
+    """Write the `.pth` that the released implementation loads: `model_ema`, and `model` where it was kept.
+
+    Beside them it holds a description, which it does not read, and with which `rectok import` needs no option.
+    """
     _require_published(network.config)
     parts = {ENTRY["ema"]: network.weights}
     if network.raw is not None:
@@ -53,8 +57,9 @@ def write_checkpoint(network: Network, path: Path, teacher: str) -> None:
         entry: {key: tensor.clone() for key, tensor in to_published(network.config, weights, teacher).items()}
         for entry, weights in parts.items()
     }
+    description = Description(kind=network.kind, config=network.config).model_dump_json()
     with replacing(path) as temporary:
-        torch.save(tree, temporary)
+        torch.save({**tree, OURS: description}, temporary)
 
 
 def write_hub(network: Network, folder: Path, card: str) -> None:

@@ -38,11 +38,13 @@ class Converted:
         return sum(tensor.numel() for tensor in self.weights.values())
 
 
-def convert(source: Path, kind: Kind, which: Which, heads: Heads | None) -> Converted:
-    """Read, measure and rename the checkpoint `source`. Raises UserError for anything that does not fit."""
+def convert(source: Path, kind: Kind | None, which: Which, heads: Heads | None) -> Converted:
+    """Read, measure and rename the checkpoint `source`, which may name its kind. Raises UserError for what does not fit."""
     published = read_published(source, kind, which)
     config: ModelConfig
-    if kind == "tokenizer":
+    if published.config is not None and heads is None:
+        config = published.config
+    elif published.kind == "tokenizer":
         config = tokenizer_config(published.tensors, published.teacher, heads, str(source))
     else:
         config = dit_config(published.tensors, str(source))

@@ -9,8 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from rectok.artifacts import config_of
+from rectok.config import Config
 from rectok.errors import UserError
-from rectok.interop.published import SEMANTIC
+from rectok.interop.published import SEMANTIC, ModelConfig
+from rectok.json_records import parse_json
 from rectok.nn.weights import read_weights
 from rectok.storage.hashing import sha256_file
 
@@ -18,34 +21,55 @@ Kind = Literal["tokenizer", "dit", "autoguidance"]
 Which = Literal["ema", "plain"]
 ENTRY: dict[Which, str] = {"ema": "model_ema", "plain": "model"}
 """Where the released implementation keeps the average and the last weights."""
+OURS = "rectok"
+"""Where a file that `rectok export` wrote holds the JSON of a Description."""
 SIGN = {"tokenizer": "encoder.patch_embed.0.weight", "dit": "x_embedder.proj.weight"}
 """A tensor that tells a published tokenizer, or a generator or autoguidance model, from anything else."""
 TEACHER = "sem_foundation_models."
 """Before the names of the frozen teacher, which the released implementation saves in every tokenizer checkpoint."""
 
 
+class Description(Config):
+    """Which kind of network a file holds, and how to build it, which published files do not say."""
+
+    kind: Kind
+    config: ModelConfig
+
+
 @dataclass(frozen=True)
 class Published:
     """Memory-mapped tensors by their published names, from the part `entry` of the file, empty where it held nothing else.
 
-    `dropped` names the frozen teacher's tensors; `teacher` is that of the semantic decoder, empty for generators.
+    `dropped` names the frozen teacher's tensors; `teacher` is that of the semantic decoder, empty for generators. `config` is
+    None where the file does not say it.
     """
 
+    kind: Kind
+    config: ModelConfig | None
     tensors: Mapping[str, Tensor]
     entry: str
     dropped: tuple[str, ...]
     teacher: str
 
 
-def read_published(path: Path, kind: Kind, which: Which) -> Published:
-    """The weights of `path`, a `.pth` or safetensors file. Raises UserError when they are not those of a `kind`."""
+def read_published(path: Path, kind: Kind | None, which: Which) -> Published:
+    """The weights of `path`, a `.pth` or safetensors file, of the `kind` that the file describes if none is given.
+
+    Raises UserError when they are not those of such a network.
+    """
     if not path.is_file():
         raise UserError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
-    entry, state = _state(path, which)
+    tree: Mapping[str, Any] = read_weights(path, str(path)) if path.suffix == ".safetensors" else _unpickled(path)
+    description = _description(path, tree)
+    kind = kind or (description.kind if description else None)
+    if kind is None:
+        raise UserError(f"{path} does not say what it holds; add --kind tokenizer, dit or autoguidance")
+    entry, state = _state(path, tree, which)
     dropped = tuple(key for key in state if key.startswith(TEACHER)) if kind == "tokenizer" else ()
     tensors = {key: tensor for key, tensor in state.items() if key not in set(dropped)}
     _check_kind(path, kind, tensors)
-    return Published(tensors, entry, dropped, _teacher(path, tensors) if kind == "tokenizer" else "")
+    teacher = _teacher(path, tensors) if kind == "tokenizer" else ""
+    return Published(kind, description.config if description else None, tensors, entry, dropped, teacher)
 
 
 def source_record(path: Path, published: Published) -> dict[str, Any]:
@@ -59,13 +83,17 @@ def source_record(path: Path, published: Published) -> dict[str, Any]:
     }
 
 
-def _state(path: Path, which: Which) -> tuple[str, Mapping[str, Tensor]]:
-    if path.suffix == ".safetensors":
-        return "", read_weights(path, str(path))
-    tree = _unpickled(path)
-    entries = [entry for entry in ENTRY.values() if _is_state(tree.get(entry))]
-    if not entries and _is_state(tree):
+def _description(path: Path, tree: Mapping[str, Any]) -> Description | None:
+    if not isinstance(text := tree.get(OURS), str):
+        return None
+    name = f"the entry {OURS} of {path}"
+    return config_of(parse_json(text.encode(), name), Description, name)
+
+
+def _state(path: Path, tree: Mapping[str, Any], which: Which) -> tuple[str, Mapping[str, Tensor]]:
+    if _is_state(tree):
         return "", tree
+    entries = [entry for entry in ENTRY.values() if _is_state(tree.get(entry))]
     if ENTRY[which] not in entries:
         other = f"; it has {entries[0]}, so choose the other --weights" if entries else ""
         raise UserError(f"{path} holds no weights under the key {ENTRY[which]}{other}")

@@ -18,7 +18,7 @@ from rectok.tokenizer.model import ViTTokenizer
 from tests.cli.project import contents, refused
 from tests.command import must
 from tests.interop import files
-from tests.networks import drawn, generator
+from tests.networks import drawn, generator, keep
 from tests.project import overridden, run_stages, write_params
 from tests.reference import needs_reference
 
@@ -71,7 +71,37 @@ def test_heads_are_three_numbers_and_a_tokenizers(project: Path) -> None:
         assert said(import_checkpoint, Path("t.pth"), "tokenizer", heads=heads) == (
             f"--heads is '{heads}', but must be three numbers of heads such as 12,12,4"
         )
-    assert said(import_checkpoint, Path("g.pth"), "dit", heads="2,2,2").startswith("--heads is for a tokenizer")
+    published(project, load())
+    assert said(import_checkpoint, Path("dit.pth"), "dit", heads="2,2,2").startswith("--heads is for a tokenizer")
+
+
+def test_our_own_file_says_what_it_is(project: Path) -> None:
+    """Heads, kind and where the encoder ends are in no shape of these: other widths, and one throughout."""
+    params = write_params(project)
+    torch.manual_seed(0)
+    networks = {"tokenizer": ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH)), "autoguidance": generator(params)}
+    for kind, network in networks.items():
+        keep(kind, drawn(network), project)
+        must(project, "rectok", "export", "--kind", kind, "--from", kind, "--out", f"{kind}.pth")
+        assert must(project, "rectok", "import", f"{kind}.pth").startswith(f"wrote data/imported/{kind}: ")
+        folder = artifacts.imported_dir(kind)
+        for name in ("model.safetensors", "config.json"):
+            assert (folder / name).read_bytes() == (project / kind / name).read_bytes()
+    assert load().autoguidance.initial.path == "data/imported/autoguidance/model.safetensors"
+
+
+def test_a_file_of_others_must_be_named(project: Path) -> None:
+    published(project, load())
+    assert said(import_checkpoint, Path("dit.pth")) == (
+        "dit.pth does not say what it holds; add --kind tokenizer, dit or autoguidance"
+    )
+    tree = torch.load("dit.pth", weights_only=True)
+    for text, reason in (
+        ("{", ", for it is not JSON"),
+        ('{"kind": "x", "config": {}}', ": kind: input should be 'tokenizer'"),
+    ):
+        torch.save({**tree, "rectok": text}, "odd.pth")
+        assert said(import_checkpoint, Path("odd.pth")).startswith(f"the entry rectok of odd.pth is damaged{reason}")
 
 
 def test_what_is_not_there_cannot_be_exported(project: Path) -> None:
@@ -146,4 +176,4 @@ def test_the_pipeline_goes_to_its_end_on_imported_networks(here: Path) -> None:
     for text in (taken, "| PSNR |", "Linear probe at t = 0.5", "proxy: resnet10t"):
         assert text in card
     must(here, "rectok", "export", "--kind", "autoguidance", "--out", "autoguidance.pth")
-    assert list(torch.load(here / "autoguidance.pth", weights_only=True)) == ["model_ema", "model"]
+    assert list(torch.load(here / "autoguidance.pth", weights_only=True)) == ["model_ema", "model", "rectok"]
