@@ -158,4 +158,5 @@ def test_every_parameter_is_read(
     events = {path.parent.name for path in here.glob("data/tracking/tensorboard/*/*/events.*")}
     assert events == ({"tokenizer", "decoder", "dit", "autoguidance"} if HAS_TENSORBOARD else set())
     run_what_the_digits_do_not_need(here)
+    run_stages(changed(params, {"tokenizer.kind": "rae", "tokenizer.sizes.channels": 16}), "tokenizer")
     assert not sorted(set(declared(Params)) - read)

@@ -9,7 +9,7 @@ import pytest
 from PIL.Image import Image
 
 from rectok.artifacts import stage_dir
-from rectok.tokenizer.model import load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
 from tests.evaluation import project
 from tests.networks import drawn, keep
 

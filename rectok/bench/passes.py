@@ -15,7 +15,8 @@ from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
 from rectok.teacher.features import oriented_tokens
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer, build_tokenizer, from_bytes
+from rectok.tokenizer.kinds import build_tokenizer
+from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.train.world import compiles, settled
 from rectok.workloads.batches import image_batch
 from rectok.workloads.generators import generator

@@ -7,8 +7,8 @@ from itertools import repeat
 
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
+from rectok.tokenizer.kinds import build_tokenizer
 from rectok.tokenizer.masking import visible_tokens
-from rectok.tokenizer.model import build_tokenizer
 from rectok.train.learner import Learner, Mark, unmarked
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
@@ -46,10 +46,11 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     model = build_tokenizer(params.tokenizer_config(teacher.width))
     moved = None if perceptual is None else perceptual.on(device, section.training.precision)
     objective = tokenizer_objective(params, model, teacher, moved, adversary)
-    storage = params.features.storage if section.losses.semantic.weight else "online"
+    storage = params.features.storage if section.distils else "online"
     images = image_batch(objective.tokenizer.config, batch, storage, device)
-    flops = setting.costs.tokenizer_step(PAIR, params.features.storage == "online", adversary is not None).flops / PAIR
-    visible = partial(visible_tokens, objective.tokenizer.config.tokens, config=section.masking)
+    flops = setting.costs.tokenizer_step(PAIR, params.distils_online, adversary is not None).flops / PAIR
+    masked = section.kind == "rectok"
+    visible = partial(visible_tokens, objective.tokenizer.config.tokens, config=section.masking) if masked else None
     return _steps(setting, objective, section.training, images, flops, visible)
 
 

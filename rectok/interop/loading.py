@@ -17,7 +17,8 @@ from rectok.interop.sizes import Heads, dit_config, tokenizer_config
 from rectok.nn.weights import assign_weights, save_weights
 from rectok.pipeline.judged import require_artifact
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.model import Tokenizer, build_tokenizer, load_tokenizer
+from rectok.tokenizer.kinds import build_tokenizer, load_tokenizer
+from rectok.tokenizer.model import Tokenizer
 
 M = TypeVar("M", bound=nn.Module)
 FILES = ("model.safetensors", "config.json")

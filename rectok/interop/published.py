@@ -12,7 +12,7 @@ from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, sincos_positions
 from rectok.errors import UserError
 from rectok.nn.rotary import dit_angles
-from rectok.tokenizer.model import build_tokenizer
+from rectok.tokenizer.kinds import build_tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 ModelConfig = TokenizerConfig | DiTConfig
@@ -139,6 +139,10 @@ def to_ours(config: ModelConfig, published: Mapping[str, Tensor], teacher: str, 
 
 def to_published(config: ModelConfig, ours: Mapping[str, Tensor], teacher: str) -> dict[str, Tensor]:
     """Our tensors by their published names, with the tables. Raises UserError for a network that was never published."""
+    if isinstance(config, TokenizerConfig) and config.kind != "rectok":
+        raise UserError(
+            f"the tokenizer is of kind {config.kind}, but published checkpoints are of kind rectok; export it with --format hub"
+        )
     if isinstance(config, TokenizerConfig) and config.sizes.semantic.kind != "transformer":
         raise UserError(
             f"the semantic decoder is of kind {config.sizes.semantic.kind}, but published checkpoints know a transformer "

@@ -8,6 +8,7 @@ from rectok.alerts.alert_config import AlertConfig
 from rectok.config import Config
 from rectok.data.data_config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.dit_config import AlignmentConfig, DiTSizes, InternalConfig, Prediction
+from rectok.errors import UserError
 from rectok.evaluation.evaluation_config import (
     GenerationConfig,
     ProbeConfig,
@@ -18,7 +19,15 @@ from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
-from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig, TokenizerConfig, TokenizerSizes
+from rectok.tokenizer.tokenizer_config import (
+    FlowConfig,
+    Kind,
+    MaskingConfig,
+    RAEConfig,
+    TeacherEncoderConfig,
+    TokenizerConfig,
+    TokenizerSizes,
+)
 from rectok.tracking.tracking_config import TrackingConfig
 from rectok.train.training_config import MachineConfig, PosthocEmaConfig, TrainingConfig
 
@@ -50,10 +59,19 @@ class TrainedParams(Config):
 
 
 class TokenizerParams(TrainedParams):
+    """The tokenizer. Parameters that its kind does not use may have any value (docs/guides/tokenizers.md)."""
+
+    kind: Kind
+    rae: RAEConfig
     sizes: TokenizerSizes
     flow: FlowConfig
     masking: MaskingConfig
     losses: TokenizerLossConfig
+
+    @property
+    def distils(self) -> bool:
+        """Whether it learns the teacher's features."""
+        return self.kind == "rectok" and self.losses.semantic.weight > 0
 
 
 class DecoderParams(Config):
@@ -190,8 +208,30 @@ class Params(Config):
     nightly: NightlyParams
 
     def tokenizer_config(self, teacher_width: int) -> TokenizerConfig:
-        """The tokenizer's full configuration, given the teacher's feature width."""
-        return TokenizerConfig(image_size=self.image.size, teacher_width=teacher_width, sizes=self.tokenizer.sizes)
+        """The tokenizer's configuration, given the teacher's feature width. Raises UserError for other channels of an RAE."""
+        section, teacher = self.tokenizer, None
+        if section.kind == "rae":
+            if section.sizes.channels != teacher_width:
+                raise UserError(
+                    f"tokenizer.sizes.channels is {section.sizes.channels}, but must be {teacher_width}, the teacher's width, "
+                    "where tokenizer.kind is rae"
+                )
+            network = self.teacher.network.model_copy(
+                update={"weights": "", "sha256": ""}
+            )  # they lie beside the decoder's
+            teacher = TeacherEncoderConfig(network=network, layers=section.rae.layers)
+        return TokenizerConfig(
+            image_size=self.image.size,
+            teacher_width=teacher_width,
+            sizes=section.sizes,
+            kind=section.kind,
+            teacher=teacher,
+        )
+
+    @property
+    def distils_online(self) -> bool:
+        """Whether the teacher looks at every image while the tokenizer learns its features."""
+        return self.tokenizer.distils and self.features.storage == "online"
 
     @model_validator(mode="after")
     def _patches_tile_the_image(self) -> Self:

@@ -108,10 +108,11 @@ def _memories(steps: Steps, parts: dict[str, int | None]) -> list[Memory]:
 def _memory(steps: Steps, parts: dict[str, int | None], training: str, gpus: int, zero_stage: int) -> Memory:
     size = partial(_size, parts)
     proxy = bool(steps.params.tokenizer.losses.perceptual.weight) and not size("perceptual")
-    helpers = size("perceptual") + (size("teacher") if steps.online or proxy else 0)
+    helpers = size("perceptual") + (size("teacher") if steps.params.distils_online or proxy else 0)
+    decoder_alone = size("tokenizer.decoder"), helpers + size("tokenizer.encoder") + size("tokenizer.semantic")
     weights = {
-        "tokenizer": (size("tokenizer"), helpers),
-        "decoder": (size("tokenizer.decoder"), helpers + size("tokenizer.encoder") + size("tokenizer.semantic")),
+        "tokenizer": decoder_alone if steps.params.tokenizer.kind == "rae" else (size("tokenizer"), helpers),
+        "decoder": decoder_alone,
         "dit": (size("dit", "alignment"), 0),
         "autoguidance": (size("autoguidance"), 0),
     }

@@ -28,11 +28,6 @@ class Steps:
     costs: Costs
     gpus: int
 
-    @property
-    def online(self) -> bool:
-        """Whether the teacher looks at every image while the tokenizer trains."""
-        return self.params.features.storage == "online"
-
     def config(self, name: str) -> TrainingConfig:
         """How `name` is trained."""
         section: TrainedParams = getattr(self.params, name)
@@ -47,7 +42,7 @@ class Steps:
         samples = self.samples(name)
         if name == "tokenizer":
             adversary = self.params.tokenizer.losses.adversary.weight > 0
-            return self.costs.tokenizer_step(samples, self.online, adversary)
+            return self.costs.tokenizer_step(samples, self.params.distils_online, adversary)
         if name == "decoder":
             return self.costs.decoder_step(samples)
         return self.costs.generator_step(self.params.dit if name == "dit" else self.params.autoguidance, samples)
@@ -59,7 +54,7 @@ class Steps:
     def tokenizer_flops(self) -> float:
         """The same, averaged over a training whose adversary starts late."""
         samples = self.samples("tokenizer")
-        plain = self.costs.tokenizer_step(samples, self.online, False).flops / samples
+        plain = self.costs.tokenizer_step(samples, self.params.distils_online, False).flops / samples
         start = self.params.tokenizer.losses.adversary.start
         return start * plain + (1 - start) * self.flops("tokenizer")
 
@@ -85,7 +80,7 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
     return [
         *_proxy("teacher", params.teacher, costs, images.train),
         *_proxy("metric_network", params.metric_network, costs, images.train),
-        *([] if steps.online else [Workload("features", "features", "to the host", views, costs.features(), gpus)]),
+        *_features(steps, views),
         *_training("tokenizer", steps, images.train),
         *_training("decoder", steps, images.train),
         Workload("latents", "encode", "encode", views, costs.encode(), gpus),
@@ -95,6 +90,13 @@ def workloads(steps: Steps, images: Images) -> list[Workload]:
         *_reconstruction(steps, images),
         *samplings("generation", params.generation.per_class, costs, gpus),
     ]
+
+
+def _features(steps: Steps, views: int) -> list[Workload]:
+    """What the teacher says about `views` images, where it is stored."""
+    if steps.params.features.storage == "online":
+        return []
+    return [Workload("features", "features", "to the host", views, steps.costs.features(), steps.gpus)]
 
 
 def samplings(stage: str, per_class: int, costs: Costs, gpus: int) -> list[Workload]:
@@ -140,7 +142,7 @@ def _timed_as(stage: str, steps: Steps) -> tuple[str, str]:
     if stage not in ("tokenizer", "decoder"):
         return "dit", "cached latents"
     section = steps.params.tokenizer if stage == "tokenizer" else steps.params.decoder
-    source = "online" if stage == "tokenizer" and steps.online else "cached"
+    source = "online" if stage == "tokenizer" and steps.params.distils_online else "cached"
     return "tokenizer", source + ("+adversary" if section.losses.adversary.weight else "")
 
 

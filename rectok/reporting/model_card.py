@@ -25,7 +25,7 @@ TAGS = {
     "autoguidance": ("autoguidance", "flow-matching", "diffusion-transformer"),
 }
 LOADERS = {
-    "tokenizer": "rectok.tokenizer.model import load_tokenizer",
+    "tokenizer": "rectok.tokenizer.kinds import load_tokenizer",
     "dit": "rectok.dit.model import load_dit",
     "autoguidance": "rectok.dit.model import load_dit",
 }

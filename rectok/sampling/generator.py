@@ -16,7 +16,8 @@ from rectok.nn.fp8 import fp8_products
 from rectok.nn.fp8 import refusal as fp8_refusal
 from rectok.nn.precision import bfloat16_on_gpu, bfloat16_products
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig
-from rectok.tokenizer.model import Tokenizer, load_tokenizer, to_unit
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, to_unit
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 

@@ -5,7 +5,8 @@ from typing import Any
 from rectok import artifacts
 from rectok.data.dataset import ImageDataset
 from rectok.params import Params
-from rectok.tokenizer.model import Tokenizer, load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.trainers.images import (

@@ -18,7 +18,8 @@ from rectok.nn.spread import batch_sizes
 from rectok.nn.weights import Undrawn
 from rectok.params import Params
 from rectok.pipeline.hashes import hash_of
-from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, from_bytes
 from rectok.train.launch import launched, worthwhile
 from rectok.train.training_config import MachineConfig
 from rectok.train.world import compiles, member, settled

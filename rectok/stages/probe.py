@@ -12,7 +12,7 @@ from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
 from rectok.files import write_bytes
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
-from rectok.tokenizer.model import load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
 from rectok.train.launch import launched, worthwhile
 from rectok.train.world import member
 

@@ -28,7 +28,8 @@ from rectok.nn.weights import Undrawn
 from rectok.params import Params
 from rectok.reporting.failures import clear, worst_reconstructions
 from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
-from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 from rectok.train.launch import launched, worthwhile
 from rectok.train.world import compiles, member, settled
 

@@ -7,7 +7,9 @@ from rectok.nn.memory import fitting
 from rectok.nn.weights import assign_weights
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer, build_tokenizer
+from rectok.tokenizer.kinds import build_tokenizer
+from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.rae import RAETokenizer
 from rectok.train.launch import launched
 from rectok.trainers.images import (
     load_teacher,
@@ -29,7 +31,7 @@ def run(params: Params) -> None:
         return
     with TrainingStage(STAGE, params) as stage:
         teacher = load_teacher(stage)
-        tokenizer = _initial(params, teacher.width)
+        tokenizer = _initial(params, teacher)
         if stage.config.epochs:
             _train(stage, tokenizer, teacher)
         else:
@@ -37,12 +39,13 @@ def run(params: Params) -> None:
         stage.finish(lambda: _measured(stage, tokenizer, teacher))
 
 
-def _initial(params: Params, teacher_width: int) -> Tokenizer:
+def _initial(params: Params, teacher: VisionNetwork) -> Tokenizer:
     """The tokenizer that training starts from."""
     file = params.tokenizer.initial
     weights = initial_weights(file)
     if weights is None:
-        return fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher_width)))
+        return _new(params, teacher)
+    teacher_width = teacher.width
     if not params.tokenizer.training.epochs and "semantic.out.bias" in weights:
         teacher_width = len(weights["semantic.out.bias"])  # of the teacher that the weights learnt from
     model = fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher_width)))
@@ -50,12 +53,20 @@ def _initial(params: Params, teacher_width: int) -> Tokenizer:
     return model
 
 
+def _new(params: Params, teacher: VisionNetwork) -> Tokenizer:
+    """A new tokenizer; where the teacher encodes, with its weights."""
+    tokenizer = fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher.width)))
+    if isinstance(tokenizer, RAETokenizer):
+        tokenizer.encoder.take(teacher)
+    return tokenizer
+
+
 def _train(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> None:
     params, losses = stage.params, stage.params.tokenizer.losses
     adversary = adversary_of(losses.adversary)
     perceptual = perceptual_loss(losses.perceptual, teacher, stage)
     objective = tokenizer_objective(params, tokenizer, teacher, perceptual, adversary)
-    cached = losses.semantic.weight > 0 and params.features.storage != "online"
+    cached = params.tokenizer.distils and not params.distils_online
     dataset = ImageDataset(params.index.shards, "train", features=cached)
     curve = reconstruction_curve(stage, tokenizer, _teaching(stage, tokenizer, teacher))
     preview = reconstruction_preview(stage, tokenizer)
@@ -70,5 +81,5 @@ def _measured(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork
 
 def _teaching(stage: TrainingStage, tokenizer: Tokenizer, teacher: VisionNetwork) -> Teaching | None:
     """The teacher that the semantic decoder is compared with; None where it has not learnt from this one."""
-    taught = stage.params.tokenizer.losses.semantic.weight > 0 and tokenizer.config.teacher_width == teacher.width
+    taught = stage.params.tokenizer.distils and tokenizer.config.teacher_width == teacher.width
     return Teaching(teacher, tokenizer.config.grid) if taught else None

@@ -64,21 +64,30 @@ class VisionNetwork(nn.Module):
         features = self.trunk.forward_features(self._prepared(images))
         if not isinstance(features, Tensor) or features.ndim not in (3, 4):
             raise UserError(f"network {self.config.name} gives several kinds of features{NO_MAP}")
-        x = self._map(_final_norm(self.trunk)(features))  # [B, D, h, w]
-        if x.shape[-2:] != (grid, grid):
-            shrinks = min(x.shape[-2:]) >= grid
-            x = F.adaptive_avg_pool2d(x, grid) if shrinks else F.interpolate(x, (grid, grid), mode="bilinear")
-        return x.flatten(2).transpose(1, 2)
+        return on_grid(self._map(_final_norm(self.trunk)(features)), grid)
 
     def layers(self, images: Tensor) -> list[Tensor]:
         """Feature maps [B, D_i, h_i, w_i] of up to four layers, evenly spaced from shallow to deep; differentiable."""
         depth = len(self.trunk.feature_info)
         count = min(LAYERS, depth)
-        indices = [(i + 1) * depth // count - 1 for i in range(count)]
-        maps: list[Tensor] = self.trunk.forward_intermediates(
-            self._prepared(images), indices=indices, intermediates_only=True, output_fmt="NCHW"
-        )
-        return maps
+        return self._maps(images, [(i + 1) * depth // count - 1 for i in range(count)])
+
+    def last_layers(self, images: Tensor, count: int) -> list[Tensor]:
+        """Feature maps [B, D, h, w] of the last `count` layers, before the final norm."""
+        depth = len(self.trunk.feature_info)
+        return self._maps(images, list(range(depth - count, depth)))
+
+    def require_layers(self, count: int) -> None:
+        """Raise UserError where the last `count` layers are not there, or have another width than the last one."""
+        widths = [int(layer["num_chs"]) for layer in self.trunk.feature_info]
+        name, alike = self.config.name, 0
+        while alike < len(widths) and widths[-1 - alike] == self.width:
+            alike += 1
+        if count > alike:
+            raise UserError(
+                f"tokenizer.rae.layers is {count}, but only the last {alike} of the {len(widths)} layers of network {name} have "
+                f"its width {self.width}"
+            )
 
     def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """In one pass: what the classifier's last layer reads, [B, D'], and the logits [B, classes]."""
@@ -122,6 +131,12 @@ class VisionNetwork(nn.Module):
             images = resized(images, side)
         return (images - self.mean) / self.std
 
+    def _maps(self, images: Tensor, indices: list[int]) -> list[Tensor]:
+        maps: list[Tensor] = self.trunk.forward_intermediates(
+            self._prepared(images), indices=indices, intermediates_only=True, output_fmt="NCHW"
+        )
+        return maps
+
     def _map(self, features: Tensor) -> Tensor:
         """Tokens [B, P + N, D] or a map, NCHW or NHWC → [B, D, h, w]. Raises UserError for anything else."""
         if features.ndim == 3:
@@ -132,6 +147,14 @@ class VisionNetwork(nn.Module):
             return features.transpose(1, 2).reshape(len(features), -1, side, side)
         channels_last = getattr(self.trunk, "output_fmt", "NCHW") == "NHWC" or features.shape[1] != self.width
         return features.movedim(-1, 1) if channels_last else features
+
+
+def on_grid(x: Tensor, grid: int) -> Tensor:
+    """A map [B, D, h, w] → tokens [B, grid², D], row by row; one of another side is averaged or interpolated."""
+    if x.shape[-2:] != (grid, grid):
+        shrinks = min(x.shape[-2:]) >= grid
+        x = F.adaptive_avg_pool2d(x, grid) if shrinks else F.interpolate(x, (grid, grid), mode="bilinear")
+    return x.flatten(2).transpose(1, 2)
 
 
 def _final_norm(trunk: Any) -> nn.Module:

@@ -3,17 +3,13 @@
 Shapes: B images, H side, p patch, G = H/p, N = G² tokens, C latent channels, W width, D teacher width.
 """
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
-from rectok.artifacts import read_config
 from rectok.nn.blocks import Block, MlpBlock, Norm
 from rectok.nn.gpu_layout import Patches, Pixels
 from rectok.nn.rotary import Rotary, tokenizer_angles
 from rectok.nn.transformer_config import TransformerConfig
-from rectok.nn.weights import load_weights
 from rectok.tokenizer.masking import Mask
 from rectok.tokenizer.tokenizer_config import SemanticDecoderConfig, TokenizerConfig
 
@@ -171,18 +167,6 @@ def to_unit(images: Tensor) -> Tensor:
 def from_bytes(images: Tensor) -> Tensor:
     """uint8 [B, 3, H, W] → float [−1, 1]."""
     return images.float() / 127.5 - 1
-
-
-def build_tokenizer(config: TokenizerConfig) -> Tokenizer:
-    """A new tokenizer of the kind that `config` names."""
-    return ViTTokenizer(config)
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer kept in `folder`, frozen and in eval mode."""
-    tokenizer = build_tokenizer(read_config(folder / "config.json", TokenizerConfig))
-    load_weights(tokenizer, folder / "model.safetensors")
-    return tokenizer.eval().requires_grad_(False)
 
 
 def init_linear(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Sizes of the tokenizer and the choices of its forward flow and masking."""
+"""Kind and sizes of the tokenizer, and the choices of its forward flow and masking."""
 
 from typing import Literal, Self
 
@@ -6,6 +6,10 @@ from pydantic import Field, model_validator
 
 from rectok.config import Config
 from rectok.nn.transformer_config import TransformerConfig
+from rectok.teacher.network_config import NetworkConfig
+
+Kind = Literal["rectok", "vae", "rae"]
+"""RecTok's tokenizer, a plain VAE, or a representation autoencoder (docs/guides/tokenizers.md)."""
 
 
 class SemanticDecoderConfig(Config):
@@ -25,12 +29,33 @@ class TokenizerSizes(Config):
     semantic: SemanticDecoderConfig
 
 
+class RAEConfig(Config):
+    """What kind `rae` needs (arXiv 2510.11690, 2605.18324): how many last layers are summed, and noise for its decoder."""
+
+    layers: int = Field(gt=0, le=2**10)
+    noise: float = Field(
+        ge=0, description="τ: an image's features get noise of std σ ~ |N(0, τ²)| while the decoder learns"
+    )
+
+
+class TeacherEncoderConfig(Config):
+    """The teacher's network as an encoder that gives the sum of its last `layers` layers."""
+
+    network: NetworkConfig
+    layers: int = Field(gt=0)
+
+
 class TokenizerConfig(Config):
-    """Everything needed to build the tokenizer's networks. Images are square with side `image_size`."""
+    """Everything needed to build the tokenizer's networks. Images are square with side `image_size`.
+
+    `teacher` is the encoder of kind `rae`. Tokenizers of earlier versions name neither it nor their kind.
+    """
 
     image_size: int = Field(gt=0)
     teacher_width: int = Field(gt=0)
     sizes: TokenizerSizes
+    kind: Kind = "rectok"
+    teacher: TeacherEncoderConfig | None = None
 
     @property
     def grid(self) -> int:
@@ -46,6 +71,12 @@ class TokenizerConfig(Config):
     def _patches_tile_the_image(self) -> Self:
         if self.image_size % self.sizes.patch:
             raise ValueError(f"image side {self.image_size} is not a multiple of the patch side {self.sizes.patch}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_that_encodes_is_named(self) -> Self:
+        if (self.kind == "rae") != (self.teacher is not None):
+            raise ValueError("kind rae needs a teacher, and no other kind has one")
         return self
 
 

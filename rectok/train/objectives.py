@@ -167,10 +167,7 @@ class DecoderObjective(ImageObjective):
 
     def __init__(self, tokenizer: Tokenizer, losses: DecoderLossConfig, frozen: FrozenNetworks) -> None:
         super().__init__()
-        self.tokenizer = tokenizer.requires_grad_(False)
-        tokenizer.decoder.requires_grad_(True)
-        if isinstance(tokenizer.decoder, PixelDecoder):
-            tokenizer.decoder.mask_token.requires_grad_(False)  # nothing is masked here
+        self.tokenizer = with_decoder_alone(tokenizer)
         self.image_losses = ImageLosses(losses, frozen)
 
     def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:
@@ -182,6 +179,20 @@ class DecoderObjective(ImageObjective):
         fake = self.tokenizer.decode(z)
         total, parts = self.image_losses(fake, images, progress)
         return total, parts, fake
+
+
+def with_decoder_alone(tokenizer: Tokenizer) -> Tokenizer:
+    """`tokenizer`, of which only the pixel decoder is trained."""
+    tokenizer.requires_grad_(False)
+    tokenizer.decoder.requires_grad_(True)
+    unmask(tokenizer)
+    return tokenizer
+
+
+def unmask(tokenizer: Tokenizer) -> None:
+    """Do not train the token in place of masked ones where nothing is masked."""
+    if isinstance(tokenizer.decoder, PixelDecoder):
+        tokenizer.decoder.mask_token.requires_grad_(False)
 
 
 class Alignment(nn.Module):

@@ -17,7 +17,7 @@ from rectok.nn.weights import assign_weights, read_weights, save_weights
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
 from rectok.sampling.generator import Generator, LatentStatistics
-from rectok.tokenizer.model import load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
 from rectok.train.power_average import Profile, combination, error
 from rectok.train.training_config import LONGEST
 from rectok.train.world import member

@@ -22,7 +22,8 @@ from rectok.params.schema import DiTParams, GeneratorParams
 from rectok.reporting.images import COLUMNS, enlarged, grid, write_png
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.model import Tokenizer, load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer
 from rectok.train.launch import launched
 from rectok.train.objectives import DiTObjective
 from rectok.train.step_random import StepRandom

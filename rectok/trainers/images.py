@@ -18,7 +18,8 @@ from rectok.nn.precision import bfloat16_on_gpu
 from rectok.reporting.images import COLUMNS, enlarged, grid, side_by_side, write_png
 from rectok.teacher.loading import load_network
 from rectok.teacher.network import VisionNetwork
-from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, split_moments, to_unit
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, from_bytes, split_moments, to_unit
 from rectok.trainers.stage import TrainingStage
 
 VALIDATED = 64

@@ -17,7 +17,8 @@ from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.params.schema import DiTParams
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.model import Tokenizer, build_tokenizer
+from rectok.tokenizer.kinds import build_tokenizer
+from rectok.tokenizer.model import Tokenizer
 from rectok.train.objectives import DecoderObjective, FrozenNetworks
 from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch
@@ -66,8 +67,7 @@ class Costs:
                 cached, build_tokenizer(cached.tokenizer_config(self.teacher.width)), self.teacher, perceptual, None
             )
         )
-        semantic = section.losses.semantic.weight > 0
-        return self._image_step(objective, perceptual, batch, semantic, section.training.precision)
+        return self._image_step(objective, perceptual, batch, section.distils, section.training.precision)
 
     @lru_cache  # noqa: B019
     def decoder_step(self, batch: int) -> Cost:
@@ -193,9 +193,9 @@ def image_flops(params: Params, stage: str) -> float:
     """FLOPs of one image in a step of the tokenizer or its decoder, with the adversary from the first step on."""
     costs = Costs(params, classes=1)  # labels are looked up
     if stage == "tokenizer":
-        losses = params.tokenizer.losses
-        online = params.features.storage == "online" and losses.semantic.weight > 0
-        return costs.tokenizer_step(PAIR, online, losses.adversary.weight > 0).flops / PAIR
+        return (
+            costs.tokenizer_step(PAIR, params.distils_online, params.tokenizer.losses.adversary.weight > 0).flops / PAIR
+        )
     return costs.decoder_step(PAIR).flops / PAIR
 
 

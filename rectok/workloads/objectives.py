@@ -13,8 +13,11 @@ from rectok.losses.perceptual import PerceptualLoss
 from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer, ViTTokenizer
+from rectok.tokenizer.rae import RAETokenizer
+from rectok.tokenizer.vae import VAETokenizer
 from rectok.train.adversary import Adversary
-from rectok.train.objectives import FrozenNetworks, TokenizerObjective
+from rectok.train.autoencoder_objectives import RAEObjective, VAEObjective
+from rectok.train.objectives import FrozenNetworks, ImageObjective, TokenizerObjective
 
 RANDOM = "random weights"
 
@@ -57,10 +60,14 @@ def tokenizer_objective(
     teacher: VisionNetwork,
     perceptual: PerceptualLoss | None,
     adversary: Adversary | None,
-) -> TokenizerObjective:
-    """`model` in its objective; the teacher looks at every image only where features.storage is `online`."""
+) -> ImageObjective:
+    """`model` in its objective; the teacher looks at every image only where it is distilled and features.storage is `online`."""
     section = params.tokenizer
-    assert isinstance(model, ViTTokenizer)
-    teach = Teaching(teacher, model.config.grid) if params.features.storage == "online" else None
+    teach = Teaching(teacher, model.config.grid) if params.distils_online else None
     frozen = FrozenNetworks(perceptual, teach, adversary)
+    if isinstance(model, RAETokenizer):
+        return RAEObjective(model, section.losses, section.rae.noise, frozen)
+    if isinstance(model, VAETokenizer):
+        return VAEObjective(model, section.losses, frozen)
+    assert isinstance(model, ViTTokenizer)
     return TokenizerObjective(model, section.losses, section.flow, section.masking, frozen)

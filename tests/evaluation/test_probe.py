@@ -6,7 +6,8 @@ import torch
 
 from rectok import artifacts
 from rectok.evaluation.probe import ClassSubset, Noising, linear_accuracy, pool
-from rectok.tokenizer.model import Tokenizer, from_bytes, load_tokenizer, sample_posterior
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior
 from tests.evaluation import project
 
 

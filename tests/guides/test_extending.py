@@ -9,7 +9,9 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import load_lpips
-from tests.guides.guide import REPOSITORY, Clone
+from rectok.params import load
+from rectok.workloads.objectives import teacher_like
+from tests.guides.guide import REPOSITORY, Clone, blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -47,6 +49,18 @@ def test_add_a_teacher(cloned: Clone) -> None:
     assert "pass  sha256" in cloned.follow("teacher")
     summary = json.loads((cloned.root / "data/teacher/summary.json").read_text())
     assert (summary["network"], summary["proxy"]) == ("vit_small_patch16_dinov3", "")
+
+
+def test_choose_another_tokenizer(cloned: Clone) -> None:
+    """Each block of the page makes the default parameters those of the kind above it, for the teacher that they name."""
+    file, kinds = cloned.root / "params.yaml", []
+    before = file.read_text()
+    for block in (block for block in blocks("docs/guides/tokenizers.md") if block.kind == "yaml"):
+        file.write_text(before)
+        cloned.follow_block(block)
+        params = load(file)
+        kinds.append(params.tokenizer_config(teacher_like(params).width).kind)
+    assert kinds == ["vae", "rae"]
 
 
 def test_put_weights_in_files(cloned: Clone) -> None:

@@ -11,7 +11,8 @@ from rectok.interop.exporting import read_network, write_checkpoint, write_hub
 from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
 from rectok.nn.weights import save_weights
-from rectok.tokenizer.model import ViTTokenizer, load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
+from rectok.tokenizer.model import ViTTokenizer
 from tests.errors import user_error
 from tests.interop import files
 from tests.networks import keep as keep_network

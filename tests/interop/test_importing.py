@@ -15,7 +15,7 @@ from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
 from rectok.interop.sizes import Heads
 from rectok.storage.hashing import sha256_file
-from rectok.tokenizer.model import load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from tests.interop import files
 from tests.interop.files import HEADS, checkpoint
@@ -86,7 +86,8 @@ def test_the_sizes_of_the_published_tokenizer(tmp_path: Path) -> None:
     vit_b, light = {"width": 768, "depth": 12, "heads": 12}, {"width": 192, "depth": 3, "heads": 4}
     sizes = {"patch": 16, "channels": 128, "encoder": vit_b, "decoder": vit_b}
     sizes["semantic"] = {"kind": "transformer", "transformer": light}
-    assert config.model_dump() == {"image_size": 256, "teacher_width": 1024, "sizes": sizes}
+    kind = {"kind": "rectok", "teacher": None}
+    assert config.model_dump() == {"image_size": 256, "teacher_width": 1024, "sizes": sizes, **kind}
 
 
 @pytest.mark.parametrize("size", files.ENCODERS)

@@ -12,7 +12,7 @@ import uvicorn
 from rectok.artifacts import stage_dir
 from rectok.cli.serve import listening, load_networks
 from rectok.serving.app import application
-from rectok.tokenizer.model import load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
 from tests.evaluation import project
 from tests.networks import drawn, keep
 

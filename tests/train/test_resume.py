@@ -22,7 +22,7 @@ from rectok.dit.model import load_dit
 from rectok.sampling.generator import Generator, LatentStatistics
 from rectok.seeds import seed_of
 from rectok.stages import dit
-from rectok.tokenizer.model import load_tokenizer
+from rectok.tokenizer.kinds import load_tokenizer
 from rectok.train import loop
 from rectok.train.objectives import DiTObjective, LossOutput
 from rectok.train.rollback import require_calm
