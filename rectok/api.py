@@ -16,18 +16,19 @@ from torch import Tensor
 
 from rectok.data.image_decoding import centre_crop
 from rectok.errors import UserError
+from rectok.interop import hub
+from rectok.interop.hub_remote import fetch
 from rectok.interop.loading import open_dit, open_tokenizer, require_file
 from rectok.interop.sizes import Heads
 from rectok.pipeline.judged import require_artifact
 from rectok.sampling import generator
-from rectok.sampling.sampler_config import GuidanceConfig, GuidanceKind, SamplerConfig
+from rectok.sampling.sampler_config import UNGUIDED, GuidanceConfig, GuidanceKind, SamplerConfig, SamplingConfig
 from rectok.tokenizer import model
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.train.world import device_named
 
 Images = Image.Image | Sequence[Image.Image] | NDArray[np.uint8] | Tensor
 MAX_PIXELS = 200_000_000
-SAMPLER = SamplerConfig(method="euler", points=50, encoder_every=1, fp8=False)
 
 
 class Tokenizer:
@@ -42,11 +43,20 @@ class Tokenizer:
     ) -> Self:
         """Read a tokenizer from a folder, or from a .pth or .safetensors file of the released layout.
 
-        A folder holds config.json and model.safetensors, as data/decoder does or what `rectok export --format hub` writes.
+        A folder holds config.json and model.safetensors, as data/decoder does.
         A file does not say how many attention heads its encoder, pixel decoder and semantic decoder have: `heads` does,
         where they are not 64, 64 and 48 wide. `device` is auto, cpu or cuda. Raises UserError for anything that does not fit.
         """
         return cls(open_tokenizer(Path(path), Heads(*heads) if heads else None), torch.device(device_named(device)))
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "auto") -> Self:
+        """Read a tokenizer from a folder that `rectok export --format hub` wrote, of a generator or of the tokenizer alone.
+
+        `name` may also be a repository of Hugging Face's hub, org/name, and `revision` a branch, tag or commit there. Raises
+        UserError for anything else.
+        """
+        return cls.load(hub.tokenizer_in(fetch(name, revision, hub.TOKENIZER_FILES)), device=device)
 
     @property
     def config(self) -> TokenizerConfig:
@@ -74,10 +84,21 @@ class Tokenizer:
 
 
 class Generator:
-    """Draws images of a class."""
+    """Draws images of a class, as `sampling` says where nothing else is asked for."""
 
-    def __init__(self, parts: generator.Generator) -> None:
-        self.parts = parts
+    def __init__(self, parts: generator.Generator, sampling: SamplingConfig = UNGUIDED) -> None:
+        self.parts, self.sampling = parts, sampling
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "auto") -> Self:
+        """Read a generator, and how it samples, from a folder that `rectok export --format hub` wrote.
+
+        `name` may also be a repository of Hugging Face's hub, org/name, and `revision` a branch, tag or commit there. Raises
+        UserError where a part is missing or does not fit the others.
+        """
+        folder = fetch(name, revision)
+        sampling = hub.read_sampling(folder)
+        return cls(cls.at(hub.places(folder), device).parts, sampling)
 
     @classmethod
     def load(
@@ -109,28 +130,37 @@ class Generator:
         on = torch.device(device_named(device))
         return cls(generator.load_generator(on, places, open_dit, lambda path: open_tokenizer(path, heads)))
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes by label; empty where a generator was loaded without them."""
+        return self.sampling.classes
+
     def sample(
         self,
         label: int,
         count: int = 1,
         *,
-        guidance: float = 1.0,
-        kind: GuidanceKind = "cfg",
-        interval: tuple[float, float] = (0.0, 1.0),
+        guidance: float | None = None,
+        kind: GuidanceKind | None = None,
+        interval: tuple[float, float] | None = None,
         seed: int = 0,
-        sampler: SamplerConfig = SAMPLER,
+        sampler: SamplerConfig | None = None,
     ) -> Tensor:
         """Images of class `label`, float [count, 3, H, H] in [0, 1]; image i uses the seed `seed` + i.
 
         `guidance` is the scale, 1 for none; it works at the t in `interval`, by classifier-free guidance (arXiv 2207.12598),
-        AutoGuidance (arXiv 2406.02507) or Internal Guidance (arXiv 2512.24176). Raises UserError for a class that does not
-        exist, or where the guidance lacks its model or head.
+        AutoGuidance (arXiv 2406.02507) or Internal Guidance (arXiv 2512.24176). What is None is as `sampling` says: without
+        guidance, unless the generator came with its settings. Raises UserError for a class that does not exist, or where the
+        guidance lacks its model or head.
         """
         if count < 1:
             raise UserError(f"count is {count}, but must be at least 1")
-        low, high = interval
-        guided = GuidanceConfig(kind=kind, scale=guidance, low=low, high=high)
-        return self.parts.sample(torch.full((count,), label), torch.arange(seed, seed + count), sampler, guided)
+        usual = self.sampling.guidance
+        low, high = interval or (usual.low, usual.high)
+        scale = usual.scale if guidance is None else guidance
+        guided = GuidanceConfig(kind=kind or usual.kind, scale=scale, low=low, high=high)
+        labels, seeds = torch.full((count,), label), torch.arange(seed, seed + count)
+        return self.parts.sample(labels, seeds, sampler or self.sampling.sampler, guided)
 
 
 def _as_tensor(images: Images, side: int) -> Tensor:

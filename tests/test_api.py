@@ -12,37 +12,20 @@ from PIL import Image
 
 import rectok
 from rectok import Generator, Tokenizer
-from rectok.artifacts import write_json
-from rectok.interop.exporting import read_network, write_checkpoint, write_hub
-from rectok.params import parse
+from rectok.interop.exporting import read_network, write_checkpoint
+from rectok.interop.hub import write_network
 from rectok.sampling.sampler_config import SamplerConfig
-from rectok.tokenizer.model import ViTTokenizer as Network
 from tests.errors import user_error
-from tests.networks import drawn, generator, keep
-from tests.project import overridden
+from tests.networks import random_generator
 
 SIDE, TOKENS, CHANNELS = 16, 16, 4
 HEADS = (2, 2, 2)
-HEAD = {"dit.sizes.head": {"width": 32, "depth": 1, "heads": 2}}
-"""Wider than the encoder, as in every published generator."""
 FEW = SamplerConfig(method="euler", points=3, encoder_every=1, fp8=False)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random networks, laid out as data/ is."""
-    root = tmp_path_factory.mktemp("networks")
-    params = parse(overridden(HEAD), "params.yaml")
-    torch.manual_seed(0)
-    networks = {
-        "decoder": Network(params.tokenizer_config(8)),
-        "dit": generator(params),
-        "autoguidance": generator(params),
-    }
-    for name, network in networks.items():
-        keep(name, drawn(network, 0.3), root)
-    write_json(root / "statistics" / "statistics.json", {"mean": [0.5] * CHANNELS, "std": [2.0] * CHANNELS})
-    return root
+    return random_generator(tmp_path_factory.mktemp("networks"))
 
 
 def tokenizer(folder: Path) -> Tokenizer:
@@ -107,12 +90,12 @@ def test_a_class_is_sampled_by_seeds(folder: Path) -> None:
 def test_what_was_exported_gives_the_same_images(folder: Path, tmp_path: Path) -> None:
     write_checkpoint(read_network(folder / "decoder", "tokenizer"), tmp_path / "tokenizer.pth", "dinov3")
     write_checkpoint(read_network(folder / "dit", "dit"), tmp_path / "dit.pth", "")
-    write_hub(read_network(folder / "decoder", "tokenizer"), tmp_path / "hub", "card")
+    write_network(read_network(folder / "decoder", "tokenizer"), "card", tmp_path / "hub")
     image = Image.new("RGB", (SIDE, SIDE), (200, 30, 60))
     latents = tokenizer(folder).encode(image)
-    for path, heads in (("hub", None), ("tokenizer.pth", HEADS)):
+    for path, heads in (("hub", None), ("tokenizer.pth", None), ("tokenizer.pth", HEADS)):
         torch.testing.assert_close(Tokenizer.load(tmp_path / path, device="cpu", heads=heads).encode(image), latents)
-    files = {"dit": tmp_path / "dit.pth", "tokenizer": tmp_path / "tokenizer.pth", "heads": HEADS}
+    files = {"dit": tmp_path / "dit.pth", "tokenizer": tmp_path / "tokenizer.pth"}
     images = Generator.load(folder, device="cpu", **files).sample(3, sampler=FEW)
     torch.testing.assert_close(images, Generator.load(folder, device="cpu").sample(3, sampler=FEW))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rectok import artifacts
+from rectok.cli.publish import write_hub_folder
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.params import load, parse
@@ -62,25 +63,38 @@ def import_checkpoint(
 
 
 def export(
-    kind: Annotated[Kind, typer.Option(help="Which network")],
-    out: Annotated[Path, typer.Option(help="The .pth file, or the folder for --format hub")],
+    out: Annotated[Path, typer.Option(help="The .pth file, or a new folder for --format hub")],
+    kind: Annotated[
+        Kind | None, typer.Option(help="Which network; all that sampling needs if empty, for --format hub")
+    ] = None,
     layout: Annotated[
         Format, typer.Option("--format", help="As released, or a Hugging Face style folder with a model card")
     ] = "published",
     source: Annotated[
-        Path | None, typer.Option("--from", help="Folder of the network; that of the pipeline if empty")
+        Path | None,
+        typer.Option("--from", help="Folder of the network, or one like data/ without --kind; the pipeline's if empty"),
     ] = None,
     teacher: Annotated[str, typer.Option(help="How a published tokenizer names its semantic decoder")] = "dinov3",
 ) -> None:
-    """Write a network for others."""
-    from rectok.interop.exporting import read_network, write_checkpoint, write_hub
+    """Write a network, or all that sampling needs, for others."""
+    if kind is None:
+        if layout != "hub":
+            raise UserError(
+                "the released layout holds one network; say which with --kind, or add --format hub for all of them"
+            )
+        write_hub_folder(out, source)
+        typer.echo(f"wrote {source or artifacts.DATA} to {out}")
+        return
+    from rectok.interop.exporting import read_network, write_checkpoint
 
     folder = source or artifacts.stage_dir(PIPELINE[kind])
     network = read_network(folder, kind)
     if layout == "hub":
-        from rectok.reporting.model_card import facts_of, render
+        from rectok.interop.hub import write_network
+        from rectok.reporting.model_card import render
+        from rectok.reporting.model_facts import network_facts
 
-        write_hub(network, out, render(facts_of(kind, folder, network, of_pipeline=source is None)))
+        write_network(network, render(network_facts(network, folder, of_pipeline=source is None)), out)
     elif out.suffix != ".pth":
         raise UserError(f"--out is {out}, but the released layout is one file whose name ends in .pth")
     else:

@@ -54,7 +54,7 @@ def sample(
     if params and launched(params.machine, "sample", *sys.argv[2:], units=len(sizes)):
         return
     spread = member(params.machine).spread if params else ALONE
-    from rectok.api import SAMPLER, Generator
+    from rectok.api import Generator
     from rectok.evaluation.image_quality import to_uint8
     from rectok.reporting.images import enlarged, grid, write_png
     from rectok.sampling.generator import Places
@@ -67,8 +67,8 @@ def sample(
         label,
         guidance=guidance,
         kind=kind,
-        interval=(params.generation.guidance.low, params.generation.guidance.high) if params else (0.0, 1.0),
-        sampler=params.generation.sampler if params else SAMPLER,
+        interval=(params.generation.guidance.low, params.generation.guidance.high) if params else None,
+        sampler=params.generation.sampler if params else None,
     )
     drawn = ((sample_batch(sizes[unit], seed=seed + unit * batch),) for unit in spread.own(len(sizes)))
     images = [images for (images,) in spread.results(drawn, sizes)]

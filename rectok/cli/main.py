@@ -22,6 +22,7 @@ from rectok.cli.images import reconstruct, sample
 from rectok.cli.parameters import init, migrate_params, shards_count
 from rectok.cli.plan import plan
 from rectok.cli.promote import alert, promote
+from rectok.cli.publish import push
 from rectok.cli.repair import repair
 from rectok.cli.repro import repro
 from rectok.cli.serve import serve
@@ -141,7 +142,7 @@ def gate(
 
 for _command in (
     init, shards_count, migrate_params, doctor, repro, status, verify, repair, baseline, sample, reconstruct, serve, export,
-    summary, evaluate, ema, nightly, promote, alert, ablate, bench, plan,
+    push, summary, evaluate, ema, nightly, promote, alert, ablate, bench, plan,
 ):  # fmt: skip
     app.command(rich_help_panel=USER_COMMANDS)(_command)
 app.command("import", rich_help_panel=USER_COMMANDS)(import_checkpoint)  # a keyword is no function's name

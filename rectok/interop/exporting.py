@@ -1,4 +1,4 @@
-"""Our networks for others: the released implementation's `.pth`, or a folder as Hugging Face's hub shows it."""
+"""Our networks as the released implementation's `.pth`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rectok.artifacts import missing, read_config, write_json
+from rectok.artifacts import missing, read_config
 from rectok.dit.dit_config import DiTConfig
 from rectok.errors import UserError
-from rectok.files import replacing, replacing_folder, write_text
+from rectok.files import replacing
 from rectok.interop.published import ModelConfig, skeleton, to_published
 from rectok.interop.reading import ENTRY, OURS, Description, Kind
-from rectok.nn.weights import check_weights, read_weights, save_weights
+from rectok.nn.weights import check_weights, read_weights
 from rectok.pipeline.judged import require_artifact
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
@@ -60,14 +60,6 @@ def write_checkpoint(network: Network, path: Path, teacher: str) -> None:
     description = Description(kind=network.kind, config=network.config).model_dump_json()
     with replacing(path) as temporary:
         torch.save({**tree, OURS: description}, temporary)
-
-
-def write_hub(network: Network, folder: Path, card: str) -> None:
-    """Write weights and config as load_tokenizer and load_dit read them, and the model card, whole or not at all."""
-    with replacing_folder(folder) as temporary:
-        save_weights(temporary / "model.safetensors", network.weights, {"format": "pt"})
-        write_json(temporary / "config.json", network.config.model_dump())
-        write_text(temporary / "README.md", card)
 
 
 def _require_published(config: ModelConfig) -> None:

@@ -63,3 +63,24 @@ class SamplerConfig(Config):
                 f"encoder_every {self.encoder_every} must be below points {self.points}, or the encoder sees noise alone"
             )
         return self
+
+
+class SamplingConfig(Config):
+    """How a generator samples where nothing else is asked for, and the names of its `classes` by label, empty where unknown.
+
+    `rounding` is that of pixels to whole levels.
+    """
+
+    classes: tuple[str, ...]
+    sampler: SamplerConfig
+    guidance: GuidanceConfig
+    rounding: Literal["round", "truncate"]
+
+
+UNGUIDED = SamplingConfig(
+    classes=(),
+    sampler=SamplerConfig(method="euler", points=50, encoder_every=1, fp8=False),
+    guidance=GuidanceConfig(kind="cfg", scale=1.0, low=0.0, high=1.0),
+    rounding="round",
+)
+"""Of networks that come without settings."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rectok.api import SAMPLER, Generator, Tokenizer
+from rectok.api import Generator, Tokenizer
 from rectok.data.bad_image import BadImage
 from rectok.data.data_config import ImageConfig
 from rectok.data.image_decoding import prepare
@@ -18,7 +18,7 @@ from rectok.data.thumbnails import png
 from rectok.errors import UserError
 from rectok.evaluation.image_quality import psnr, to_uint8
 from rectok.reporting.images import enlarged, grid
-from rectok.sampling.sampler_config import GuidanceConfig, GuidanceKind, SamplerConfig
+from rectok.sampling.sampler_config import UNGUIDED, GuidanceConfig, GuidanceKind, SamplerConfig
 
 MOST_SAMPLES = 64
 
@@ -32,7 +32,7 @@ class Networks:
     classes: list[str]
     image: ImageConfig
     rounding: str = "round"
-    sampler: SamplerConfig = SAMPLER
+    sampler: SamplerConfig = UNGUIDED.sampler
     guidance: GuidanceConfig = field(default_factory=lambda: GuidanceConfig(kind="cfg", scale=1.5, low=0.0, high=1.0))
     _turn: Lock = field(default_factory=Lock)
 

@@ -1,6 +1,7 @@
 """Published checkpoints through the real command line, and a pipeline that trains on top of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from rectok import artifacts
-from rectok.cli.exchange import export, import_checkpoint
+from rectok import Generator, artifacts
+from rectok.cli.exchange import Kind, export, import_checkpoint
+from rectok.dit.model import DiTDH
 from rectok.errors import UserError
 from rectok.interop.published import to_published
 from rectok.params import Params, load
-from rectok.tokenizer.model import ViTTokenizer
+from rectok.sampling.sampler_config import UNGUIDED
+from rectok.tokenizer.model import Tokenizer, ViTTokenizer
 from tests.cli.project import contents, refused
 from tests.command import must
 from tests.interop import files
-from tests.networks import drawn, generator, keep
+from tests.networks import drawn, generator, keep, random_generator
 from tests.project import overridden, run_stages, write_params
 from tests.reference import needs_reference
 
@@ -79,11 +82,14 @@ def test_our_own_file_says_what_it_is(project: Path) -> None:
     """Heads, kind and where the encoder ends are in no shape of these: other widths, and one throughout."""
     params = write_params(project)
     torch.manual_seed(0)
-    networks = {"tokenizer": ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH)), "autoguidance": generator(params)}
+    networks: dict[Kind, Tokenizer | DiTDH] = {
+        "tokenizer": ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH)),
+        "autoguidance": generator(params),
+    }
     for kind, network in networks.items():
         keep(kind, drawn(network), project)
-        must(project, "rectok", "export", "--kind", kind, "--from", kind, "--out", f"{kind}.pth")
-        assert must(project, "rectok", "import", f"{kind}.pth").startswith(f"wrote data/imported/{kind}: ")
+        export(Path(f"{kind}.pth"), kind, source=Path(kind))
+        import_checkpoint(Path(f"{kind}.pth"))
         folder = artifacts.imported_dir(kind)
         for name in ("model.safetensors", "config.json"):
             assert (folder / name).read_bytes() == (project / kind / name).read_bytes()
@@ -105,9 +111,9 @@ def test_a_file_of_others_must_be_named(project: Path) -> None:
 
 
 def test_what_is_not_there_cannot_be_exported(project: Path) -> None:
-    assert said(export, "dit", Path("x.pth")) == "data/dit/config.json is missing; `dvc repro` makes it"
+    assert said(export, Path("x.pth"), "dit") == "data/dit/config.json is missing; `dvc repro` makes it"
     folder = artifacts.imported_dir("dit")
-    assert said(export, "dit", Path("x.pth"), source=folder) == (
+    assert said(export, Path("x.pth"), "dit", source=folder) == (
         "data/imported/dit/config.json is missing; `rectok import` makes it"
     )
 
@@ -115,8 +121,34 @@ def test_what_is_not_there_cannot_be_exported(project: Path) -> None:
 def test_the_released_layout_is_a_file_that_says_so(project: Path) -> None:
     published(project, load())
     import_checkpoint(Path("dit.pth"), "dit")
-    found = said(export, "dit", Path("folder"), source=artifacts.imported_dir("dit"))
+    found = said(export, Path("folder"), "dit", source=artifacts.imported_dir("dit"))
     assert found == "--out is folder, but the released layout is one file whose name ends in .pth"
+
+
+def test_the_projects_generator_is_exported_with_its_settings(here: Path) -> None:
+    params = write_params(
+        here, {"generation.guidance": {"kind": "autoguidance", "scale": 1.5, "low": 0.1, "high": 0.9}}
+    )
+    random_generator(artifacts.DATA)
+    names = [f"digit {n}" for n in range(10)]
+    artifacts.write_json(artifacts.classes_file(), names)
+    export(Path("hub"), layout="hub")
+    generator = Generator.from_pretrained("hub")
+    assert list(generator.classes) == names
+    usual, sampling = params.generation, generator.sampling
+    assert (sampling.sampler, sampling.guidance, sampling.rounding) == (usual.sampler, usual.guidance, usual.rounding)
+
+    shutil.rmtree(artifacts.stage_dir("autoguidance"))
+    assert said(export, Path("more"), layout="hub") == (
+        "generation.guidance.kind is autoguidance, but data/autoguidance is missing; `dvc repro autoguidance` makes it"
+    )
+    shutil.copytree("data", "copy")  # of another project: its settings are not known, and its classes are others
+    artifacts.write_json(Path("copy/index/classes.json"), names[:3])
+    export(Path("more"), layout="hub", source=Path("copy"))
+    assert Generator.from_pretrained("more").sampling == UNGUIDED
+    assert said(export, Path("x.pth")) == (
+        "the released layout holds one network; say which with --kind, or add --format hub for all of them"
+    )
 
 
 @needs_reference
@@ -175,5 +207,8 @@ def test_the_pipeline_goes_to_its_end_on_imported_networks(here: Path) -> None:
     taken = "the weights were taken from `data/tokenizer`"
     for text in (taken, "| PSNR |", "Linear probe at t = 0.5", "proxy: resnet10t"):
         assert text in card
+    must(here, "rectok", "export", "--out", "whole", "--format", "hub")
+    assert "The generator (" in (here / "whole/README.md").read_text()
+    assert Generator.from_pretrained(here / "whole", device="cpu").sample(3).shape == (1, 3, 16, 16)
     must(here, "rectok", "export", "--kind", "autoguidance", "--out", "autoguidance.pth")
     assert list(torch.load(here / "autoguidance.pth", weights_only=True)) == ["model_ema", "model", "rectok"]

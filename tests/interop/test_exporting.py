@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rectok.interop.exporting import read_network, write_checkpoint, write_hub
+from rectok.interop.exporting import read_network, write_checkpoint
+from rectok.interop.hub import write_network
 from rectok.interop.loading import convert, keep
 from rectok.interop.reading import Kind
 from rectok.nn.weights import save_weights
@@ -63,7 +64,7 @@ def test_a_network_that_was_never_published_is_for_the_hub_only(tmp_path: Path) 
     with user_error("the semantic decoder is of kind mlp, but published checkpoints know"):
         write_checkpoint(network, tmp_path / "x.pth", "dinov3")
     assert not (tmp_path / "x.pth").exists()
-    write_hub(network, tmp_path / "hub", "card")
+    write_network(network, "card", tmp_path / "hub")
     assert_same(load_tokenizer(tmp_path / "hub").state_dict(), network.weights)
     assert {file.name for file in (tmp_path / "hub").iterdir()} == {"README.md", "config.json", "model.safetensors"}
 

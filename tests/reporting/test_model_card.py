@@ -1,17 +1,17 @@
-"""The model card speaks for the network."""
+"""The model card speaks for what is exported."""
 
-from rectok.reporting.model_card import Facts, Helper, render
+from rectok.reporting.model_card import render
+from rectok.reporting.model_facts import Facts, Helper, Part
 from rectok.reporting.summary import MetricRow
 
 
 def facts(**changes: object) -> Facts:
     plain: dict[str, object] = {
-        "kind": "dit",
-        "sizes": "Latents of 4 channels",
-        "parameters": 1_234_567,
-        "training": {"trained": True, "steps": 12, "images": 768, "final_loss": 0.123456},
-        "source": {},
-        "helpers": [Helper("metric network of this project", "proxy: resnet10t trained here", "trained here")],
+        "kind": "generator",
+        "sizes": "Images of 16×16 pixels",
+        "method": "a RecTok (arXiv 2512.13421)",
+        "parts": [Part("The tokenizer", 1_234_567, "trained for 12 steps"), Part("Its decoder", 0, "kept")],
+        "helpers": [Helper("Metric network", "proxy: resnet10t trained here", "trained here")],
         "metrics": [MetricRow("gFID", "2.270", "lower", "proxy: resnet10t")],
         "protocol": {"generation": {"images_per_class": 50}},
     }
@@ -19,20 +19,23 @@ def facts(**changes: object) -> Facts:
 
 
 def test_the_card_tells_protocol_figures_and_proxies() -> None:
-    card = render(facts())
-    assert card.startswith("---\nlibrary_name: rectok\nlicense: other\ntags: [rectok, image-generation,")
+    card = render(facts(), "org/name")
+    assert card.startswith("---\nlibrary_name: rectok\nlicense: other\ntags: [rectok, diffusers,")
     for text in (
-        "# DiT^DH generator", "1.2 M numbers", "for 12 steps on 768 images", "was 0.1235",
-        "- metric network of this project: proxy: resnet10t trained here (licence: trained here)\n",
+        "# DiT^DH generator with its tokenizer\n\nImages of 16×16 pixels. The tokenizer is a RecTok (arXiv 2512.13421). "
+        "DiT^DH is the generator of RAE (arXiv 2510.11690).\n\n```python\n",
+        'generator = Generator.from_pretrained("org/name")\n',
+        'DiffusionPipeline.from_pretrained("org/name", trust_remote_code=True)\n',
+        "- The tokenizer (1.23 M numbers in all tensors): trained for 12 steps.\n- Its decoder: kept.\n",
+        "- Metric network: proxy: resnet10t trained here (licence: trained here)\n",
         "| gFID | 2.270 | lower | proxy: resnet10t |\n", "- images per class: 50\n",
     ):  # fmt: skip
         assert text in card
+    assert "It has not been evaluated here." in render(facts(metrics=[], protocol={}))
 
 
-def test_the_card_says_what_is_not_known() -> None:
-    card = render(facts(training={}, metrics=[], protocol={}, helpers=[]))
-    assert "Nothing is recorded about its training." in card and "It has not been evaluated here." in card
-    card = render(facts(training={"trained": False, "source": "s3://w/dit"}))
-    assert "the weights were taken from `s3://w/dit`" in card
-    card = render(facts(source={"file": "x.pth", "sha256": "00", "weights": "model_ema"}))
-    assert "Imported from the published checkpoint `x.pth` (sha256 `00`; weights:\n`model_ema`)." in card
+def test_the_code_of_the_card_is_that_of_its_kind() -> None:
+    assert 'Tokenizer.from_pretrained(".")' in render(facts(kind="tokenizer"))
+    for kind in ("dit", "autoguidance"):
+        card = render(facts(kind=kind, method=""))
+        assert 'load_dit(Path("."))' in card and "16×16 pixels. DiT^DH is the generator" in card
