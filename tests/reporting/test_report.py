@@ -1,3 +1,5 @@
+import shutil
+from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,21 +12,33 @@ from rectok.reporting.report import loss_charts, render, stage_times, write
 from rectok.reporting.summary import read_summary
 from tests.evaluation import project
 
+PAGE = "first.html"
+
 
 def rendered(params: str = "") -> str:
     return render("digits", params, measured_now(read_summary(), "abc <1>"))
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished project with its page."""
+    with chdir(folder := tmp_path_factory.mktemp("built")):
+        project.build_results()
+        artifacts.write_json(artifacts.classes_file(), ["red", "<b>green</b>", "blue"])
+        write_text(
+            artifacts.failed_tasks_file(),
+            '{"stage": "shards@00001", "time": "2026-01-01 09:30", "lines": ["<no> room"]}\n{"st',
+        )
+        write_text(artifacts.throughput_file("dit"), '{"step": 9, "images_per_second": 250.0, "data_wait": 0.5}\n')
+        write_text(folder / PAGE, rendered("seed: 0 # <script>"))
+    return folder
+
+
 @pytest.fixture
-def page(here: Path) -> str:
-    project.build_results()
-    artifacts.write_json(artifacts.classes_file(), ["red", "<b>green</b>", "blue"])
-    write_text(
-        artifacts.failed_tasks_file(),
-        '{"stage": "shards@00001", "time": "2026-01-01 09:30", "lines": ["<no> room"]}\n{"st',
-    )
-    write_text(artifacts.throughput_file("dit"), '{"step": 9, "images_per_second": 250.0, "data_wait": 0.5}\n')
-    return rendered("seed: 0 # <script>")
+def page(built: Path, here: Path) -> str:
+    """The page; the current folder is a copy of its project."""
+    shutil.copytree(built, here, dirs_exist_ok=True)
+    return (here / PAGE).read_text(encoding="utf-8")
 
 
 def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
@@ -39,8 +53,8 @@ def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) 
     assert page.count("data:image/png;base64,") == 5
 
 
-def test_the_page_says_which_project_and_day_it_is_and_names_the_classes_of_rows(page: str) -> None:
-    assert f"<h1>{Path.cwd().name}</h1>" in page
+def test_the_page_says_which_project_and_day_it_is_and_names_the_classes_of_rows(page: str, built: Path) -> None:
+    assert f"<h1>{built.name}</h1>" in page
     assert f"RecTok report of {datetime.now(UTC).date().isoformat()}, preset digits" in page
     assert page.count('<span class="names"><span title="red">red</span><span title="&lt;b&gt;green') == 2
 
