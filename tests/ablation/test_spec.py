@@ -5,7 +5,7 @@ import pytest
 from rectok.ablation.spec import Spec, cells, load_spec, spec_names
 from rectok.evaluation.metrics import column_metric
 from rectok.params import parse, preset_text
-from rectok.params.editing import edited
+from rectok.params.editing import changed
 from tests.errors import user_error
 
 TEXT = """
@@ -30,11 +30,11 @@ def written(folder: Path, text: str) -> Spec:
 
 @pytest.mark.parametrize("name", spec_names())
 def test_every_packaged_row_is_a_valid_variation_of_cifar10(name: str) -> None:
-    spec, text = load_spec(name), preset_text("cifar10")
+    spec, params = load_spec(name), parse(preset_text("cifar10"), "cifar10")
     one_seed = {cell.row.name: cell for cell in cells(spec)}
     assert len(one_seed) == len(spec.rows)
     for cell in one_seed.values():
-        assert parse(edited(text, cell.changes(spec)), cell.name).seed == cell.seed
+        assert changed(params, cell.changes(spec)).seed == cell.seed
     assert all(column_metric(column) for column in spec.columns)
 
 
