@@ -26,8 +26,9 @@ def push(
     from rectok.interop import hub_remote
 
     hub_remote.require_repository(repository, "must be the name of a repository such as org/name")
-    if folder is not None and not (folder / "README.md").exists():
-        raise UserError(f"{folder} is no folder that `rectok export --format hub` wrote: it has no README.md")
+    for name in ("config.json", "README.md"):  # all of the folder is uploaded, so it must be the one that is meant
+        if folder is not None and not (folder / name).exists():
+            raise UserError(f"{folder} is no folder that `rectok export --format hub` wrote: it has no {name}")
     with TemporaryDirectory() as temporary:
         if folder is None:
             folder = Path(temporary) / "hub"

@@ -4,8 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rectok.errors import UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 NETWORKS = ("*.json", "*.safetensors")
@@ -58,35 +62,40 @@ def require_repository(name: str, otherwise: str) -> str:
 @contextmanager
 def _refusals(repository: str) -> Iterator[None]:
     """Turns what the hub answers, or that it does not, into a UserError."""
-    from huggingface_hub import errors
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import constants, errors
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    failed: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # of the library that it speaks HTTP with
+    silent: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # of the library that it speaks HTTP with
     try:
         yield
     except HFValidationError as error:
         raise UserError(f"{repository} cannot be the name of a repository: {error}") from None
-    except LocalEntryNotFoundError as error:
-        raise UserError(_sentence(repository, error.__cause__ or error)) from None
-    except (failed, OfflineModeIsEnabled) as error:
+    except HfHubHTTPError as error:
         raise UserError(_sentence(repository, error)) from None
+    except LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, HfHubHTTPError):
+            raise UserError(_sentence(repository, error.__cause__)) from None
+        raise UserError(
+            f"{constants.ENDPOINT} cannot be reached, and there is no whole copy of {repository} in the cache"
+        ) from None
+    except (silent, OfflineModeIsEnabled):
+        raise UserError(f"{constants.ENDPOINT} cannot be reached") from None
     except RuntimeError as error:  # of threads and of hf_xet, which transfer large files
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise UserError(f"the transfer of {repository} broke off ({reason}); run the command again") from None
 
 
-def _sentence(repository: str, error: BaseException) -> str:
+def _sentence(repository: str, error: "HfHubHTTPError") -> str:
+    """What a refusal of the hub means, and what helps."""
     from huggingface_hub import constants
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    hub, login = constants.ENDPOINT, "`hf auth login` keeps a token"
-    if not isinstance(error, HfHubHTTPError):
-        return f"{hub} cannot be reached, and there is no copy of {repository} in the cache"
-    status = error.response.status_code
+    hub, status, login = constants.ENDPOINT, error.response.status_code, "`hf auth login` keeps a token"
     if isinstance(error, GatedRepoError):
         return f"{repository} is gated; ask for access on its page at {hub}, and {login}"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{hub} has no repository {repository}, or does not show it to your token; {login}"
+        missing = f"there is no folder {repository} here, and {hub} has no such repository"
+        return f"{missing} or does not show it to your token; {login}"
     if isinstance(error, RevisionNotFoundError):
         return f"{repository} at {hub} has no such revision"
     if status in (401, 403):

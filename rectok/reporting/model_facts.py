@@ -112,10 +112,12 @@ def distinct_images(data: Path) -> int | None:
 
 
 def _tokenizer_parts(weights: Mapping[str, Tensor], data: Path) -> list[Part]:
-    """The tokenizer, which the stage of that name trained, and its pixel decoder, which the stage `decoder` trained on."""
+    """The tokenizer of the stage of that name, and its pixel decoder where the stage `decoder` trained that further."""
     distinct = distinct_images(data)
-    tokenizer, decoder = (_history(data / stage, distinct) for stage in ("tokenizer", "decoder"))
-    return [Part("The tokenizer", _numbers(weights), tokenizer), Part("Its pixel decoder, after that", 0, decoder)]
+    parts = [Part("The tokenizer", _numbers(weights), _history(data / "tokenizer", distinct))]
+    if _record(data / "decoder" / "summary.json").get("trained"):
+        parts.append(Part("Its pixel decoder, after that", 0, _history(data / "decoder", distinct)))
+    return parts
 
 
 def _history(folder: Path, distinct: int | None) -> str:

@@ -204,7 +204,7 @@ def test_the_pipeline_goes_to_its_end_on_imported_networks(here: Path) -> None:
 
     must(here, "rectok", "export", "--kind", "tokenizer", "--out", "hub", "--format", "hub")
     card = (here / "hub/README.md").read_text()
-    taken = "the weights were taken from `data/tokenizer`"
+    taken = "the weights were taken from `data/imported/tokenizer/model.safetensors`"
     for text in (taken, "| PSNR |", "Linear probe at t = 0.5", "proxy: resnet10t"):
         assert text in card
     must(here, "rectok", "export", "--out", "whole", "--format", "hub")

@@ -16,6 +16,8 @@ pytest.importorskip("diffusers")
 CODE = """
 import numpy, torch
 from diffusers import DiffusionPipeline
+from safetensors.torch import load_file, save_file
+from rectok.errors import UserError
 
 pipeline = DiffusionPipeline.from_pretrained("hub", trust_remote_code=True)
 assert pipeline.to("cpu") is pipeline and pipeline.device.type == "cpu"
@@ -29,6 +31,15 @@ torch.save(
     },
     "drawn.pt",
 )
+weights = load_file("hub/dit/model.safetensors")
+del weights["time.out.bias"]
+save_file(weights, "hub/dit/model.safetensors")
+try:
+    DiffusionPipeline.from_pretrained("hub", trust_remote_code=True)
+except UserError as error:
+    assert "lacks the tensor time.out.bias" in str(error)
+else:
+    raise AssertionError("a tensor is missing")
 """
 
 

@@ -62,8 +62,10 @@ def test_distinct_images_are_unknown_without_the_tables(here: Path) -> None:
 def test_weights_from_elsewhere_are_named(here: Path) -> None:
     source = {"file": "x.pth", "sha256": "00", "weights": "model_ema", "teacher": "dinov3"}
     write_json(stage_dir("tokenizer") / "source.json", source)
-    summarise(dit={"trained": False, "source": "s3://w/dit", "steps": 0, "images": 0})
+    untrained = {"trained": False, "steps": 0, "images": 0}
+    summarise(dit={**untrained, "source": "s3://w/dit"}, decoder={**untrained, "source": "data/tokenizer"})
     found = histories(here)
+    assert "Its pixel decoder, after that" not in found
     assert found["The tokenizer"] == (
         "imported from the published checkpoint `x.pth` (sha256 `00`; weights: `model_ema`), distilled from dinov3, as the "
         "checkpoint names it"
