@@ -71,6 +71,8 @@ log_file = _of_stage("log.csv")
 """Training log: one CSV row per `log_every` steps."""
 LOG_COUNTERS = ("step", "images", "lr")
 """Columns of a training log that are no losses."""
+RATE = "images_per_second"
+"""The speed of a training, wherever one is written."""
 VALIDATION = "val_"
 """How the columns of its validation curve begin."""
 summary_file = _of_stage("summary.json")

@@ -1,7 +1,9 @@
 """What an ablation compares: rows of changed parameters, the seeds of each, and the metrics to show."""
 
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from rectok.config import Config
 from rectok.errors import UserError
+from rectok.evaluation.metrics import METRICS
 from rectok.yaml_text import UNREADABLE, load_yaml
 
 NAME = r"^[a-z0-9][a-z0-9.-]*$"
@@ -36,7 +39,8 @@ class Spec(Config):
 
     `claim` says what the paper says must hold. `shared` are DVC targets that no row changes: they are made once, in a
     workspace that has the changes of `set`. `targets` are made in every row. `set` changes parameters in all rows.
-    `columns` are metrics of `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5.
+    `columns` are metrics of `rectok summary`; `probe@0.5` is the probe's accuracy at t = 0.5, `images_per_second@dit` the speed
+    of the generator's training, and `fd` stands for one column in each of `generation.spaces`.
 
     A file may say `like: method`, the name of an ablation that comes with the package: it is then that ablation but for the
     keys that it gives, and its `set` comes on top of the other's.
@@ -93,6 +97,15 @@ def cells(spec: Spec) -> list[Cell]:
     chosen = [(row, turn) for turn in turns for row in spec.rows if turn < len(seeds[row.name])]
     runs = [Cell(row=row, seed=seeds[row.name][turn]) for row, turn in chosen]
     return sorted(runs, key=lambda cell: bool(cell.row.after))
+
+
+def in_spaces(spec: Spec, spaces: Sequence[str]) -> Spec:
+    """`spec` with a column in each of `spaces` for those that name a metric of feature spaces and no space."""
+    columns = [
+        [f"{column}@{space}" for space in spaces] if (metric := METRICS.get(column)) and metric.by_space else [column]
+        for column in spec.columns
+    ]
+    return spec.model_copy(update={"columns": tuple(chain.from_iterable(columns))})
 
 
 def spec_names() -> list[str]:

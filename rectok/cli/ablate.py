@@ -38,14 +38,15 @@ def ablate(
     """Run every row and seed with `dvc repro` in a workspace of its own, below data/ablations; run again to go on."""
     from rectok.ablation.report import write_report
     from rectok.ablation.runner import make_shared, run_all
-    from rectok.ablation.spec import cells, load_spec
+    from rectok.ablation.spec import cells, in_spaces, load_spec
     from rectok.ablation.sweep import make_sweep
     from rectok.ablation.workspace import located, prepare, prepare_shared
 
     params = load()  # every run begins with a copy of it
     if vary:
         ablation = str(make_sweep(ablation, vary, params.gates.probe.at, target or ()))
-    spec, name = load_spec(ablation), Path(ablation).stem
+    spaces = [space.name for space in params.generation.spaces]
+    spec, name = in_spaces(load_spec(ablation), spaces), Path(ablation).stem
     runs = cells(spec)
     if only and only not in [cell.name for cell in runs]:
         raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")

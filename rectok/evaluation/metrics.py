@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Literal
 
-from rectok.artifacts import UNLABELLED, metrics_file, read_json, record_file, write_json
+from rectok.artifacts import RATE, UNLABELLED, metrics_file, read_json, record_file, write_json
 
 GUIDED = "_guided"
 """Ends the name of a metric of guided samples."""
@@ -18,6 +18,7 @@ NONE = "—"
 """Stands in place of a value that is None."""
 PIXELS = "no network: pixels"
 CLASSIFIER = "no network: logistic regression"
+CLOCK = "no network: a clock"
 LPIPS = "LPIPS-VGG16"
 SPACE = "the network that its name ends with"
 NO_LABELS = "not measured: {network} knows other classes than the images have"
@@ -57,7 +58,7 @@ class Metric:
     format: str
     better: Literal["higher", "lower"]
     bounds: tuple[float, float]
-    stage: Literal["reconstruction", "probe", "generation"]
+    stage: Literal["reconstruction", "probe", "generation", "training"]
     source: str = ""
     absent: str = ""
     headline: bool = False
@@ -133,6 +134,10 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
+SPEED = Metric("Images/s", "{:.0f}", "higher", POSITIVE, "training", CLOCK, by_space=True)
+"""The speed of a training, which a column of an ablation can name, as in `images_per_second@tokenizer`."""
+
+
 def metrics_of(stage: str) -> dict[str, Metric]:
     """The metrics that an evaluation stage must write."""
     return {name: metric for name, metric in METRICS.items() if metric.stage == stage}
@@ -151,15 +156,19 @@ def headline_names() -> list[str]:
 def column_metric(column: str) -> Metric | None:
     """The metric that a column of an ablation names, `gfid` or `probe@0.5`; None where it names none."""
     name, _, place = column.partition("@")
-    metric = METRICS.get(name)
+    metric = _named(name)
     return metric.at(place) if metric and place else metric
+
+
+def _named(name: str) -> Metric | None:
+    return SPEED if name == RATE else METRICS.get(name)
 
 
 def points(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """All `metrics` with every point of a curve and every space under its own name: `probe@0.5`, `fd@dinov2-vit-l-14`."""
     flat: dict[str, Any] = {}
     for name, value in metrics.items():
-        metric = METRICS.get(name)
+        metric = _named(name)
         if metric and metric.curve and value is not None:
             flat |= {f"{name}@{point['t']:g}": point["accuracy"] for point in value}
         elif metric and metric.by_space and value is not None:

@@ -186,7 +186,7 @@ def _probe_chart(points: list[dict[str, float]] | None) -> Markup | None:
 
 
 def networks() -> list[dict[str, Any]]:
-    """Metric network, teacher and perceptual network of this run; the description says if one is a proxy."""
+    """Metric network, teacher, perceptual network and tokenizer of this run; the description says if one is a proxy."""
     networks = []
     for role in ("metric_network", "teacher"):
         summary = artifacts.read_json(artifacts.summary_file(role))
@@ -196,7 +196,14 @@ def networks() -> list[dict[str, Any]]:
         if perceptual := artifacts.read_json(artifacts.summary_file(role)).get("perceptual"):
             proxy = "proxy" in perceptual
             networks.append({"role": f"perceptual loss, {role}", "described": perceptual, "proxy": proxy})
-    return networks
+    return [*networks, {"role": "tokenizer", "described": tokenizer_in_words(), "proxy": False}]
+
+
+def tokenizer_in_words() -> str:
+    """Its kind, and the size of its latents."""
+    config = artifacts.read_json(artifacts.config_file("tokenizer"))
+    sizes, kind = config["sizes"], config.get("kind", "rectok")  # an earlier version named no kind
+    return f"{kind}: {(config['image_size'] // sizes['patch']) ** 2} tokens of {sizes['channels']} channels"
 
 
 def gate_name(report: artifacts.GateReport) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rectok.artifacts import DATA, UNLABELLED, read_json, record_file, throughput_file
+from rectok.artifacts import DATA, RATE, UNLABELLED, read_json, record_file, summary_file, throughput_file
 from rectok.errors import DamagedError, UserError
 from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
 from rectok.json_records import parse_json
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
+TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
 SPEED_WORDS = {
     "tflops": "{:.3g} TFLOP/s",
     "mfu": "{:.0%} of the card's peak",
@@ -70,12 +71,14 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """Metrics with the network that computed each, a protocol per stage, and how many seconds each stage took."""
+    """Metrics with the network that computed each, a protocol per stage, how many seconds each stage took, and the images/s of
+    each training that ran here."""
 
     metrics: dict[str, Any]
     networks: dict[str, str]
     protocol: dict[str, dict[str, str | int | float]]
     seconds: dict[str, float]
+    images_per_second: dict[str, float]
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -83,7 +86,7 @@ class Summary:
         return {stage: str(items.get(FINGERPRINT, "")) for stage, items in self.protocol.items()}
 
     def as_json(self) -> dict[str, Any]:
-        """One flat record: metrics by name, beside networks, protocol and seconds."""
+        """One flat record: metrics by name, beside networks, protocol, seconds and speeds."""
         rest = asdict(self)
         return {**rest.pop("metrics"), **rest}
 
@@ -95,7 +98,7 @@ def made(stages: Iterable[str] = EVALUATIONS) -> list[str]:
 
 def read_summary(stages: Iterable[str] = EVALUATIONS) -> Summary:
     """Gather the records of the evaluation `stages`. Raises UserError naming the first that is missing."""
-    summary = Summary({}, {}, {}, stage_seconds())
+    summary = Summary({}, {}, {}, stage_seconds(), training_rates())
     for stage in stages:
         if not record_file(stage).exists():
             raise UserError(f"{record_file(stage)} is missing, so there is nothing to sum up; `dvc repro` makes it")
@@ -115,15 +118,30 @@ def stage_seconds() -> dict[str, float]:
     return seconds
 
 
+def training_rates() -> dict[str, float]:
+    """The median images/s of each training whose network was made here."""
+    steps = {
+        stage: read_json(summary_file(stage)).get("steps", 0) for stage in TRAININGS if summary_file(stage).exists()
+    }
+    speeds = {stage: _medians(stage, count) for stage, count in steps.items()}
+    return {stage: figures[RATE] for stage, figures in speeds.items() if figures}
+
+
 def training_speed(stage: str, steps: int) -> str:
-    """The medians of the training of `stage` that ended here after `steps`; empty where it ran elsewhere."""
+    """The medians of the training of `stage` that ended here after `steps`, in words; empty where it ran elsewhere."""
+    figures = _medians(stage, steps)
+    if not figures:
+        return ""
+    words = [text.format(figures[name]) for name, text in SPEED_WORDS.items() if name in figures]
+    rate = figures[RATE]
+    return ", ".join([f"{rate:,.0f} images/s".replace(",", " ") if rate >= 100 else f"{rate:.3g} images/s", *words])
+
+
+def _medians(stage: str, steps: int) -> dict[str, float]:
     rows = list(_throughput(throughput_file(stage)))
     if not rows or rows[-1]["step"] != steps:
-        return ""
-    figures = {name: median(row[name] for row in rows if name in row) for name in rows[-1]}
-    words = [text.format(figures[name]) for name, text in SPEED_WORDS.items() if name in figures]
-    rate = figures["images_per_second"]
-    return ", ".join([f"{rate:,.0f} images/s".replace(",", " ") if rate >= 100 else f"{rate:.3g} images/s", *words])
+        return {}
+    return {name: median(row[name] for row in rows if name in row) for name in rows[-1]}
 
 
 def _throughput(file: Path) -> Iterator[dict[str, float]]:

@@ -48,6 +48,8 @@ def run(params: Params) -> None:
     semantic = None
     if train.semantic is not None and test.semantic is not None:
         semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
+    else:
+        del protocol["semantic"]
     write_record("probe", record_of("probe", {"probe": points, "semantic_accuracy": semantic}, protocol))
     line = Line([p["t"] for p in points], [p["accuracy"] for p in points])
     write_bytes(stage_dir("probe") / "curve.png", line_png(line, x="t (0: clean, 1: noise)", y="probe accuracy"))

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rectok.artifacts import RATE
 from rectok.data.dataset import ImageDataset
 from rectok.errors import UserError
 from rectok.nn.precision import bfloat16_on_gpu, precision_on
 from rectok.teacher.network import VisionNetwork
 from rectok.teacher.network_config import ClassifierTraining
 from rectok.train.progress import reporting
-from rectok.train.throughput import RATE, Work, record
+from rectok.train.throughput import Work, record
 from rectok.train.training_config import too_few
 
 READ_EVERY = 20

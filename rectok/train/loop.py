@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from rectok.artifacts import RATE
 from rectok.data.loader import Batch, TrainingLoader
 from rectok.errors import UserError
 from rectok.nn.weights import save_weights
@@ -21,7 +22,7 @@ from rectok.train.optimizer import ClippingAdamW
 from rectok.train.power_average import snapshot_steps
 from rectok.train.progress import Reporter, reporting
 from rectok.train.rollback import Spike, go_back, require_calm, skipped_steps
-from rectok.train.throughput import RATE, TimedBatches, Work, record
+from rectok.train.throughput import TimedBatches, Work, record
 from rectok.train.training_config import PosthocEmaConfig, TrainingConfig
 from rectok.train.world import World
 

@@ -9,10 +9,9 @@ from typing import Generic, TypeVar
 
 import torch
 
-from rectok.artifacts import throughput_file
+from rectok.artifacts import RATE, throughput_file
 
 T = TypeVar("T")
-RATE = "images_per_second"
 GIB = 2**30
 PEAKS = {
     r"B200": 2250.0,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rectok.ablation.spec import Spec, cells, load_spec, spec_names
+from rectok.ablation.spec import Spec, cells, in_spaces, load_spec, spec_names
 from rectok.evaluation.metrics import column_metric
 from rectok.params import parse, preset_text
 from rectok.params.editing import changed
@@ -92,6 +92,20 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"title: \xff")
     with user_error(r"mine\.yaml is no text in UTF-8"):
         load_spec(str(tmp_path / "mine.yaml"))
+
+
+def test_a_column_of_feature_spaces_stands_for_one_in_each(tmp_path: Path) -> None:
+    spec = written(tmp_path, TEXT.replace("[psnr]", "[psnr, fd, gfid, fdr@geometric_mean]"))
+    columns = ("psnr", "fd@one", "fd@two", "gfid", "fdr@geometric_mean")
+    assert in_spaces(spec, ["one", "two"]) == spec.model_copy(update={"columns": columns})
+    assert in_spaces(spec, []).columns == ("psnr", "gfid", "fdr@geometric_mean")
+
+
+def test_tokenizers_differ_in_kind_and_losses_alone() -> None:
+    """Equal budget: no row changes sizes, epochs or batches, but for the one that leaves a stage out."""
+    changed = {row.name: set(row.set) for row in load_spec("tokenizers").rows}
+    assert changed.pop("noised") == {"tokenizer.kind", "decoder.training.epochs"}
+    assert set().union(*changed.values()) == {"tokenizer.kind", "tokenizer.losses.semantic.weight"}
 
 
 def test_an_unknown_ablation_names_those_that_there_are() -> None:

@@ -76,6 +76,16 @@ def test_a_grid_shows_the_guided_samples_of_every_row_that_is_done(project: Path
     ]  # fmt: skip
 
 
+def test_the_speed_of_a_training_is_a_column(workspaces: list[Workspace]) -> None:
+    spec = SPEC.model_copy(update={"columns": ("psnr", "images_per_second@dit", "images_per_second@decoder")})
+    finish(workspaces[0], 20.0)
+    record = artifacts.read_json(workspaces[0].result)
+    record["metrics"]["images_per_second"] = {"dit": 1234.4}
+    artifacts.write_json(workspaces[0].result, record)
+    text = markdown(spec, tabulate(spec, workspaces), {})
+    assert "| PSNR | Images/s, dit | Images/s, decoder |" in text and "| 20.00 dB | 1234 | — |" in text
+
+
 def test_a_figure_that_a_run_lacks_is_a_dash_null_and_no_point(project: Path, workspaces: list[Workspace]) -> None:
     for workspace, figures in zip(workspaces[:3], ({"psnr": 20.0}, {"psnr": 30.0, "gfid": None}, {}), strict=True):
         found = {"params": workspace.params.read_text(), "metrics": {**figures, "protocol": {"generation": {}}}}

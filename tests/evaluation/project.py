@@ -91,12 +91,9 @@ def build_metric_network(classes: int = CLASSES) -> MetricNetwork:
 
 def build_models() -> None:
     """Tokenizer, finetuned decoder, generator, autoguidance model and latent statistics."""
-    semantic = SemanticDecoderConfig(kind="transformer", transformer=SMALL)
-    sizes = TokenizerSizes(patch=8, channels=4, encoder=SMALL, decoder=SMALL, semantic=semantic)
-    config = TokenizerConfig(image_size=SIDE, teacher_width=8, sizes=sizes)
     torch.manual_seed(1)
     for stage in ("tokenizer", "decoder"):
-        keep(stage, ViTTokenizer(config))
+        keep(stage, ViTTokenizer(tokenizer_config()))
     dit = DiTConfig(grid=4, channels=4, classes=CLASSES, sizes=DiTSizes(encoder=SMALL, head=SMALL))
     for stage in ("dit", "autoguidance"):
         keep(stage, drawn(DiTDH(dit)))
@@ -104,8 +101,16 @@ def build_models() -> None:
     artifacts.write_json(artifacts.stage_dir("statistics") / "statistics.json", statistics)
 
 
+def tokenizer_config() -> TokenizerConfig:
+    """That of a small RecTok."""
+    semantic = SemanticDecoderConfig(kind="transformer", transformer=SMALL)
+    sizes = TokenizerSizes(patch=8, channels=4, encoder=SMALL, decoder=SMALL, semantic=semantic)
+    return TokenizerConfig(image_size=SIDE, teacher_width=8, sizes=sizes)
+
+
 def build_records() -> None:
     """Logs, summaries, gate reports and times, as training leaves them."""
+    artifacts.write_json(artifacts.config_file("tokenizer"), tokenizer_config().model_dump())
     rows = "".join(f"{step},{64 * step},0.001,{1 / step},{0.5 + 1 / step}\n" for step in range(1, 40))
     for stage in ("tokenizer", "decoder", "dit", "autoguidance"):
         write_text(artifacts.log_file(stage), f"step,images,lr,total,pixel\n{rows}")

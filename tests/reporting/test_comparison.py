@@ -54,7 +54,7 @@ def test_the_previous_run_is_the_last_one_with_other_metrics() -> None:
 
 
 def test_the_baseline_is_the_newest_promotion() -> None:
-    run = measured_now(Summary({"psnr": 27.5}, {}, {"reconstruction": {"fingerprint": "bbbb"}}, {}), "abc")
+    run = measured_now(Summary({"psnr": 27.5}, {}, {"reconstruction": {"fingerprint": "bbbb"}}, {}, {}), "abc")
     record = {
         "time": "2026-01-01T10:00:00+00:00", "commit": "0123", "metrics": {"psnr": 27.0},
         "fingerprints": {"reconstruction": "bbbb"},

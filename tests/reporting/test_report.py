@@ -44,7 +44,7 @@ def page(built: Path, here: Path) -> str:
 def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
     for text in (
         "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0 %", "The metric network is a proxy: resnet10t trained here.",
-        "layers of the teacher", "shards 00001", "1 WARN of 1", "2 checks at 2 gates",
+        "layers of the teacher", "rectok: 16 tokens of 4 channels", "shards 00001", "1 WARN of 1", "2 checks at 2 gates",
         'WARN">1 WARN</span>', "1 min 05 s", "abc &lt;1&gt;",
         "shards@00001 <span class=\"small quiet\">2026-01-01 09:30 UTC</span></summary><pre>&lt;no&gt; room</pre>",
         "There is no dvc.lock", "250 images/s, 50.0% of the time waiting for data on this machine.",

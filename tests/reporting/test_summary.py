@@ -47,6 +47,14 @@ def test_speeds_of_a_training_that_went_on_elsewhere_are_those_of_its_last_row()
     assert training_speed("dit", 2) == "20 images/s"
 
 
+def test_a_summary_has_the_speeds_of_the_trainings_that_ran_here() -> None:
+    steps = artifacts.read_json(artifacts.summary_file("dit"))["steps"]
+    for stage, last in (("dit", steps), ("tokenizer", -1)):  # the second is of another training
+        record(stage, 0, {})
+        record(stage, last, {"images_per_second": 30.0})
+    assert read_summary().as_json()["images_per_second"] == {"dit": 30.0}
+
+
 def test_a_missing_evaluation_is_a_sentence() -> None:
     artifacts.record_file("probe").unlink()
     with user_error(r"data/probe/record\.json is missing.*dvc repro"):
