@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 NETWORKS = ("*.json", "*.safetensors")
 """What is fetched: code in a repository is left there."""
-REPLACED = ("*.json", "*.safetensors", "*.py")
+PARTS = ("tokenizer/*", "dit/*", "autoguidance/*", "statistics/*")
+REPLACED = (*PARTS, "model.safetensors", "config.json", "model_index.json", "pipeline.py")
 """What a push removes where the new folder has no such file, as a part that it lacks would be taken for one of its own."""
 
 

@@ -1,18 +1,20 @@
 """What a model card says of what is exported: what it is, how it came about, how good it is and by whose measure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
-from rectok.artifacts import DATA, read_json, shard_table, summary_file
+from rectok.artifacts import DATA, passed_file, read_json, shard_table, summary_file
 from rectok.data.tables import read_table
 from rectok.dit.dit_config import DiTConfig
 from rectok.interop.exporting import Network
 from rectok.interop.published import ModelConfig
 from rectok.interop.reading import Kind
+from rectok.pipeline import lock
+from rectok.pipeline.damage import md5_of
 from rectok.reporting.summary import MetricRow, made, metric_rows, read_summary
 from rectok.sampling.generator import Generator
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
@@ -141,11 +143,22 @@ def _history(folder: Path, distinct: int | None) -> str:
 
 def _facts(kind: Exported, sizes: str, method: str, parts: Sequence[Part], data: Path | None) -> Facts:
     """`data` is the folder whose stages made it. Metrics and helpers are known of this project's only."""
-    stages = made(EVALUATIONS[kind]) if data == DATA else []
+    stages = _evaluated(EVALUATIONS[kind]) if data == DATA else []
     summary = read_summary(stages)
     helpers = _helpers("teacher", *(["metric_network"] if stages else [])) if data == DATA else ()
     rows = metric_rows(summary.metrics, summary.networks)
     return Facts(kind, sizes, method, parts, list(helpers), rows, summary.protocol)
+
+
+def _evaluated(stages: Iterable[str]) -> list[str]:
+    """Those that measured what lies there now, as far as dvc.lock says: what a gate passed later has other hashes."""
+    records = lock.read()
+
+    def current(dependency: lock.Locked) -> bool:
+        path = Path(dependency.path)
+        return not path.is_relative_to(passed_file("")) or (path.exists() and md5_of(path) == dependency.md5)
+
+    return [stage for stage in made(stages) if stage not in records or all(map(current, records[stage].deps))]
 
 
 def _helpers(*roles: str) -> Iterator[Helper]:

@@ -71,12 +71,12 @@ def test_a_tokenizer_comes_alone(hub: Hub, folder: Path, tmp_path: Path) -> None
 
 
 def test_a_push_replaces_networks_and_nothing_else(hub: Hub, folder: Path) -> None:
-    others = {"pictures/cat.png": b"cat", ".gitattributes": b"lfs", "more/model.safetensors": b"of an older layout"}
-    hub.repositories["org/name"] = Repository(files=dict(others))
+    others = {"pictures/cat.png": b"cat", ".gitattributes": b"lfs", "demo.py": b"", "more/config.json": b"{}"}
+    old = {"model.safetensors": b"the tokenizer alone", "dit/model.safetensors": b"", "dit/part-2.safetensors": b""}
+    hub.repositories["org/name"] = Repository(files={**others, **old})
     push(folder, "org/name", private=False)
-    files = hub.repositories["org/name"].files
-    assert {name: files.get(name) for name in others} == {**others, "more/model.safetensors": None}
-    assert files["dit/model.safetensors"] == (folder / "dit" / "model.safetensors").read_bytes()
+    pushed = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert hub.repositories["org/name"].files == {**others, **pushed}
 
 
 def test_the_cache_serves_without_a_network(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from rectok import Generator
-from rectok.artifacts import DATA, shard_table, stage_dir, write_json
+from rectok.artifacts import DATA, passed_file, shard_table, stage_dir, write_json
 from rectok.data.tables import ShardRow, write_table
+from rectok.evaluation.metrics import metrics_of, record_of, write_record
 from rectok.interop.exporting import read_network
+from rectok.pipeline.damage import md5_of
 from rectok.reporting.model_facts import distinct_images, generator_facts, network_facts
 from tests.networks import random_generator
 
@@ -81,3 +83,26 @@ def test_nothing_is_said_of_the_helpers_of_a_network_from_elsewhere(here: Path) 
         facts = network_facts(read_network(folder / "dit", "dit"), folder / "dit", of_pipeline=folder == DATA)
         assert [helper.role for helper in facts.helpers] == roles
         assert facts.sizes == "Latents of 4 channels on 4×4 tokens, 10 classes" and facts.metrics == []
+
+
+def test_metrics_of_other_networks_are_left_out(here: Path) -> None:
+    """dvc.lock says which verdicts an evaluation depended on, and a verdict holds the hashes of what it judged."""
+    names = metrics_of("reconstruction")
+    write_record("reconstruction", record_of("reconstruction", dict.fromkeys(names, 1.0), {"images": 2}))
+    write_record("probe", record_of("probe", {"probe": None, "semantic_accuracy": 0.5}, {}))
+    marker = passed_file("metric_network")
+    marker.parent.mkdir(parents=True)
+    marker.write_text("passed\n00  data/metric_network/model.safetensors\n")
+    dependency = f"{{path: {marker}, hash: md5, md5: {md5_of(marker)}, size: 1}}"
+    Path("dvc.lock").write_text(f"schema: '2.0'\nstages:\n  reconstruction:\n    cmd: x\n    deps: [{dependency}]\n")
+    random_generator(DATA)
+
+    def evaluated() -> set[str]:
+        network = read_network(stage_dir("decoder"), "tokenizer")
+        return set(network_facts(network, stage_dir("decoder"), of_pipeline=True).protocol)
+
+    assert evaluated() == {"reconstruction", "probe"}  # of the latter nothing is recorded
+    marker.write_text("passed\n11  data/metric_network/model.safetensors\n")
+    assert evaluated() == {"probe"}
+    marker.unlink()  # its gate failed, or is to come
+    assert evaluated() == {"probe"}
