@@ -123,12 +123,12 @@ class Generator:
         return cls.at(places, device, Heads(*heads) if heads else None)
 
     @classmethod
-    def at(cls, places: generator.Places, device: str, heads: Heads | None = None) -> Self:
-        """The generator whose parts lie at `places`; `device` is auto, cpu or cuda."""
+    def at(cls, places: generator.Places, device: str, heads: Heads | None = None, fp8: bool = False) -> Self:
+        """The generator whose parts lie at `places`; `device` is auto, cpu or cuda. `fp8` is that of its samplers."""
         require_file(places.statistics)
         require_artifact(places.statistics)
         on = torch.device(device_named(device))
-        return cls(generator.load_generator(on, places, open_dit, lambda path: open_tokenizer(path, heads)))
+        return cls(generator.load_generator(on, places, open_dit, lambda path: open_tokenizer(path, heads), fp8))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -61,7 +61,8 @@ def sample(
 
     steered = guidance != 1 and kind == "autoguidance"
     places = Places(dit, autoguidance if steered else None, tokenizer, statistics)
-    generator = Generator.at(places, params.machine.device if params else "auto")
+    device, fp8 = (params.machine.device, params.generation.sampler.fp8) if params else ("auto", False)
+    generator = Generator.at(places, device, fp8=fp8)
     sample_batch = partial(
         generator.sample,
         label,

@@ -59,10 +59,10 @@ def load_networks() -> "Networks":
     from rectok.serving.networks import Networks
 
     params = project_params()
-    device = params.machine.device if params else "auto"
+    device, fp8 = (params.machine.device, params.generation.sampler.fp8) if params else ("auto", False)
     tokenizer = api.Tokenizer.load(DECODER, device=device)
     places = Places(DIT, AUTOGUIDANCE if artifacts.config_file("autoguidance").exists() else None, DECODER, STATISTICS)
-    generator = api.Generator.at(places, device) if artifacts.config_file("dit").exists() else None
+    generator = api.Generator.at(places, device, fp8=fp8) if artifacts.config_file("dit").exists() else None
     classes = artifacts.read_json(artifacts.classes_file(), list) if artifacts.classes_file().exists() else []
     if generator is not None and not classes:
         classes = [str(label) for label in range(generator.parts.dit.config.classes)]

@@ -1,5 +1,6 @@
 """`rectok sample` and `rectok reconstruct` on untrained networks: the pictures they leave, and what they refuse."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from rectok.cli.serve import load_networks
+from rectok.params.editing import edited
 from tests.cli.project import printed
 from tests.data.files import picture
 from tests.errors import user_error
@@ -80,3 +83,15 @@ def test_two_files_of_one_name_would_overwrite_each_other(tmp_path: Path) -> Non
         (tmp_path / folder / "x.png").write_bytes(picture(1, (20, 20)))
     with user_error(r"two of the files would both become x\.png; rename one"):
         printed("reconstruct", str(tmp_path / "a/x.png"), str(tmp_path / "b/x.png"), "--out", str(tmp_path / "out"))
+
+
+def test_a_sampler_in_fp8_needs_networks_in_fp8(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(built, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    params = Path("params.yaml")
+    params.write_text(edited(params.read_text(), {"generation.sampler.fp8": True}))
+    said = r"generation\.sampler\.fp8 is true, but fp8 needs a GPU .* but this is a CPU; set it to false"
+    with user_error(said):
+        printed("sample", "--label", "3", "--out", "never.png")
+    with user_error(said):
+        load_networks()
