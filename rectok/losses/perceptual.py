@@ -102,10 +102,8 @@ class PerceptualLoss(nn.Module):
         self.eval().requires_grad_(False)
 
     def on(self, device: torch.device | str, precision: str) -> Self:
-        """This loss on `device`; on a GPU with its weights channels-last, and in the `precision` that it computes in."""
-        if torch.device(device).type != "cuda":
-            return self.to(device)
-        if precision == "bfloat16":
+        """This loss on `device`, its weights channels-last; on a GPU in the `precision` that it computes in."""
+        if precision == "bfloat16" and torch.device(device).type == "cuda":
             bfloat16_products(self)
         return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -152,8 +150,7 @@ class LPIPS(nn.Module):
 
     def forward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Two batches [B, 3, H, W] in [0, 1] → distances [B]."""
-        if images.is_cuda:
-            images, targets = (x.contiguous(memory_format=torch.channels_last) for x in (images, targets))
+        images, targets = (x.contiguous(memory_format=torch.channels_last) for x in (images, targets))
         total = images.new_zeros(len(images))
         for head, pair in zip(self.heads.values(), _pairs(self._taps, images, targets), strict=True):
             ours, theirs = (F.normalize(x, dim=1, eps=LPIPS_EPS) for x in pair)

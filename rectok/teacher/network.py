@@ -106,9 +106,8 @@ class VisionNetwork(nn.Module):
         return self.eval().requires_grad_(False)
 
     def on(self, device: torch.device | str) -> Self:
-        """This network on `device`; on a GPU with the weights of convolutions channels-last, as its kernels want them."""
-        layout = torch.channels_last if torch.device(device).type == "cuda" else torch.preserve_format
-        return self.to(device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+        """This network on `device`, the weights of its convolutions channels-last: kernels of GPUs and CPUs want them so."""
+        return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def compile_blocks(self) -> None:
         """torch.compile every block of a frozen transformer in place; other networks stay as they are.
