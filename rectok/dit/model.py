@@ -14,6 +14,7 @@ from rectok import flow
 from rectok.artifacts import read_config
 from rectok.dit.dit_config import DiTConfig
 from rectok.nn.blocks import AdaptiveBlock, Norm, modulate
+from rectok.nn.cpu_products import Linear
 from rectok.nn.gpu_layout import Patches
 from rectok.nn.rotary import Rotary, dit_angles
 from rectok.nn.weights import load_weights
@@ -27,8 +28,8 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int, count: int = 256) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.randn(count))
-        self.hidden = nn.Linear(2 * count, width)
-        self.out = nn.Linear(width, width)
+        self.hidden = Linear(2 * count, width)
+        self.out = Linear(width, width)
         nn.init.normal_(self.hidden.weight, std=0.02)
         nn.init.normal_(self.out.weight, std=0.02)
 
@@ -64,8 +65,8 @@ class FinalLayer(nn.Module):
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.norm = Norm(width)
-        self.modulation = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, channels)
+        self.modulation = Linear(width, 2 * width)
+        self.out = Linear(width, channels)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x and condition [B, N, V] → [B, N, C]."""
@@ -92,7 +93,7 @@ class DiTDH(nn.Module):
         self.label = LabelEmbedding(config.classes, encoder.width)
         self.register_buffer("positions", sincos_positions(encoder.width, config.grid), persistent=False)
         self.encoder = nn.ModuleList(AdaptiveBlock(encoder.width, encoder.heads) for _ in range(encoder.depth))
-        self.bridge = nn.Identity() if encoder.width == head.width else nn.Linear(encoder.width, head.width)
+        self.bridge = nn.Identity() if encoder.width == head.width else Linear(encoder.width, head.width)
         self.head = nn.ModuleList(AdaptiveBlock(head.width, head.heads) for _ in range(head.depth))
         self.final = FinalLayer(head.width, config.channels)
         self.internal = FinalLayer(encoder.width, config.channels) if config.internal else None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from rectok.nn.cpu_products import Linear
 from rectok.nn.gpu_layout import Down, GateUp
 from rectok.nn.rotary import rotate
 
@@ -49,8 +50,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, tables: Tables) -> Tensor:
         """x [B, N, W] → [B, N, W]."""
@@ -131,7 +132,7 @@ class AdaptiveBlock(nn.Module):
         self.attention = Attention(width, heads)
         self.mlp_norm = AdaptiveNorm(width)
         self.mlp = SwiGLU(width)
-        self.modulation = nn.Linear(width, 6 * width)
+        self.modulation = Linear(width, 6 * width)
 
     def forward(self, x: Tensor, condition: Tensor, tables: Tables) -> Tensor:
         """x [B, N, W] and condition [B, 1 or N, W] → [B, N, W]."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rectok.nn.cpu_products import Linear
+
 MULTIPLE = 128
 """Hidden channels to which SwiGLU is padded: int(⅔·4·W) = 5461 fills no whole 16 bytes, which fast kernels load at once."""
 
@@ -17,7 +19,7 @@ def padding(hidden: int) -> int:
     return -hidden % MULTIPLE if hidden % 8 else 0
 
 
-class GateUp(nn.Linear):
+class GateUp(Linear):
     """Two Linears whose weights are one tensor, each [W → hidden]."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
@@ -39,7 +41,7 @@ class GateUp(nn.Linear):
         return gate, up
 
 
-class Down(nn.Linear):
+class Down(Linear):
     """Reads `hidden` channels, and on a GPU the padding's zeros, whose weights and gradients are 0."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rectok.nn.blocks import Block, MlpBlock, Norm
+from rectok.nn.cpu_products import Linear
 from rectok.nn.gpu_layout import Patches, Pixels
 from rectok.nn.rotary import Rotary, tokenizer_angles
 from rectok.nn.transformer_config import TransformerConfig
@@ -49,7 +50,7 @@ class Encoder(nn.Module):
         sizes = config.sizes
         self.patch = Patches(3, sizes.encoder.width, sizes.patch)
         self.trunk = Trunk(sizes.encoder, config.grid)
-        self.moments = nn.Linear(sizes.encoder.width, 2 * sizes.channels)
+        self.moments = Linear(sizes.encoder.width, 2 * sizes.channels)
 
     def forward(self, images: Tensor, mask: Mask | None = None) -> Tensor:
         """images [B, 3, H, H] in [−1, 1] → moments [B, N or n, 2C]."""
@@ -63,7 +64,7 @@ class PixelDecoder(nn.Module):
         super().__init__()
         width, patch = config.sizes.decoder.width, config.sizes.patch
         self.grid, self.patch = config.grid, patch
-        self.embed = nn.Linear(config.sizes.channels, width)
+        self.embed = Linear(config.sizes.channels, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.trunk = Trunk(config.sizes.decoder, config.grid)
         self.pixels = Pixels(width, patch * patch * 3)
@@ -88,10 +89,10 @@ class SemanticDecoder(nn.Module):
     def __init__(self, config: SemanticDecoderConfig, channels: int, grid: int, teacher_width: int) -> None:
         super().__init__()
         width = config.transformer.width
-        self.embed = nn.Linear(channels, width)
+        self.embed = Linear(channels, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.trunk = Trunk(config.transformer, grid, attention=config.kind == "transformer")
-        self.out = nn.Linear(width, teacher_width)
+        self.out = Linear(width, teacher_width)
 
     def penultimate(self, x: Tensor, mask: Mask | None = None) -> Tensor:
         """x [B, N or n, C] → [B, N, W], the features that the linear probe reads."""

@@ -18,6 +18,7 @@ from rectok.losses.kl import kl_divergence
 from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.losses.semantic import semantic_loss, token_weight
 from rectok.nn.blocks import compile_blocks
+from rectok.nn.cpu_products import Linear
 from rectok.tokenizer.masking import Mask, random_mask
 from rectok.tokenizer.model import PixelDecoder, Tokenizer, ViTTokenizer, from_bytes, sample_posterior
 from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig
@@ -201,8 +202,8 @@ class Alignment(nn.Module):
     def __init__(self, width: int, teacher_width: int, block: int, weight: float) -> None:
         super().__init__()
         self.block, self.weight = block, weight
-        hidden, again = nn.Linear(width, PROJECTOR), nn.Linear(PROJECTOR, PROJECTOR)
-        self.layers = nn.Sequential(hidden, nn.SiLU(), again, nn.SiLU(), nn.Linear(PROJECTOR, teacher_width))
+        hidden, again = Linear(width, PROJECTOR), Linear(PROJECTOR, PROJECTOR)
+        self.layers = nn.Sequential(hidden, nn.SiLU(), again, nn.SiLU(), Linear(PROJECTOR, teacher_width))
 
     def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
         """1 − cosine of what is predicted from `tokens` [B, N, W] and the teacher's `features` [B, N, D], mean over tokens."""
