@@ -32,6 +32,7 @@ from rectok.cli.status import status
 from rectok.cli.verify import verify
 from rectok.errors import UserError
 from rectok.files import refusal
+from rectok.imports import importing
 from rectok.params import load
 from rectok.params.renamed import renamed_command
 
@@ -86,7 +87,8 @@ def _options(
 def _add_stage(stage: str) -> None:
     def run(shard: str | None = None) -> None:
         with stage_run(stage, shard) as params:
-            module = importlib.import_module(f"rectok.stages.{stage}")
+            with importing():
+                module = importlib.import_module(f"rectok.stages.{stage}")
             module.run(params, *([shard] if shard else []))
 
     def sharded(shards: Shards) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rectok.imports import importing
 from rectok.train.optimizer import ClippingAdamW, on_one_gpu
 from rectok.train.safe_loading import load_weights_only
 from rectok.train.schedule import factor
@@ -59,8 +60,9 @@ def _config(config: TrainingConfig, world: World, zero_stage: int, clips: bool) 
 
 def _deepspeed() -> Any:
     os.environ.setdefault("LOG_LEVEL", "warning")
-    import deepspeed
-    from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
+    with importing():
+        import deepspeed
+        from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
 
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
     # Its shared-memory all-reduce is compiled on first use, which needs a C++ compiler; gloo serves as well here.
