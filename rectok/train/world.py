@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import nn
 
 from rectok.errors import UserError
+from rectok.nn.allocator import keep_freed_memory
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.precision import bfloat16_products
 from rectok.nn.spread import Spread
@@ -149,6 +150,8 @@ def _world(machine: MachineConfig) -> World:
     device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
         torch.cuda.set_device(device)
+    else:
+        keep_freed_memory()
     size, seconds = int(os.environ.get("WORLD_SIZE", "1")), 60 * machine.timeout
     return World(rank, size, device, Watchdog(rank, size, seconds) if size > 1 else None)
 
