@@ -9,6 +9,7 @@ from rectok.artifacts import Check, GateReport, check_file, missing, outputs, pa
 from rectok.checks.advice import advice
 from rectok.checks.bounds import holds
 from rectok.errors import UserError
+from rectok.imports import importing
 from rectok.params import Params
 from rectok.pipeline.hashes import hashes_of
 from rectok.pipeline.judged import not_as_made
@@ -22,7 +23,8 @@ STYLES = {"pass": "green", "WARN": "yellow", "ERROR": "bold red"}
 def run(gate: str, params: Params, shard: str | None = None) -> GateReport:
     """Check one artefact and write its report. Raises UserError naming every ERROR check that failed."""
     passed_file(gate, shard).unlink(missing_ok=True)  # first, so that no error leaves the one of an earlier run
-    module = importlib.import_module(f"rectok.gates.{gate}")
+    with importing():
+        module = importlib.import_module(f"rectok.gates.{gate}")
     judged = hashes_of(outputs(gate, shard))
     checks = _checks(gate, judged, module.check(params, *([shard] if shard else [])))
     report = GateReport(gate, shard, tuple(checks), judged)

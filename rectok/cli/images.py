@@ -10,6 +10,7 @@ import typer
 
 from rectok import artifacts
 from rectok.errors import UserError
+from rectok.imports import importing
 from rectok.params import load
 from rectok.params.loading import PARAMS_FILE
 
@@ -43,22 +44,22 @@ def sample(
 ) -> None:
     """Draw images of one class into a grid."""
     params = project_params()
-    import torch
+    with importing():
+        import torch
 
-    from rectok.nn.spread import ALONE, batch_sizes
-    from rectok.train.launch import launched
-    from rectok.train.world import member
+        from rectok.api import Generator
+        from rectok.evaluation.image_quality import to_uint8
+        from rectok.nn.spread import ALONE, batch_sizes
+        from rectok.reporting.images import enlarged, grid, write_png
+        from rectok.sampling.generator import Places
+        from rectok.train.launch import launched
+        from rectok.train.world import member
 
     batch = params.generation.batch if params else count
     sizes = batch_sizes(count, batch)
     if params and launched(params.machine, "sample", *sys.argv[2:], units=len(sizes)):
         return
     spread = member(params.machine).spread if params else ALONE
-    from rectok.api import Generator
-    from rectok.evaluation.image_quality import to_uint8
-    from rectok.reporting.images import enlarged, grid, write_png
-    from rectok.sampling.generator import Places
-
     steered = guidance != 1 and kind == "autoguidance"
     places = Places(dit, autoguidance if steered else None, tokenizer, statistics)
     device, fp8 = (params.machine.device, params.generation.sampler.fp8) if params else ("auto", False)
@@ -93,13 +94,14 @@ def reconstruct(
     twice = [name for name, count in Counter(path.stem for path in files).items() if count > 1]
     if twice:
         raise UserError(f"two of the files would both become {twice[0]}.png; rename one")
-    import torch
+    with importing():
+        import torch
 
-    from rectok import api
-    from rectok.data.bad_image import BadImage
-    from rectok.data.image_decoding import prepare
-    from rectok.evaluation.image_quality import to_uint8
-    from rectok.reporting.images import enlarged, grid, write_png
+        from rectok import api
+        from rectok.data.bad_image import BadImage
+        from rectok.data.image_decoding import prepare
+        from rectok.evaluation.image_quality import to_uint8
+        from rectok.reporting.images import enlarged, grid, write_png
 
     model = api.Tokenizer.load(tokenizer, device="cpu")
     config = image_config(params, model.config.image_size)

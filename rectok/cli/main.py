@@ -152,7 +152,7 @@ app.command("import", rich_help_panel=USER_COMMANDS)(import_checkpoint)  # a key
 
 def main() -> None:
     """Run the command line; a user's mistake becomes one sentence on standard error and exit code 1."""
-    atexit.register(gc.disable)  # to look for garbage while modules end takes half a second after torch
+    atexit.register(gc.freeze)  # to look for garbage while modules end takes half a second after torch
     try:
         if instead := renamed_command(sys.argv[1:]):
             raise UserError(f"this command is `{instead}` now")
