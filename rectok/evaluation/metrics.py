@@ -7,10 +7,11 @@ returns other metrics than its entries stops with an error.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from math import inf
+from math import inf, isfinite
 from typing import Any, Literal
 
 from rectok.artifacts import RATE, UNLABELLED, metrics_file, read_json, record_file, write_json
+from rectok.errors import UserError
 
 GUIDED = "_guided"
 """Ends the name of a metric of guided samples."""
@@ -221,9 +222,20 @@ def record_of(
 ) -> Record:
     """The record of what `stage` measured; see `metric_sources`.
 
-    Raises ValueError unless `metrics` are those that METRICS has for the stage.
+    Raises ValueError unless `metrics` are those that METRICS has for the stage, and UserError where one is NaN or infinite.
     """
+    _require_finite(stage, metrics)
     return Record(metrics, metric_sources(stage, metrics, metric_network, labelled, note), protocol)
+
+
+def _require_finite(stage: str, metrics: Mapping[str, Any]) -> None:
+    for name, value in numbers(metrics).items():
+        metric = column_metric(name)
+        if metric and not isfinite(value):
+            raise UserError(
+                f"the metric {metric.title} of {stage} is {value}; most likely one of the networks that it measures or is "
+                "measured with is hardly trained or has diverged, and `rectok gate --all` shows how their trainings went"
+            )
 
 
 def write_record(stage: str, record: Record) -> None:

@@ -55,7 +55,7 @@ class Comparison:
         metric = METRICS[self.metric]
         side = "above" if metric.better == "lower" else "below"
         return (
-            f"{self.metric} is {metric.text(self.value)}, {side} {metric.text(self.limit)}, the limit that follows from the "
+            f"{metric.title} is {metric.text(self.value)}, {side} {metric.text(self.limit)}, the limit that follows from the "
             f"baseline {metric.text(self.baseline)}, its tolerance and the noise"
         )
 

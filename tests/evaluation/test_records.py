@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from rectok.artifacts import metrics_file, read_json
+from rectok.errors import UserError
 from rectok.evaluation.metrics import Record, read_record, record_of, write_record
 
 
@@ -27,3 +28,9 @@ def test_dvc_metrics_are_numbers_and_nothing_else(here: Path) -> None:
     metrics = {"gfid": 8.5, "sample_accuracy": None, "probe": [{"t": 0.25, "accuracy": 0.75}]}
     write_record("probe", Record(metrics, dict.fromkeys(metrics, "a metric network"), {"sampler": "euler", "n": 8}))
     assert read_json(metrics_file("probe")) == {"gfid": 8.5, "probe@0.25": 0.75}
+
+
+def test_a_metric_that_is_no_number_is_named_by_its_title() -> None:
+    points = [{"t": 0.0, "accuracy": 0.9}, {"t": 0.5, "accuracy": float("nan")}]
+    with pytest.raises(UserError, match=r"the metric Linear probe at t = 0.5 of probe is nan; most likely"):
+        record_of("probe", {"semantic_accuracy": None, "probe": points}, {})

@@ -67,7 +67,7 @@ def test_the_page_says_what_got_worse_and_which_nights_do_not_compare() -> None:
     page = rendered(
         [nightly_run(1), nightly_run(2, protocol="q"), nightly_run(3, gfid=30.0, regressed=True)], PROMOTION
     )
-    assert "1 metric got worse" in page and "gfid is 30.000, above" in page
+    assert "1 metric got worse" in page and "gFID is 30.000, above" in page
     assert page.count('<tr class="quiet">') == 1
     assert '<td class="ERROR">worse</td>' in page
 

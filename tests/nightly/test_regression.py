@@ -31,8 +31,8 @@ def test_the_first_night_has_no_baseline_and_small_changes_are_no_regression() -
 def test_each_figure_that_got_worse_is_named() -> None:
     found = compared(nightly_run(2, gfid=10.1, sample_accuracy=0.93), [nightly_run(1)])
     assert [each.metric for each in found if each.regressed] == ["gfid", "sample_accuracy"]
-    assert found[0].sentence.startswith("gfid is 10.100, above 10.000, the limit")
-    assert found[-1].sentence.startswith("sample_accuracy is 93.0%, below 94.0%, the limit")
+    assert found[0].sentence.startswith("gFID is 10.100, above 10.000, the limit")
+    assert found[-1].sentence.startswith("Sample accuracy is 93.0%, below 94.0%, the limit")
 
 
 def test_the_baseline_is_the_first_nights_of_the_promoted_generator_and_no_decline_creeps_into_it() -> None:

@@ -48,7 +48,7 @@ def test_nights_have_their_own_seeds_and_a_regression_is_told(params: Params) ->
     # As if the generator had been much better at first.
     write_history([better(first)])
     found = nightly.run(params, "2026-01-02")
-    assert found[0].startswith("gfid is ")
+    assert found[0].startswith("gFID is ")
     latest = artifacts.read_json(LATEST)
     assert latest["regressions"] == found
     second = read_history()[-1]

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from rectok import artifacts
+from rectok.errors import UserError
 from rectok.evaluation.fingerprint import generation_fingerprint
 from rectok.evaluation.metrics import read_record
 from rectok.params.editing import changed
@@ -56,3 +58,17 @@ def test_the_kind_of_labels_stands_in_the_protocol_and_beside_every_number_of_sa
     assert {name for name, network in record.networks.items() if not network.endswith("random labels")} == {
         "gfid_floor"
     }
+
+
+def test_a_metric_that_is_no_number_is_named_with_the_likely_cause(here: Path) -> None:
+    params = project.build()
+    path = artifacts.weights_file("metric_network")
+    weights = load_file(path)
+    classifier = next(name for name in weights if name.endswith("fc.weight"))
+    save_file({**weights, classifier: weights[classifier] * 1e30}, path)
+    sentence = (
+        "the metric Inception Score of generation is nan; most likely one of the networks .* has diverged, and `rectok"
+    )
+    with pytest.raises(UserError, match=sentence):
+        generation.run(params)
+    assert not artifacts.record_file("generation").exists() and not artifacts.metrics_file("generation").exists()

@@ -162,5 +162,5 @@ def test_the_real_evaluation_shows_its_runs_and_their_trend(
     assert [row.data["date"] for row in shown["nightly_runs"].records] == ["2026-01-02", "2026-01-01"]
     assert shown["trend.png"].value.startswith("![") and Path(shown["index.html"].value).exists()
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
-    assert not check.passed and (check.description or "").startswith("gfid is ")
+    assert not check.passed and (check.description or "").startswith("gFID is ")
     assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["metric"] == "gfid"] == [True]
