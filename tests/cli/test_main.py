@@ -47,6 +47,14 @@ def test_init_explains_how_images_of_your_own_are_taken(tmp_path: Path) -> None:
     assert refused(tmp_path, "init", "holiday") == hint
 
 
+def test_a_command_that_compiles_ends_without_a_word_about_leaks() -> None:
+    code = (
+        "import sys, triton._C.libtriton; from rectok.cli.main import main; sys.argv = ['rectok', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"rectok {version('rectok')}\n" and "leaked" not in done.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`rectok --help` must take a third of a second; time is measured elsewhere, but these are what made it slow."""
     heavy = {"torch", "numpy", "pandas", "PIL", "jinja2", "matplotlib", "dvc", "starlette", "uvicorn", "rich"}
