@@ -122,6 +122,16 @@ def run_what_the_digits_do_not_need(folder: Path) -> None:
         importlib.import_module("rectok.stages.tokenizer").run(params)
 
 
+def run_other_kinds(params: Params) -> None:
+    """A tokenizer whose encoder is the teacher, and one whose config is that of nothing."""
+    run_stages(changed(params, {"tokenizer.kind": "rae", "tokenizer.sizes.channels": 16}), "tokenizer")
+    Path("nothing.json").write_text("{}")
+    file = {"path": "nothing.json", "sha256": sha256_file(Path("nothing.json"))}
+    published = {"tokenizer.kind": "published", "tokenizer.published": file, "tokenizer.initial": file}
+    with user_error("nothing.json is the config of None, but tokenizer.published.path must name one of "):
+        changed(params, published).tokenizer_config(16)
+
+
 def test_every_parameter_is_read(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,5 +168,5 @@ def test_every_parameter_is_read(
     events = {path.parent.name for path in here.glob("data/tracking/tensorboard/*/*/events.*")}
     assert events == ({"tokenizer", "decoder", "dit", "autoguidance"} if HAS_TENSORBOARD else set())
     run_what_the_digits_do_not_need(here)
-    run_stages(changed(params, {"tokenizer.kind": "rae", "tokenizer.sizes.channels": 16}), "tokenizer")
+    run_other_kinds(params)
     assert not sorted(set(declared(Params)) - read)

@@ -24,7 +24,7 @@ NEW = (
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
     *(f"{stage}.training.min_steps" for stage in TRAININGS),
     *(f"{stage}.training.{name}" for stage in TRAININGS[2:] for name in ("rollback", "muon")),
-    *("tokenizer.kind", "tokenizer.rae"),
+    *("tokenizer.kind", "tokenizer.rae", "tokenizer.published"),
     *("dit.prediction", "dit.internal", "dit.alignment", "dit.posthoc_ema", "dit.evaluate_every", "dit.evaluation"),
     *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),
 )

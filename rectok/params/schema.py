@@ -19,6 +19,7 @@ from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
+from rectok.tokenizer.autoencoder_config import latent_sizes, read_autoencoder
 from rectok.tokenizer.tokenizer_config import (
     FlowConfig,
     Kind,
@@ -63,10 +64,23 @@ class TokenizerParams(TrainedParams):
 
     kind: Kind
     rae: RAEConfig
+    published: WeightsFile = Field(
+        description="config.json of an autoencoder of diffusers; `initial` holds its weights"
+    )
     sizes: TokenizerSizes
     flow: FlowConfig
     masking: MaskingConfig
     losses: TokenizerLossConfig
+
+    @model_validator(mode="after")
+    def _a_published_one_is_in_files(self) -> Self:
+        for name in ("published", "initial"):
+            if self.kind == "published" and not getattr(self, name).path:
+                raise ValueError(
+                    f"{name}.path is empty, but kind published takes the config.json of an autoencoder of diffusers from "
+                    "published.path and its weights from initial.path"
+                )
+        return self
 
     @property
     def distils(self) -> bool:
@@ -209,13 +223,14 @@ class Params(Config):
 
     def tokenizer_config(self, teacher_width: int) -> TokenizerConfig:
         """The tokenizer's configuration, given the teacher's feature width. Raises UserError for other channels of an RAE."""
-        section, teacher = self.tokenizer, None
+        section, teacher, autoencoder = self.tokenizer, None, None
+        if section.kind == "published":
+            autoencoder = read_autoencoder(section.published)
+            patch, channels = latent_sizes(autoencoder)
+            self._require_size("patch", patch, f"as {section.published.path} says")
+            self._require_size("channels", channels, f"as {section.published.path} says")
         if section.kind == "rae":
-            if section.sizes.channels != teacher_width:
-                raise UserError(
-                    f"tokenizer.sizes.channels is {section.sizes.channels}, but must be {teacher_width}, the teacher's width, "
-                    "where tokenizer.kind is rae"
-                )
+            self._require_size("channels", teacher_width, "the teacher's width, where tokenizer.kind is rae")
             network = self.teacher.network.model_copy(
                 update={"weights": "", "sha256": ""}
             )  # they lie beside the decoder's
@@ -226,7 +241,13 @@ class Params(Config):
             sizes=section.sizes,
             kind=section.kind,
             teacher=teacher,
+            autoencoder=autoencoder,
         )
+
+    def _require_size(self, name: str, expected: int, reason: str) -> None:
+        size = getattr(self.tokenizer.sizes, name)
+        if size != expected:
+            raise UserError(f"tokenizer.sizes.{name} is {size}, but must be {expected}, {reason}")
 
     @property
     def distils_online(self) -> bool:

@@ -31,6 +31,7 @@ METHODS = {
     "rectok": "a RecTok (arXiv 2512.13421)",
     "rae": "a representation autoencoder (arXiv 2510.11690, 2605.18324)",
     "vae": "a variational autoencoder",
+    "published": "an autoencoder in the layout of diffusers",
 }
 """Kinds of tokenizers for people."""
 

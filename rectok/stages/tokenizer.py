@@ -9,6 +9,7 @@ from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.kinds import build_tokenizer
 from rectok.tokenizer.model import Tokenizer
+from rectok.tokenizer.published import PublishedTokenizer
 from rectok.tokenizer.rae import RAETokenizer
 from rectok.train.launch import launched
 from rectok.trainers.images import (
@@ -42,6 +43,8 @@ def run(params: Params) -> None:
 def _initial(params: Params, teacher: VisionNetwork) -> Tokenizer:
     """The tokenizer that training starts from."""
     file = params.tokenizer.initial
+    if params.tokenizer.kind == "published":
+        return _published(params, teacher)
     weights = initial_weights(file)
     if weights is None:
         return _new(params, teacher)
@@ -58,6 +61,14 @@ def _new(params: Params, teacher: VisionNetwork) -> Tokenizer:
     tokenizer = fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher.width)))
     if isinstance(tokenizer, RAETokenizer):
         tokenizer.encoder.take(teacher)
+    return tokenizer
+
+
+def _published(params: Params, teacher: VisionNetwork) -> Tokenizer:
+    """The autoencoder of diffusers, which `initial` holds in the names of diffusers."""
+    tokenizer = build_tokenizer(params.tokenizer_config(teacher.width))
+    assert isinstance(tokenizer, PublishedTokenizer)
+    tokenizer.take(params.tokenizer.initial)
     return tokenizer
 
 

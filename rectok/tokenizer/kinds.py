@@ -5,6 +5,7 @@ from pathlib import Path
 from rectok.artifacts import read_config
 from rectok.nn.weights import load_weights
 from rectok.tokenizer.model import Tokenizer, ViTTokenizer
+from rectok.tokenizer.published import PublishedTokenizer
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.tokenizer.vae import VAETokenizer
 
@@ -15,6 +16,8 @@ def build_tokenizer(config: TokenizerConfig) -> Tokenizer:
         from rectok.tokenizer.rae import RAETokenizer  # timm takes seconds, which other kinds need not wait for
 
         return RAETokenizer(config)
+    if config.kind == "published":
+        return PublishedTokenizer(config)
     return VAETokenizer(config) if config.kind == "vae" else ViTTokenizer(config)
 
 

@@ -1,6 +1,6 @@
 """Kind and sizes of the tokenizer, and the choices of its forward flow and masking."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,8 +8,8 @@ from rectok.config import Config
 from rectok.nn.transformer_config import TransformerConfig
 from rectok.teacher.network_config import NetworkConfig
 
-Kind = Literal["rectok", "vae", "rae"]
-"""RecTok's tokenizer, a plain VAE, or a representation autoencoder (docs/guides/tokenizers.md)."""
+Kind = Literal["rectok", "vae", "rae", "published"]
+"""RecTok's tokenizer, a plain VAE, a representation autoencoder, or one of diffusers (docs/guides/tokenizers.md)."""
 
 
 class SemanticDecoderConfig(Config):
@@ -48,7 +48,8 @@ class TeacherEncoderConfig(Config):
 class TokenizerConfig(Config):
     """Everything needed to build the tokenizer's networks. Images are square with side `image_size`.
 
-    `teacher` is the encoder of kind `rae`. Tokenizers of earlier versions name neither it nor their kind.
+    `teacher` is the encoder of kind `rae`, and `autoencoder` the config.json of kind `published`. Tokenizers of earlier versions
+    name neither their kind nor these.
     """
 
     image_size: int = Field(gt=0)
@@ -56,6 +57,7 @@ class TokenizerConfig(Config):
     sizes: TokenizerSizes
     kind: Kind = "rectok"
     teacher: TeacherEncoderConfig | None = None
+    autoencoder: dict[str, Any] | None = None
 
     @property
     def grid(self) -> int:
@@ -74,9 +76,10 @@ class TokenizerConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _a_teacher_that_encodes_is_named(self) -> Self:
-        if (self.kind == "rae") != (self.teacher is not None):
-            raise ValueError("kind rae needs a teacher, and no other kind has one")
+    def _parts_of_its_kind_are_named(self) -> Self:
+        for kind, part in (("rae", "teacher"), ("published", "autoencoder")):
+            if (self.kind == kind) != (getattr(self, part) is not None):
+                raise ValueError(f"kind {kind} needs its {part}, and no other kind has one")
         return self
 
 

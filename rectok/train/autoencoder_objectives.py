@@ -5,9 +5,8 @@ import torch
 from rectok.data.dataset import ImageBatch
 from rectok.losses.kl import kl_divergence
 from rectok.losses.loss_config import TokenizerLossConfig
-from rectok.tokenizer.model import from_bytes, sample_posterior, split_moments
+from rectok.tokenizer.model import Tokenizer, from_bytes, sample_posterior, split_moments
 from rectok.tokenizer.rae import RAETokenizer
-from rectok.tokenizer.vae import VAETokenizer
 from rectok.train.objectives import FrozenNetworks, ImageLosses, ImageObjective, LossOutput, unmask, with_decoder_alone
 from rectok.train.step_random import StepRandom
 
@@ -15,7 +14,7 @@ from rectok.train.step_random import StepRandom
 class VAEObjective(ImageObjective):
     """Image losses of the decoded posterior sample, and the posterior's KL divergence from N(0, 1) (arXiv 1312.6114)."""
 
-    def __init__(self, tokenizer: VAETokenizer, losses: TokenizerLossConfig, frozen: FrozenNetworks) -> None:
+    def __init__(self, tokenizer: Tokenizer, losses: TokenizerLossConfig, frozen: FrozenNetworks) -> None:
         super().__init__()
         self.tokenizer, self.kl = tokenizer, losses.kl
         unmask(tokenizer)

@@ -14,7 +14,6 @@ from rectok.params import Params
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import Tokenizer, ViTTokenizer
 from rectok.tokenizer.rae import RAETokenizer
-from rectok.tokenizer.vae import VAETokenizer
 from rectok.train.adversary import Adversary
 from rectok.train.autoencoder_objectives import RAEObjective, VAEObjective
 from rectok.train.objectives import FrozenNetworks, ImageObjective, TokenizerObjective
@@ -67,7 +66,6 @@ def tokenizer_objective(
     frozen = FrozenNetworks(perceptual, teach, adversary)
     if isinstance(model, RAETokenizer):
         return RAEObjective(model, section.losses, section.rae.noise, frozen)
-    if isinstance(model, VAETokenizer):
-        return VAEObjective(model, section.losses, frozen)
-    assert isinstance(model, ViTTokenizer)
-    return TokenizerObjective(model, section.losses, section.flow, section.masking, frozen)
+    if isinstance(model, ViTTokenizer):
+        return TokenizerObjective(model, section.losses, section.flow, section.masking, frozen)
+    return VAEObjective(model, section.losses, frozen)

@@ -86,7 +86,7 @@ def test_what_an_earlier_version_had_no_parameter_for_is_added_as_in_the_preset(
         r"tracking: .*\n\n|  slurm: .*\n|  kubernetes:\n( {4}.*\n)+"
         r"|  labels: balanced\n|, encoder_every: 1, fp8: false"
         r"|, min_steps: \d+| {4}min_steps: \d+\n| {4}(?:rollback|muon): .*\n"
-        r"|  (?:rae|internal|alignment|posthoc_ema|evaluation): \{.*\n"
+        r"|  (?:rae|published|internal|alignment|posthoc_ema|evaluation): \{.*\n"
     )
     old = re.sub(new, "", old)
     text, added = completed(old)

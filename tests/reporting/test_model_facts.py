@@ -1,7 +1,7 @@
 """What a model card says is what the stages recorded."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rectok import Generator
 from rectok.artifacts import DATA, passed_file, shard_table, stage_dir, write_json
@@ -9,7 +9,8 @@ from rectok.data.tables import ShardRow, write_table
 from rectok.evaluation.metrics import metrics_of, record_of, write_record
 from rectok.interop.exporting import read_network
 from rectok.pipeline.damage import md5_of
-from rectok.reporting.model_facts import distinct_images, generator_facts, network_facts
+from rectok.reporting.model_facts import METHODS, distinct_images, generator_facts, network_facts
+from rectok.tokenizer.tokenizer_config import Kind
 from tests.networks import random_generator
 
 
@@ -29,6 +30,10 @@ def packed(name: str, *splits: str) -> None:
 def histories(here: Path) -> dict[str, str]:
     facts = generator_facts(Generator.load(random_generator(here / DATA), device="cpu").parts, DATA)
     return {part.title: part.history for part in facts.parts}
+
+
+def test_every_kind_of_tokenizer_has_words() -> None:
+    assert METHODS.keys() == set(get_args(Kind))
 
 
 def test_each_part_has_the_steps_of_its_own_training(here: Path) -> None:
