@@ -56,11 +56,21 @@ def with_parameters(reasons: Sequence[Reason], stage: Stage, recorded: Mapping[s
 
 def _parameters(file: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Reason]:
     code = file == str(VERSIONS_FILE)
-    for name, value in now.items():
-        old = recorded.get(name)
-        if name not in recorded or old != value:
-            sentence = f"{'code version' if code else 'parameter'} {name}: {_shown(old)} → {_shown(value)}"
-            yield Reason("code" if code else "parameter", sentence, name, old, value)
+    for section, value in now.items():
+        if section not in recorded or recorded[section] != value:
+            for name, old, new in _differences(section, recorded.get(section), value):
+                sentence = f"{'code version' if code else 'parameter'} {name}: {_shown(old)} → {_shown(new)}"
+                yield Reason("code" if code else "parameter", sentence, name, old, new)
+
+
+def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted name, old and new value of all that differs; the values of a whole section would fill the screen."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        yield name, old, new
+        return
+    for key in [*new, *(key for key in old if key not in new)]:
+        if key not in old or key not in new or old[key] != new[key]:
+            yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
 
 
 def _shown(value: Any) -> str:

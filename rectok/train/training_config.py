@@ -27,8 +27,8 @@ def too_few(stage: str, steps: int) -> str:
     least = FEW_STEPS[stage]
     if steps >= least:
         return ""
-    name = stage.replace("_", " ")
-    return f"{steps} steps: too few for a {name}; set {stage}.training.min_steps to {least} or more; see {LENGTHS_PAGE}"
+    name = {"dit": "a DiT", "autoguidance": "an autoguidance model"}.get(stage, f"a {stage.replace('_', ' ')}")
+    return f"{steps} steps: too few for {name}; set {stage}.training.min_steps to {least} or more; see {LENGTHS_PAGE}"
 
 
 class ScheduleConfig(Config):

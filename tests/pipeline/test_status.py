@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rectok.cli.main import app
-from rectok.pipeline.reasons import Reason
+from rectok.pipeline.graph import Stage
+from rectok.pipeline.reasons import Reason, with_parameters
 from rectok.pipeline.status import main as print_changed
 from rectok.pipeline.status import status
 from tests import forked
@@ -76,6 +77,18 @@ def test_every_reason_is_a_sentence_and_only_its_own_reasons_make_a_stage_change
     assert "warning: versions.yaml says 3 for stages.index, but the installed rectok has" in result.output
     printed = json.loads(run(app, ["status", "shards", "--json"]).output)
     assert printed["stages"].keys() == {"index", "shards@0", "shards@1"} and len(printed["warnings"]) == 1
+
+
+def test_of_a_section_only_what_differs_is_shown() -> None:
+    before = {"kind": "vae", "sizes": {"patch": 4, "channels": 4}, "rae": {"layers": 1}, "old": 1}
+    now = {"kind": "rae", "sizes": {"patch": 4, "channels": 16}, "rae": {"layers": 1}, "new": [1]}
+    stage = Stage("tokenizer", frozenset(), params={"params.yaml": {"tokenizer": now}})
+    assert with_parameters([], stage, {"params.yaml": {"tokenizer": before}}) == [
+        Reason("parameter", 'parameter tokenizer.kind: "vae" → "rae"', "tokenizer.kind", "vae", "rae"),
+        Reason("parameter", "parameter tokenizer.sizes.channels: 4 → 16", "tokenizer.sizes.channels", 4, 16),
+        Reason("parameter", "parameter tokenizer.new: none → [1]", "tokenizer.new", None, [1]),
+        Reason("parameter", "parameter tokenizer.old: 1 → none", "tokenizer.old", 1, None),
+    ]
 
 
 def test_what_runs_every_time_is_always_due(walked: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,4 +25,7 @@ def test_a_short_training_is_named_with_the_key_that_makes_it_longer() -> None:
     assert too_few("tokenizer", 84) == (
         "84 steps: too few for a tokenizer; set tokenizer.training.min_steps to 400 or more; see docs/guides/images.md#3-train"
     )
+    assert too_few("autoguidance", 1).startswith(
+        "1 steps: too few for an autoguidance model; set autoguidance.training."
+    )
     assert all(too_few(stage, steps) == "" for stage, steps in FEW_STEPS.items())
