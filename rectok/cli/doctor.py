@@ -11,7 +11,7 @@ import typer
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines")] = False) -> None:
-    """Check disk, links, devices, DeepSpeed, credentials, weights and versions. Exit 1 if a run would fail."""
+    """Check networks, disk, links, devices, DeepSpeed, credentials, weights and versions. Exit 1 if a run would fail."""
     from rich.console import Console
 
     from rectok.doctor.examine import examine

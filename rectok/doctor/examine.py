@@ -7,6 +7,7 @@ from rectok.doctor.diagnosis import Diagnosis, fail, ok
 from rectok.doctor.disk import free_space, links
 from rectok.doctor.hardware import deepspeed, devices, import_deepspeed
 from rectok.doctor.local_paths import folders, labels, weights
+from rectok.doctor.networks import networks
 from rectok.doctor.object_stores import credentials
 from rectok.doctor.versions import bytecode, versions
 from rectok.errors import UserError
@@ -32,6 +33,7 @@ def examine(announce: Callable[[str], None] = lambda name: None) -> Iterator[Dia
             return
         yield ok("params", f"params.yaml is complete (preset {params.preset})")
         checks: dict[str, Check] = {
+            "networks": networks,
             "disk": free_space,
             "devices": devices,
             "DeepSpeed": partial(deepspeed, process=importing),

@@ -3,6 +3,7 @@ import py_compile
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from rectok.doctor.diagnosis import Diagnosis
 from rectok.doctor.disk import free_space, links
 from rectok.doctor.hardware import deepspeed, devices, import_deepspeed
 from rectok.doctor.local_paths import weights
+from rectok.doctor.networks import networks
 from rectok.doctor.versions import bytecode, versions
 from rectok.files import write_text
 from rectok.storage.hashing import sha256_file
@@ -28,6 +30,23 @@ def test_free_space_is_compared_with_the_plan_for_the_images_of_the_index() -> N
     artifacts.write_json(artifacts.classes_file(), ["a", "b"])
     diagnosis = free_space(params())
     assert diagnosis.status == "FAIL" and "free some space" in diagnosis.remedy
+
+
+@pytest.mark.parametrize(
+    "changes,detail",
+    [
+        ({"teacher__network__name": "nosuch"}, "timm has no network 'nosuch'"),
+        ({"tokenizer__kind": "rae"}, "tokenizer.sizes.channels is 4, but must be 16, the teacher's width"),
+        (
+            {"tokenizer__kind": "rae", "tokenizer__sizes__channels": 16, "tokenizer__rae__layers": 2},
+            "tokenizer.rae.layers is 2, but only the last 1 of",
+        ),
+    ],
+)
+def test_networks_that_no_stage_could_build(changes: dict[str, Any], detail: str) -> None:
+    assert networks(params()).status == "OK"
+    diagnosis = networks(params(**changes))
+    assert diagnosis.status == "FAIL" and detail in diagnosis.detail
 
 
 def test_links_into_the_cache(repository: Path) -> None:
@@ -122,7 +141,7 @@ def test_the_command_prints_a_line_each_and_exits_1_on_a_failure(
     write_text(repository / "params.yaml", overridden({}))
     well = CliRunner().invoke(app, ["doctor"])
     assert well.exit_code == 0, well.output
-    assert [line.split()[0] for line in well.stdout.splitlines()] == ["OK"] * 9, well.output
+    assert [line.split()[0] for line in well.stdout.splitlines()] == ["OK"] * 10, well.output
     write_text(repository / "params.yaml", "seed: none")
     ill = CliRunner().invoke(app, ["doctor", "--json"])
     status = {diagnosis["name"]: diagnosis["status"] for diagnosis in json.loads(ill.stdout)}
