@@ -76,7 +76,7 @@ def network_facts(network: Network, folder: Path, of_pipeline: bool) -> Facts:
     """The facts of the network in `folder`. Metrics and helpers are those of the pipeline only where it made the network."""
     data = folder.parent if of_pipeline else None
     if data is not None and network.kind == "tokenizer":
-        parts = _tokenizer_parts(network.weights, data)
+        parts = _tokenizer_parts(network.weights, network.config, data)
     else:
         distinct = distinct_images(data) if data is not None else None
         parts = [Part("The network", _numbers(network.weights), _history(folder, distinct))]
@@ -92,7 +92,7 @@ def generator_facts(generator: Generator, data: Path) -> Facts:
         "autoguidance": ("The autoguidance model", generator.autoguidance),
     }
     parts = [
-        *_tokenizer_parts(tokenizer.state_dict(), data),
+        *_tokenizer_parts(tokenizer.state_dict(), tokenizer.config, data),
         *(
             Part(title, _numbers(network.state_dict()), _history(data / stage, distinct))
             for stage, (title, network) in networks.items()
@@ -114,10 +114,17 @@ def distinct_images(data: Path) -> int | None:
     return sum(split.count("train") for split in splits)
 
 
-def _tokenizer_parts(weights: Mapping[str, Tensor], data: Path) -> list[Part]:
-    """The tokenizer of the stage of that name, and its pixel decoder where the stage `decoder` trained that further."""
+def _tokenizer_parts(weights: Mapping[str, Tensor], config: ModelConfig, data: Path) -> list[Part]:
+    """The tokenizer of the stage of that name, its encoder where that is the teacher, and its pixel decoder where the stage
+    `decoder` trained that further."""
     distinct = distinct_images(data)
     parts = [Part("The tokenizer", _numbers(weights), _history(data / "tokenizer", distinct))]
+    if isinstance(config, TokenizerConfig) and config.teacher is not None:
+        teacher = config.teacher.network
+        frozen = (
+            f"the frozen teacher {teacher.name}, whose weights are among these, under its licence ({teacher.licence})"
+        )
+        parts.append(Part("Its encoder", 0, frozen))
     if _record(data / "decoder" / "summary.json").get("trained"):
         parts.append(Part("Its pixel decoder, after that", 0, _history(data / "decoder", distinct)))
     return parts
