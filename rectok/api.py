@@ -22,7 +22,14 @@ from rectok.interop.loading import open_dit, open_tokenizer, require_file
 from rectok.interop.sizes import Heads
 from rectok.pipeline.judged import require_artifact
 from rectok.sampling import generator
-from rectok.sampling.sampler_config import UNGUIDED, GuidanceConfig, GuidanceKind, SamplerConfig, SamplingConfig
+from rectok.sampling.sampler_config import (
+    UNGUIDED,
+    GuidanceConfig,
+    GuidanceKind,
+    SamplerConfig,
+    SamplingConfig,
+    asked_for,
+)
 from rectok.tokenizer import model
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 from rectok.train.world import device_named
@@ -150,15 +157,15 @@ class Generator:
 
         `guidance` is the scale, 1 for none; it works at the t in `interval`, by classifier-free guidance (arXiv 2207.12598),
         AutoGuidance (arXiv 2406.02507) or Internal Guidance (arXiv 2512.24176). What is None is as `sampling` says: without
-        guidance, unless the generator came with its settings. Raises UserError for a class that does not exist, or where the
-        guidance lacks its model or head.
+        guidance, unless the generator came with its settings. Raises UserError for a class or a guidance that does not exist,
+        or where the guidance lacks its model or head.
         """
         if count < 1:
             raise UserError(f"count is {count}, but must be at least 1")
         usual = self.sampling.guidance
         low, high = interval or (usual.low, usual.high)
         scale = usual.scale if guidance is None else guidance
-        guided = GuidanceConfig(kind=kind or usual.kind, scale=scale, low=low, high=high)
+        guided = asked_for(GuidanceConfig, kind=kind or usual.kind, scale=scale, low=low, high=high)
         labels, seeds = torch.full((count,), label), torch.arange(seed, seed + count)
         return self.parts.sample(labels, seeds, sampler or self.sampling.sampler, guided)
 

@@ -273,4 +273,5 @@ def config_of(record: Any, kind: type[C], name: str) -> C:
         return kind.model_validate_json(json.dumps(record))  # JSON mode: a list is a tuple there
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{name} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+        key, words = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{name} is damaged: {f'{key}: ' if key else ''}{words[:1].lower()}{words[1:]}") from None

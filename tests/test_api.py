@@ -85,6 +85,12 @@ def test_a_class_is_sampled_by_seeds(folder: Path) -> None:
         ours.sample(10)
     with user_error("count is 0, but must be at least 1"):
         ours.sample(1, 0)
+    with user_error("^scale is -1.0, but must be greater than or equal to 0$"):
+        ours.sample(1, guidance=-1.0)
+    with user_error("^kind is 'none', but must be 'cfg', 'autoguidance' or 'internal'$"):
+        ours.sample(1, kind="none")  # type: ignore[arg-type]
+    with user_error("^low 1.0 is above high 0.0$"):
+        ours.sample(1, interval=(1.0, 0.0))
 
 
 def test_what_was_exported_gives_the_same_images(folder: Path, tmp_path: Path) -> None:

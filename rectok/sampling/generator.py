@@ -50,9 +50,16 @@ class LatentStatistics:
         record = read_json(path)
         try:
             mean, std = (torch.tensor(record[name], dtype=torch.float64) for name in ("mean", "std"))
-            return cls(mean, std)
         except (TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged: {error}") from None
+        finite = (
+            mean.float().isfinite().all() and std.float().isfinite().all()
+        )  # as `normalise` and `restore` take them
+        if mean.ndim != 1 or mean.shape != std.shape or not finite or not (std > 0).all():
+            raise UserError(
+                f"{path} is damaged: mean and std must be two lists of one number a channel, and every std above 0"
+            )
+        return cls(mean, std)
 
     def to(self, device: torch.device) -> "LatentStatistics":
         """The same on `device`, so that no step waits for a copy from the host."""

@@ -1,12 +1,14 @@
 """How samples are drawn: the ODE solver and guidance."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from rectok.config import Config
+from rectok.errors import UserError
 
 GuidanceKind = Literal["cfg", "autoguidance", "internal"]
+C = TypeVar("C", bound=Config)
 
 
 class GuidanceConfig(Config):
@@ -84,3 +86,15 @@ UNGUIDED = SamplingConfig(
     rounding="round",
 )
 """Of networks that come without settings."""
+
+
+def asked_for(config: type[C], /, **values: Any) -> C:
+    """The settings that a call asks for. Raises UserError, which names the first value at fault."""
+    try:
+        return config(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        words = first["msg"].removeprefix("Value error, ")
+        name = ".".join(map(str, first["loc"]))
+        said = words.replace("Input should", "must", 1)
+        raise UserError(f"{name} is {first['input']!r}, but {said}" if name else said) from None

@@ -31,6 +31,13 @@ torch.save(
     },
     "drawn.pt",
 )
+for wrong in ({"guidance_scale": -1}, {"num_inference_steps": 0}):
+    try:
+        pipeline(labels, **wrong)
+    except UserError as error:
+        assert "but must be greater than" in str(error)
+    else:
+        raise AssertionError(f"{wrong} is taken")
 weights = load_file("hub/dit/model.safetensors")
 del weights["time.out.bias"]
 save_file(weights, "hub/dit/model.safetensors")

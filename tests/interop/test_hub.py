@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rectok import Generator, Tokenizer
-from rectok.artifacts import read_json
+from rectok.artifacts import read_json, write_json
 from rectok.interop.exporting import read_network
 from rectok.interop.hub import write_generator, write_network
 from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig, SamplingConfig
@@ -83,6 +83,20 @@ def test_a_tokenizer_alone_is_a_folder_too(data: Path, tmp_path: Path) -> None:
     assert Tokenizer.from_pretrained(tmp_path / "hub").config == Tokenizer.load(data / "decoder").config
     with user_error(r"hub holds no generator as `rectok export --format hub` writes it"):
         Generator.from_pretrained(tmp_path / "hub")
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [([0.5] * 4, [2.0]), ([0.5] * 4, [2.0] * 9), ([0.5] * 4, [2.0, 2.0, 0.0, 2.0]), ([0.5] * 4, [-2.0] * 4),
+     (0.5, 2.0), ([[0.5]] * 4, [[2.0]] * 4), ([0.5] * 4, [1e300] * 4)],
+)  # fmt: skip
+def test_statistics_that_cannot_be_those_of_the_latent(mean: object, std: object, data: Path, tmp_path: Path) -> None:
+    folder = exported(data, tmp_path / "hub")
+    write_json(folder / "statistics" / "statistics.json", {"mean": mean, "std": std})
+    with user_error(
+        r"hub/statistics/statistics\.json is damaged: mean and std must be two lists of one number a channel"
+    ):
+        Generator.from_pretrained(folder, device="cpu")
 
 
 def test_a_damaged_folder_is_named(data: Path, tmp_path: Path) -> None:

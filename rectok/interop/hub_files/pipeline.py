@@ -15,7 +15,7 @@ from rectok.artifacts import config_of
 from rectok.dit.model import DiTDH
 from rectok.evaluation.image_quality import to_uint8
 from rectok.sampling.generator import Generator, LatentStatistics
-from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig, SamplingConfig
+from rectok.sampling.sampler_config import GuidanceConfig, SamplerConfig, SamplingConfig, asked_for
 from rectok.tokenizer.model import Tokenizer
 
 
@@ -70,7 +70,10 @@ class RecTokPipeline(DiffusionPipeline):  # type: ignore[misc]
             guidance["scale"] = float(guidance_scale)
         generator = Generator(self.dit, self.autoguidance, self.tokenizer, self.statistics.to(self.device), self.device)
         images = generator.sample(
-            labels, torch.arange(seed, seed + len(labels)), SamplerConfig(**sampler), GuidanceConfig(**guidance)
+            labels,
+            torch.arange(seed, seed + len(labels)),
+            asked_for(SamplerConfig, **sampler),
+            asked_for(GuidanceConfig, **guidance),
         )
         drawn = _pictures(images, self.sampling.rounding) if output_type == "pil" else images
         return ImagePipelineOutput(images=drawn) if return_dict else (drawn,)
