@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rectok.errors import UserError
 from rectok.files import version_of
-from rectok.params.renamed import renamed_parameter
+from rectok.params.renamed import NEW, renamed_parameter
 from rectok.yaml_text import DEEPEST, load_yaml, shared_yaml
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def _sentence(error: "ValidationError", tree: dict[str, Any]) -> str:
         hint = "; `rectok migrate-params` renames it" if renamed_parameter(name) else ""
         return f"unknown parameter {name}; {nearest_parameter(name)}{hint}"
     if first["type"] == "missing" and isinstance(loc[-1], str):
-        return f"parameter {'.'.join(map(str, loc))} is missing"
+        name = ".".join(map(str, loc))
+        return f"parameter {name} is missing{'; `rectok migrate-params` adds it' if name in NEW else ''}"
     # A validator of a section raises a sentence that begins with a field's name, one of a value what the value must be.
     if first["type"] == "value_error" and isinstance(first["input"], dict):
         return ".".join([*map(str, loc), str(first["ctx"]["error"])])

@@ -15,20 +15,10 @@ from ruamel.yaml.comments import CommentedMap
 from rectok.errors import UserError
 from rectok.params.editing import dumped, put, read, shard_names
 from rectok.params.loading import nearest
+from rectok.params.renamed import NEW
 
 FOLDER = resources.files("rectok.params") / "presets"
 BASE = "base"
-TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
-NEW = (
-    *("tracking", "machine.timeout", "machine.executor", "machine.slurm", "machine.kubernetes"),
-    *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
-    *(f"{stage}.training.min_steps" for stage in TRAININGS),
-    *(f"{stage}.training.{name}" for stage in TRAININGS[2:] for name in ("rollback", "muon")),
-    *("tokenizer.kind", "tokenizer.rae", "tokenizer.published"),
-    *("dit.prediction", "dit.internal", "dit.alignment", "dit.posthoc_ema", "dit.evaluate_every", "dit.evaluation"),
-    *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),
-)
-"""What an earlier version had no parameter for."""
 KEY = re.compile(r"( *)(\w+):")
 COMMENT = re.compile(r"(^ *|  )#.*|^\n", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""Names that an earlier version had, and what they are called now."""
+"""Names that an earlier version had, what they are called now, and names that it had not."""
 
 import re
 import shlex
@@ -15,6 +15,17 @@ PARAMETERS = {
     "nightly.noise.nights": "nightly.noise.runs",
     "nightly.keep.nights": "nightly.keep.runs",
 }
+TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
+NEW = (
+    *("tracking", "machine.timeout", "machine.executor", "machine.slurm", "machine.kubernetes"),
+    *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
+    *(f"{stage}.training.min_steps" for stage in TRAININGS),
+    *(f"{stage}.training.{name}" for stage in TRAININGS[2:] for name in ("rollback", "muon")),
+    *("tokenizer.kind", "tokenizer.rae", "tokenizer.published"),
+    *("dit.prediction", "dit.internal", "dit.alignment", "dit.posthoc_ema", "dit.evaluate_every", "dit.evaluation"),
+    *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),
+)
+"""What an earlier version had no parameter for."""
 COMMANDS = (
     (r"^(gate |repro )?(gate@)?judge\b", r"\1\2metric_network"),
     (r"^(gate |repro )?(gate@)?guide\b", r"\1\2autoguidance"),

@@ -17,6 +17,7 @@ from tests.project import overridden
 ROOT = Path(__file__).parents[2]
 NAMES = field_names(Params)
 LEAVES = sorted(name for name in NAMES if not any(n.startswith(name + ".") for n in NAMES))
+MIGRATE = "; `rectok migrate-params` adds it"
 
 
 def problem(text: str) -> str:
@@ -83,7 +84,15 @@ def test_nothing_has_a_default(name: str) -> None:
     for section in sections:
         place = place[section]
     del place[key]
-    assert problem(json.dumps(tree)) == f"params.yaml: parameter {name} is missing"
+    assert problem(json.dumps(tree)).removesuffix(MIGRATE) == f"params.yaml: parameter {name} is missing"
+
+
+def test_a_parameter_that_earlier_versions_had_not_says_how_it_is_added() -> None:
+    assert (
+        edited(lambda tree: tree["tokenizer"].pop("kind"))
+        == f"params.yaml: parameter tokenizer.kind is missing{MIGRATE}"
+    )
+    assert not edited(lambda tree: tree.pop("seed")).endswith(MIGRATE)
 
 
 @settings(max_examples=25, deadline=None)

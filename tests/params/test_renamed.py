@@ -11,8 +11,8 @@ from rectok.cli import main
 from rectok.errors import UserError
 from rectok.params import parse, preset_names, preset_text
 from rectok.params.editing import edited, read
-from rectok.params.presets import NEW, completed
-from rectok.params.renamed import PARAMETERS, migrated, renamed_command
+from rectok.params.presets import completed
+from rectok.params.renamed import NEW, PARAMETERS, migrated, renamed_command
 
 OLD = {"metric_network:": "judge:", "autoguidance:": "guide:", "runs:": "nights:"}
 """No other key of a preset is called like this."""
