@@ -29,6 +29,10 @@ def push(
     for name in ("config.json", "README.md"):  # all of the folder is uploaded, so it must be the one that is meant
         if folder is not None and not (folder / name).exists():
             raise UserError(f"{folder} is no folder that `rectok export --format hub` wrote: it has no {name}")
+    if folder is not None and not (folder / "model.safetensors").exists():  # a generator, whose parts must all be there
+        from rectok.api import Generator
+
+        Generator.from_pretrained(folder, device="cpu")
     with TemporaryDirectory() as temporary:
         if folder is None:
             folder = Path(temporary) / "hub"

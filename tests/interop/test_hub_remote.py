@@ -1,6 +1,7 @@
 """Folders go to the hub and come back, and what it refuses is one sentence."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -149,6 +150,15 @@ def test_the_command_exports_and_pushes(hub: Hub, here: Path, capsys: pytest.Cap
         push_command("org/name", folder=Path())
     with user_error(r"^data/dit is no folder that `rectok export --format hub` wrote: it has no README\.md$"):
         push_command("org/name", folder=Path("data/dit"))
+
+
+def test_half_an_export_is_not_pushed(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    """It would remove from the repository what it lacks."""
+    half = shutil.copytree(folder, tmp_path / "half")
+    shutil.rmtree(half / "tokenizer")
+    with user_error(r"half/tokenizer/model\.safetensors does not exist$"):
+        push_command("org/name", folder=half)
+    assert not hub.repositories
 
 
 LOAD = """
