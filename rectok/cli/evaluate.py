@@ -57,6 +57,8 @@ def evaluate(
 
     images, compared, device = read_samples(samples), read_reference(reference), device_named("auto")
     configs = load().generation.spaces if spaces else ()
+    if spaces and not configs:
+        raise UserError("--spaces needs generation.spaces in params.yaml, which names no network")
     judged_by = metric_network_at(network, device, batch, load_spaces(configs, device) if configs else None)
     metrics = judge(images, compared, judged_by, neighbours)
     protocol = fingerprint_of(len(images), reference, network, neighbours, configs)

@@ -224,8 +224,9 @@ def record_of(
 
     Raises ValueError unless `metrics` are those that METRICS has for the stage, and UserError where one is NaN or infinite.
     """
+    sources = metric_sources(stage, metrics, metric_network, labelled, note)
     _require_finite(stage, metrics)
-    return Record(metrics, metric_sources(stage, metrics, metric_network, labelled, note), protocol)
+    return Record(metrics, sources, protocol)
 
 
 def _require_finite(stage: str, metrics: Mapping[str, Any]) -> None:

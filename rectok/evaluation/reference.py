@@ -59,6 +59,8 @@ def read_arrays(path: str, names: Sequence[str]) -> dict[str, NDArray[np.generic
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in names if name in archive}
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; it must be an npz file") from None
     except (OSError, ValueError, TypeError, BadZipFile) as error:
         raise UserError(f"{path} cannot be read as an npz file: {error}") from None
 

@@ -39,6 +39,8 @@ TITLES = {
     "lr": "learning rate",
 }
 """Of columns whose name does not say it."""
+RECTOK = "rectok"
+"""The kind of the paper's tokenizer."""
 WIDE_RANGE = 20.0
 """A loss whose largest value is so many times its smallest is drawn on a logarithmic scale."""
 
@@ -81,7 +83,8 @@ def write(path: Path, preset: str, params_text: str) -> None:
 def render(preset: str, params_text: str, run: Measured) -> str:
     """The page of `run`, from the artefacts under data/."""
     summary, gates = read_summary(), gate_reports()
-    points, others = summary.metrics["probe"], references(run, preset)
+    # What is published is of RecTok's tokenizer.
+    points, others = summary.metrics["probe"], references(run, preset if tokenizer_kind() == RECTOK else "")
     classes = artifacts.read_json(artifacts.classes_file(), list)
     return filled(
         "rectok.reporting",
@@ -199,11 +202,17 @@ def networks() -> list[dict[str, Any]]:
     return [*networks, {"role": "tokenizer", "described": tokenizer_in_words(), "proxy": False}]
 
 
+def tokenizer_kind() -> str:
+    """`tokenizer.kind` of the parameters with which it was trained; an earlier version had one kind and did not name it."""
+    kind: str = artifacts.read_json(artifacts.config_file("tokenizer")).get("kind", RECTOK)
+    return kind
+
+
 def tokenizer_in_words() -> str:
     """Its kind, and the size of its latents."""
     config = artifacts.read_json(artifacts.config_file("tokenizer"))
-    sizes, kind = config["sizes"], config.get("kind", "rectok")  # an earlier version named no kind
-    return f"{kind}: {(config['image_size'] // sizes['patch']) ** 2} tokens of {sizes['channels']} channels"
+    sizes = config["sizes"]
+    return f"{tokenizer_kind()}: {(config['image_size'] // sizes['patch']) ** 2} tokens of {sizes['channels']} channels"
 
 
 def gate_name(report: artifacts.GateReport) -> str:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -50,6 +51,13 @@ def test_summary_as_text_names_figures_and_the_report() -> None:
         assert text in result.stdout
 
 
+def test_other_spaces_are_those_that_the_parameters_name() -> None:
+    project.params()
+    np.savez("images.npz", arr_0=np.zeros((2, 4, 4, 3), np.uint8))
+    result = CliRunner().invoke(app, ["evaluate", "--samples", "images.npz", "--reference", "images.npz", "--spaces"])
+    assert str(result.exception) == "--spaces needs generation.spaces in params.yaml, which names no network"
+
+
 def test_summary_without_an_evaluation_says_what_to_do() -> None:
     artifacts.record_file("generation").unlink()
     result = CliRunner().invoke(app, ["summary"])
@@ -93,12 +101,12 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
 
 def test_nightly_that_finds_a_regression_exits_with_2_and_tells_where_it_is_asked_to(hook: Hook) -> None:
     result = CliRunner().invoke(app, ["nightly", "--date", "2026-01-02"])
-    assert result.exit_code == 2 and "regression: gfid is " in result.stderr
+    assert result.exit_code == 2 and "regression: gFID is " in result.stderr
     assert not hook.received
     assert CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"]).exit_code == 2
     [record] = hook.received
     assert (record["kind"], record["date"]) == ("regression", "2026-01-02")
-    assert record["text"].startswith("rectok: the nightly run of 2026-01-02 found a regression\ngfid is ")
+    assert record["text"].startswith("rectok: the nightly run of 2026-01-02 found a regression\ngFID is ")
     hook.answers = [404]
     undelivered = CliRunner().invoke(app, ["nightly", "--date", "2026-01-02", "--alert"])
     assert undelivered.exit_code == 2 and "not delivered by webhook: the server answered 404" in undelivered.stderr

@@ -116,7 +116,7 @@ def test_an_entry_gives_a_metric_its_column_its_chart_and_its_regression(
         assert (vendi.regressed, vendi.measurements) == (regressed, 1)
         page = nightly_page([*history, run], run, compared, None)
         assert "<h4>Vendi Score</h4>" in page and "<th>Vendi Score</th>" in page
-        assert ("vendi is 6.0, below 7.0" in page) is regressed
+        assert ("Vendi Score is 6.0, below 7.0" in page) is regressed
 
 
 def test_kid_is_shown(params: Params) -> None:

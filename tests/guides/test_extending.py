@@ -52,10 +52,10 @@ def test_add_a_teacher(cloned: Clone) -> None:
 
 
 def test_choose_another_tokenizer(cloned: Clone) -> None:
-    """Each block of the page makes the default parameters those of the kind above it, for the teacher that they name."""
+    """Each block for params.yaml makes the default parameters those of its kind, for the teacher that they name."""
     file, kinds = cloned.root / "params.yaml", []
     before = file.read_text()
-    for block in (block for block in blocks("docs/guides/tokenizers.md") if block.kind == "yaml"):
+    for block in (block for block in blocks("docs/guides/tokenizers.md") if block.before.startswith("In ")):
         file.write_text(before)
         cloned.follow_block(block)
         params = load(file)

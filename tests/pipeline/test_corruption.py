@@ -165,7 +165,7 @@ CONSUMERS: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "Generator.load": (Generator.load, ("dit/config.json", "decoder/model.safetensors", "statistics/statistics.json")),
     "rectok sample": (partial(sample, label=1, out=Path("sample.png")), ("dit/model.safetensors",)),
     "rectok reconstruct": (partial(reconstruct, [Path("a.png")], out=Path("out")), ("decoder/config.json",)),
-    "rectok export": (partial(export, "dit", Path("dit.pth")), ("dit/model.safetensors",)),
+    "rectok export": (partial(export, Path("dit.pth"), "dit"), ("dit/model.safetensors",)),
     "rectok nightly": (
         lambda: nightly.run(load(), "2026-01-01"),
         ("dit/model.safetensors", "metric_network/model.safetensors", "shards/00000.tar"),

@@ -91,6 +91,13 @@ def test_the_second_report_compares_with_the_first(page: str, here: Path) -> Non
         assert '<div>previous run 27.50 dB <span class="pass">(+0.25 dB)</span></div>' in path.read_text()
 
 
+def test_only_the_tokenizer_of_the_paper_is_compared_with_what_is_published(page: str) -> None:
+    assert "published 27.20 dB" in page
+    config = artifacts.read_json(artifacts.config_file("tokenizer"))
+    artifacts.write_json(artifacts.config_file("tokenizer"), {**config, "kind": "vae"})
+    assert "published 27.20 dB" not in rendered()
+
+
 def test_a_network_that_was_not_trained_here_names_its_weights(page: str) -> None:
     assert "Not trained here" not in page
     write_text(artifacts.log_file("dit"), "step,images,lr,total\n")
