@@ -175,7 +175,7 @@ def test_a_reference_that_does_not_fit_is_a_sentence(metric_network: MetricNetwo
     np.savez("half.npz", mu=np.zeros(4))
     with user_error(r"half\.npz has no array sigma"):
         load_reference("half.npz", train)
-    with user_error(r"gone\.npz cannot be read"):
+    with user_error(r"gone\.npz does not exist; it must be an npz file"):
         load_reference("gone.npz", train)
     np.savez("other.npz", mu=np.zeros(4), sigma=np.eye(4))
     with user_error(r"other\.npz holds statistics of 4 features, but the metric network has 368"):

@@ -86,7 +86,7 @@ def test_the_sizes_of_the_published_tokenizer(tmp_path: Path) -> None:
     vit_b, light = {"width": 768, "depth": 12, "heads": 12}, {"width": 192, "depth": 3, "heads": 4}
     sizes = {"patch": 16, "channels": 128, "encoder": vit_b, "decoder": vit_b}
     sizes["semantic"] = {"kind": "transformer", "transformer": light}
-    kind = {"kind": "rectok", "teacher": None}
+    kind = {"kind": "rectok", "teacher": None, "autoencoder": None}
     assert config.model_dump() == {"image_size": 256, "teacher_width": 1024, "sizes": sizes, **kind}
 
 
