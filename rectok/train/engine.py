@@ -55,6 +55,8 @@ def _config(config: TrainingConfig, world: World, zero_stage: int, clips: bool) 
         "zero_force_ds_cpu_optimizer": False,
         "torch_autocast": {"enabled": config.precision == "bfloat16", "dtype": "bfloat16"},
         "steps_per_print": 10**9,
+        # This timer waits for the device twice in every step, also where nothing is printed.
+        "timers": {"throughput": {"enabled": False}},
     }
 
 
