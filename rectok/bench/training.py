@@ -7,13 +7,14 @@ from itertools import repeat
 
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.loader import Batch
+from rectok.nn.counting import FORWARD_AND_BACKWARD, products
 from rectok.tokenizer.kinds import build_tokenizer
 from rectok.tokenizer.masking import visible_tokens
 from rectok.train.learner import Learner, Mark, unmarked
 from rectok.train.meter import Meter
 from rectok.train.objectives import Objective
 from rectok.train.training_config import TrainingConfig
-from rectok.train.world import compiles
+from rectok.train.world import compiles, graphs
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
 from rectok.workloads.generators import generator_objective
@@ -74,7 +75,10 @@ def _steps(
     compiled = compiles(setting.params.machine, math.inf)  # as in a long training
     if compiled:
         objective.compile_parts()
-    learner = Learner(objective, config, STEPS, setting.params.seed, setting.world)
+    network = objective.network
+    step_flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * config.batch  # as the stages count
+    graphed = graphs(setting.params.machine, step_flops)
+    learner = Learner(objective, config, STEPS, setting.params.seed, setting.world, graphed=graphed)
     learner.engine.train()
     step = _Steps(learner, batch, visible)
     return Prepared(
@@ -103,8 +107,12 @@ class _Steps:
         self.number += 1
 
     def warm(self) -> None:
-        """Two steps of every kind: torch.compile makes other code for all tokens, for counts that 8 divides, and for others."""
-        kinds = {self._kind(number): number for number in range(STEPS // 100)}
+        """Two steps of every kind: torch.compile makes other code for all tokens, for counts that 8 divides, and for others.
+
+        CUDA graphs have kinds of their own.
+        """
+        graphed = self.learner.graphs is not None
+        kinds = {self.learner.kind(n) if graphed else self._kind(n): n for n in range(STEPS // 10)}
         for number in (*kinds.values(), *kinds.values()):
             self.learner.step(number, self.batches, self.meter)
 

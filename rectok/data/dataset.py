@@ -13,7 +13,7 @@ from rectok import artifacts
 from rectok.data.data_config import SPLITS, Split
 from rectok.data.parallel_map import read_all
 from rectok.data.shard_reader import ShardReader
-from rectok.data.tensors import FeaturesFile, LatentsFile
+from rectok.data.tensors import FeaturesFile, LatentsFile, TensorFile
 from rectok.errors import UserError
 
 
@@ -40,6 +40,16 @@ class _Batch:
     def pin_memory(self) -> Self:
         """The batch in page-locked memory, which allows asynchronous copies to a GPU."""
         return self._each(Tensor.pin_memory)
+
+    def clone(self) -> Self:
+        """A copy of the batch."""
+        return self._each(Tensor.clone)
+
+    def copy_(self, other: "_Batch") -> None:
+        """Take the values of a batch of the same shapes."""
+        for name, x in vars(self).items():
+            if x is not None:
+                x.copy_(getattr(other, name))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         return replace(self, **{name: change(x) for name, x in vars(self).items() if x is not None})  # type: ignore[type-var]
@@ -96,11 +106,6 @@ class ImageDataset:
         shard, row = (int(number) for number in self.places[position])
         return self.readers[shard].image(row)
 
-    def features(self, position: int, flipped: bool) -> tuple[Tensor, Tensor | None]:
-        """[N, D] as stored and, for int8, the scale [N, 1], of the mirrored image if `flipped`."""
-        assert self.feature_files is not None, "this data set reads no features"
-        return _features(self.feature_files, self.places[position], flipped)
-
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> ImageBatch:
         """The images at `positions`, mirrored if `flipped`."""
         threads = max((self.readers[shard].threads for shard in {int(self.places[p][0]) for p in positions}), default=1)
@@ -109,9 +114,7 @@ class ImageDataset:
         labels = torch.from_numpy(self.labels[list(positions)])
         if self.feature_files is None:
             return ImageBatch(images, labels)
-        return ImageBatch(
-            images, labels, *_stored([self.features(p, f) for p, f in zip(positions, flipped, strict=True)])
-        )
+        return ImageBatch(images, labels, *_features(self.feature_files, self.places[list(positions)], flipped))
 
 
 class LatentDataset:
@@ -135,33 +138,33 @@ class LatentDataset:
     def __len__(self) -> int:
         return len(self.places)
 
-    def moments(self, position: int, flipped: bool) -> Tensor:
-        """[N, 2C] as stored, of the mirrored image if `flipped`."""
-        shard, row = (int(number) for number in self.places[position])
-        return torch.from_numpy(self.files[shard].read(row, flipped))
-
     def batch(self, positions: Sequence[int], flipped: Sequence[bool]) -> LatentBatch:
         """The latents at `positions`, of the mirrored images if `flipped`."""
-        moments = torch.stack([self.moments(p, f) for p, f in zip(positions, flipped, strict=True)])
+        places = self.places[list(positions)]
+        moments = _read(self.files, "moments", places, flipped)
         labels = torch.from_numpy(self.labels[list(positions)])
         if self.feature_files is None:
             return LatentBatch(moments, labels)
-        rows = [(self.places[p], f) for p, f in zip(positions, flipped, strict=True)]
-        return LatentBatch(
-            moments, labels, *_stored([_features(self.feature_files, place, flipped) for place, flipped in rows])
-        )
+        return LatentBatch(moments, labels, *_features(self.feature_files, places, flipped))
 
 
-def _features(files: Sequence[FeaturesFile], place: NDArray[np.int64], flipped: bool) -> tuple[Tensor, Tensor | None]:
-    """[N, D] as stored and, for int8, the scale [N, 1], of the row at `place` (shard number, row)."""
-    values, scale = files[int(place[0])].stored(int(place[1]), flipped)
-    return torch.from_numpy(values), None if scale is None else torch.from_numpy(scale)
+def _features(
+    files: Sequence[FeaturesFile], places: NDArray[np.int64], flipped: Sequence[bool]
+) -> tuple[Tensor, Tensor | None]:
+    """[b, N, D] as stored and, for int8, the scale [b, N, 1]."""
+    values = _read(files, "features", places, flipped)
+    return values, _read(files, "scale", places, flipped) if values.dtype == torch.int8 else None
 
 
-def _stored(rows: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    """Rows of features as a batch."""
-    scales = [scale for _, scale in rows if scale is not None]
-    return torch.stack([values for values, _ in rows]), torch.stack(scales) if scales else None
+def _read(files: Sequence[TensorFile], name: str, places: NDArray[np.int64], flipped: Sequence[bool]) -> Tensor:
+    """The tensors `name` [b, …] of the rows at `places` [b, 2] (shard number, row), with one read for each shard."""
+    flips, whole = np.asarray(flipped), None
+    for shard in np.unique(places[:, 0]):
+        here = places[:, 0] == shard
+        part = files[shard].rows(name, places[here, 1], flips[here])
+        whole = np.empty((len(places), *part.shape[1:]), part.dtype) if whole is None else whole
+        whole[here] = part
+    return torch.from_numpy(whole)
 
 
 def _open_features(shard: str, of: ShardReader | LatentsFile) -> FeaturesFile:

@@ -82,6 +82,7 @@ class TensorFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: Any = None
+        self._maps: dict[str, NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[type["TensorFile"], tuple[Path]]:
         return type(self), (self.path,)
@@ -119,16 +120,26 @@ class TensorFile:
             raise UserError(f"{self.path} is damaged: {error}") from None
         return tensor
 
-    def row(self, name: str, row: int, flipped: bool) -> NDArray[Any]:
-        """One image's tensor in one orientation."""
-        tensor: NDArray[Any] = self._open().get_slice(name)[row, int(flipped)]
-        return tensor
+    def rows(self, name: str, rows: Sequence[int], flipped: Sequence[bool]) -> NDArray[Any]:
+        """The tensors [b, …] of the images in `rows`, each mirrored if `flipped`, read at once."""
+        tensors: NDArray[Any] = self._mapped(name)[np.asarray(rows), np.asarray(flipped, np.intp)]
+        return tensors
 
     def damaged_rows(self) -> list[int]:
         """Rows whose bytes are not those that were written."""
         slices = [self._open().get_slice(name) for name in self.names if name not in _WHOLE]
         checksums = [_checksum([part[row] for part in slices]) for row in range(len(self))]
         return np.flatnonzero(self.whole("checksum") != np.array(checksums, np.uint32)).tolist()
+
+    def _mapped(self, name: str) -> NDArray[Any]:
+        """A tensor in the file, of which is read what is indexed; safetensors itself reads one row at a time."""
+        if name not in self._maps:
+            tensor = self._open().get_slice(name)
+            with self.path.open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                begin = 8 + size + parse_json(file.read(size), str(self.path))[name]["data_offsets"][0]
+            self._maps[name] = np.memmap(self.path, tensor[:0].dtype, "r", begin, tuple(tensor.get_shape()))
+        return self._maps[name]
 
     def _open(self) -> Any:
         if self._handle is None:
@@ -147,13 +158,11 @@ class FeaturesFile(TensorFile):
 
     def read(self, row: int, flipped: bool) -> Floats:
         """Features float32 [N, D] of one image in one orientation."""
-        values, scale = self.stored(row, flipped)
-        return values.astype(np.float32) if scale is None else dequantise(values, scale)
-
-    def stored(self, row: int, flipped: bool) -> tuple[NDArray[Any], Floats | None]:
-        """The features as stored: int8 [N, D] with their scale [N, 1], or float16 without one."""
-        values = self.row("features", row, flipped)
-        return values, (self.row("scale", row, flipped) if values.dtype == np.int8 else None)
+        [values] = self.rows("features", [row], [flipped])
+        if values.dtype == np.int8:
+            return dequantise(values, *self.rows("scale", [row], [flipped]))
+        floats: Floats = values.astype(np.float32)
+        return floats
 
 
 class LatentsFile(TensorFile):
@@ -173,7 +182,8 @@ class LatentsFile(TensorFile):
 
     def read(self, row: int, flipped: bool) -> NDArray[Any]:
         """Moments [N, 2C] of one image in one orientation, in the stored float type."""
-        return self.row("moments", row, flipped)
+        moments: NDArray[Any] = self.rows("moments", [row], [flipped])[0]
+        return moments
 
     def unflipped(self, start: int, stop: int) -> Floats:
         """Moments float32 [stop − start, N, 2C] of consecutive images, not mirrored."""

@@ -1,15 +1,18 @@
 """The optimizer step, the same for every network: what training repeats and the bench times."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from rectok.data.dataset import ImageBatch
 from rectok.data.loader import Batch
 from rectok.nn.precision import PRODUCTS
 from rectok.train import engine as engines
+from rectok.train.cuda_graphs import PassGraphs
 from rectok.train.ema import EMA
 from rectok.train.meter import Meter
-from rectok.train.objectives import Objective
+from rectok.train.objectives import LossOutput, Objective
 from rectok.train.optimizer import ClippingAdamW, optimizer_of
 from rectok.train.step_random import StepRandom
 from rectok.train.training_config import TrainingConfig
@@ -27,7 +30,10 @@ def unmarked(_part: str) -> None:
 
 
 class Learner:
-    """The engines of one training of `steps` steps, and the average of its weights; `lengths` are those of more averages."""
+    """The engines of one training of `steps` steps, and the average of its weights; `lengths` are those of more averages.
+
+    `graphed` steps run as CUDA graphs where bfloat16 copies of the weights stay in place, which one GPU has.
+    """
 
     skipped = 0
     """Steps whose random numbers and batches were left out after rollbacks."""
@@ -40,7 +46,9 @@ class Learner:
         seed: int,
         world: World,
         lengths: Sequence[float] = (),
+        graphed: bool = False,
     ) -> None:
+        self.objective = objective
         self.config, self.steps, self.seed, self.world = config, steps, seed, world
         self.adversary = objective.adversary
         optimizer = optimizer_of(objective, config, world)
@@ -50,6 +58,10 @@ class Learner:
             self.engines["adversary"] = self.adversary.start(config, steps, world)
         self.ema = EMA(self.engine.module, config.ema, lengths)
         self.weights = self._working_weights()
+        self.generator = torch.Generator(world.device)
+        self.graphs = None
+        if graphed and self.weights is not None:
+            self.graphs = PassGraphs(self._passes, self.ema.parameters, self.generator)
 
     def _working_weights(self) -> "WorkingWeights | None":
         """bfloat16 copies for the products of one GPU; with several micro-batches gradients are summed, in float32."""
@@ -77,7 +89,11 @@ class Learner:
     def draws(self, number: int, micro: int, samples: int) -> StepRandom:
         """The random numbers of micro-batch `micro` of step `number`, of which this process holds `samples` images."""
         key = (self.seed, number + self.skipped, micro)
-        return StepRandom.of(key, samples, self.world.rank, self.world.size, self.world.device)
+        return StepRandom.of(key, samples, self.world.rank, self.world.size, self.world.device, self.generator)
+
+    def kind(self, number: int) -> Hashable:
+        """What decides which kernels step `number` runs."""
+        return self.objective.kind(self.draws(number, 0, 1), number / self.steps)
 
     def step(self, number: int, batches: Iterator[Batch], meter: Meter, mark: Mark = unmarked) -> None:
         """Optimizer step `number` over the micro-batches of one global batch; its figures go to `meter`, without a sync."""
@@ -88,10 +104,12 @@ class Learner:
             batch = next(batches).to(self.world.device)
             draws = self.draws(number, micro, len(batch.label))
             mark("batch")
-            loss, parts, fake = self.engine(batch, draws, progress)
-            mark("forward")
-            self.engine.backward(loss)
-            mark("backward")
+            if self.graphs is None:
+                loss, parts, fake = self._passes(batch, draws, progress, mark)
+            else:
+                kind = self.objective.kind(draws, progress)
+                loss, parts, fake = self.graphs(kind, batch, draws, progress)
+                mark("forward and backward")
             self.engine.step()
             mark("optimizer")
             if self.adversary and fake is not None and isinstance(batch, ImageBatch):
@@ -100,3 +118,10 @@ class Learner:
             meter.add(number + 1, loss, parts)
         self.ema.update(number)
         mark("average of weights")
+
+    def _passes(self, batch: Batch, draws: StepRandom, progress: float, mark: Mark = unmarked) -> LossOutput:
+        loss, parts, fake = self.engine(batch, draws, progress)
+        mark("forward")
+        self.engine.backward(loss)
+        mark("backward")
+        return loss, parts, fake

@@ -54,7 +54,7 @@ class Job:
     """One training: what is trained, on which data, for how long, and where its resumable state lies.
 
     A `stop_file` that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are those of
-    one image in a step, if they were counted. `averages` asks for snapshots of more averages.
+    one image in a step, if they were counted. `averages` asks for snapshots of more averages. `graphed` steps are CUDA graphs.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Job:
     averages: PosthocEmaConfig | None
     stop_file: Path | None
     flops: float | None
+    graphed: bool
 
     @property
     def lengths(self) -> Sequence[float]:
@@ -92,7 +93,7 @@ class Stopped(UserError):
 def train(job: Job) -> State:
     """Train to the end, from the newest checkpoint on; the last state. Raises Stopped when asked to stop, UserError on NaN."""
     rollback = job.config.rollback
-    learner = Learner(job.objective, job.config, job.steps, job.seed, job.world, job.lengths)
+    learner = Learner(job.objective, job.config, job.steps, job.seed, job.world, job.lengths, job.graphed)
     state = State(learner.engines, learner.ema, Meter(job.name, job.world), 0, [])
     if not job.checkpoints.restore(state) and rollback.times:
         job.checkpoints.save(state)  # a place to go back to

@@ -3,7 +3,7 @@
 Frozen helpers (teacher, perceptual network, adversary) are kept out of the module tree: they are neither trained nor saved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -19,7 +19,7 @@ from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.losses.semantic import semantic_loss, token_weight
 from rectok.nn.blocks import compile_blocks
 from rectok.nn.cpu_products import Linear
-from rectok.tokenizer.masking import Mask, random_mask
+from rectok.tokenizer.masking import Mask, random_mask, visible_tokens
 from rectok.tokenizer.model import PixelDecoder, Tokenizer, ViTTokenizer, from_bytes, sample_posterior
 from rectok.tokenizer.tokenizer_config import FlowConfig, MaskingConfig
 from rectok.train.adversary import Adversary
@@ -65,6 +65,10 @@ class Objective(nn.Module):
         """torch.compile in place all that takes long in a step."""
         compile_blocks(self)
 
+    def kind(self, draws: StepRandom, progress: float) -> Hashable:
+        """What decides which kernels a step runs: two steps of one kind differ in numbers alone."""
+        return None
+
 
 class ImageLosses:
     """Pixel, perceptual and adversarial terms, which the tokenizer and its decoder finetuning share."""
@@ -102,6 +106,10 @@ class ImageObjective(Objective):
         """The adversary of its reconstructions, if any."""
         return self.image_losses.frozen.adversary
 
+    def kind(self, draws: StepRandom, progress: float) -> Hashable:
+        """Whether the adversary takes part."""
+        return self.adversary is not None and self.adversary.active(progress)
+
     def compile_parts(self) -> None:
         """Its blocks, and the networks that help it learn."""
         super().compile_parts()
@@ -132,6 +140,11 @@ class TokenizerObjective(ImageObjective):
         self.teach = frozen.teach
         if losses.semantic.weight == 0 and tokenizer.semantic is not None:
             tokenizer.semantic.requires_grad_(False)
+
+    def kind(self, draws: StepRandom, progress: float) -> Hashable:
+        """Whether the adversary takes part, and how many tokens the encoder sees."""
+        visible = visible_tokens(self.tokenizer.config.tokens, draws.one_uniform(), self.masking)
+        return super().kind(draws, progress), visible
 
     def forward(self, batch: ImageBatch, draws: StepRandom, progress: float) -> LossOutput:
         """Loss, its parts, and reconstructions [B, 3, H, H] in [−1, 1]."""

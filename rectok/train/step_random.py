@@ -13,14 +13,23 @@ class StepRandom:
     """Draws for the global micro-batch come from (seed, step, micro) alone; a rank keeps the rows of its own samples."""
 
     generator: torch.Generator
+    seed: int
     samples: int
     rows: slice
 
     @classmethod
-    def of(cls, key: tuple[int, ...], local: int, rank: int, world: int, device: torch.device) -> "StepRandom":
-        """The draws of rank `rank` of `world`, which holds `local` samples of the global micro-batch."""
-        generator = torch.Generator(device).manual_seed(seed_of(*key))
-        return cls(generator, local * world, slice(rank * local, (rank + 1) * local))
+    def of(
+        cls,
+        key: tuple[int, ...],
+        local: int,
+        rank: int,
+        world: int,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> "StepRandom":
+        """The draws of rank `rank` of `world`, which holds `local` samples of the global micro-batch, by `generator` if given."""
+        seed, generator = seed_of(*key), generator or torch.Generator(device)
+        return cls(generator.manual_seed(seed), seed, local * world, slice(rank * local, (rank + 1) * local))
 
     def normal(self, *shape: int) -> Tensor:
         """N(0, 1), [b, *shape] for this rank's b samples."""
@@ -32,5 +41,5 @@ class StepRandom:
 
     def one_uniform(self) -> float:
         """One U(0, 1) shared by the whole global micro-batch; drawn on the host, so that no device waits for it."""
-        host = torch.Generator().manual_seed(self.generator.initial_seed() + 1)
+        host = torch.Generator().manual_seed(self.seed + 1)
         return torch.rand((), generator=host).item()

@@ -40,11 +40,12 @@ def _step(  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter, its float32 values and their average."""
+    """A parameter, its float32 values and their average, and where its bfloat16 copy lies in all steps."""
 
     parameter: nn.Parameter
     master: Tensor
     average: Tensor
+    copy: Tensor
 
 
 class WorkingWeights:
@@ -54,7 +55,10 @@ class WorkingWeights:
     """
 
     def __init__(self, pairs: Iterable[tuple[nn.Parameter, Tensor]]) -> None:
-        self.weights = {parameter: Weight(parameter, parameter.data, average) for parameter, average in pairs}
+        self.weights = {
+            parameter: Weight(parameter, parameter.data, average, parameter.data.to(torch.bfloat16))
+            for parameter, average in pairs
+        }
         self.working = False
         self.forget = 0.0
 
@@ -63,7 +67,7 @@ class WorkingWeights:
         self.forget = forget
         if not self.working:
             for weight in self.weights.values():
-                weight.parameter.data = weight.master.to(torch.bfloat16)
+                weight.parameter.data = weight.copy.copy_(weight.master)
         self.working = True
 
     def rest(self) -> None:

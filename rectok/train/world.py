@@ -25,6 +25,8 @@ from rectok.train.watchdog import Watchdog
 M = TypeVar("M", bound=nn.Module)
 COMPILED_FROM = 2e15
 """FLOPs from which on compilation pays on a GPU: about ten seconds uncompiled, when compiling takes ten to seventy."""
+GRAPHED_BELOW = 5e12
+"""FLOPs of a step below which a GPU runs its kernels in less time than the host takes to start them one by one."""
 COMPILER_CACHE = Path("~/.cache/rectok/compiler")
 """Where compiled kernels are kept for the next run; the compiler's own default is lost with /tmp."""
 
@@ -104,6 +106,11 @@ def compiles(machine: MachineConfig, flops: float) -> bool:
     if machine.compile == "auto":
         return device_of(machine) == "cuda" and flops >= COMPILED_FROM
     return machine.compile
+
+
+def graphs(machine: MachineConfig, flops: float) -> bool:
+    """Whether steps of `flops` FLOPs are to be CUDA graphs."""
+    return flops < GRAPHED_BELOW if machine.cuda_graphs == "auto" else machine.cuda_graphs
 
 
 def settled(

@@ -30,7 +30,7 @@ from rectok.train.ema import full_weights
 from rectok.train.loop import Callbacks, Job, train
 from rectok.train.objectives import Network, Objective
 from rectok.train.training_config import too_few
-from rectok.train.world import compiles, join
+from rectok.train.world import compiles, graphs, join
 
 Row = dict[str, float]
 ALWAYS = (*LOG_COUNTERS, "total")
@@ -108,7 +108,7 @@ class TrainingStage:
             trained = train(
                 Job(
                     self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, callbacks, averages,
-                    stop, self._counted(image_flops),
+                    stop, self._counted(image_flops), graphs(self.params.machine, flops / steps),
                 )
             )  # fmt: skip
         raw = full_weights(network)

@@ -205,5 +205,5 @@ def _followed(step: Cost, other: Cost) -> Cost:
 
 def _loss(objective: Objective, batch: object, size: int) -> Tensor:
     drawn = StepRandom.of((0,), size, 0, 1, CPU)
-    loss, _, _ = objective(batch, MiddleRandom(drawn.generator, drawn.samples, drawn.rows), 1.0)
+    loss, _, _ = objective(batch, MiddleRandom(drawn.generator, drawn.seed, drawn.samples, drawn.rows), 1.0)
     return loss

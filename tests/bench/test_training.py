@@ -19,7 +19,8 @@ VISIBLE = partial(visible_tokens, 256, config=parse(preset_text("cifar10"), "cif
 class Noting(SimpleNamespace):
     """A learner that only notes which steps it was asked for."""
 
-    draws, skipped = Learner.draws, 0
+    draws, skipped, graphs = Learner.draws, 0, None
+    generator = torch.Generator()
 
     def step(self, number: int, *_: object) -> None:
         self.numbers.append(number)

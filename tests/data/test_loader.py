@@ -139,14 +139,14 @@ def test_real_images_and_latents_are_loaded(tmp_path: Path, monkeypatch: pytest.
     second = list(TrainingLoader(latents, order, 4, 2, 0, 1, workers).iterate(0, 3))
     assert [batch.label.tolist() for batch in first] == [batch.label.tolist() for batch in second]
     positions = [order.sample(i) for i in range(12)]
+    assert images.feature_files is not None
     expected = torch.stack([images.image(p).flip(-1) if f else images.image(p) for p, f in positions])
     assert torch.equal(torch.cat([batch.image for batch in first]), expected)
-    assert torch.equal(
-        torch.cat([batch.moments for batch in second]), torch.stack([latents.moments(p, f) for p, f in positions])
-    )
-    assert torch.equal(
-        torch.cat([batch.features for batch in first]), torch.stack([images.features(p, f)[0] for p, f in positions])
-    )
+    moments = [latents.files[shard].read(row, f) for (shard, row), f in ((latents.places[p], f) for p, f in positions)]
+    assert np.array_equal(torch.cat([batch.moments for batch in second]).numpy(), np.stack(moments))
+    files = images.feature_files
+    features = [files[shard].read(row, f) for (shard, row), f in ((images.places[p], f) for p, f in positions)]
+    assert np.array_equal(torch.cat([batch.teacher_features() for batch in first]).numpy(), np.stack(features))
 
 
 class Constants:

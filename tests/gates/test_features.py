@@ -71,7 +71,7 @@ def test_a_damaged_row_is_named() -> None:
     stage.run(of, SHARD)
     path = artifacts.features_file(SHARD)
     content = bytearray(path.read_bytes())
-    row = FeaturesFile(path).row("features", 41, False).tobytes()
+    row = FeaturesFile(path).rows("features", [41], [False]).tobytes()
     content[content.index(row) + 3] ^= 0x40
     path.write_bytes(content)
     assert failed(of) == {"intact": "shard 00000 row 41: other bytes than were written"}

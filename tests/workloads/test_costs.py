@@ -29,7 +29,7 @@ PARAMS = tiny(tokenizer__losses__adversary=ADVERSARY, features__storage="online"
 
 def draws() -> StepRandom:
     drawn = StepRandom.of((0,), BATCH, 0, 1, CPU)
-    return MiddleRandom(drawn.generator, drawn.samples, drawn.rows)
+    return MiddleRandom(drawn.generator, drawn.seed, drawn.samples, drawn.rows)
 
 
 def counted(loss: Callable[[], Tensor]) -> int:
