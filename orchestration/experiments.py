@@ -16,7 +16,7 @@ COMMAND = ("rectok", "ablate")
 ABLATION, CELL, PLANNED = "rectok/ablation", "rectok/run", "rectok/planned"
 """Tags of a run: its ablation, its row and seed, and the names of all planned runs, separated by blanks."""
 PREPARED = "prepared "
-"""Precedes the name of a run in the output of `rectok ablate --plan`."""
+"""Precedes the name of a run in the output of `rectok ablate --prepare`."""
 KEY = "experiments"
 SWEEPS = DATA / "ablations"
 
@@ -52,7 +52,7 @@ def _sweep(command: Sequence[str]) -> dg.JobDefinition:
     def plan(context: dg.OpExecutionContext, config: Sweep, launcher: Launcher) -> None:
         options = [word for setting in config.vary for word in ("--vary", setting)]
         options += [word for stage in config.target for word in ("--target", stage)]
-        finished = launcher.run(context, (*command, config.ablation, *options, "--plan"))
+        finished = launcher.run(context, (*command, config.ablation, *options, "--prepare"))
         if finished.code:
             raise failure(finished)
         ablation = (SWEEPS / f"{config.ablation}.yaml").as_posix() if config.vary else config.ablation

@@ -22,17 +22,19 @@ def sweep_file(name: str) -> Path:
     return DATA / "ablations" / f"{name}.yaml"
 
 
-def make_sweep(name: str, vary: Sequence[str], probe: float, targets: Sequence[str]) -> Path:
-    """Write the sweep over `vary` (key=value,value,…) with the probe at t = `probe`. Raises UserError for what is none."""
+def read_sweep(name: str, vary: Sequence[str], probe: float, targets: Sequence[str]) -> Spec:
+    """The sweep over `vary` (key=value,value,…) with the probe at t = `probe`. Raises UserError for what is none."""
     if name in spec_names() or not re.fullmatch(NAME, name):
         raise UserError(
             f"{name!r} cannot name a sweep: small letters, digits, dots and dashes, and no ablation of rectok"
         )
     values = dict(_parsed(setting) for setting in vary)
-    spec = sweep(name, values, targets or TARGETS, (*headline_names(), f"probe@{probe}"))
-    path = sweep_file(name)
-    write_json(path, spec.model_dump(mode="json"))  # JSON is YAML
-    return path
+    return sweep(name, values, targets or TARGETS, (*headline_names(), f"probe@{probe}"))
+
+
+def write_sweep(name: str, spec: Spec) -> None:
+    """Keep `spec` where `sweep_file` says."""
+    write_json(sweep_file(name), spec.model_dump(mode="json"))  # JSON is YAML
 
 
 def sweep(name: str, values: Mapping[str, Sequence[Any]], targets: Sequence[str], columns: Sequence[str]) -> Spec:

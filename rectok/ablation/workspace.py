@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.ablation.spec import Cell, Changes, Spec
+from rectok.ablation.spec import Cell, Changes, Spec, cells
 from rectok.artifacts import BASELINE, DATA, read_json
 from rectok.errors import UserError
 from rectok.files import write_text
@@ -71,17 +71,25 @@ def located(name: str, spec: Spec, cell: Cell) -> Workspace:
     return Workspace(cell, DATA / "ablations" / name / cell.name, spec.targets)
 
 
+def check_params(name: str, spec: Spec) -> None:
+    """Raise UserError where the changed parameters of a run, or of what the runs share, are not valid. Writes nothing."""
+    if spec.shared:
+        _changed(spec.set, _origin(name))
+    for cell in cells(spec):
+        _changed(cell.changes(spec), _origin(name, cell))
+
+
 def prepare(name: str, spec: Spec, cell: Cell) -> Workspace:
     """Make or renew the workspace of `cell`. Raises UserError where the changed parameters are not valid."""
     workspace = located(name, spec, cell)
     locks = (_shared(name) / DVC_LOCK, DVC_LOCK)
-    _prepare(workspace.folder, cell.changes(spec), locks, f"row {cell.name} of ablation {name}")
+    _prepare(workspace.folder, cell.changes(spec), locks, _origin(name, cell))
     return workspace
 
 
 def prepare_shared(name: str, spec: Spec) -> Path:
     """Make or renew the workspace of what the rows share: it has the changes of all rows and of none alone."""
-    _prepare(_shared(name), spec.set, (DVC_LOCK,), f"ablation {name}")
+    _prepare(_shared(name), spec.set, (DVC_LOCK,), _origin(name))
     return _shared(name)
 
 
@@ -89,10 +97,20 @@ def _shared(name: str) -> Path:
     return DATA / "ablations" / name / "shared"
 
 
+def _origin(name: str, cell: Cell | None = None) -> str:
+    """Where changes come from, for messages."""
+    return f"row {cell.name} of ablation {name}" if cell else f"ablation {name}"
+
+
+def _changed(changes: Changes, origin: str) -> tuple[str, Params]:
+    """The project's parameters with `changes`, as text and parsed."""
+    text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
+    return text, parse(text, origin)
+
+
 def _prepare(folder: Path, changes: Changes, locks: Sequence[Path], origin: str) -> None:
     """A workspace in `folder`, which knows what the first lock that is there has recorded."""
-    text = edited(PARAMS_FILE.read_text(encoding="utf-8"), changes)
-    params = parse(text, origin)
+    text, params = _changed(changes, origin)
     write_text(folder / PARAMS_FILE, text)
     if not Path(".dvc").is_dir():
         raise UserError("this folder is no DVC project, for it has no .dvc; run the ablation where dvc.yaml lies")

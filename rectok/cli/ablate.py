@@ -32,22 +32,32 @@ def ablate(
         list[str] | None, typer.Option(help="Stage that every row of a sweep is brought to; may be repeated")
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="Only write the table of the runs that are done")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only prepare the runs, and print their names")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only check the parameters of all runs, and print the runs' names")
+    ] = False,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare", help="Make what all runs share, and their workspaces, but run none")
+    ] = False,
     only: Annotated[str, typer.Option(help="Only this run of those that were prepared, then the table")] = "",
 ) -> None:
     """Run every row and seed with `dvc repro` in a workspace of its own, below data/ablations; run again to go on."""
     from rectok.ablation.report import write_report
     from rectok.ablation.runner import make_shared, run_all
     from rectok.ablation.spec import cells, in_spaces, load_spec
-    from rectok.ablation.sweep import make_sweep
-    from rectok.ablation.workspace import located, prepare, prepare_shared
+    from rectok.ablation.sweep import read_sweep, write_sweep
+    from rectok.ablation.workspace import check_params, located, prepare, prepare_shared
 
     params = load()  # every run begins with a copy of it
-    if vary:
-        ablation = str(make_sweep(ablation, vary, params.gates.probe.at, target or ()))
     spaces = [space.name for space in params.generation.spaces]
-    spec, name = in_spaces(load_spec(ablation), spaces), Path(ablation).stem
+    given = read_sweep(ablation, vary, params.gates.probe.at, target or ()) if vary else load_spec(ablation)
+    spec, name = in_spaces(given, spaces), ablation if vary else Path(ablation).stem
     runs = cells(spec)
+    if plan:
+        check_params(name, spec)
+        typer.echo("\n".join(cell.name for cell in runs))
+        return
+    if vary:
+        write_sweep(name, given)
     if only and only not in [cell.name for cell in runs]:
         raise UserError(f"ablation {name} has no run {only!r}; its runs are {', '.join(cell.name for cell in runs)}")
     if spec.shared and not table and not only:
@@ -57,7 +67,7 @@ def ablate(
         # One run alone leaves the others, which may be going on, as they were prepared.
         if not only or (workspace.cell.name == only and not workspace.params.exists()):
             prepare(name, spec, workspace.cell)
-    if plan:
+    if prepare_only:
         typer.echo("\n".join(f"prepared {cell.name}" for cell in runs))
         return
     chosen = [workspace for workspace in workspaces if only in ("", workspace.cell.name)]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rectok.ablation.spec import cells, load_spec
-from rectok.ablation.sweep import make_sweep
+from rectok.ablation.sweep import read_sweep, sweep_file, write_sweep
 from rectok.ablation.workspace import prepare
 from tests.ablation.project import build
 from tests.errors import user_error
@@ -13,9 +13,10 @@ pytestmark = pytest.mark.usefixtures("here")
 
 def test_a_sweep_is_every_combination_and_an_ablation_like_any_other() -> None:
     vary = ["dit.training.epochs=10,20", "generation.guidance.kind=cfg,autoguidance", "seed=3,4"]
-    path = make_sweep("mine", vary, 0.5, [])
-    spec = load_spec(str(path))
-    assert path == Path("data/ablations/mine.yaml")
+    spec = read_sweep("mine", vary, 0.5, [])
+    assert not Path("data").exists()
+    write_sweep("mine", spec)
+    assert load_spec(str(sweep_file("mine"))) == spec
     assert [row.set for row in spec.rows] == [
         {"dit.training.epochs": epochs, "generation.guidance.kind": kind}
         for epochs in (10, 20)
@@ -26,10 +27,10 @@ def test_a_sweep_is_every_combination_and_an_ablation_like_any_other() -> None:
 
 
 def test_one_parameter_of_numbers_is_the_axis_of_the_plot() -> None:
-    spec = load_spec(str(make_sweep("mine", ["dit.training.betas=[0.9, 0.95],[0.8, 0.9]"], 0.5, ["dit"])))
+    spec = read_sweep("mine", ["dit.training.betas=[0.9, 0.95],[0.8, 0.9]"], 0.5, ["dit"])
     assert [row.set["dit.training.betas"] for row in spec.rows] == [[0.9, 0.95], [0.8, 0.9]]
     assert (spec.rows[0].x, spec.axis, spec.targets) == (None, "", ("dit",))
-    spec = load_spec(str(make_sweep("mine", ["dit.training.clip=0.5,1"], 0.5, [])))
+    spec = read_sweep("mine", ["dit.training.clip=0.5,1"], 0.5, [])
     assert ([row.x for row in spec.rows], spec.axis) == ([0.5, 1.0], "dit.training.clip")
 
 
@@ -46,13 +47,13 @@ def test_one_parameter_of_numbers_is_the_axis_of_the_plot() -> None:
 )
 def test_what_is_no_sweep_is_named(here: Path, name: str, vary: str, said: str) -> None:
     with user_error(r"cannot name|no setting|ablation mine") as caught:
-        make_sweep(name, [vary], 0.5, [])
+        read_sweep(name, [vary], 0.5, [])
     assert said in str(caught.value)
     assert not (here / "data").exists()
 
 
 def test_a_parameter_that_does_not_exist_is_named_before_anything_runs() -> None:
     build()
-    spec = load_spec(str(make_sweep("mine", ["dit.epoch=1"], 0.5, [])))
+    spec = read_sweep("mine", ["dit.epoch=1"], 0.5, [])
     with user_error(r"unknown parameter dit\.epoch"):
         prepare("mine", spec, cells(spec)[0])
