@@ -12,6 +12,7 @@ from rectok.dit.model import DiTDH
 from rectok.nn.weights import save_weights
 from rectok.params import Params
 from rectok.tokenizer.model import Tokenizer, ViTTokenizer
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import parameters
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -39,7 +40,7 @@ def random_generator(data: Path) -> Path:
     """All that sampling needs, laid out as data/ is, with random weights. The head is wider, as in published ones."""
     params = parameters({"dit.sizes.head": {"width": 32, "depth": 1, "heads": 2}})
     torch.manual_seed(0)
-    keep("decoder", drawn(ViTTokenizer(params.tokenizer_config(8)), 0.3), data)
+    keep("decoder", drawn(ViTTokenizer(tokenizer_config(params, 8)), 0.3), data)
     for name in ("dit", "autoguidance"):
         keep(name, drawn(generator(params), 0.3), data)
     channels = params.tokenizer.sizes.channels

@@ -27,6 +27,7 @@ from rectok.pipeline.kubernetes_jobs import Kubernetes, manifest
 from rectok.pipeline.slurm import Slurm
 from rectok.storage.hashing import sha256_file
 from rectok.train import loop
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.alerts.servers import mail_server, webhook
 from tests.errors import user_error
 from tests.project import run_stages, write_params
@@ -129,7 +130,7 @@ def run_other_kinds(params: Params) -> None:
     file = {"path": "nothing.json", "sha256": sha256_file(Path("nothing.json"))}
     published = {"tokenizer.kind": "published", "tokenizer.published": file, "tokenizer.initial": file}
     with user_error("nothing.json is the config of None, but tokenizer.published.path must name one of "):
-        changed(params, published).tokenizer_config(16)
+        tokenizer_config(changed(params, published), 16)
 
 
 def test_every_parameter_is_read(

@@ -17,6 +17,7 @@ from PIL import Image
 from rectok.interop.published import to_published
 from rectok.params import parse, preset_text
 from rectok.tokenizer.model import ViTTokenizer
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.interop.files import checkpoint
 from tests.networks import drawn, generator
 from tests.project import overridden
@@ -120,7 +121,7 @@ def test_an_empty_folder_becomes_a_project(installed: Installed, tmp_path: Path)
 def test_networks_work_without_any_project(installed: Installed, tmp_path: Path) -> None:
     params = parse(overridden(SIZES), "params.yaml")
     torch.manual_seed(0)
-    for name, network in {"tokenizer": ViTTokenizer(params.tokenizer_config(16)), "dit": generator(params)}.items():
+    for name, network in {"tokenizer": ViTTokenizer(tokenizer_config(params, 16)), "dit": generator(params)}.items():
         drawn(network)
         checkpoint(tmp_path / f"{name}.pth", to_published(network.config, network.state_dict(), "dinov3"))
     (tmp_path / "statistics.json").write_text('{"mean": [0, 0, 0, 0], "std": [1, 1, 1, 1]}')

@@ -19,6 +19,7 @@ from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import PAIR
 from rectok.workloads.generators import generator_objective
 from rectok.workloads.objectives import adversary_of, perceptual_like, teacher_like, tokenizer_objective
+from rectok.workloads.tokenizers import tokenizer_config
 from rectok.workloads.variants import TOKENIZER_VARIANTS, tokenizer_variant, with_batch
 
 STEPS = 10_000
@@ -44,7 +45,7 @@ def _tokenizer(setting: Setting, variant: str, batch: int) -> Prepared:
     teacher = teacher_like(params).on(device)
     perceptual = perceptual_like(section.losses.perceptual, teacher)
     adversary = adversary_of(section.losses.adversary)
-    model = build_tokenizer(params.tokenizer_config(teacher.width))
+    model = build_tokenizer(tokenizer_config(params, teacher.width))
     moved = None if perceptual is None else perceptual.on(device, section.training.precision)
     objective = tokenizer_objective(params, model, teacher, moved, adversary)
     storage = params.features.storage if section.distils else "online"

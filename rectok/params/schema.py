@@ -8,7 +8,6 @@ from rectok.alerts.alert_config import AlertConfig
 from rectok.config import Config
 from rectok.data.data_config import ImageConfig, IndexConfig, LatentStorage
 from rectok.dit.dit_config import AlignmentConfig, DiTSizes, InternalConfig, Prediction
-from rectok.errors import UserError
 from rectok.evaluation.evaluation_config import (
     GenerationConfig,
     ProbeConfig,
@@ -19,16 +18,7 @@ from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
 from rectok.params.gates import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
-from rectok.tokenizer.autoencoder_config import latent_sizes, read_autoencoder
-from rectok.tokenizer.tokenizer_config import (
-    FlowConfig,
-    Kind,
-    MaskingConfig,
-    RAEConfig,
-    TeacherEncoderConfig,
-    TokenizerConfig,
-    TokenizerSizes,
-)
+from rectok.tokenizer.tokenizer_config import FlowConfig, Kind, MaskingConfig, RAEConfig, TokenizerSizes
 from rectok.tracking.tracking_config import TrackingConfig
 from rectok.train.training_config import MachineConfig, PosthocEmaConfig, TrainingConfig
 
@@ -220,34 +210,6 @@ class Params(Config):
     generation: GenerationConfig
     gates: GatesParams
     nightly: NightlyParams
-
-    def tokenizer_config(self, teacher_width: int) -> TokenizerConfig:
-        """The tokenizer's configuration, given the teacher's feature width. Raises UserError for other channels of an RAE."""
-        section, teacher, autoencoder = self.tokenizer, None, None
-        if section.kind == "published":
-            autoencoder = read_autoencoder(section.published)
-            patch, channels = latent_sizes(autoencoder)
-            self._require_size("patch", patch, f"as {section.published.path} says")
-            self._require_size("channels", channels, f"as {section.published.path} says")
-        if section.kind == "rae":
-            self._require_size("channels", teacher_width, "the teacher's width, where tokenizer.kind is rae")
-            network = self.teacher.network.model_copy(
-                update={"weights": "", "sha256": ""}
-            )  # they lie beside the decoder's
-            teacher = TeacherEncoderConfig(network=network, layers=section.rae.layers)
-        return TokenizerConfig(
-            image_size=self.image.size,
-            teacher_width=teacher_width,
-            sizes=section.sizes,
-            kind=section.kind,
-            teacher=teacher,
-            autoencoder=autoencoder,
-        )
-
-    def _require_size(self, name: str, expected: int, reason: str) -> None:
-        size = getattr(self.tokenizer.sizes, name)
-        if size != expected:
-            raise UserError(f"tokenizer.sizes.{name} is {size}, but must be {expected}, {reason}")
 
     @property
     def distils_online(self) -> bool:

@@ -22,6 +22,7 @@ from rectok.trainers.images import (
 from rectok.trainers.stage import TrainingStage, initial_weights
 from rectok.workloads.costs import image_flops
 from rectok.workloads.objectives import Teaching, adversary_of, tokenizer_objective
+from rectok.workloads.tokenizers import tokenizer_config
 
 STAGE = "tokenizer"
 
@@ -51,22 +52,27 @@ def _initial(params: Params, teacher: VisionNetwork) -> Tokenizer:
     teacher_width = teacher.width
     if not params.tokenizer.training.epochs and "semantic.out.bias" in weights:
         teacher_width = len(weights["semantic.out.bias"])  # of the teacher that the weights learnt from
-    model = fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher_width)))
+    model = _built(params, teacher_width)
     assign_weights(model, weights, file.path)
     return model
 
 
 def _new(params: Params, teacher: VisionNetwork) -> Tokenizer:
     """A new tokenizer; where the teacher encodes, with its weights."""
-    tokenizer = fitting("tokenizer.sizes", lambda: build_tokenizer(params.tokenizer_config(teacher.width)))
+    tokenizer = _built(params, teacher.width)
     if isinstance(tokenizer, RAETokenizer):
         tokenizer.encoder.take(teacher)
     return tokenizer
 
 
+def _built(params: Params, teacher_width: int) -> Tokenizer:
+    config = tokenizer_config(params, teacher_width)
+    return fitting("tokenizer.sizes", lambda: build_tokenizer(config))
+
+
 def _published(params: Params, teacher: VisionNetwork) -> Tokenizer:
     """The autoencoder of diffusers, which `initial` holds in the names of diffusers."""
-    tokenizer = build_tokenizer(params.tokenizer_config(teacher.width))
+    tokenizer = build_tokenizer(tokenizer_config(params, teacher.width))
     assert isinstance(tokenizer, PublishedTokenizer)
     tokenizer.take(params.tokenizer.initial)
     return tokenizer

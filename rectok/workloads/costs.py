@@ -24,6 +24,7 @@ from rectok.train.step_random import StepRandom
 from rectok.workloads.batches import image_batch
 from rectok.workloads.generators import generator, step_cost
 from rectok.workloads.objectives import perceptual_like, teacher_like, tokenizer_objective
+from rectok.workloads.tokenizers import tokenizer_config
 
 CPU = torch.device("cpu")
 PAIR = 2
@@ -48,7 +49,7 @@ class Costs:
         self.classes = classes
         self.shapes = Shapes()
         self.teacher = self.shapes.build(lambda: teacher_like(params))
-        self.latent = params.tokenizer_config(self.teacher.width)
+        self.latent = tokenizer_config(params, self.teacher.width)
 
     @lru_cache  # noqa: B019 (there is one of these a command)
     def tokenizer_step(self, batch: int, online: bool, adversary: bool) -> Cost:
@@ -63,9 +64,7 @@ class Costs:
         cached = changed(self.params, {"features.storage": "int8"})
         perceptual = self.perceptual_network(section.losses.perceptual)
         objective = self.shapes.build(
-            lambda: tokenizer_objective(
-                cached, build_tokenizer(cached.tokenizer_config(self.teacher.width)), self.teacher, perceptual, None
-            )
+            lambda: tokenizer_objective(cached, build_tokenizer(self.latent), self.teacher, perceptual, None)
         )
         return self._image_step(objective, perceptual, batch, section.distils, section.training.precision)
 

@@ -18,6 +18,7 @@ from rectok.interop.published import to_published
 from rectok.params import Params, load
 from rectok.sampling.sampler_config import UNGUIDED
 from rectok.tokenizer.model import Tokenizer, ViTTokenizer
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.cli.project import contents, refused
 from tests.command import must
 from tests.interop import files
@@ -33,7 +34,7 @@ SIZES = {"dit.sizes.head": {"width": 32, "depth": 2, "heads": 2}}
 def published(folder: Path, params: Params) -> None:
     """A tokenizer and a generator of the sizes in `params`, as others would publish them."""
     torch.manual_seed(0)
-    tokenizer, dit = ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH)), drawn(generator(params))
+    tokenizer, dit = ViTTokenizer(tokenizer_config(params, TEACHER_WIDTH)), drawn(generator(params))
     files.checkpoint(folder / "tokenizer.pth", to_published(tokenizer.config, tokenizer.state_dict(), "dinov3"))
     files.checkpoint(folder / "dit.pth", to_published(dit.config, dit.state_dict(), ""))
 
@@ -83,7 +84,7 @@ def test_our_own_file_says_what_it_is(project: Path) -> None:
     params = write_params(project)
     torch.manual_seed(0)
     networks: dict[Kind, Tokenizer | DiTDH] = {
-        "tokenizer": ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH)),
+        "tokenizer": ViTTokenizer(tokenizer_config(params, TEACHER_WIDTH)),
         "autoguidance": generator(params),
     }
     for kind, network in networks.items():

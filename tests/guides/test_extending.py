@@ -11,6 +11,7 @@ from rectok.losses.loss_config import PerceptualConfig
 from rectok.losses.perceptual import load_lpips
 from rectok.params import load
 from rectok.workloads.objectives import teacher_like
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.guides.guide import REPOSITORY, Clone, blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -59,7 +60,7 @@ def test_choose_another_tokenizer(cloned: Clone) -> None:
         file.write_text(before)
         cloned.follow_block(block)
         params = load(file)
-        kinds.append(params.tokenizer_config(teacher_like(params).width).kind)
+        kinds.append(tokenizer_config(params, teacher_like(params).width).kind)
     assert kinds == ["vae", "rae"]
 
 

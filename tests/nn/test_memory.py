@@ -13,6 +13,7 @@ from rectok.params import parse, preset_text
 from rectok.teacher.network import VisionNetwork
 from rectok.train.adversary import Adversary
 from rectok.workloads.generators import generator
+from rectok.workloads.tokenizers import tokenizer_config
 
 PARAMS = parse(preset_text("digits"), "digits")
 
@@ -40,7 +41,7 @@ def test_a_network_beyond_all_memory_is_refused_before_it_is_built() -> None:
     with pytest.raises(
         UserError, match=r"dit\.sizes in params\.yaml describes a network of [\d,]+ GB, but this machine has"
     ):
-        fitting("dit.sizes", lambda: generator(section, PARAMS.tokenizer_config(64), 10))
+        fitting("dit.sizes", lambda: generator(section, tokenizer_config(PARAMS, 64), 10))
 
 
 def test_an_adversary_and_a_network_of_timm_beyond_all_memory_are_refused() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rectok.errors import UserError
 from rectok.params import Params, load, parse, preset_names, preset_text
 from rectok.params.loading import field_names
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import overridden
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +180,7 @@ def test_a_long_value_is_cut_short() -> None:
 def test_patches_must_tile_the_image(size: int, patch: int) -> None:
     text = overridden({"image.size": size, "tokenizer.sizes.patch": patch, "decoder.losses.adversary.weight": 0.0})
     if size % patch == 0:
-        assert parse(text, "params.yaml").tokenizer_config(teacher_width=4).grid == size // patch
+        assert tokenizer_config(parse(text, "params.yaml"), teacher_width=4).grid == size // patch
     else:
         expected = f"params.yaml: image.size {size} is not a multiple of tokenizer.sizes.patch {patch}"
         assert problem(text) == expected

@@ -20,6 +20,7 @@ from rectok.teacher.network_config import NetworkConfig
 from rectok.tokenizer.model import ViTTokenizer
 from rectok.train.schedule import factor
 from rectok.train.training_config import TrainingConfig
+from rectok.workloads.tokenizers import tokenizer_config
 
 IMAGES = 1_281_167
 PAPER = ("imagenet256", "imagenet512")
@@ -89,7 +90,7 @@ def test_sizes(name: str) -> None:
     params = preset(name)
     grid = params.image.size // params.tokenizer.sizes.patch
     with torch.device("meta"):
-        tokenizer = ViTTokenizer(params.tokenizer_config(teacher_width=1024))
+        tokenizer = ViTTokenizer(tokenizer_config(params, teacher_width=1024))
         dit, autoguidance = (_dit(section, grid, params) for section in (params.dit, params.autoguidance))
     # Four times the tokens have as many position embeddings, in encoder and decoder; DiT^DH learns none.
     assert millions(tokenizer.encoder, tokenizer.decoder) == (172 if name == "imagenet256" else 173)

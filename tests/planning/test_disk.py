@@ -7,11 +7,12 @@ from rectok import artifacts
 from rectok.data.tensors import write_features, write_latents
 from rectok.params.editing import changed
 from rectok.planning.sizes import disk, per_image
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 
 IMAGES = 200
 PARAMS = tiny(image__flip=True)
-LATENT = PARAMS.tokenizer_config(16)
+LATENT = tokenizer_config(PARAMS, 16)
 KEYS = [f"{i:016x}" for i in range(IMAGES)]
 
 

@@ -18,6 +18,7 @@ from rectok.workloads.batches import latent_batch
 from rectok.workloads.costs import Costs
 from rectok.workloads.generators import generator, generator_objective
 from rectok.workloads.objectives import teacher_like
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 from tests.workloads.full_size import full_size
 
@@ -28,7 +29,7 @@ MACHINE = changed(PARAMS, {"machine.device": "cpu", "machine.processes": 1, "mac
 def test_parts_are_counted_as_they_are_built() -> None:
     found = part_sizes(Costs(PARAMS, 10))
     teacher = teacher_like(PARAMS)
-    tokenizer = ViTTokenizer(PARAMS.tokenizer_config(teacher.width))
+    tokenizer = ViTTokenizer(tokenizer_config(PARAMS, teacher.width))
     assert found["teacher"] == parameters(teacher)
     assert sum(found[f"tokenizer.{part}"] or 0 for part in ("encoder", "decoder", "semantic")) == parameters(tokenizer)
     dit = generator(PARAMS.dit, tokenizer.config, 10)
@@ -67,7 +68,7 @@ def size(values: Any) -> int:
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_the_formula_is_what_an_engine_holds(stage: int) -> None:
     section = changed(PARAMS, {"dit.training.zero_stage": stage}).dit
-    latent = PARAMS.tokenizer_config(16)
+    latent = tokenizer_config(PARAMS, 16)
     objective = generator_objective(section, latent, 10, lambda z: z)
     learner = Learner(objective, section.training, 10, 0, join(MACHINE))
     learner.step(

@@ -12,6 +12,7 @@ from rectok.pipeline.damage import md5_of
 from rectok.reporting.model_facts import METHODS, distinct_images, generator_facts, network_facts
 from rectok.tokenizer.kinds import build_tokenizer
 from rectok.tokenizer.tokenizer_config import Kind
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.networks import keep, random_generator
 from tests.project import tiny
 
@@ -84,7 +85,7 @@ def test_weights_from_elsewhere_are_named(here: Path) -> None:
 
 def test_the_card_of_an_rae_names_the_teacher_in_it_and_its_licence(here: Path) -> None:
     params = tiny(tokenizer__kind="rae", tokenizer__sizes__channels=16)
-    keep("decoder", build_tokenizer(params.tokenizer_config(16)))
+    keep("decoder", build_tokenizer(tokenizer_config(params, 16)))
     facts = network_facts(read_network(stage_dir("decoder"), "tokenizer"), stage_dir("decoder"), of_pipeline=True)
     assert {part.title: part.history for part in facts.parts}["Its encoder"] == (
         "the frozen teacher resnet10t, whose weights are among these, under its licence (trained here)"

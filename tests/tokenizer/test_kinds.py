@@ -14,7 +14,7 @@ from rectok.tokenizer.model import Tokenizer, ViTTokenizer, split_moments
 from rectok.tokenizer.rae import RAETokenizer
 from rectok.tokenizer.tokenizer_config import Kind
 from rectok.tokenizer.vae import VAETokenizer
-from tests.errors import user_error
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 
 WIDTH = 16
@@ -33,7 +33,7 @@ def kept(model: Tokenizer, folder: Path) -> Path:
 
 @pytest.mark.parametrize("kind,expected", [("rectok", ViTTokenizer), ("vae", VAETokenizer), ("rae", RAETokenizer)])
 def test_a_kept_tokenizer_computes_what_it_did(kind: Kind, expected: type[Tokenizer], tmp_path: Path) -> None:
-    model = build_tokenizer(of_kind(kind).tokenizer_config(WIDTH)).eval()
+    model = build_tokenizer(tokenizer_config(of_kind(kind), WIDTH)).eval()
     loaded = load_tokenizer(kept(model, tmp_path))
     assert type(loaded) is expected and loaded.config == model.config
     assert (loaded.semantic is None) == (kind != "rectok")
@@ -46,20 +46,8 @@ def test_a_kept_tokenizer_computes_what_it_did(kind: Kind, expected: type[Tokeni
 
 
 def test_a_tokenizer_of_an_earlier_version_is_rectoks(tmp_path: Path) -> None:
-    model = build_tokenizer(of_kind("rectok").tokenizer_config(WIDTH))
+    model = build_tokenizer(tokenizer_config(of_kind("rectok"), WIDTH))
     record = json.loads((kept(model, tmp_path) / "config.json").read_text())
     del record["kind"], record["teacher"]
     (tmp_path / "config.json").write_text(json.dumps(record))
     assert load_tokenizer(tmp_path).config == model.config
-
-
-def test_channels_of_an_rae_are_the_teachers_width() -> None:
-    with user_error("tokenizer.sizes.channels is 4, but must be 16, the teacher's width, where tokenizer.kind is rae"):
-        tiny(tokenizer__kind="rae").tokenizer_config(WIDTH)
-
-
-def test_the_kept_config_names_no_file_of_the_teacher() -> None:
-    network = tiny().teacher.network.model_dump() | {"weights": "teachers/mine.safetensors", "sha256": "0" * 64}
-    params = tiny(tokenizer__kind="rae", tokenizer__sizes__channels=WIDTH, teacher__network=network)
-    teacher = params.tokenizer_config(WIDTH).teacher
-    assert teacher is not None and (teacher.network.weights, teacher.network.sha256) == ("", "")

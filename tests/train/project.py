@@ -14,6 +14,7 @@ import torch
 from rectok.params import Params
 from rectok.stages import index, latents, shards, statistics
 from rectok.tokenizer.model import ViTTokenizer
+from rectok.workloads.tokenizers import tokenizer_config
 from tests import forked
 from tests.fork_server import rank_name
 from tests.networks import keep
@@ -24,7 +25,7 @@ def make(folder: Path, changes: dict[str, Any]) -> Params:
     """Fill `folder` so that `rectok dit` can run there; its parameters."""
     params = write_params(folder, changes)
     torch.manual_seed(0)
-    tokenizer = ViTTokenizer(params.tokenizer_config(teacher_width=16))
+    tokenizer = ViTTokenizer(tokenizer_config(params, teacher_width=16))
     with chdir(folder):
         index.run(params)
         for stage in ("tokenizer", "decoder"):

@@ -14,6 +14,7 @@ from rectok.tokenizer.model import from_bytes, sample_posterior, split_moments
 from rectok.train.objectives import ImageObjective
 from rectok.train.step_random import StepRandom
 from rectok.workloads.objectives import teacher_like, tokenizer_objective
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import parameters
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def objective(kind: str, **changes: float) -> ImageObjective:
     named = {name.replace("__", "."): value for name, value in changes.items()}
     params = parameters({"tokenizer.kind": kind, "tokenizer.sizes.channels": 16, **named})
     teacher = teacher_like(params)
-    return tokenizer_objective(params, build_tokenizer(params.tokenizer_config(teacher.width)), teacher, None, None)
+    return tokenizer_objective(params, build_tokenizer(tokenizer_config(params, teacher.width)), teacher, None, None)
 
 
 def draws(samples: int = 4) -> StepRandom:

@@ -21,6 +21,7 @@ from rectok.train.world import GRAPHED_BELOW, graphs, join
 from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.generators import generator_objective
 from rectok.workloads.objectives import adversary_of, perceptual_like, teacher_like, tokenizer_objective
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 
 CPU = torch.device("cpu")
@@ -34,13 +35,13 @@ def tokenizer_of(params: Params, device: torch.device) -> Made:
     teacher, section = teacher_like(params).on(device), params.tokenizer
     perceptual = perceptual_like(section.losses.perceptual, teacher)
     moved = None if perceptual is None else perceptual.on(device, section.training.precision)
-    model = ViTTokenizer(params.tokenizer_config(teacher.width))
+    model = ViTTokenizer(tokenizer_config(params, teacher.width))
     objective = tokenizer_objective(params, model, teacher, moved, adversary_of(section.losses.adversary))
     return objective, section.training, image_batch(model.config, BATCH, "int8", device)
 
 
 def dit_of(params: Params, device: torch.device) -> Made:
-    latent = params.tokenizer_config(16)
+    latent = tokenizer_config(params, 16)
     batch = latent_batch(latent, BATCH, "float16", device)
     return generator_objective(params.dit, latent, 10, lambda z: z), params.dit.training, batch
 
@@ -110,7 +111,7 @@ def test_small_steps_are_graphs_unless_told_otherwise() -> None:
 
 
 def test_a_batch_takes_the_values_of_another() -> None:
-    latent = BASE.tokenizer_config(16)
+    latent = tokenizer_config(BASE, 16)
     batch, other = (latent_batch(latent, 4, "float16", CPU) for _ in range(2))
     kept = batch.clone()
     kept.copy_(other)

@@ -10,6 +10,7 @@ from rectok.train.meter import Meter
 from rectok.train.world import join
 from rectok.workloads.batches import latent_batch
 from rectok.workloads.generators import generator_objective
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 
 
@@ -17,7 +18,7 @@ from tests.project import tiny
 @pytest.mark.filterwarnings("default")  # DeepSpeed's own
 def test_no_step_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     params = tiny()
-    latent, world = params.tokenizer_config(16), join(params.machine)
+    latent, world = tokenizer_config(params, 16), join(params.machine)
     learner = Learner(generator_objective(params.dit, latent, 10, lambda z: z), params.dit.training, 10, 0, world)
     from deepspeed.accelerator import get_accelerator
 

@@ -18,6 +18,7 @@ from rectok.train.adversary import Adversary
 from rectok.train.objectives import DecoderObjective, DiTObjective, FrozenNetworks, TokenizerObjective
 from rectok.train.step_random import StepRandom
 from rectok.workloads.objectives import Teaching
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 from tests.teacher.networks import DINOV3
 
@@ -35,7 +36,7 @@ def params(**changes: Any) -> Params:
 
 def tokenizer(of: Params) -> ViTTokenizer:
     torch.manual_seed(0)
-    return ViTTokenizer(of.tokenizer_config(WIDTH))
+    return ViTTokenizer(tokenizer_config(of, WIDTH))
 
 
 def objective(frozen: FrozenNetworks = NOTHING, **changes: Any) -> TokenizerObjective:

@@ -22,6 +22,7 @@ from rectok.storage.hashing import sha256_file
 from rectok.teacher.loading import save_network
 from rectok.teacher.network import VisionNetwork
 from rectok.tokenizer.model import ViTTokenizer
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.errors import user_error
 from tests.networks import drawn, generator
 from tests.project import write_params
@@ -48,7 +49,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shards.run(plain, shard)
         torch.manual_seed(0)
         save_network(artifacts.stage_dir("teacher"), VisionNetwork(plain.teacher.network, 10), {})
-        changes = given("tokenizer", ViTTokenizer(plain.tokenizer_config(TEACHER_WIDTH)).state_dict())
+        changes = given("tokenizer", ViTTokenizer(tokenizer_config(plain, TEACHER_WIDTH)).state_dict())
         write_params(folder, {**changes, "decoder.training.epochs": 0})
     return folder
 
@@ -98,7 +99,7 @@ def test_a_gate_still_asks_what_can_be_asked_of_given_weights(params: Params, tm
 
 
 def test_a_tokenizer_of_another_teacher_is_taken_but_not_compared_with_this_one(params: Params) -> None:
-    changes = given("tokenizer", ViTTokenizer(params.tokenizer_config(TEACHER_WIDTH + 8)).state_dict())
+    changes = given("tokenizer", ViTTokenizer(tokenizer_config(params, TEACHER_WIDTH + 8)).state_dict())
     other = write_params(Path.cwd(), changes)
     tokenizer.run(other)
     assert artifacts.read_json(artifacts.config_file("tokenizer"))["teacher_width"] == TEACHER_WIDTH + 8

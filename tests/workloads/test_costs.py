@@ -19,6 +19,7 @@ from rectok.workloads.batches import image_batch, latent_batch
 from rectok.workloads.costs import CPU, Costs, MiddleRandom
 from rectok.workloads.generators import generator_objective
 from rectok.workloads.objectives import adversary_of, perceptual_like, teacher_like, tokenizer_objective
+from rectok.workloads.tokenizers import tokenizer_config
 from tests.project import tiny
 from tests.workloads.full_size import full_size
 
@@ -56,7 +57,7 @@ def test_a_tokenizer_step_is_counted_as_it_runs() -> None:
     adversary = adversary_of(PARAMS.tokenizer.losses.adversary)
     assert adversary is not None
     perceptual = perceptual_like(PARAMS.tokenizer.losses.perceptual, teacher)
-    model = ViTTokenizer(PARAMS.tokenizer_config(teacher.width))
+    model = ViTTokenizer(tokenizer_config(PARAMS, teacher.width))
     objective = tokenizer_objective(PARAMS, model, teacher, perceptual, adversary)
     batch = image_batch(objective.tokenizer.config, BATCH, "online", CPU)
     real = counted(lambda: objective(batch, draws(), 1.0)[0])
