@@ -267,11 +267,11 @@ def read_config(path: Path, kind: type[C]) -> C:
 
 def config_of(record: Any, kind: type[C], name: str) -> C:
     """The configuration in a parsed JSON `record`; `name` says in errors where it comes from."""
-    from pydantic import ValidationError  # whoever has a `kind` has imported it
+    from pydantic import ValidationError  # whoever has a `kind` has imported these
+
+    from rectok.config import first_mistake
 
     try:
         return kind.model_validate_json(json.dumps(record))  # JSON mode: a list is a tuple there
     except ValidationError as error:
-        first = error.errors()[0]
-        key, words = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{name} is damaged: {f'{key}: ' if key else ''}{words[:1].lower()}{words[1:]}") from None
+        raise UserError(f"{name} is damaged: {first_mistake(error)}") from None

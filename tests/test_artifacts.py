@@ -55,7 +55,7 @@ def test_a_config_goes_round_and_a_wrong_one_is_named() -> None:
     write_json(Path("c.json"), config.model_dump())
     assert read_config(Path("c.json"), TransformerConfig) == config
     write_json(Path("c.json"), {"width": 16, "depth": "one", "heads": 2})
-    with user_error(r"^c\.json is damaged: depth: input should be a valid integer"):
+    with user_error(r"^c\.json is damaged: depth is 'one', but must be a valid integer"):
         read_config(Path("c.json"), TransformerConfig)
     write_json(Path("c.json"), {"width": 16, "depth": 1, "heads": 3})
     with user_error(r"^c\.json is damaged: width 16 with 3 heads does not fit: the 2-D rotary embedding needs"):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from rectok.config import Config
+from rectok.config import Config, first_mistake
 from rectok.errors import UserError
 from rectok.evaluation.metrics import METRICS
 from rectok.yaml_text import UNREADABLE, load_yaml
@@ -155,5 +155,4 @@ def validated(tree: Any, name: str) -> Spec:
     try:
         return Spec.model_validate(tree, strict=False)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"ablation {name}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+        raise UserError(f"ablation {name}: {first_mistake(error)}") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from torch import Tensor
 
+from rectok.config import first_mistake
 from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.errors import UserError
 from rectok.interop.published import SEMANTIC
@@ -134,4 +135,4 @@ def _transformer(width: int, depth: int, heads: int, name: str) -> TransformerCo
     try:
         return TransformerConfig(width=width, depth=depth, heads=heads)
     except ValidationError as error:
-        raise UserError(f"{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(f"{name}: {first_mistake(error)}") from None

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from rectok.config import Config
+from rectok.config import Config, first_mistake
 from rectok.errors import UserError
 
 GuidanceKind = Literal["cfg", "autoguidance", "internal"]
@@ -93,8 +93,4 @@ def asked_for(config: type[C], /, **values: Any) -> C:
     try:
         return config(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        words = first["msg"].removeprefix("Value error, ")
-        name = ".".join(map(str, first["loc"]))
-        said = words.replace("Input should", "must", 1)
-        raise UserError(f"{name} is {first['input']!r}, but {said}" if name else said) from None
+        raise UserError(first_mistake(error)) from None

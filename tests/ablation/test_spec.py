@@ -62,7 +62,11 @@ def test_an_ablation_like_another_is_that_one_but_for_what_it_says(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "text,said", [("like: metod\n", "is like 'metod', which is none of"), ("like: method\nset: 3\n", "set: ")]
+    "text,said",
+    [
+        ("like: metod\n", "is like 'metod', which is none of"),
+        ("like: method\nset: 3\n", "set is 3, but must be a valid dictionary"),
+    ],
 )
 def test_a_mistake_in_what_it_is_like_is_named(text: str, said: str, tmp_path: Path) -> None:
     with user_error(said):
@@ -72,10 +76,10 @@ def test_a_mistake_in_what_it_is_like_is_named(text: str, said: str, tmp_path: P
 @pytest.mark.parametrize(
     "before,after,said",
     [
-        ("targets: [gate@generation]", "targets: []", "targets: "),
-        ("name: b", "name: a", "two rows are named a"),
+        ("targets: [gate@generation]", "targets: []", "targets is [], but must have at least 1 item"),
+        ("name: b", "name: a", "mine.yaml: two rows are named a"),
         ("name: b", "name: b, after: c", "a row comes after c, which is no row"),
-        ("name: b", "name: ../b", "rows.1.name"),
+        ("name: b", "name: ../b", "rows.1.name is '../b', but must match pattern"),
         ("name: b", "name: b, x: 1", "row a has no x, row b has one"),
         ("name: b", "name: b, line: l", "row b is on a line and has no x"),
         ("claim: c", "clam: c", "claim: field required"),

@@ -40,7 +40,7 @@ def test_one_parameter_of_numbers_is_the_axis_of_the_plot() -> None:
         ("mine", "dit.training.epochs", "'dit.training.epochs' is no setting to vary"),
         ("mine", "seed=", "'seed=' is no setting to vary"),
         ("mine", "seed=[1", "is no setting to vary"),
-        ("mine", "seed=a", "ablation mine: seeds.0: "),
+        ("mine", "seed=a", "ablation mine: seeds.0 is 'a', but must be a valid integer"),
         ("method", "seed=1", "'method' cannot name a sweep"),
         ("a/b", "seed=1", "'a/b' cannot name a sweep"),
     ],
