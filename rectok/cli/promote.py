@@ -62,16 +62,21 @@ def alert() -> None:
 
 def _show(records: "list[Promotion]") -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     if not records:
         typer.echo("nothing was promoted yet; rectok promote --why … promotes the current generator")
         return
     metric = METRICS[PRINCIPAL]
-    table = Table("", "generator", "when", "who", "why", "commit", metric.title, f"measured {metric.title}")
+    names = ("number", "on", "generator", "commit", metric.title, f"measured {metric.title}")
+    table = Table(
+        *(Column(name, no_wrap=place < 4) for place, name in enumerate(names)), "who: why", box=None, pad_edge=False
+    )
     for each in records:
-        mark = f"{each.number}{' (current)' if each is records[-1] else ''}"
+        mark = f"{each.number}{'*' if each is records[-1] else ''}"
         measured = metric.text(each.measured.metrics[PRINCIPAL]) if each.measured else NONE
         values = (metric.text(each.metrics.get(PRINCIPAL)), measured)
-        table.add_row(mark, each.generator, each.time, each.who, each.why, each.commit[:10], *values)
-    Console().print(table)
+        who = each.who.partition(" <")[0]
+        table.add_row(mark, each.time[:10], each.generator, each.commit[:10], *values, Text(f"{who}: {each.why}"))
+    Console().print(table, "* is promoted now.", highlight=False)

@@ -19,7 +19,7 @@ def folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return here
 
 
-def test_promote_promotes_and_lists_what_was_promoted() -> None:
+def test_promote_promotes_and_lists_what_was_promoted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing was promoted yet" in run("promote", "--list")
     project.build()
     project.build_evaluation()
@@ -29,8 +29,11 @@ def test_promote_promotes_and_lists_what_was_promoted() -> None:
     assert told == f"promotion 1: generator {made.generator} is promoted, copied to {made.folder}\n"
     run("promote", "--again", "1", "--why", "to be sure", "--who", "somebody else")
     listed = run("promote", "--list")
-    for text in ("2 (current)", "good enough", "a person", "to be sure", "somebody else", made.generator, "8.250"):
+    for text in ("2* ", "a person: good enough", "somebody else: to be sure", "8.250"):
         assert text in listed
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in (made.generator, made.time[:10]):
+        assert run("promote", "--list").count(name) == 2
 
 
 def test_copies_that_are_not_active_are_pruned_and_their_records_stay() -> None:
