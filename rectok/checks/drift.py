@@ -20,7 +20,7 @@ from rectok.params import Params
 
 NAMES = ("class drift", "brightness drift", "size drift", "side drift", "more images alike")
 """The checks of this module."""
-NOTHING_ACCEPTED = "nothing accepted"
+NOTHING_ACCEPTED = "no baseline"
 """The value of every check until there is something to compare with."""
 
 

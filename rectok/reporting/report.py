@@ -30,6 +30,8 @@ PICTURES = {
     "guided": "generation/guided.png",
 }
 TITLES = {
+    "kl": "KL divergence",
+    "adversary": "loss of the adversary",
     "val_psnr": "validation PSNR, dB",
     "val_semantic_cosine": "validation semantic cosine",
     "val_loss": "validation loss at t = 0.5",
@@ -38,7 +40,7 @@ TITLES = {
     "grad_norm": "gradient norm",
     "lr": "learning rate",
 }
-"""Of columns whose name does not say it."""
+"""Of columns that are no loss of the network, or whose name does not say it."""
 RECTOK = "rectok"
 """The kind of the paper's tokenizer."""
 WIDE_RANGE = 20.0
@@ -178,7 +180,7 @@ def _loss_chart(name: str, rows: list[dict[str, str]]) -> Chart | None:
     logarithmic = min(values) > 0 and max(values) > WIDE_RANGE * min(values)
     svg = line_svg(Line(steps, values), x="step", y="", logarithmic=logarithmic)
     note = f"{values[0]:.4g} → {values[-1]:.4g}" + (", logarithmic" if logarithmic else "")
-    return Chart(TITLES.get(name, name.replace("_", " ")), Markup(svg), note)
+    return Chart(TITLES.get(name, f"{name.replace('_', ' ')} loss"), Markup(svg), note)
 
 
 def _probe_chart(points: list[dict[str, float]] | None) -> Markup | None:

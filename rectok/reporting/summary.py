@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rectok.artifacts import DATA, RATE, UNLABELLED, read_json, record_file, summary_file, throughput_file
+from rectok.artifacts import DATA, RATE, STAGES, UNLABELLED, read_json, record_file, summary_file, throughput_file
 from rectok.errors import DamagedError, UserError
 from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
@@ -114,6 +114,8 @@ def stage_seconds() -> dict[str, float]:
     seconds: dict[str, float] = {}
     for path in sorted((DATA / "timings").glob("*.json")):
         timing = read_json(path)
+        if timing["stage"].removeprefix("gate-") not in STAGES:  # a nightly run
+            continue
         seconds[timing["stage"]] = round(seconds.get(timing["stage"], 0.0) + timing["seconds"], 2)
     return seconds
 

@@ -37,6 +37,10 @@ class RecordedPage:
         """The page's width and its elements beyond the window. Empty if the page fits."""
         return list(self.page.evaluate(_OVERFLOW))
 
+    def sideways(self) -> list[str]:
+        """Elements that hide a part of their width until they are scrolled."""
+        return list(self.page.evaluate(_SIDEWAYS))
+
     def smallest_text(self) -> float:
         """Font size in CSS pixels of the smallest visible text outside of drawings."""
         return float(self.page.evaluate(_SMALLEST))
@@ -48,6 +52,9 @@ _OVERFLOW = """() => {
     const beyond = [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > wide + 1);
     return [`the page: ${found}`, ...beyond.map(e => `${e.tagName} ${e.className}`)];
 }"""
+_SIDEWAYS = """() => [...document.body.querySelectorAll('*')]
+    .filter(e => !e.closest('svg') && getComputedStyle(e).overflowX == 'auto' && e.scrollWidth > e.clientWidth + 1)
+    .map(e => `${e.tagName} ${e.className}: ${e.innerText.slice(0, 60)}`)"""
 _SMALLEST = """() => Math.min(...[...document.body.querySelectorAll('*')]
     .filter(e => !e.closest('svg') && e.offsetParent)
     .filter(e => [...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim()))

@@ -23,6 +23,8 @@ from tests.evaluation import project
 from tests.nightly.promoting import better
 
 pytestmark = pytest.mark.slow
+WIDE = {"nightly": "Date"}
+"""First words of the one part of a page that may be wider than a phone: metrics of many nights."""
 SMALLEST = 11.0
 """CSS pixels of text that can be read on a phone."""
 
@@ -102,6 +104,7 @@ def test_the_page_is_complete_and_readable_in_light_and_dark(
             assert record.errors == []
             assert record.outside(path.parent.as_uri()) == []
             assert record.overflow() == []
+            assert [part for part in record.sideways() if name not in WIDE or WIDE[name] not in part] == []
             assert record.smallest_text() >= SMALLEST
             picture = album / f"{name}-{'phone' if size == PHONE else 'desk'}-{scheme}.png"
             screenshot(record.page, picture, (0, 0, *size))

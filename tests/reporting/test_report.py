@@ -43,7 +43,7 @@ def page(built: Path, here: Path) -> str:
 
 def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) -> None:
     for text in (
-        "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0 %", "The metric network is a proxy: resnet10t trained here.",
+        "27.50 dB", "regnetx_002 (a proxy)", "cfg, scale 1.5", "75.0%", "The metric network is a proxy: resnet10t trained here.",
         "layers of the teacher", "rectok: 16 tokens of 4 channels", "shards 00001", "1 WARN of 1", "2 checks at 2 gates",
         'WARN">1 WARN</span>', "1 min 05 s", "abc &lt;1&gt;",
         "shards@00001 <span class=\"small quiet\">2026-01-01 09:30 UTC</span></summary><pre>&lt;no&gt; room</pre>",
@@ -117,7 +117,7 @@ def test_one_chart_per_loss_and_late_losses_begin_late(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     write_text(log, "step,images,lr,total,never,late\n1,64,0.1,100,,\n2,128,0.1,3,,0.5\n3,192,0.1,1,,0.4\n")
     charts = loss_charts(log)
-    assert [chart.title for chart in charts] == ["total", "late", "learning rate"]
+    assert [chart.title for chart in charts] == ["total loss", "late loss", "learning rate"]
     assert charts[0].note == "100 → 1, logarithmic"
     assert charts[1].note == "0.5 → 0.4"
 
@@ -126,7 +126,7 @@ def test_a_validation_curve_stands_behind_the_losses_and_says_what_it_is(tmp_pat
     log = tmp_path / "log.csv"
     write_text(log, "step,images,lr,total,val_psnr,grad_norm\n1,64,0.1,2,,3\n2,128,0.1,1,21.5,2\n")
     titles = [chart.title for chart in loss_charts(log)]
-    assert titles == ["total", "gradient norm", "validation PSNR, dB", "learning rate"]
+    assert titles == ["total loss", "gradient norm", "validation PSNR, dB", "learning rate"]
 
 
 def test_stage_times_follow_the_pipeline_and_name_their_gates() -> None:

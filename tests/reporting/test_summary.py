@@ -28,6 +28,12 @@ def test_seconds_of_shards_are_added_up() -> None:
     assert (seconds["shards"], seconds["dit"], seconds["gate-dit"]) == (3.0, 65.0, 0.5)
 
 
+def test_a_nightly_run_is_no_part_of_the_pipelines_time() -> None:
+    before = read_summary().seconds
+    artifacts.write_json(artifacts.timing_file("nightly", None), {"stage": "nightly", "shard": None, "seconds": 100.0})
+    assert read_summary().seconds == before
+
+
 def test_speeds_of_a_training_are_medians_and_name_what_was_measured() -> None:
     assert training_speed("dit", 3) == ""
     record("dit", 0, {})
