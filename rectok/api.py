@@ -8,17 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from rectok.data.image_decoding import centre_crop
-from rectok.errors import UserError
+from rectok import api_arguments as arguments
+from rectok.api_arguments import Images
 from rectok.interop import hub
-from rectok.interop.hub_remote import fetch
-from rectok.interop.loading import open_dit, open_tokenizer, require_file
+from rectok.interop.hub_remote import NETWORKS, fetch
+from rectok.interop.loading import open_dit, open_tokenizer, require_file, require_network
 from rectok.interop.sizes import Heads
 from rectok.pipeline.judged import require_artifact
 from rectok.sampling import generator
@@ -32,10 +29,6 @@ from rectok.sampling.sampler_config import (
 )
 from rectok.tokenizer import model
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
-from rectok.train.world import device_named
-
-Images = Image.Image | Sequence[Image.Image] | NDArray[np.uint8] | Tensor
-MAX_PIXELS = 200_000_000
 
 
 class Tokenizer:
@@ -54,7 +47,8 @@ class Tokenizer:
         A file does not say how many attention heads its encoder, pixel decoder and semantic decoder have: `heads` does,
         where they are not 64, 64 and 48 wide. `device` is auto, cpu or cuda. Raises UserError for anything that does not fit.
         """
-        return cls(open_tokenizer(Path(path), Heads(*heads) if heads else None), torch.device(device_named(device)))
+        on = arguments.device(device)
+        return cls(open_tokenizer(arguments.path("path", path), arguments.heads(heads)), on)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "auto") -> Self:
@@ -63,7 +57,7 @@ class Tokenizer:
         `name` may also be a repository of Hugging Face's hub, org/name, and `revision` a branch, tag or commit there. Raises
         UserError for anything else.
         """
-        return cls.load(hub.tokenizer_in(fetch(name, revision, hub.TOKENIZER_FILES)), device=device)
+        return cls.load(hub.tokenizer_in(_folder(name, revision, hub.TOKENIZER_FILES)), device=device)
 
     @property
     def config(self) -> TokenizerConfig:
@@ -77,17 +71,15 @@ class Tokenizer:
         `images` may be PIL images, which are cropped and scaled to H; uint8 arrays [B, H, H, 3] or [H, H, 3]; uint8 tensors
         [B, 3, H, H]; or float tensors [B, 3, H, H] in [0, 1]. Raises UserError for others.
         """
-        pixels = _as_tensor(images, self.config.image_size).to(self.device)
+        pixels = arguments.pixels(images, self.config.image_size).to(self.device)
         scaled = model.from_bytes(pixels) if pixels.dtype == torch.uint8 else pixels.float() * 2 - 1
         return model.split_moments(self.network.encode(scaled))[0]
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Images, float [B, 3, H, H] in [0, 1], of latents [B, N, C]. Raises UserError for another shape."""
-        tokens, channels = self.config.grid**2, self.config.sizes.channels
-        if latents.shape[1:] != (tokens, channels):
-            raise UserError(f"latents have shape {list(latents.shape)}, but must have [B, {tokens}, {channels}]")
-        return model.to_unit(self.network.decode(latents.to(self.device)))
+        """Images, float [B, 3, H, H] in [0, 1], of float latents [B, N, C]. Raises UserError for another shape or type."""
+        z = arguments.latents(latents, self.config.grid**2, self.config.sizes.channels)
+        return model.to_unit(self.network.decode(z.to(self.device)))
 
 
 class Generator:
@@ -103,7 +95,7 @@ class Generator:
         `name` may also be a repository of Hugging Face's hub, org/name, and `revision` a branch, tag or commit there. Raises
         UserError where a part is missing or does not fit the others.
         """
-        folder = fetch(name, revision)
+        folder = _folder(name, revision)
         sampling = hub.read_sampling(folder)
         return cls(cls.at(hub.places(folder), device).parts, sampling)
 
@@ -125,16 +117,18 @@ class Generator:
         and std of every latent channel. Raises UserError where a part is missing or does not fit the others.
         """
         parts = {"dit": dit, "autoguidance": autoguidance, "tokenizer": tokenizer, "statistics": statistics}
-        elsewhere = {name: Path(path) for name, path in parts.items() if path}
-        places = replace(generator.Places.within(Path(folder)), **elsewhere)
-        return cls.at(places, device, Heads(*heads) if heads else None)
+        elsewhere = {name: arguments.path(name, path) for name, path in parts.items() if path is not None}
+        if autoguidance is not None and not elsewhere["autoguidance"].is_file():  # else it may be absent
+            require_network(elsewhere["autoguidance"])
+        places = replace(generator.Places.within(arguments.path("folder", folder)), **elsewhere)
+        return cls.at(places, device, arguments.heads(heads))
 
     @classmethod
     def at(cls, places: generator.Places, device: str, heads: Heads | None = None, fp8: bool = False) -> Self:
         """The generator whose parts lie at `places`; `device` is auto, cpu or cuda. `fp8` is that of its samplers."""
         require_file(places.statistics)
         require_artifact(places.statistics)
-        on = torch.device(device_named(device))
+        on = arguments.device(device)
         return cls(generator.load_generator(on, places, open_dit, lambda path: open_tokenizer(path, heads), fp8))
 
     @property
@@ -158,29 +152,21 @@ class Generator:
         `guidance` is the scale, 1 for none; it works at the t in `interval`, by classifier-free guidance (arXiv 2207.12598),
         AutoGuidance (arXiv 2406.02507) or Internal Guidance (arXiv 2512.24176). What is None is as `sampling` says: without
         guidance, unless the generator came with its settings. Raises UserError for a class or a guidance that does not exist,
-        or where the guidance lacks its model or head.
+        where an argument is of another type, or where the guidance lacks its model or head.
         """
-        if count < 1:
-            raise UserError(f"count is {count}, but must be at least 1")
+        number = arguments.whole("label", label)
+        length = arguments.whole("count", count, low=1)
+        first = arguments.whole("seed", seed, 0, arguments.MOST - length)
         usual = self.sampling.guidance
-        low, high = interval or (usual.low, usual.high)
-        scale = usual.scale if guidance is None else guidance
-        guided = asked_for(GuidanceConfig, kind=kind or usual.kind, scale=scale, low=low, high=high)
-        labels, seeds = torch.full((count,), label), torch.arange(seed, seed + count)
-        return self.parts.sample(labels, seeds, sampler or self.sampling.sampler, guided)
+        low, high = (usual.low, usual.high) if interval is None else arguments.pair("interval", interval)
+        scale, kind = usual.scale if guidance is None else guidance, usual.kind if kind is None else kind
+        guided = asked_for(GuidanceConfig, kind=kind, scale=scale, low=low, high=high)
+        solver = self.sampling.sampler if sampler is None else arguments.instance("sampler", sampler, SamplerConfig)
+        labels, seeds = torch.full((length,), number), torch.arange(first, first + length)
+        return self.parts.sample(labels, seeds, solver, guided)
 
 
-def _as_tensor(images: Images, side: int) -> Tensor:
-    """uint8 or float [B, 3, side, side]."""
-    if isinstance(images, Image.Image):
-        images = [images]
-    if not isinstance(images, np.ndarray | Tensor):
-        images = np.stack([np.asarray(centre_crop(each.convert("RGB"), side, MAX_PIXELS)) for each in images])
-    if isinstance(images, np.ndarray):
-        images = torch.from_numpy(images.copy()).reshape(-1, *images.shape[-3:]).movedim(-1, 1)
-    if images.shape[1:] != (3, side, side) or not (images.dtype == torch.uint8 or images.is_floating_point()):
-        raise UserError(
-            f"images have shape {list(images.shape)} and type {images.dtype}, but must be PIL images, uint8 arrays "
-            f"[B, {side}, {side}, 3], or uint8 or float tensors [B, 3, {side}, {side}]"
-        )
-    return images
+def _folder(name: str | Path, revision: str | None, files: Sequence[str] = NETWORKS) -> Path:
+    """What `fetch` makes of these arguments."""
+    chosen = None if revision is None else arguments.instance("revision", revision, str)
+    return fetch(arguments.path("name", name), chosen, files)

@@ -68,7 +68,8 @@ def test_images_that_do_not_fit(images: Any, folder: Path) -> None:
 
 
 def test_latents_that_do_not_fit(folder: Path) -> None:
-    with user_error(r"latents have shape \[1, 4, 4\], but must have \[B, 16, 4\]"):
+    said = r"latents have shape \[1, 4, 4\] and type torch\.float32, but must be a float tensor \[B, 16, 4\]"
+    with user_error(said):
         tokenizer(folder).decode(torch.zeros(1, 4, 4))
 
 
@@ -111,8 +112,11 @@ def test_what_is_not_there(folder: Path, here: Path) -> None:
         Tokenizer.load()
     with user_error(r"^data/statistics/statistics\.json is missing; `dvc repro` makes it"):
         Generator.load()
-    with user_error(r"^none/model\.safetensors does not exist"):
-        Generator.load(folder, dit="none")
+    for part in ("dit", "autoguidance"):
+        with user_error(r"^none/model\.safetensors does not exist"):
+            Generator.load(folder, **{part: "none"})  # type: ignore[arg-type]
+    with user_error("is a folder, but must be a file$"):
+        Generator.load(folder, statistics=folder)
     if not torch.cuda.is_available():
         with user_error("device is cuda, but no GPU is visible here; use auto or cpu"):
             Tokenizer.load(folder / "decoder", device="cuda")

@@ -94,3 +94,5 @@ def require_file(path: Path) -> None:
     """Raises UserError where there is no file `path`."""
     if not path.exists():
         raise UserError(missing(path) if path.is_relative_to(DATA) else f"{path} does not exist")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, but must be a file")
