@@ -48,19 +48,25 @@ class AdversaryConfig(Config):
     lr_per_256: float = Field(gt=0)
 
 
-class TokenizerLossConfig(Config):
+class ImageLossConfig(Config):
+    """Weights of what compares an image with its reconstruction."""
+
+    pixel: float = Field(ge=0)
+    perceptual: PerceptualConfig
+    adversary: AdversaryConfig
+
+    @property
+    def silent(self) -> bool:
+        """Whether none of them has a weight, so that nothing is learnt from images."""
+        return not (self.pixel or self.perceptual.weight or self.adversary.weight)
+
+
+class TokenizerLossConfig(ImageLossConfig):
     """Weights of the tokenizer's objective (RecTok, arXiv 2512.13421, section 3)."""
 
-    pixel: float = Field(ge=0)
     kl: float = Field(ge=0)
     semantic: SemanticLossConfig
-    perceptual: PerceptualConfig
-    adversary: AdversaryConfig
 
 
-class DecoderLossConfig(Config):
+class DecoderLossConfig(ImageLossConfig):
     """Weights of the decoder finetuning: pixels only, no KL and no semantics."""
-
-    pixel: float = Field(ge=0)
-    perceptual: PerceptualConfig
-    adversary: AdversaryConfig

@@ -22,6 +22,8 @@ from rectok.tokenizer.tokenizer_config import FlowConfig, Kind, MaskingConfig, R
 from rectok.tracking.tracking_config import TrackingConfig
 from rectok.train.training_config import MachineConfig, PosthocEmaConfig, TrainingConfig
 
+SILENT = "losses.pixel, losses.perceptual.weight and losses.adversary.weight are all 0"
+
 
 class NetworkParams(Config):
     """A network from elsewhere, or a proxy trained here from a seed of its own: other seeds keep the same referee."""
@@ -72,6 +74,12 @@ class TokenizerParams(TrainedParams):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if self.training.epochs and self.losses.silent and not self.distils:
+            raise ValueError(f"{SILENT}, so a tokenizer of kind {self.kind} would learn nothing; raise one of them")
+        return self
+
     @property
     def distils(self) -> bool:
         """Whether it learns the teacher's features."""
@@ -83,6 +91,12 @@ class DecoderParams(Config):
 
     losses: DecoderLossConfig
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if self.training.epochs and self.losses.silent:
+            raise ValueError(f"{SILENT}, so it would learn nothing; raise one of them, or set training.epochs to 0")
+        return self
 
 
 class LatentsParams(Config):

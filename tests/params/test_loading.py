@@ -246,6 +246,39 @@ def test_without_finetuning_the_tokenizers_decoder_is_kept() -> None:
     assert parse(overridden({"decoder.training.epochs": 0}), "params.yaml").decoder.training.epochs == 0
 
 
+def without_image_losses(stage: str) -> dict[str, Any]:
+    weights = {f"{stage}.losses.{name}": 0.0 for name in ("pixel", "perceptual.weight", "adversary.weight")}
+    return {"decoder.losses.adversary.weight": 0.0, **weights}
+
+
+@pytest.mark.parametrize("kind", ["rectok", "vae", "rae"])
+def test_a_tokenizer_learns_something(kind: str) -> None:
+    changes = {"tokenizer.kind": kind, "tokenizer.losses.semantic.weight": 0.0, **without_image_losses("tokenizer")}
+    assert problem(overridden(changes)) == (
+        "params.yaml: tokenizer.losses.pixel, losses.perceptual.weight and losses.adversary.weight are all 0, "
+        f"so a tokenizer of kind {kind} would learn nothing; raise one of them"
+    )
+    for name in ("pixel", "perceptual.weight", "adversary.weight"):
+        parse(overridden({**changes, f"tokenizer.losses.{name}": 0.1, "tokenizer.losses.adversary.layers": 1}), "x")
+    given = {"tokenizer.training.epochs": 0, "tokenizer.initial": {"path": "file", "sha256": "0" * 64}}
+    parse(overridden({**changes, **given}), "params.yaml")
+
+
+def test_semantics_alone_are_something_to_learn() -> None:
+    changes = {"tokenizer.losses.semantic.weight": 1.0, **without_image_losses("tokenizer")}
+    parse(overridden({**changes, "tokenizer.kind": "rectok"}), "params.yaml")
+    assert "would learn nothing" in problem(overridden({**changes, "tokenizer.kind": "vae"}))  # it has no teacher
+
+
+def test_a_finetuned_decoder_learns_something() -> None:
+    changes = without_image_losses("decoder")
+    assert problem(overridden(changes)) == (
+        "params.yaml: decoder.losses.pixel, losses.perceptual.weight and losses.adversary.weight are all 0, "
+        "so it would learn nothing; raise one of them, or set training.epochs to 0"
+    )
+    parse(overridden({**changes, "decoder.training.epochs": 0}), "params.yaml")
+
+
 @pytest.mark.parametrize("stage", ["tokenizer", "decoder"])
 def test_an_adversary_needs_images_that_its_layers_can_halve(stage: str) -> None:
     adversary = {"weight": 0.1, "start": 0.0, "filters": 4, "layers": 3, "lr_per_256": 1e-4}
