@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rectok.artifacts import STAGES
+from rectok.cli.parameters import template
 from tests.cli.project import printed, rectok, refused
 from tests.command import run
 from tests.guides.guide import REPOSITORY
@@ -37,6 +38,12 @@ def test_the_help_of_a_stage_is_what_dvc_yaml_says_of_it(tmp_path: Path, monkeyp
     (tmp_path / "dvc.yaml").write_text(own)
     assert "Another generator." in printed("dit", "--help")
     assert "Make data/teacher." in printed("teacher", "--help")
+
+
+def test_the_page_on_installation_names_every_file_that_init_writes() -> None:
+    page = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
+    table = "".join(line for line in page.splitlines() if line.startswith("| `"))
+    assert {str(path) for path in template() if f"`{path}`" not in table} == {".dvc/config"}  # it names all of .dvc/
 
 
 def test_init_explains_how_images_of_your_own_are_taken(tmp_path: Path) -> None:
