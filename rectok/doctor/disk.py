@@ -6,23 +6,15 @@ from pathlib import Path
 
 from rectok.artifacts import DATA
 from rectok.doctor.diagnosis import Diagnosis, fail, ok, warn
-from rectok.errors import UserError
-from rectok.params import Params
 
 GB = 1e9
 AMPLE = 1.5
 """Free space for a second experiment, as a multiple of the planned size."""
 
 
-def free_space(params: Params) -> Diagnosis:
-    """Compare free space with the size that `rectok plan` computes, less the size of data/."""
-    from rectok.planning.plan import disk_of  # imports torch, which takes seconds
-
-    free = shutil.disk_usage(DATA if DATA.exists() else Path()).free
-    try:
-        need = disk_of(params)
-    except UserError as error:
-        return warn("disk", f"{free / GB:.1f} GB free", str(error))
+def free_space(need: float) -> Diagnosis:
+    """Compare free space with the `need` of a whole run in bytes, less the size of data/."""
+    free = _free()
     here = sum(path.lstat().st_size for path in DATA.rglob("*") if path.is_file()) if DATA.exists() else 0
     detail = f"{free / GB:.1f} GB free; a whole run takes {need / GB:.2f} GB, of which {here / GB:.2f} GB lie here"
     if free + here < need:
@@ -30,6 +22,16 @@ def free_space(params: Params) -> Diagnosis:
     if free + here < AMPLE * need:
         return warn("disk", detail, "a second experiment will not fit; `dvc gc --workspace` drops old versions")
     return ok("disk", detail)
+
+
+def unknown_need(reason: str) -> Diagnosis:
+    """Free space where nothing says how much a run needs."""
+    return warn("disk", f"{_free() / GB:.1f} GB free", reason)
+
+
+def _free() -> int:
+    """Bytes free where data/ lies or will lie."""
+    return shutil.disk_usage(DATA if DATA.exists() else Path()).free
 
 
 def links() -> Diagnosis:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from rectok.doctor.diagnosis import Diagnosis, fail, ok
-from rectok.doctor.disk import free_space, links
+from rectok.doctor.disk import links
 from rectok.doctor.hardware import deepspeed, devices, import_deepspeed
 from rectok.doctor.local_paths import folders, labels, weights
 from rectok.doctor.networks import networks
@@ -33,8 +33,7 @@ def examine(announce: Callable[[str], None] = lambda name: None) -> Iterator[Dia
             return
         yield ok("params", f"params.yaml is complete (preset {params.preset})")
         checks: dict[str, Check] = {
-            "networks": networks,
-            "disk": free_space,
+            "networks and disk": networks,
             "devices": devices,
             "DeepSpeed": partial(deepspeed, process=importing),
             "labels": labels,

@@ -73,11 +73,9 @@ def make_plan(params: Params, images: int | None, gpus: int, speeds: Sequence[Sp
     )
 
 
-def disk_of(params: Params) -> float:
-    """Bytes on disk of a run on the images of data/index, or of the preset. It counts no step, which takes seconds."""
-    dataset = images_of(params.preset, None, indexed=True)
-    costs = Costs(params, dataset.classes)
-    return sum(_disk(params, costs, dataset.stored, part_sizes(costs)).values())
+def disk_of(costs: Costs, images: int, parts: dict[str, int | None]) -> float:
+    """Bytes on disk of a run that stores `images` and has networks of so many weights. It counts no step, which takes seconds."""
+    return sum(_disk(costs.params, costs, images, parts).values())
 
 
 def _disk(params: Params, costs: Costs, images: int, parts: dict[str, int | None]) -> dict[str, float]:

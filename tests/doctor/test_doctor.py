@@ -12,24 +12,40 @@ from typer.testing import CliRunner
 from rectok import artifacts
 from rectok.cli.main import app
 from rectok.doctor.diagnosis import Diagnosis
-from rectok.doctor.disk import free_space, links
+from rectok.doctor.disk import links
 from rectok.doctor.hardware import deepspeed, devices, import_deepspeed
 from rectok.doctor.local_paths import weights
 from rectok.doctor.networks import networks
 from rectok.doctor.versions import bytecode, versions
 from rectok.files import write_text
+from rectok.params import Params
 from rectok.storage.hashing import sha256_file
+from rectok.workloads.costs import Costs
 from tests.doctor.diagnoses import statuses
 from tests.project import overridden
 from tests.project import tiny as params
 
 
-@pytest.mark.slow  # makes a plan
-def test_free_space_is_compared_with_the_plan_for_the_images_of_the_index() -> None:
+def test_free_space_is_compared_with_the_plan_for_the_images_of_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
     artifacts.write_json(artifacts.summary_file("index"), {"splits": {"train": 10**13}})
     artifacts.write_json(artifacts.classes_file(), ["a", "b"])
-    diagnosis = free_space(params())
+    counted: list[int] = []
+    build = Costs.__init__
+
+    def counting(self: Costs, parameters: Params, classes: int) -> None:
+        counted.append(classes)
+        build(self, parameters, classes)
+
+    monkeypatch.setattr(Costs, "__init__", counting)
+    built, diagnosis = networks(params())
+    assert built.status == "OK" and counted == [2]  # both checks share one count of the parts
     assert diagnosis.status == "FAIL" and "free some space" in diagnosis.remedy
+
+
+def test_without_a_number_of_images_the_need_is_unknown(folder: Path) -> None:
+    built, disk = networks(params(preset="photos"))
+    assert (built.status, disk.status) == ("OK", "WARN")
+    assert "nothing says how many images photos has" in disk.remedy
 
 
 @pytest.mark.parametrize(
@@ -44,9 +60,10 @@ def test_free_space_is_compared_with_the_plan_for_the_images_of_the_index() -> N
     ],
 )
 def test_networks_that_no_stage_could_build(changes: dict[str, Any], detail: str) -> None:
-    assert networks(params()).status == "OK"
-    diagnosis = networks(params(**changes))
+    assert next(networks(params())).status == "OK"
+    diagnosis, disk = networks(params(**changes))
     assert diagnosis.status == "FAIL" and detail in diagnosis.detail
+    assert (disk.status, disk.remedy) == ("WARN", "the size of a run follows from its networks; change them first")
 
 
 def test_links_into_the_cache(repository: Path) -> None:
