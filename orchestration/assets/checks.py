@@ -44,7 +44,7 @@ def check_specs(artefact: Artefact, partitions: dg.PartitionsDefinition[str] | N
     if not gate:
         return []
     ran = CheckKind(
-        GATE_RAN, f"The gate judged these files and found nothing beside the other checks (dvc repro {gate})"
+        GATE_RAN, f"The gate judged these files and found nothing beside the other checks (`dvc repro {gate}`)"
     )
     return [
         dg.AssetCheckSpec(

@@ -12,13 +12,13 @@ import dagster as dg
 
 from orchestration.assets.headlines import metric_numbers
 from orchestration.assets.images import inline_images
-from orchestration.assets.metadata import Metadata, page_links
+from orchestration.assets.metadata import Metadata, page_links, table
 from orchestration.launcher import Launcher, failure, without_dagster_warnings
 from orchestration.nightly.alert_sensors import NAME, NIGHTLY_DATE, OPERATION, alert_sensors
 from orchestration.private import cron_string_iterator
 from rectok.artifacts import read_json
 from rectok.errors import UserError
-from rectok.evaluation.metrics import nightly_metrics
+from rectok.evaluation.metrics import METRICS, nightly_metrics
 from rectok.nightly.history import HISTORY, LATEST, PAGE, REGRESSED, REGRESSION, read_history, result_text
 from rectok.params.schema import NightlyParams
 
@@ -31,6 +31,17 @@ COMING_RUNS = 32
 """Nightly runs among which the longest time between two is looked for, about a month of them."""
 SHOWN_RUNS = 14
 """Newest nightly runs in the asset's table. The page and history.csv have more."""
+LIMITS = {
+    "metric": "its title",
+    "this run": "as measured",
+    "baseline": "the mean of the promoted generator's first measurements",
+    "limit": "beyond it the metric is worse",
+    "noise (σ)": "the standard deviation of one run",
+    "result": "good or worse",
+    "measurements": "in the baseline",
+    "source of the noise": "what σ was estimated from",
+}
+"""Columns of the check's table, each with its description."""
 
 
 def nightly(
@@ -176,13 +187,13 @@ def _metadata(root: Path) -> Metadata:
     rows = [
         {
             "date": run.date,
+            "result": result_text(run, history),
             **{metric.title: metric.text(run.metrics[name]) for name, metric in nightly_metrics().items()},
             "generator": run.generator,
-            "result": result_text(run, history),
         }
         for run in history[: -SHOWN_RUNS - 1 : -1]
     ]
-    runs = {"nightly_runs": dg.MetadataValue.table([dg.TableRecord(row) for row in rows])} if rows else {}
+    runs = {"nightly runs": table(dict.fromkeys(rows[0], ""), rows)} if rows else {}
     details = {"details": dg.MetadataValue.json(latest)}
     return {**metrics, "date": str(latest["date"]), **links, **runs, **inline_images(pictures), **details}
 
@@ -200,8 +211,17 @@ def read_regression_result(root: Path) -> dg.AssetCheckResult:
         description = f"{latest['date']} has no baseline to compare with"
     metadata: Metadata = {}
     if comparisons:
-        metadata["limits"] = dg.MetadataValue.table([dg.TableRecord(each) for each in comparisons])
+        metadata["limits"] = table(LIMITS, [_limit_row(each) for each in comparisons])
     sentences = "; ".join(regressions)
     return dg.AssetCheckResult(
         check_name=CHECK, passed=not regressions, description=sentences or description, metadata=metadata
     )
+
+
+def _limit_row(comparison: Mapping[str, Any]) -> dict[str, str | int]:
+    """A comparison of latest.json in words, as on the page: the columns of LIMITS."""
+    metric = METRICS[comparison["metric"]]
+    figures = [metric.text(comparison[name]) for name in ("value", "baseline", "limit", "noise")]
+    result = "worse" if comparison["regressed"] else "good"
+    values = (metric.title, *figures, result, comparison["measurements"], comparison["source"])
+    return dict(zip(LIMITS, values, strict=True))

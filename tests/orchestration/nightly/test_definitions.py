@@ -159,8 +159,12 @@ def test_the_real_evaluation_shows_its_runs_and_their_trend(
     [made] = result.get_asset_materialization_events()  # type: ignore[attr-defined]
     shown = made.materialization.metadata
     assert shown["date"].value == "2026-01-02" and shown["gFID"].value > 0
-    assert [row.data["date"] for row in shown["nightly_runs"].records] == ["2026-01-02", "2026-01-01"]
+    assert [row.data["date"] for row in shown["nightly runs"].records] == ["2026-01-02", "2026-01-01"]
     assert shown["trend.png"].value.startswith("![") and Path(shown["index.html"].value).exists()
     [check] = result.get_asset_check_evaluations()  # type: ignore[attr-defined]
     assert not check.passed and (check.description or "").startswith("gFID is ")
-    assert [row.data["regressed"] for row in check.metadata["limits"].records if row.data["metric"] == "gfid"] == [True]
+    [limits] = [row.data for row in check.metadata["limits"].records if row.data["metric"] == "gFID"]
+    assert limits["result"] == "worse" and limits["limit"] in (check.description or "")
+    assert all(
+        len(str(figure)) <= len("100.000") for name, figure in limits.items() if name in ("this run", "baseline")
+    )
