@@ -69,9 +69,8 @@ def _numbers(numbers: Mapping[str, Number], values: Mapping[str, Any]) -> dict[s
 def _of_metric(metric: Metric) -> Number:
     """The decimals and the unit that the table of metrics has, such as `{:.1%}` or `{:.2f} dB`."""
     decimals = int(metric.format.partition(".")[2][:1] or 0)
-    percent = "%}" in metric.format
-    unit = "%" if percent else metric.format.partition("} ")[2]
-    return Number(f"{metric.title} ({unit})" if unit else metric.title, decimals, 100 if percent else 1)
+    unit = metric.unit.strip()
+    return Number(f"{metric.title} ({unit})" if unit else metric.title, decimals, 100 if unit == "%" else 1)
 
 
 def _speed(log: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, float]]:

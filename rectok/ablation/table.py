@@ -115,10 +115,12 @@ def heading(column: str) -> str:
 
 
 def written(column: str, entry: Entry) -> str:
-    """Mean ± spread, in the metric's own format; a dash where there is none."""
+    """Mean ± spread, in the metric's own format with its unit once; a dash where there is none."""
     if entry.mean is None:
         return NONE
     metric = column_metric(column)
     shape = metric.format if metric else "{:.4g}"
     text = shape.format(entry.mean)
-    return text if entry.spread is None else f"{text} ± {shape.format(entry.spread)}"
+    if entry.spread is None:
+        return text
+    return f"{text.removesuffix(metric.unit if metric else '')} ± {shape.format(entry.spread)}"

@@ -73,6 +73,11 @@ class Metric:
         """`value` as people read it, or a dash for None."""
         return NONE if value is None else self.format.format(value)
 
+    @property
+    def unit(self) -> str:
+        """What follows the number: `%`, ` dB`, or nothing."""
+        return "%" if "%}" in self.format else self.format.rpartition("}")[2]
+
     def at(self, place: str) -> "Metric":
         """The point of a curve at the flow time `place`, or the value in the space `place`, as a metric of its own."""
         title = f"{self.title}, {place.replace('_', ' ')}" if self.by_space else f"{self.title} at t = {place}"

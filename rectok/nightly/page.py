@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rectok.evaluation.metrics import GUIDED, METRICS, PRINCIPAL, nightly_metrics
+from rectok.evaluation.metrics import GUIDED, METRICS, PRINCIPAL, Metric, nightly_metrics
 from rectok.nightly.history import NightlyRun, comparable, picture_file, result_text
 from rectok.nightly.promotion import Promotion
 from rectok.nightly.regression import Comparison
@@ -27,7 +27,7 @@ def render(
     newest = history[-1 : -PICTURED - 1 : -1]
     since = f"days since {runs[0].date}"
     names = [name for name in nightly_metrics() if not name.endswith(GUIDED)]
-    curves = {METRICS[name].title: _lines(runs, name) for name in names}
+    curves = {_axis(METRICS[name]): _lines(runs, name) for name in names}
     return filled(
         "rectok.nightly",
         "nightly.html",
@@ -50,14 +50,20 @@ def trend_png(history: Sequence[NightlyRun]) -> bytes:
     return line_png(*_lines(runs, PRINCIPAL), x=f"days since {runs[0].date}", y=METRICS[PRINCIPAL].title)
 
 
+def _axis(metric: Metric) -> str:
+    """Its title with the unit."""
+    return f"{metric.title} ({metric.unit.strip()})" if metric.unit else metric.title
+
+
 def _lines(runs: Sequence[NightlyRun], name: str) -> list[Line]:
-    """The metric without and with guidance, as far as there are values."""
+    """The metric without and with guidance, as far as there are values, shares in percent."""
     first, lines = date.fromisoformat(runs[0].date), []
+    factor = 100 if METRICS[name].unit == "%" else 1
     for label, metric in (("unguided", name), ("guided", f"{name}{GUIDED}")):
         points = [(run.date, value) for run in runs if (value := run.metrics.get(metric)) is not None]
         days = [(date.fromisoformat(day) - first).days for day, _ in points]
         if points:
-            lines.append(Line(days, [value for _, value in points], label))
+            lines.append(Line(days, [factor * value for _, value in points], label))
     return lines
 
 
