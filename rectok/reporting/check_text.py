@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from rectok.artifacts import Check, CheckValue
 from rectok.evaluation.metrics import NONE
 
+LARGE = 999
+"""Percent."""
+
 
 def value_text(value: CheckValue) -> str:
     """A value with four digits."""
@@ -31,10 +34,12 @@ def margin(check: Check) -> float | None:
 
 
 def margin_text(check: Check) -> str:
-    """`+13 %`, or `+0.02` for a limit of 0; empty without numbers."""
+    """`+13 %`, or `+0.02` for a limit of 0; empty without numbers. Above `LARGE` percent the figure says nothing more."""
     size = margin(check)
     if size is None:
         return ""
+    if check.limit and abs(size) > LARGE / 100:
+        return f"> +{LARGE} %" if size > 0 else f"< -{LARGE} %"
     return f"{100 * size:+.3g} %" if check.limit else f"{size:+.3g}"
 
 

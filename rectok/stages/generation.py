@@ -127,7 +127,7 @@ def evaluate(params: Params, stage: str, purpose: str, per_class: int, source: P
 def _progress(stage: str, images: int, world: World) -> Iterator[Callable[[int], None]]:
     """Takes how many of `images` are drawn, and shows it."""
     began = time.monotonic()
-    with reporting(stage, 0, images, world.first) as reporter:
+    with reporting(stage, 0, images, world.first, "image") as reporter:
 
         def progress(done: int) -> None:
             if reporter is not None:

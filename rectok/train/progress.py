@@ -35,9 +35,14 @@ class Lines:
     """Plain lines for a log, at most one every few seconds. `send` takes each as a structured message too."""
 
     def __init__(
-        self, name: str, start: int, steps: int, send: Callable[[dict[str, object]], None] = lambda message: None
+        self,
+        name: str,
+        start: int,
+        steps: int,
+        send: Callable[[dict[str, object]], None] = lambda message: None,
+        unit: str = "step",
     ) -> None:
-        self.name, self.start, self.steps, self.send = name, start, steps, send
+        self.name, self.start, self.steps, self.send, self.unit = name, start, steps, send, unit
         self.began = time.monotonic()
         self.spoke = -PLAIN_EVERY
 
@@ -51,8 +56,8 @@ class Lines:
         numbers = {"step": step, "steps": self.steps, "images_per_second": speed, "seconds_left": left}
         self.send({"stage": self.name, **numbers, "figures": figures})
         eta = timedelta(seconds=round(left))
-        place = f"{self.name} step {step}/{self.steps}"
-        print(f"{place}  {_rate(speed)}ETA {eta}  {_text(figures)}", flush=True)
+        place = f"{self.name} {self.unit} {step}/{self.steps}"
+        print(f"{place}  {_rate(speed)}ETA {eta}  {_text(figures)}".rstrip(), flush=True)
 
     def show(self, picture: Path) -> None:
         """Name the picture."""
@@ -65,8 +70,11 @@ Reporter = Bar | Lines
 
 
 @contextmanager
-def reporting(name: str, start: int, steps: int, first: bool) -> Iterator[Reporter | None]:
-    """The reporter that fits where this process runs; None in all processes but the first. Says where a run goes on."""
+def reporting(name: str, start: int, steps: int, first: bool, unit: str = "step") -> Iterator[Reporter | None]:
+    """The reporter that fits where this process runs; None in all processes but the first. Says where a run goes on.
+
+    `unit` is what `steps` count.
+    """
     if first and start:
         print(f"{name} goes on at step {start} of {steps}", flush=True)
     if not first:
@@ -75,13 +83,13 @@ def reporting(name: str, start: int, steps: int, first: bool) -> Iterator[Report
         from dagster_pipes import open_dagster_pipes
 
         with open_dagster_pipes() as pipes:  # Dagster reads messages when it reads a line
-            yield Lines(name, start, steps, pipes.report_custom_message)
+            yield Lines(name, start, steps, pipes.report_custom_message, unit)
     elif sys.stdout.isatty():
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, TextColumn("{task.fields[figures]}")) as progress:
             yield Bar(progress, name, start, steps)
     else:
-        yield Lines(name, start, steps)
+        yield Lines(name, start, steps, unit=unit)
 
 
 def _rate(images_per_second: float | None) -> str:

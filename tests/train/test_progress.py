@@ -36,6 +36,11 @@ def test_a_rate_that_is_not_known_yet_is_left_out(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "dit step 2/2  ETA 0:00:00  total 1.5\n"
 
 
+def test_a_line_names_what_is_counted_and_ends_with_its_last_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines("nightly", 0, 2, unit="image").report(2, {}, 15.0)
+    assert capsys.readouterr().out == "nightly image 2/2  15 images/s  ETA 0:00:00\n"
+
+
 def test_the_orchestrator_is_told_the_same_through_its_pipes(tmp_path: Path) -> None:
     messages, context = tmp_path / "messages", tmp_path / "context"
     program = (
