@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DIT, AUTOGUIDANCE, DECODER = map(artifacts.stage_dir, ("dit", "autoguidance", "decoder"))
 STATISTICS = artifacts.statistics_file()
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "F", "I;16", "LA;16", "RGB;16", "RGBA;16")
+"""All that become RGB (rectok/data/image_colour.py)."""
 Tokenizer = Annotated[
     Path, typer.Option(help="Folder of the tokenizer, or a checkpoint file of heads 64, 64 and 48 wide")
 ]
@@ -126,14 +128,17 @@ def project_params() -> "Params | None":
 
 
 def image_config(params: "Params | None", size: int) -> "ImageConfig":
-    """How files become images of `size` pixels: as the project says, or else whatever can be read."""
+    """How files become images of `size` pixels: as the project says, but of any mode. `image.modes` is for data sets.
+
+    The grid that `rectok sample` writes is one of RGBA.
+    """
     if params:
-        return params.image.model_copy(update={"size": size})
+        return params.image.model_copy(update={"size": size, "modes": MODES})
     from rectok.data.data_config import ImageConfig
 
     return ImageConfig(
         size=size,
-        modes=("RGB", "L", "P", "RGBA", "CMYK"),
+        modes=MODES,
         max_pixels=200_000_000,
         flip=False,
         orientation="exif",

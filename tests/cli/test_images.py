@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rectok.cli.serve import load_networks
+from rectok.params import load
 from rectok.params.editing import edited
 from tests.cli.project import printed
 from tests.data.files import picture
@@ -62,6 +63,15 @@ def test_an_original_stands_beside_its_reconstruction(tmp_path: Path) -> None:
     assert found == f"wrote 1 reconstructions to {tmp_path / 'out'}\n"
     height, width = pixels(tmp_path / "out" / "in.png").shape[:2]
     assert height == 96 and width == 2 * 96 + 2  # a side of 16 or 32 pixels is enlarged, as `rectok sample` does
+
+
+def test_a_grid_of_samples_is_reconstructed_on_the_background_of_the_project(tmp_path: Path) -> None:
+    sampled(tmp_path / "grid.png", "--count", "4")
+    assert load().image.modes == ("RGB",) and pixels(tmp_path / "grid.png").shape[-1] == 4
+    printed("reconstruct", str(tmp_path / "grid.png"), "--out", str(tmp_path / "out"))
+    Image.new("LA", (32, 32), (0, 0)).save(tmp_path / "clear.png")
+    printed("reconstruct", str(tmp_path / "clear.png"), "--out", str(tmp_path / "out"))
+    assert (pixels(tmp_path / "out" / "clear.png")[:, :96] == 255).all()  # image.background is white
 
 
 @pytest.mark.parametrize(
