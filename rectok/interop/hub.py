@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from rectok.artifacts import read_config, write_json
+from rectok.dit.dit_config import DiTConfig
 from rectok.errors import UserError
 from rectok.files import replacing_folder, write_text
 from rectok.interop.exporting import Network
@@ -53,15 +54,27 @@ def write_network(network: Network, card: str, folder: Path) -> None:
 
 
 def read_sampling(folder: Path) -> SamplingConfig:
-    """How the generator in `folder` samples. Raises UserError where there is none."""
-    if not (folder / CONFIG).exists() or not places(folder).dit.exists():
-        raise UserError(f"{folder} holds no generator as `rectok export --format hub` writes it")
-    return read_config(folder / CONFIG, SamplingConfig)
+    """How the generator in `folder` samples. Raises UserError where there is none, or it has another number of classes."""
+    files = (folder / CONFIG, places(folder).dit / CONFIG)
+    for file in files:
+        if not file.is_file():
+            name = file.relative_to(folder)
+            raise UserError(
+                f"{folder} holds no generator as `rectok export --format hub` writes it: it has no file {name}"
+            )
+    sampling, dit = read_config(files[0], SamplingConfig), read_config(files[1], DiTConfig)
+    if sampling.classes and len(sampling.classes) != dit.classes:
+        raise UserError(
+            f"{files[0]} names {len(sampling.classes)} classes, but the generator in {files[1].parent} has {dit.classes}; "
+            "name all of them in the order of their labels, or none"
+        )
+    return sampling
 
 
 def tokenizer_in(folder: Path) -> Path:
     """Where the tokenizer lies in a folder that holds a generator, or nothing but the tokenizer."""
-    return folder / TOKENIZER if (folder / TOKENIZER).exists() else folder
+    alone = not (folder / TOKENIZER).exists() and not places(folder).dit.exists()
+    return folder if alone else folder / TOKENIZER
 
 
 @contextmanager

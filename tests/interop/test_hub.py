@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.errors import user_error
 from tests.networks import random_generator
 
 SAMPLING = SamplingConfig(
-    classes=("zero", "one"),
+    classes=tuple(f"class {label}" for label in range(10)),
     sampler=SamplerConfig(method="heun", points=3, encoder_every=1, fp8=False),
     guidance=GuidanceConfig(kind="autoguidance", scale=3.0, low=0.0, high=1.0),
     rounding="truncate",
@@ -35,7 +36,7 @@ def exported(data: Path, folder: Path) -> Path:
 
 def test_the_folder_samples_as_its_settings_say(data: Path, tmp_path: Path) -> None:
     ours, theirs = Generator.load(data, device="cpu"), Generator.from_pretrained(exported(data, tmp_path / "hub"))
-    assert theirs.classes == ("zero", "one") and ours.classes == ()
+    assert theirs.classes == SAMPLING.classes and ours.classes == ()
     said = {"guidance": 3.0, "kind": "autoguidance", "sampler": SAMPLING.sampler}
     assert torch.equal(theirs.sample(3, 2, seed=7), ours.sample(3, 2, seed=7, **said))
     assert torch.equal(theirs.sample(3, guidance=1.0), ours.sample(3, sampler=SAMPLING.sampler))
@@ -71,7 +72,7 @@ def test_only_a_new_or_empty_folder_is_written(data: Path, tmp_path: Path) -> No
 
 
 def test_a_generator_without_an_autoguidance_model(data: Path, tmp_path: Path) -> None:
-    parts = Generator.load(data, autoguidance=data / "none", device="cpu").parts
+    parts = replace(Generator.load(data, device="cpu").parts, autoguidance=None)
     write_generator(parts, SAMPLING, "card", tmp_path / "hub")
     assert not (tmp_path / "hub" / "autoguidance").exists()
     assert "autoguidance" not in read_json(tmp_path / "hub" / "model_index.json")
@@ -110,3 +111,26 @@ def test_a_damaged_folder_is_named(data: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text("{}")
     with user_error(r"hub/config\.json is damaged: classes: field required"):
         Generator.from_pretrained(folder)
+
+
+def test_names_of_another_number_of_classes_are_refused(data: Path, tmp_path: Path) -> None:
+    folder = exported(data, tmp_path / "hub")
+    for classes in (("cat", "dog"), tuple(map(str, range(11)))):
+        write_json(folder / "config.json", {**SAMPLING.model_dump(), "classes": classes})
+        with user_error(
+            rf"^{folder}/config\.json names {len(classes)} classes, but the generator in {folder}/dit has 10; "
+        ):
+            Generator.from_pretrained(folder, device="cpu")
+    write_json(folder / "config.json", {**SAMPLING.model_dump(), "classes": ()})
+    assert Generator.from_pretrained(folder, device="cpu").classes == ()
+
+
+@pytest.mark.parametrize("name", ["config.json", "dit", "dit/config.json", "tokenizer", "statistics"])
+def test_a_part_that_is_missing_is_named(name: str, data: Path, tmp_path: Path) -> None:
+    folder = exported(data, tmp_path / "hub")
+    (folder / name).rename(tmp_path / "gone")
+    with user_error(rf"{name}"):
+        Generator.from_pretrained(folder, device="cpu")
+    if name == "tokenizer":
+        with user_error(r"hub/tokenizer/model\.safetensors does not exist"):
+            Tokenizer.from_pretrained(folder, device="cpu")
