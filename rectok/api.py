@@ -167,6 +167,8 @@ class Generator:
 
 
 def _folder(name: str | Path, revision: str | None, files: Sequence[str] = NETWORKS) -> Path:
-    """What `fetch` makes of these arguments."""
-    chosen = None if revision is None else arguments.instance("revision", revision, str)
-    return fetch(arguments.path("name", name), chosen, files)
+    """What `fetch` makes of these arguments. Raises UserError for others than it takes."""
+    arguments.path("name", name)
+    if revision is not None:
+        arguments.instance("revision", revision, str)
+    return fetch(name, revision, files)
