@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,11 @@ from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import full_weights
 from rectok.train.learner import Learner
 from rectok.train.meter import Meter, NotFinite
-from rectok.train.objectives import Objective
 from rectok.train.optimizer import ClippingAdamW
 from rectok.train.power_average import snapshot_steps
 from rectok.train.progress import Reporter, reporting
 from rectok.train.rollback import Spike, go_back, require_calm, skipped_steps
 from rectok.train.throughput import TimedBatches, Work, record
-from rectok.train.training_config import PosthocEmaConfig, TrainingConfig
-from rectok.train.world import World
 
 VALIDATIONS = 8
 """Points of the validation curve of one training, about; each falls on a row of the log."""
@@ -39,7 +36,7 @@ class Callbacks:
     `validate` measures the average of the weights on held-out data, by names for the log; it draws no global random number.
     `evaluate` measures its samples at every `evaluate_every`-th step and in the last one. All processes call it, and the first
     one gets the numbers. `preview` draws what the network makes now and returns the picture's path. `track` takes each row of the
-    log.
+    log. `flops` are those of one image in a step, if they were counted.
     """
 
     validate: Callable[[], dict[str, float]] | None = None
@@ -47,43 +44,24 @@ class Callbacks:
     evaluate_every: int = 1
     preview: Callable[[], Path] | None = None
     track: Callable[[Mapping[str, float]], None] | None = None
+    flops: float | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training: what is trained, on which data, for how long, and where its resumable state lies.
+    """One training: what learns, from which data, and where its resumable state lies.
 
-    A `stop_file` that exists asks to stop as a signal does; it is None where a signal reaches every process. `flops` are those of
-    one image in a step, if they were counted. `averages` asks for snapshots of more averages. `graphed` steps are CUDA graphs.
+    `snapshots` of the learner's further averages are kept. A `stop_file` that exists asks to stop as a signal does; it is None
+    where a signal reaches every process.
     """
 
     name: str
-    objective: Objective
+    learner: Learner
     loader: TrainingLoader
-    config: TrainingConfig
-    seed: int
-    world: World
     checkpoints: Checkpoints
     callbacks: Callbacks
-    averages: PosthocEmaConfig | None
+    snapshots: int
     stop_file: Path | None
-    flops: float | None
-    graphed: bool
-
-    @property
-    def lengths(self) -> Sequence[float]:
-        """σ_rel of the averages whose snapshots are kept."""
-        return self.averages.lengths if self.averages and self.averages.snapshots else ()
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        return self.config.steps(len(self.loader.dataset))
-
-    @property
-    def validate_every(self) -> int:
-        """Steps between two validations."""
-        return self.config.on_rows(self.steps / VALIDATIONS)
 
 
 class Stopped(UserError):
@@ -92,46 +70,46 @@ class Stopped(UserError):
 
 def train(job: Job) -> State:
     """Train to the end, from the newest checkpoint on; the last state. Raises Stopped when asked to stop, UserError on NaN."""
-    rollback = job.config.rollback
-    learner = Learner(job.objective, job.config, job.steps, job.seed, job.world, job.lengths, job.graphed)
-    state = State(learner.engines, learner.ema, Meter(job.name, job.world), 0, [])
+    learner, rollback = job.learner, job.learner.config.rollback
+    state = State(learner.engines, learner.ema, Meter(job.name, learner.world), 0, [])
     if not job.checkpoints.restore(state) and rollback.times:
         job.checkpoints.save(state)  # a place to go back to
     learner.skipped = skipped_steps(state.skipped)
 
     learner.engine.train()
     with closing(job.checkpoints), _stop_on_signals(job.stop_file) as stop_requested:
-        batches = _batches(job, learner, state)  # workers start before the display has a thread
-        with reporting(job.name, state.step, job.steps, job.world.first) as reporter:
+        batches = _batches(job, state)  # workers start before the display has a thread
+        with reporting(job.name, state.step, learner.steps, learner.world.first) as reporter:
             while True:
                 try:
                     with closing(batches):
-                        _train_on(job, learner, state, batches, stop_requested, reporter)
+                        _train_on(job, state, batches, stop_requested, reporter)
                     return state
                 except (NotFinite, Spike) as error:
                     go_back(error, state, learner, job.checkpoints, rollback)
-                batches = _batches(job, learner, state)
+                batches = _batches(job, state)
 
 
-def _batches(job: Job, learner: Learner, state: State) -> Generator[Batch]:
+def _batches(job: Job, state: State) -> Generator[Batch]:
     """What is left to train on."""
-    return job.loader.iterate(state.step + learner.skipped, job.steps + learner.skipped)
+    skipped = job.learner.skipped
+    return job.loader.iterate(state.step + skipped, job.learner.steps + skipped)
 
 
 def _train_on(
     job: Job,
-    learner: Learner,
     state: State,
     loaded: Iterator[Batch],
     stop_requested: Callable[[], bool],
     reporter: Reporter | None,
 ) -> None:
     """Train `state` to the end. Raises NotFinite or Spike where the loss goes wrong, in all processes."""
-    config, world, steps, callbacks = job.config, job.world, job.steps, job.callbacks
-    snapshots = snapshot_steps(steps, job.averages.snapshots) if job.averages and job.lengths else []
+    learner, callbacks = job.learner, job.callbacks
+    config, world, steps = learner.config, learner.world, learner.steps
+    snapshots, validate_every = snapshot_steps(steps, job.snapshots), config.on_rows(steps / VALIDATIONS)
     previews, logged, then = _Previews(callbacks.preview), None, time.monotonic()
     newest: dict[str, float] = {}  # evaluation, which every report repeats, since some of them are left out
-    batches, work = TimedBatches(loaded), Work(job.flops, config.precision, world.size, world.device)
+    batches, work = TimedBatches(loaded), Work(callbacks.flops, config.precision, world.size, world.device)
     while state.step < steps:
         with world.watched("the exchange of gradients", state.step):
             learner.step(state.step, batches, state.meter)
@@ -148,7 +126,7 @@ def _train_on(
                 speed = work.figures((state.step - logged) * config.batch, now - then, batches.waited)
             figures = state.meter.read()
             require_calm(job.name, state, figures, config.rollback)
-            if callbacks.validate and (last or state.step % job.validate_every == 0):
+            if callbacks.validate and (last or state.step % validate_every == 0):
                 with _averaged(learner):
                     figures |= callbacks.validate()
             if callbacks.evaluate and (last or state.step % callbacks.evaluate_every == 0):
@@ -159,7 +137,7 @@ def _train_on(
             logged, then = state.step, now
             batches.restart()
         if state.step in snapshots:  # before a checkpoint of the same step, so that none is missing after it
-            _save_snapshots(job, learner, state.step)
+            _save_snapshots(job, state.step)
         if checkpoint_due or stop or last:
             learner.rest()
             state.meter.check()
@@ -173,13 +151,14 @@ def _train_on(
             previews.show(learner, reporter)
 
 
-def _save_snapshots(job: Job, learner: Learner, step: int) -> None:
+def _save_snapshots(job: Job, step: int) -> None:
     """Keep the averages of all lengths beside the checkpoints. A step that is repeated writes the same again."""
+    learner = job.learner
     learner.rest()
     for length, averages in learner.ema.powers.items():
         with learner.ema.swapped(averages):
-            weights = full_weights(job.objective.network)
-        if job.world.first:
+            weights = full_weights(learner.objective.network)
+        if learner.world.first:
             save_weights(job.checkpoints.snapshots / f"{step}-{length}.safetensors", weights)
 
 
@@ -199,7 +178,7 @@ def _log(
         figures["grad_norm"] = float(norm)
     if state.skipped:
         figures["rollbacks"] = len(state.skipped)
-    images = state.step * job.config.batch
+    images = state.step * job.learner.config.batch
     state.rows.append({"step": state.step, "images": images, "lr": lr, **figures})
     if job.callbacks.track:
         job.callbacks.track(state.rows[-1] | speed)

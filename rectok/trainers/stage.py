@@ -27,6 +27,7 @@ from rectok.storage.storage_config import WeightsFile
 from rectok.tracking.trackers import tracked_training
 from rectok.train.checkpoint import Checkpoints, State
 from rectok.train.ema import full_weights
+from rectok.train.learner import Learner
 from rectok.train.loop import Callbacks, Job, train
 from rectok.train.objectives import Network, Objective
 from rectok.train.training_config import too_few
@@ -90,40 +91,53 @@ class TrainingStage:
         steps = self.config.steps(len(dataset))
         if self.world.first and (sentence := too_few(self.name, steps)):
             print(f"warning: {sentence}", flush=True)
-        network, checkpoints = objective.network, self._checkpoints(inputs)
-        flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * steps * self.config.batch
-        if compiles(self.params.machine, flops):
-            objective.compile_parts()
-        loader, stop = self._loader(dataset), artifacts.stop_file(self.name) if self.params.machine.hostfile else None
-        alone = self.config.zero_stage < 3
-        averages = self.section.posthoc_ema if isinstance(self.section, GeneratorParams) else None
+        checkpoints, loader, alone = self._checkpoints(inputs), self._loader(dataset), self.config.zero_stage < 3
+        stop = artifacts.stop_file(self.name) if self.params.machine.hostfile else None
+        snapshots, lengths = self._averages()
         with tracked_training(self.params.tracking, self.params, self.name) as track:
             callbacks = Callbacks(
-                validate if alone and self.world.first else None,
-                evaluate.measure if evaluate else None,
-                self._steps_of(evaluate, len(dataset)),
-                preview if alone else None,
-                track if self.world.first else None,
+                validate=validate if alone and self.world.first else None,
+                evaluate=evaluate.measure if evaluate else None,
+                evaluate_every=self._steps_of(evaluate, len(dataset)),
+                preview=preview if alone else None,
+                track=track if self.world.first else None,
+                flops=self._counted(image_flops),
             )
-            trained = train(
-                Job(
-                    self.name, objective, loader, self.config, self.params.seed, self.world, checkpoints, callbacks, averages,
-                    stop, self._counted(image_flops), graphs(self.params.machine, flops / steps),
-                )
-            )  # fmt: skip
+            learner = self._learner(objective, steps, lengths)
+            trained = train(Job(self.name, learner, loader, checkpoints, callbacks, snapshots, stop))
+        self._keep(objective.network, trained, checkpoints.snapshots)
+        if evaluate is not None and self.world.first:
+            self.summary["evaluation"] = evaluate.summarise(trained.rows, len(dataset))
+
+    def _learner(self, objective: Objective, steps: int, lengths: Sequence[float]) -> Learner:
+        """`objective` with its optimizer and averages of `lengths`; compiled, and in CUDA graphs, where that pays."""
+        machine, network = self.params.machine, objective.network
+        step_flops = FORWARD_AND_BACKWARD * products(network, network.config.tokens) * self.config.batch
+        if compiles(machine, step_flops * steps):
+            objective.compile_parts()
+        seed, graphed = self.params.seed, graphs(machine, step_flops)
+        return Learner(objective, self.config, steps, seed, self.world, lengths, graphed)
+
+    def _averages(self) -> tuple[int, Sequence[float]]:
+        """How many snapshots of further averages are kept, and the averages' lengths σ_rel; none where none is asked for."""
+        if not isinstance(self.section, GeneratorParams) or not self.section.posthoc_ema.snapshots:
+            return 0, ()
+        return self.section.posthoc_ema.snapshots, self.section.posthoc_ema.lengths
+
+    def _keep(self, network: Network, trained: State, snapshots: Path) -> None:
+        """Write the weights of a trained `network`, raw and averaged, with all that lies beside them; begin the summary."""
         raw = full_weights(network)
         with trained.ema.swapped():
             ema = full_weights(network)
-        if self.world.first:
-            save_weights(artifacts.raw_file(self.name), raw)
-            shutil.rmtree(artifacts.snapshots_dir(self.name), ignore_errors=True)  # of an earlier training
-            if checkpoints.snapshots.exists():
-                shutil.copytree(checkpoints.snapshots, artifacts.snapshots_dir(self.name))
-            self._save(network, ema, trained.rows)
-            if evaluate is not None:
-                self.summary["evaluation"] = evaluate.summarise(trained.rows, len(dataset))
-            trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
-            self.summary |= summarised(trained, *({name: of[name] for name in trainable} for of in (raw, ema)))
+        if not self.world.first:
+            return
+        save_weights(artifacts.raw_file(self.name), raw)
+        shutil.rmtree(artifacts.snapshots_dir(self.name), ignore_errors=True)  # of an earlier training
+        if snapshots.exists():
+            shutil.copytree(snapshots, artifacts.snapshots_dir(self.name))
+        self._save(network, ema, trained.rows)
+        trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        self.summary |= summarised(trained, *({name: of[name] for name in trainable} for of in (raw, ema)))
 
     def take(self, network: Network, source: str) -> None:
         """Write what `train` writes for a `network` that holds the weights of `source` and is not trained: an empty log."""
