@@ -48,8 +48,7 @@ def run(params: Params) -> None:
     semantic = None
     if train.semantic is not None and test.semantic is not None:
         semantic = linear_accuracy(train.semantic, train.labels, test.semantic, test.labels, strength)
-    else:
-        del protocol["semantic"]
+        protocol["semantic"] = "the semantic decoder's second-to-last features at t = 0, averaged over tokens"
     write_record("probe", record_of("probe", {"probe": points, "semantic_accuracy": semantic}, protocol))
     line = Line([p["t"] for p in points], [p["accuracy"] for p in points])
     write_bytes(stage_dir("probe") / "curve.png", line_png(line, x="t (0: clean, 1: noise)", y="probe accuracy"))
@@ -65,7 +64,6 @@ def _protocol(params: Params, train: int, test: int) -> dict[str, str | int | fl
         "features": "x_t averaged over tokens, z drawn from the posterior, standardised",
         "time": "t is the actual flow time: x_t = (1 − t)·z + t·γ·ε, not shifted",
         "noise_scale": scale,
-        "semantic": "the semantic decoder's second-to-last features at t = 0, averaged over tokens",
         "classifier": f"multinomial logistic regression, C = {params.probe.regularisation:g}",
         "seeds": "one per image, view and t",
     }
