@@ -23,6 +23,8 @@ STAGES = (
     "index", "shards", "teacher", "features", "metric_network", "tokenizer", "decoder", "latents", "statistics", "dit",
     "autoguidance", "reconstruction", "probe", "generation", "report",
 )  # fmt: skip
+TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
+"""Stages that train a part of the method, in one loop."""
 UNLABELLED = "unlabelled"
 """The one class of images without labels. It stands where an accuracy would."""
 SHARDED = ("shards", "features", "latents")

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from rectok import artifacts
+from rectok.artifacts import TRAININGS
 from rectok.checks.run import run as run_gate
 from rectok.errors import UserError
 from rectok.losses.perceptual import VGG_WIDTHS
@@ -43,7 +44,6 @@ from tests.train.project import start, wait_for_checkpoint
 
 SIDE, CLASSES, TRAIN, VAL = 256, ("a", "b"), 24, 8
 """Side of the generated images, and how many of each class fall into either split."""
-TRAINED = ("tokenizer", "decoder", "dit", "autoguidance")
 STAGES = (
     "index", "shards", "teacher", "metric_network", "features", "tokenizer", "decoder", "latents", "statistics", "dit",
     "autoguidance", "reconstruction", "probe", "generation", "report",
@@ -83,9 +83,9 @@ def run(folder: Path, full: bool) -> dict[str, Any]:
             if stage == "tokenizer":
                 found["resumed_at_step"] = _measured(found, "tokenizer, killed", partial(_killed, stage))
             _measured(found, stage, partial(_stage, stage, params))
-        found["losses"] = {stage: _losses(stage) for stage in TRAINED}
+        found["losses"] = {stage: _losses(stage) for stage in TRAININGS}
         found["parameters"] = {
-            stage: artifacts.read_json(artifacts.summary_file(stage))["parameters"] for stage in TRAINED
+            stage: artifacts.read_json(artifacts.summary_file(stage))["parameters"] for stage in TRAININGS
         }
         found["metrics"] = artifacts.read_json(artifacts.record_file("generation"))["metrics"]
     return found
@@ -133,10 +133,10 @@ def _changes(full: bool) -> dict[str, Any]:
         ),
         "metric_network.network.weights": metric_network.weights,
         "metric_network.network.sha256": metric_network.sha256,
-        **{f"{stage}.losses.perceptual.{name}": file for stage in TRAINED[:2] for name, file in perceptual.items()},
-        **{f"{stage}.training.{name}": value for stage in TRAINED for name, value in length.items()},
+        **{f"{stage}.losses.perceptual.{name}": file for stage in TRAININGS[:2] for name, file in perceptual.items()},
+        **{f"{stage}.training.{name}": value for stage in TRAININGS for name, value in length.items()},
         "tokenizer.training.checkpoint_every": steps // 3,
-        **{f"{stage}.training.log_every": 1 for stage in TRAINED},
+        **{f"{stage}.training.log_every": 1 for stage in TRAININGS},
         "probe.per_class": VAL,
         "generation.per_class": 2,
         "generation.sampler.points": 4,

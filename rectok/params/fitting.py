@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from rectok.artifacts import TRAININGS
 from rectok.data.collection import Collection
 from rectok.errors import UserError
 from rectok.params.editing import read, shard_names
@@ -42,7 +43,6 @@ BYTES_PER_IMAGE = 55e6
 """What a training on a GPU keeps of an image of a micro-batch at most, by `rectok plan`."""
 USABLE = 0.8
 """Share of a GPU's memory for that."""
-TRAINED = ("tokenizer", "decoder", "dit", "autoguidance")
 CLASSIFIERS = ("teacher", "metric_network")
 PRETRAINED = {
     "teacher": {
@@ -113,7 +113,7 @@ def _data(collection: Collection, source: str, labels: str) -> dict[str, Any]:
 def _sizes(size: int, grid: int, gpu: bool) -> dict[str, Any]:
     """The networks of the preset `photos` on a CPU, and those of LARGE on a GPU. A token of the teacher meets each of ours."""
     large = read(preset_text(LARGE))
-    parts = [(stage, part) for stage in TRAINED for part in ("sizes", "training") if part in large[stage]]
+    parts = [(stage, part) for stage in TRAININGS for part in ("sizes", "training") if part in large[stage]]
     parts += [(stage, part) for stage in CLASSIFIERS for part in ("network", "training")] + [("machine", "workers")]
     values = {f"{stage}.{part}": large[stage][part] for stage, part in parts} if gpu else {}
     values |= {"image.size": size, "tokenizer.sizes.patch": size // grid}
@@ -129,7 +129,7 @@ def _machine(hardware: Hardware) -> dict[str, Any]:
     large = read(preset_text(LARGE))
     processes = 2 ** int(math.log2(hardware.gpus))
     fits = processes * 2 ** int(math.log2(max(1.0, USABLE * hardware.memory / BYTES_PER_IMAGE)))
-    batches = {stage: large[stage]["training"]["batch"] for stage in TRAINED}
+    batches = {stage: large[stage]["training"]["batch"] for stage in TRAININGS}
     micro = {f"{stage}.training.micro_batch": min(batch, fits) for stage, batch in batches.items()}
     return {"machine.processes": processes, **micro}
 

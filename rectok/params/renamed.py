@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rectok.artifacts import BASELINE, DATA
+from rectok.artifacts import BASELINE, DATA, TRAININGS
 from rectok.errors import UserError
 
 NETWORKS = {"judge": "metric_network", "guide": "autoguidance"}
@@ -15,12 +15,11 @@ PARAMETERS = {
     "nightly.noise.nights": "nightly.noise.runs",
     "nightly.keep.nights": "nightly.keep.runs",
 }
-TRAININGS = ("teacher", "metric_network", "tokenizer", "decoder", "dit", "autoguidance")
 NEW = (
     *("tracking", "machine.timeout", "machine.executor", "machine.slurm", "machine.kubernetes"),
     *("index.image", "image.orientation", "image.profile", "image.background", "image.frames"),
-    *(f"{stage}.training.min_steps" for stage in TRAININGS),
-    *(f"{stage}.training.{name}" for stage in TRAININGS[2:] for name in ("rollback", "muon")),
+    *(f"{stage}.training.min_steps" for stage in ("teacher", "metric_network", *TRAININGS)),
+    *(f"{stage}.training.{name}" for stage in TRAININGS for name in ("rollback", "muon")),
     *("tokenizer.kind", "tokenizer.rae", "tokenizer.published"),
     *("dit.prediction", "dit.internal", "dit.alignment", "dit.posthoc_ema", "dit.evaluate_every", "dit.evaluation"),
     *("generation.labels", "generation.sampler.encoder_every", "generation.sampler.fp8", "generation.spaces"),

@@ -17,8 +17,6 @@ from rectok.teacher.network import VisionNetwork
 from rectok.train.training_config import TrainingConfig
 from rectok.workloads.costs import PAIR, Costs
 
-TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
-
 
 @dataclass(frozen=True)
 class Steps:

@@ -7,14 +7,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rectok.artifacts import DATA, RATE, STAGES, UNLABELLED, read_json, record_file, summary_file, throughput_file
+from rectok.artifacts import (
+    DATA,
+    RATE,
+    STAGES,
+    TRAININGS,
+    UNLABELLED,
+    read_json,
+    record_file,
+    summary_file,
+    throughput_file,
+)
 from rectok.errors import DamagedError, UserError
 from rectok.evaluation.fingerprint import FINGERPRINT
 from rectok.evaluation.metrics import METRICS, Metric, column_metric, points, read_record
 from rectok.json_records import parse_json
 
 EVALUATIONS = ("reconstruction", "probe", "generation")
-TRAININGS = ("tokenizer", "decoder", "dit", "autoguidance")
 SPEED_WORDS = {
     "tflops": "{:.3g} TFLOP/s",
     "mfu": "{:.0%} of the card's peak",

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from rectok.artifacts import TRAININGS
 from rectok.data.collection import Collection, ImageLook
 from rectok.errors import UserError
 from rectok.params import Params, parse, preset_text
 from rectok.params.editing import edited
-from rectok.params.fitting import BYTES_PER_IMAGE, STEPS, TRAINED, Hardware, fitted
+from rectok.params.fitting import BYTES_PER_IMAGE, STEPS, Hardware, fitted
 from rectok.planning.workloads import Steps
 from rectok.workloads.costs import Costs
 
@@ -67,7 +68,7 @@ def test_micro_batches_fit_into_the_gpus_and_processes_divide_them(
 ) -> None:
     settings = params(collection({"cat": 50, "dog": 50}), hardware=Hardware(gpus, gigabytes * 10**9))
     assert settings.machine.processes == processes
-    assert {getattr(settings, stage).training.micro_batch for stage in TRAINED} == {micro_batch}
+    assert {getattr(settings, stage).training.micro_batch for stage in TRAININGS} == {micro_batch}
     assert micro_batch / processes * BYTES_PER_IMAGE <= gigabytes * 10**9
 
 
