@@ -3,16 +3,15 @@
 DVC takes 20 seconds of processor time to make its objects of 6 000 stages and to compare their files.
 """
 
-import gc
 import hashlib
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rectok.imports import uncollected
 from rectok.pipeline import lock
 from rectok.pipeline.declared import DEFAULT_FILE
 from rectok.pipeline.graph import PIPELINE, Stage, address, opened, some_entries, stages_of, value_at
@@ -40,7 +39,7 @@ class Comparison:
 def compare(root: Path, progress: Progress) -> Comparison:
     """The comparison of now. Raises UserError with DVC's words. `progress` gets words about what is done."""
     began = time.time_ns()
-    with _without_collections():
+    with uncollected():  # a fifth of the time, since the objects of 6 000 stages are no garbage
         if snapshot := remembered(root):
             if not snapshot.changed:
                 return _comparison_of(snapshot.content)
@@ -49,18 +48,6 @@ def compare(root: Path, progress: Progress) -> Comparison:
         progress("DVC reads the pipeline")
         with opened(root) as repo:
             return _read(repo, root, progress, began)
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Inside, Python does not look for garbage: a fifth of the time, since the objects of 6 000 stages are none."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _read(repo: Any, root: Path, progress: Progress, began: int) -> Comparison:
