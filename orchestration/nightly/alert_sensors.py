@@ -12,7 +12,7 @@ from orchestration.nightly.delivery import GIVE_UP_AFTER, Pending, deliver_alert
 from orchestration.private import reverse_cron_string_iterator
 from orchestration.sync.events import IN_PROGRESS
 from rectok.alerts.alert_config import AlertConfig
-from rectok.alerts.sending import Alert, AlertKind
+from rectok.alerts.channels import Alert, AlertKind
 from rectok.errors import UserError
 from rectok.nightly.history import HISTORY, read_history
 from rectok.params.schema import NightlyParams

@@ -11,7 +11,7 @@ from functools import partial
 import dagster as dg
 
 from rectok.alerts.alert_config import AlertConfig
-from rectok.alerts.sending import Alert, channels, deliver
+from rectok.alerts.channels import Alert, channels, deliver
 from rectok.errors import UserError
 
 GIVE_UP_AFTER = timedelta(days=3)

@@ -10,7 +10,7 @@ from rectok.checks.bounds import at_least, at_most, holds, unlabelled
 from rectok.config import Config
 from rectok.evaluation.evaluation_config import INCEPTION
 from rectok.params import Params
-from rectok.params.gates import DiTGateParams
+from rectok.params.thresholds import DiTGateParams
 from rectok.pipeline.hashes import hash_of
 
 MIN_EMA_DISTANCE = 1e-9

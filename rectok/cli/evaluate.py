@@ -106,7 +106,7 @@ def nightly(
 
 def _tell(config: "AlertConfig", day: str, what: Exception | list[str]) -> None:
     """Of a failure, or of sentences that say what got worse. What cannot be delivered is said, and hides neither."""
-    from rectok.alerts.sending import Alert, send
+    from rectok.alerts.channels import Alert, send
 
     if isinstance(what, Exception):
         text = str(what) if isinstance(what, UserError) else f"{type(what).__name__}: {what}"

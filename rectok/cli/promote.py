@@ -51,7 +51,7 @@ def promote(
 def alert() -> None:
     """Send a trial alert over every channel of nightly.alert, and say which channels delivered it."""
     params = load()
-    from rectok.alerts.sending import Alert, send
+    from rectok.alerts.channels import Alert, send
 
     if params.nightly.alert.silent:
         raise UserError("nightly.alert.webhook and nightly.alert.mail.host are empty, so alerts go nowhere")

@@ -18,7 +18,7 @@ from rectok.data.data_config import SPLITS
 from rectok.data.table_schemas import INDEX
 from rectok.data.tables import read_table
 from rectok.params import Params
-from rectok.params.gates import IndexGateParams
+from rectok.params.thresholds import IndexGateParams
 
 
 def check(params: Params) -> Iterator[Check]:

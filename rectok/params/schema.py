@@ -15,7 +15,7 @@ from rectok.evaluation.evaluation_config import (
     TrainingEvaluationConfig,
 )
 from rectok.losses.loss_config import DecoderLossConfig, TokenizerLossConfig
-from rectok.params.gates import GatesParams
+from rectok.params.thresholds import GatesParams
 from rectok.storage.storage_config import StorageConfig, WeightsFile
 from rectok.teacher.network_config import ClassifierTraining, FeatureStorage, NetworkConfig
 from rectok.tokenizer.tokenizer_config import FlowConfig, Kind, MaskingConfig, RAEConfig, TokenizerSizes

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rectok.artifacts import DATA
 from rectok.errors import UserError
-from rectok.pipeline.batches import RECORD_EVERY, Record, Say
 from rectok.pipeline.failed_tasks import remember_failure
 from rectok.pipeline.graph import Stage
 from rectok.pipeline.jobs import Job, Queue, read_job
 from rectok.pipeline.rate import Rate
+from rectok.pipeline.stage_groups import RECORD_EVERY, Record, Say
 
 FOLDER = DATA / "state"
 FIRST_POLL, LONGEST_POLL = 1.0, 15.0

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from rectok.pipeline.batches import RECORD_EVERY, Record, Say
 from rectok.pipeline.failed_tasks import LAST_LINES, remember_failure
 from rectok.pipeline.graph import Stage
 from rectok.pipeline.process import RESULTS, ChildProcess
 from rectok.pipeline.rate import Rate
+from rectok.pipeline.stage_groups import RECORD_EVERY, Record, Say
 
 
 class LocalEngine:

@@ -11,7 +11,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from rectok.pipeline.batches import Batches, Engine
 from rectok.pipeline.failed_tasks import LAST_LINES, remember_failure
 from rectok.pipeline.graph import Stage, depths, longest_chain, with_needs
 from rectok.pipeline.job_engine import JobEngine
@@ -19,6 +18,7 @@ from rectok.pipeline.jobs import Queue
 from rectok.pipeline.local_engine import LocalEngine
 from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
 from rectok.pipeline.recording import Recorder
+from rectok.pipeline.stage_groups import Engine, StageGroups
 
 Say = Callable[[str], None]
 YIELDING = {"CUDA_MPS_CLIENT_PRIORITY": "1"}
@@ -190,7 +190,7 @@ class Repro:
         engine: Engine = LocalEngine(say, self._variables, self.stopped, self.children)
         if queue:
             engine = JobEngine(queue, say, recorder.inputs, self.stopped, self.abandoned)
-        self.batches = Batches(recorder, engine, say, self.stopped)
+        self.groups = StageGroups(recorder, engine, say, self.stopped)
 
     def run(self, group: Sequence[Stage]) -> Collection[str]:
         """Bring the stages up to date; the addresses of those that failed.
@@ -198,10 +198,10 @@ class Repro:
         One that is not batchable is tried again while another DVC process holds a file of it.
         """
         if group[0].address in self.batchable:
-            return self.batches.run(group)
+            return self.groups.run(group)
         [stage] = group
         began = time.monotonic()
-        finished = until_free(lambda: self._once(stage), lambda pause: self.batches.wait(stage.address, pause))
+        finished = until_free(lambda: self._once(stage), lambda pause: self.groups.wait(stage.address, pause))
         if finished.code and not self.stopped.is_set():
             remember_failure(stage.address, finished.lines)
         outcome = "failed after" if finished.code else "done in"

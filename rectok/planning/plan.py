@@ -12,7 +12,7 @@ from rectok.planning.downloads import Download, downloads
 from rectok.planning.images import images_of
 from rectok.planning.schedule import Estimate, estimates, total_hours
 from rectok.planning.sizes import FLOAT32, MEMORY_FORMULA, Memory, disk, memory, part_sizes
-from rectok.planning.workloads import Steps, samplings, workloads
+from rectok.planning.stage_work import Steps, samplings, workloads
 from rectok.workloads.costs import Costs
 from rectok.workloads.speed import Speed
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rectok.planning.workloads import Workload
+from rectok.planning.stage_work import Workload
 from rectok.workloads.speed import Speed
 
 ASSUMED_PEAK = 774.0

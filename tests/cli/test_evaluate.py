@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rectok import artifacts
-from rectok.alerts import sending
+from rectok.alerts import channels
 from rectok.cli.main import app
 from rectok.errors import UserError
 from rectok.files import write_text
@@ -93,7 +93,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     path.write_text(edited(path.read_text(), {"nightly.alert.webhook": "HOOK"}))
     assert CliRunner().invoke(app, ["nightly", "--date", "2026-01-01"]).exit_code == 0
     write_history([better(run) for run in read_history()])
-    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(channels, "FIRST_PAUSE", 0.0)
     with webhook() as hook:
         monkeypatch.setenv("HOOK", hook.url)
         yield hook

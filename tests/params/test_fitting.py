@@ -10,7 +10,7 @@ from rectok.errors import UserError
 from rectok.params import Params, parse, preset_text
 from rectok.params.editing import edited
 from rectok.params.fitting import BYTES_PER_IMAGE, STEPS, Hardware, fitted
-from rectok.planning.workloads import Steps
+from rectok.planning.stage_work import Steps
 from rectok.workloads.costs import Costs
 
 CPU = Hardware()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rectok.planning.schedule import ASSUMED_PEAK, ASSUMED_SHARE, Estimate, estimates, total_hours
-from rectok.planning.workloads import Workload
+from rectok.planning.stage_work import Workload
 from rectok.workloads.speed import read_speeds
 from tests.workloads.test_speed import speed
 

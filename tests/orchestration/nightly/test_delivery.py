@@ -14,7 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from orchestration.nightly import delivery
 from orchestration.nightly.alert_sensors import NIGHTLY_DATE
 from orchestration.nightly.delivery import Pending, deliver_alerts, parse_cursor
-from rectok.alerts.sending import Alert
+from rectok.alerts.channels import Alert
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from tests.alerts.servers import Hook, Mailbox, mail_server, webhook

@@ -26,7 +26,7 @@ class Engine(Protocol):
         """Wait for those of `stages` that an earlier head process has started and that still run; record what ended well."""
 
 
-class Batches:
+class StageGroups:
     """Brings groups of stages with one noun up to date, each by `engine`; `say` gets their lines."""
 
     def __init__(self, recorder: Recorder, engine: Engine, say: Say, stopped: threading.Event) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rectok.alerts import sending
+from rectok.alerts import channels
 from rectok.alerts.alert_config import AlertConfig, MailConfig
-from rectok.alerts.sending import Alert, send
+from rectok.alerts.channels import Alert, send
 from rectok.errors import UserError
 from rectok.params import parse, preset_text
 from tests.alerts.servers import mail_server, webhook
@@ -20,7 +20,7 @@ NOWHERE = MailConfig(host="", port=25, security="none", sender="", to=(), user="
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(channels, "FIRST_PAUSE", 0.0)
 
 
 def hooked(monkeypatch: pytest.MonkeyPatch, url: str, mail: MailConfig = NOWHERE) -> AlertConfig:
@@ -85,7 +85,7 @@ def test_no_message_repeats_the_token_though_the_server_echoes_the_path(
     monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     with webhook() as hook:
-        hook.answers, hook.echoes = [code] * sending.ATTEMPTS, True
+        hook.answers, hook.echoes = [code] * channels.ATTEMPTS, True
         with pytest.raises(UserError, match=f"by webhook: the server answered {code}") as caught:
             send(hooked(monkeypatch, hook.url), ALERT)
         assert "secret-token" not in str(caught.value)

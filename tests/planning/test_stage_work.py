@@ -8,7 +8,7 @@ import torch
 from rectok.params import Params
 from rectok.params.editing import changed
 from rectok.planning.images import Images
-from rectok.planning.workloads import Steps, Workload, evaluations, samplings, workloads
+from rectok.planning.stage_work import Steps, Workload, evaluations, samplings, workloads
 from rectok.teacher.network import VisionNetwork
 from rectok.workloads.costs import Costs
 from tests.project import tiny
