@@ -1,7 +1,6 @@
 """Runs the stages of a group one after the other in one process of this machine."""
 
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from rectok.pipeline.failed_tasks import LAST_LINES, remember_failure
 from rectok.pipeline.graph import Stage
-from rectok.pipeline.process import RESULTS, ChildProcess
+from rectok.pipeline.process import RESULTS, ChildProcess, Children
 from rectok.pipeline.rate import Rate
 from rectok.pipeline.stage_groups import RECORD_EVERY, Record, Say
 
@@ -18,17 +17,11 @@ from rectok.pipeline.stage_groups import RECORD_EVERY, Record, Say
 class LocalEngine:
     """One process per group. `variables` are those of the environment for a stage.
 
-    `stopped` and `children` are shared with the runner of single stages.
+    `children` are shared with the runner of single stages.
     """
 
-    def __init__(
-        self,
-        say: Say,
-        variables: Callable[[Stage], Mapping[str, str]],
-        stopped: threading.Event,
-        children: set[ChildProcess],
-    ) -> None:
-        self.say, self.variables, self.stopped, self.children = say, variables, stopped, children
+    def __init__(self, say: Say, variables: Callable[[Stage], Mapping[str, str]], children: Children) -> None:
+        self.say, self.variables, self.children = say, variables, children
 
     def resume(self, _stages: Sequence[Stage], _record: Record) -> None:
         """Nothing: a process ends with the one that started it."""
@@ -40,16 +33,12 @@ class LocalEngine:
             words = stages[0].command.split()[:-1]
             items = [stage.item or "" for stage in stages]
             child = ChildProcess((*words, *items), Path.cwd(), {**self.variables(stages[0]), RESULTS: results.name})
-            self.children.add(child)
             try:
-                if self.stopped.is_set():  # meanwhile
-                    child.interrupt()
-                for line in child.lines():
+                for line in self.children.lines(child):
                     batch.take(line)
             finally:
-                self.children.discard(child)
                 batch.record()
-            if batch.recorded < len(stages) and not self.stopped.is_set():
+            if batch.recorded < len(stages) and not self.children.stopped.is_set():
                 remember_failure(stages[batch.recorded].address, list(batch.last_lines))
             return stages[: batch.recorded]
 

@@ -1,6 +1,5 @@
 """Runs stages as soon as all that they need is there: shards in groups, others by `dvc repro` of that stage alone."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from rectok.pipeline.graph import Stage, depths, longest_chain, with_needs
 from rectok.pipeline.job_engine import JobEngine
 from rectok.pipeline.jobs import Queue
 from rectok.pipeline.local_engine import LocalEngine
-from rectok.pipeline.process import DVC, ChildProcess, Finished, until_free
+from rectok.pipeline.process import DVC, ChildProcess, Children, Finished, until_free
 from rectok.pipeline.recording import Recorder
 from rectok.pipeline.stage_groups import Engine, StageGroups
 
@@ -185,12 +184,11 @@ class Repro:
         queue: Queue | None,
     ) -> None:
         self.say, self.urgent, self.batchable = say, urgent, batchable
-        self.stopped, self.abandoned = threading.Event(), threading.Event()
-        self.children: set[ChildProcess] = set()
-        engine: Engine = LocalEngine(say, self._variables, self.stopped, self.children)
+        self.children = Children()
+        engine: Engine = LocalEngine(say, self._variables, self.children)
         if queue:
-            engine = JobEngine(queue, say, recorder.inputs, self.stopped, self.abandoned)
-        self.groups = StageGroups(recorder, engine, say, self.stopped)
+            engine = JobEngine(queue, say, recorder.inputs, self.children.stopped, self.children.abandoned)
+        self.groups = StageGroups(recorder, engine, say, self.children.stopped)
 
     def run(self, group: Sequence[Stage]) -> Collection[str]:
         """Bring the stages up to date; the addresses of those that failed.
@@ -202,7 +200,7 @@ class Repro:
         [stage] = group
         began = time.monotonic()
         finished = until_free(lambda: self._once(stage), lambda pause: self.groups.wait(stage.address, pause))
-        if finished.code and not self.stopped.is_set():
+        if finished.code and not self.children.stopped.is_set():
             remember_failure(stage.address, finished.lines)
         outcome = "failed after" if finished.code else "done in"
         self.say(f"{stage.address}: {outcome} {time.monotonic() - began:.1f} s")
@@ -210,18 +208,10 @@ class Repro:
 
     def stop(self) -> None:
         """Ask all that run to end, as Ctrl-C does: a training writes its checkpoint first. A second call kills them."""
-        again = self.stopped.is_set()
-        if again:
-            self.abandoned.set()
-        self.stopped.set()
-        for child in list(self.children):
-            if again:
-                child.kill()
-            else:
-                child.interrupt()
+        self.children.stop()
         self.say(
             "killed what had not ended"
-            if again
+            if self.children.abandoned.is_set()
             else "stopping; trainings write their checkpoints first, and Ctrl-C once more kills them"
         )
 
@@ -232,13 +222,7 @@ class Repro:
         command = (*DVC, "repro", "--single-item", stage.address)
         child = ChildProcess(command, Path.cwd(), self._variables(stage))
         last: deque[str] = deque(maxlen=LAST_LINES)
-        self.children.add(child)
-        try:
-            if self.stopped.is_set():  # meanwhile
-                child.interrupt()
-            for line in child.lines():
-                last.append(line)
-                self.say(f"{stage.address}: {line}")
-        finally:
-            self.children.discard(child)
+        for line in self.children.lines(child):
+            last.append(line)
+            self.say(f"{stage.address}: {line}")
         return Finished(command, child.code, list(last))

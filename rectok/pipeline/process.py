@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import IO, Any
 
 from rectok.lifetime import ending_with_parent
@@ -163,3 +163,35 @@ class ChildProcess:
             for line in stream:
                 self._queue.put(_PAINT.sub("", line).rstrip())
         self._queue.put(None)
+
+
+class Children:
+    """Commands that run side by side and are stopped together.
+
+    `stopped` is set once they were asked to end, and `abandoned` once they were killed.
+    """
+
+    def __init__(self) -> None:
+        self.stopped, self.abandoned = Event(), Event()
+        self._running: set[ChildProcess] = set()
+
+    def lines(self, child: ChildProcess) -> Iterator[str]:
+        """Lines of `child` to its end; one that began while the others were stopped is asked to end, too."""
+        self._running.add(child)
+        try:
+            if self.stopped.is_set():
+                child.interrupt()
+            yield from child.lines()
+        finally:
+            self._running.discard(child)
+
+    def stop(self) -> None:
+        """Ask all that run to end, as Ctrl-C does. A second call kills them."""
+        if self.stopped.is_set():
+            self.abandoned.set()
+        self.stopped.set()
+        for child in list(self._running):
+            if self.abandoned.is_set():
+                child.kill()
+            else:
+                child.interrupt()

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rectok.pipeline.process import ChildProcess, Finished
+from rectok.pipeline.process import ChildProcess, Children, Finished
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
 # As `dvc` above a stage: the parent ignores SIGINT and reports how its child ended.
@@ -111,7 +111,7 @@ def test_a_command_ends_when_the_process_that_started_it_is_killed(tmp_path: Pat
     starter = f"""
 import sys
 from pathlib import Path
-from rectok.pipeline.process import ChildProcess, Finished
+from rectok.pipeline.process import ChildProcess, Children, Finished
 child = ChildProcess((sys.executable, "-c", {STUBBORN!r}), Path.cwd())
 print(next(child.lines()), child.process.pid, flush=True)
 child.code
@@ -121,3 +121,24 @@ child.code
     group.process.kill()
     command.wait(10)
     assert group.code == -9
+
+
+def test_children_stop_together_and_one_that_begins_meanwhile_stops_at_once(tmp_path: Path) -> None:
+    children, both = Children(), [started(tmp_path, CHILD), started(tmp_path, CHILD)]
+    lines = [children.lines(child) for child in both]
+    assert [next(each).isdecimal() for each in lines] == [True, True]
+    children.stop()
+    assert [list(each) for each in lines] == [["checkpoint written"]] * 2
+    assert [child.code for child in both] == [1, 1]
+    assert children.stopped.is_set() and not children.abandoned.is_set()
+    late = started(tmp_path, "import time; time.sleep(60); print('done')")
+    assert "done" not in list(children.lines(late)) and late.code != 0
+
+
+def test_children_that_do_not_stop_are_killed_at_the_second_call(tmp_path: Path) -> None:
+    children, child = Children(), started(tmp_path, STUBBORN)
+    lines = children.lines(child)
+    assert next(lines) == "on"
+    children.stop()
+    children.stop()
+    assert list(lines) == [] and child.code == -9 and children.abandoned.is_set()
