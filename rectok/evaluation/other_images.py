@@ -125,8 +125,12 @@ def fingerprint_of(
 def judge(samples: Images, reference: Reference, network: MetricNetwork, neighbours: int) -> dict[str, Any]:
     """Metrics of the samples by name, those in other spaces by space below it.
 
-    KID, precision and recall are None where the reference has statistics alone, and then there is no other space.
+    KID, precision and recall are None where the reference has statistics alone, and then there is no other space. Raises
+    UserError where there are too few images for them.
     """
+    fewest = min(len(samples), len(reference.images))
+    if 0 < fewest <= neighbours:
+        raise UserError(f"--neighbours is {neighbours}, but one of the compared sets has only {fewest} images")
     features = fidelity.extract_features(samples, network)
     if len(reference.images):
         theirs, spaces = fidelity.reference_features(reference, network), network.spaces
@@ -158,6 +162,6 @@ def _pixels(path: Path) -> Tensor:
 
 
 def _channels_first(images: NDArray[np.generic], path: Path) -> Tensor:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not len(images):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise UserError(f"arr_0 of {path} is {images.dtype} {list(images.shape)}, but must be uint8 [N, H, W, 3]")
     return torch.from_numpy(images).permute(0, 3, 1, 2)

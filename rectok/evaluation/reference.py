@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -56,6 +56,8 @@ def load_reference(path: str, train: ImageDataset) -> Reference:
 
 def read_arrays(path: str, names: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """Those of the arrays `names` that the npz file `path` holds. Raises UserError where it is none."""
+    if Path(path).is_file() and not is_zipfile(path):  # np.load would advise to unpickle it
+        raise UserError(f"{path} cannot be read as an npz file: it is of another format, or cut off")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in names if name in archive}
@@ -66,8 +68,19 @@ def read_arrays(path: str, names: Sequence[str]) -> dict[str, NDArray[np.generic
 
 
 def statistics_in(arrays: Mapping[str, NDArray[np.generic]], path: str) -> Statistics:
-    """The statistics in the arrays `mu` and `sigma` of `path`. Raises UserError naming what is missing."""
+    """The statistics in the arrays `mu` and `sigma` of `path`. Raises UserError naming what is missing or does not fit."""
     missing = [name for name in ("mu", "sigma") if name not in arrays]
     if missing:
         raise UserError(f"{path} has no array {' or '.join(missing)}; a reference must hold mu and sigma")
-    return Statistics(path, arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64))
+    mu, sigma = arrays["mu"], arrays["sigma"]
+    if mu.ndim != 1 or sigma.shape != 2 * mu.shape or not (_are_numbers(mu) and _are_numbers(sigma)):
+        raise UserError(
+            f"{path} holds mu {mu.dtype} {list(mu.shape)} and sigma {sigma.dtype} {list(sigma.shape)}, but must hold finite "
+            "numbers: the mean [D] and the covariance [D, D] of D features"
+        )
+    return Statistics(path, mu.astype(np.float64), sigma.astype(np.float64))
+
+
+def _are_numbers(array: NDArray[np.generic]) -> bool:
+    """Whether the array holds finite real numbers."""
+    return array.dtype.kind in "fiu" and bool(np.isfinite(array).all())

@@ -1,6 +1,7 @@
 """What `rectok evaluate` reads, and what it says of files that it cannot judge."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,14 +74,41 @@ def test_what_cannot_be_judged_is_one_sentence(here: Path) -> None:
     with user_error(r"^other.npz has neither images \(arr_0\) nor statistics \(mu and sigma\)$"):
         read_reference(Path("other.npz"))
     (here / "text.npz").write_text("no archive")
-    with user_error("^text.npz cannot be read as an npz file: "):
+    with user_error("^text.npz cannot be read as an npz file: it is of another format, or cut off$"):
         read_samples(Path("text.npz"))
+    np.savez("flat.npz", arr_0=np.zeros((2, 0, 4, 3), np.uint8))
+    with user_error(r"^arr_0 of flat.npz is uint8 \[2, 0, 4, 3\], but must be uint8 \[N, H, W, 3\]$"):
+        read_samples(Path("flat.npz"))
     with user_error("^missing.npz does not exist; it must be an npz file$"):
         read_samples(Path("missing.npz"))
     with user_error("^data/metric_network does not exist; give --network torch-fidelity or the file of its Inception"):
         metric_network_at("", "cpu", 4)
     with user_error("^--network inception.pth is no file; it must be torch-fidelity, or the file of its Inception$"):
         metric_network_at("inception.pth", "cpu", 4)
+
+
+@pytest.mark.parametrize(
+    "mu, sigma",
+    [
+        (np.zeros((3, 2)), np.eye(3)),
+        (np.zeros(3), np.eye(4)),
+        (np.array(["a"] * 3), np.eye(3)),
+        (np.zeros(3) * 1j, np.eye(3)),
+        (np.full(3, np.nan), np.eye(3)),
+    ],
+)
+def test_statistics_that_are_none(mu: Any, sigma: Any, here: Path) -> None:
+    np.savez("statistics.npz", mu=mu, sigma=sigma)
+    with user_error(r"^statistics\.npz holds mu .* and sigma .*, but must hold finite numbers: the mean \[D\] and"):
+        read_reference(Path("statistics.npz"))
+
+
+def test_neighbours_are_fewer_than_images(here: Path) -> None:
+    project.build_metric_network()
+    np.savez("images.npz", arr_0=project.pictures(9).permute(0, 2, 3, 1).numpy())
+    images, reference = read_samples(Path("images.npz")), read_reference(Path("images.npz"))
+    with user_error("^--neighbours is 9, but one of the compared sets has only 9 images$"):
+        judge(images, reference, metric_network_at("", "cpu", 4), 9)
 
 
 def test_other_spaces_and_the_fingerprint_are_those_of_the_stage(here: Path) -> None:
