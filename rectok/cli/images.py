@@ -45,7 +45,10 @@ def sample(
     statistics: Annotated[Path, typer.Option(help="JSON file of the latent's mean and std")] = STATISTICS,
 ) -> None:
     """Draw images of one class into a grid."""
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise UserError(f"--out is {str(out)!r}, but must be the name of a PNG file such as grid.png")
     params = project_params()
+    names = artifacts.read_json(artifacts.classes_file(), list) if artifacts.classes_file().exists() else []
     with importing():
         import torch
 
@@ -63,6 +66,10 @@ def sample(
         return
     spread = member(params.machine).spread if params else ALONE
     steered = guidance != 1 and kind == "autoguidance"
+    if steered and not autoguidance.exists():
+        raise UserError(
+            f"--kind autoguidance needs its model, but {autoguidance} does not exist; `dvc repro` makes data/autoguidance"
+        )
     places = Places(dit, autoguidance if steered else None, tokenizer, statistics)
     device, fp8 = (params.machine.device, params.generation.sampler.fp8) if params else ("auto", False)
     generator = Generator.at(places, device, fp8=fp8)
@@ -80,8 +87,6 @@ def sample(
         return
     pixels = enlarged(to_uint8(torch.cat(images), params.generation.rounding if params else "round").numpy())
     write_png(out, grid(pixels, columns=round(count**0.5)))
-    path = artifacts.classes_file()
-    names = artifacts.read_json(path, list) if path.exists() else []
     named = f" ({names[label]})" if label < len(names) else ""
     typer.echo(f"wrote {count} images of class {label}{named} to {out}")
 

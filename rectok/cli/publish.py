@@ -66,6 +66,8 @@ def _sampling(data: Path, count: int) -> "SamplingConfig":
     usual = params.generation if params else UNGUIDED
     index = data / artifacts.classes_file().relative_to(artifacts.DATA)
     classes = artifacts.read_json(index, list) if index.exists() else []
+    if not all(isinstance(name, str) for name in classes):
+        raise UserError(f"{index} is damaged: it must hold the names of the classes as text")
     return SamplingConfig(
         classes=tuple(classes) if len(classes) == count else (),  # a generator from elsewhere may have others
         sampler=usual.sampler.model_copy(update={"fp8": False}),  # a matter of the GPU, not of the generator

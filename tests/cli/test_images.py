@@ -1,5 +1,6 @@
 """`rectok sample` and `rectok reconstruct` on untrained networks: the pictures they leave, and what they refuse."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,46 @@ def test_a_seed_gives_its_images_again_and_guidance_others(tmp_path: Path) -> No
     others = [sampled(tmp_path / "c.png", "--count", "4", *change) for change in changes]
     for i, other in enumerate(others):
         assert all((other != seen).any() for seen in [first, *others[:i]])
+
+
+@pytest.mark.parametrize("name", ["grid.jpg", "", "folder", "folder.png"])
+def test_a_grid_is_a_png_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    out = str(tmp_path / name) if name else ""
+    with user_error("--out is '.*', but must be the name of a PNG file such as grid.png"):
+        printed("sample", "--label", "3", "--out", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_a_model_of_autoguidance_that_is_not_there(tmp_path: Path) -> None:
+    steered = (
+        "sample",
+        "--label",
+        "3",
+        "--guidance",
+        "2",
+        "--kind",
+        "autoguidance",
+        "--out",
+        str(tmp_path / "grid.png"),
+    )
+    with user_error("^--kind autoguidance needs its model, but nowhere does not exist"):
+        printed(*steered, "--autoguidance", "nowhere")
+
+
+def test_names_of_classes_are_read_before_anything_is_drawn(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(built, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    Path("data/index/classes.json").write_text("{}")
+    with user_error(r"^data/index/classes\.json is damaged"):
+        printed("sample", "--label", "3", "--out", "grid.png")
+    assert not Path("grid.png").exists()
+    Path("data/index/classes.json").write_text(json.dumps(list(range(10))))
+    with user_error(r"^data/index/classes\.json is damaged: it must hold the names of the classes as text$"):
+        printed("export", "--format", "hub", "--out", "hub")
+    assert not Path("hub").exists()
 
 
 @pytest.mark.parametrize("label", ["10", "-1"])
