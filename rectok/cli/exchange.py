@@ -77,6 +77,8 @@ def export(
     teacher: Annotated[str, typer.Option(help="How a published tokenizer names its semantic decoder")] = "dinov3",
 ) -> None:
     """Write a network, or all that sampling needs, for others."""
+    if not teacher or "." in teacher:  # it becomes a part of the names of tensors
+        raise UserError(f"--teacher is {teacher!r}, but must be a name without dots such as dinov3")
     if kind is None:
         if layout != "hub":
             raise UserError(
@@ -95,7 +97,7 @@ def export(
         from rectok.reporting.model_facts import network_facts
 
         write_network(network, render(network_facts(network, folder, of_pipeline=source is None)), out)
-    elif out.suffix != ".pth":
+    elif out.suffix != ".pth" or out.is_dir():
         raise UserError(f"--out is {out}, but the released layout is one file whose name ends in .pth")
     else:
         write_checkpoint(network, out, teacher)

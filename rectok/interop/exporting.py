@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rectok.artifacts import missing, read_config
+from rectok.artifacts import read_config
 from rectok.dit.dit_config import DiTConfig
 from rectok.errors import UserError
 from rectok.files import replacing
+from rectok.interop.loading import require_network
 from rectok.interop.published import ModelConfig, skeleton, to_published
 from rectok.interop.reading import ENTRY, OURS, Description, Kind
 from rectok.nn.weights import check_weights, read_weights
-from rectok.pipeline.judged import require_artifact
 from rectok.tokenizer.tokenizer_config import TokenizerConfig
 
 
@@ -29,10 +29,7 @@ class Network:
 
 def read_network(folder: Path, kind: Kind) -> Network:
     """The network in `folder`. Raises UserError where it is no whole network of this kind, or another than its gate passed."""
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).exists():
-            raise UserError(missing(folder / name))
-    require_artifact(folder)
+    require_network(folder)
     config: ModelConfig
     if kind == "tokenizer":
         config = read_config(folder / "config.json", TokenizerConfig)

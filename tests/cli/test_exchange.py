@@ -105,25 +105,33 @@ def test_a_file_of_others_must_be_named(project: Path) -> None:
     tree = torch.load("dit.pth", weights_only=True)
     for text, reason in (
         ("{", ", for it is not JSON"),
-        ('{"kind": "x", "config": {}}', ": kind: input should be 'tokenizer'"),
+        ('{"kind": "x", "config": {}}', ": kind is 'x', but must be 'tokenizer'"),
     ):
         torch.save({**tree, "rectok": text}, "odd.pth")
         assert said(import_checkpoint, Path("odd.pth")).startswith(f"the entry rectok of odd.pth is damaged{reason}")
 
 
+@pytest.mark.parametrize("teacher", ["", "a.b"])
+def test_a_teacher_whose_name_no_tensor_can_have(teacher: str, project: Path) -> None:
+    sentence = said(export, Path("x.pth"), "tokenizer", teacher=teacher)
+    assert sentence == f"--teacher is {teacher!r}, but must be a name without dots such as dinov3"
+
+
 def test_what_is_not_there_cannot_be_exported(project: Path) -> None:
-    assert said(export, Path("x.pth"), "dit") == "data/dit/config.json is missing; `dvc repro` makes it"
+    assert said(export, Path("x.pth"), "dit") == "data/dit/model.safetensors is missing; `dvc repro` makes it"
     folder = artifacts.imported_dir("dit")
     assert said(export, Path("x.pth"), "dit", source=folder) == (
-        "data/imported/dit/config.json is missing; `rectok import` makes it"
+        "data/imported/dit/model.safetensors is missing; `rectok import` makes it"
     )
 
 
 def test_the_released_layout_is_a_file_that_says_so(project: Path) -> None:
     published(project, load())
     import_checkpoint(Path("dit.pth"), "dit")
-    found = said(export, Path("folder"), "dit", source=artifacts.imported_dir("dit"))
-    assert found == "--out is folder, but the released layout is one file whose name ends in .pth"
+    Path("folder.pth").mkdir()
+    for name in ("folder", "folder.pth"):
+        found = said(export, Path(name), "dit", source=artifacts.imported_dir("dit"))
+        assert found == f"--out is {name}, but the released layout is one file whose name ends in .pth"
 
 
 def test_the_projects_generator_is_exported_with_its_settings(here: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_network_that_was_never_published_is_for_the_hub_only(tmp_path: Path) 
 
 
 def test_a_folder_without_a_network_is_named(tmp_path: Path) -> None:
-    with user_error(r"none/config\.json is missing"):
+    with user_error(r"none/model\.safetensors does not exist"):
         read_network(tmp_path / "none", "dit")
     own_tokenizer(tmp_path / "own")
     with user_error(r"own/config\.json is damaged"):
