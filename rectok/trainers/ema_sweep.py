@@ -13,7 +13,7 @@ from rectok.dit.model import DiTDH, load_dit
 from rectok.errors import UserError
 from rectok.evaluation.metric_network import load_metric_network
 from rectok.files import write_bytes, write_text
-from rectok.nn.weights import assign_weights, read_weights, save_weights
+from rectok.nn.weights import assign_weights, check_weights, read_weights, save_weights
 from rectok.params import Params
 from rectok.reporting.charts import Line, line_png
 from rectok.sampling.generator import Generator, LatentStatistics
@@ -70,6 +70,7 @@ def combined(dit: DiTDH, snapshots: dict[Profile, Path], profile: Profile) -> di
     }  # on the host
     for path, factor in zip(snapshots.values(), combination(list(snapshots), profile), strict=True):
         weights = read_weights(path, str(path))
+        check_weights(state, weights, str(path))
         for name, total in sums.items():
             total += float(factor) * weights[name]
     return state | {name: total.to(state[name].dtype) for name, total in sums.items()}
@@ -81,8 +82,16 @@ def _snapshots() -> dict[Profile, Path]:
         raise UserError(
             f"{artifacts.snapshots_dir('dit')} holds no snapshots; set dit.posthoc_ema.snapshots, to 8 for example, and train"
         )
-    pairs = (path.stem.split("-", 1) for path in files)
-    return {Profile(int(step), float(length)): path for (step, length), path in zip(pairs, files, strict=True)}
+    return {_profile(path): path for path in files}
+
+
+def _profile(path: Path) -> Profile:
+    """The snapshot in the file `path`, STEP-LENGTH.safetensors. Raises UserError where it is called otherwise."""
+    step, _, length = path.stem.partition("-")
+    try:
+        return Profile(int(step), float(length))
+    except ValueError:
+        raise UserError(f"{path} is no snapshot, whose name is STEP-LENGTH.safetensors; move it elsewhere") from None
 
 
 def _require(length: float) -> None:
