@@ -36,6 +36,11 @@ def stage_dir(stage: str) -> Path:
     return DATA / stage
 
 
+def within(folder: Path, path: Path) -> Path:
+    """Where the artefact `path` lies in a `folder` that is laid out as data/."""
+    return folder / path.relative_to(DATA)
+
+
 def _below(folder: Path, suffix: str = "") -> Callable[[str], Path]:
     return lambda name: folder / f"{name}{suffix}"
 

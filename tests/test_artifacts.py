@@ -70,3 +70,7 @@ def test_a_report_of_an_earlier_version_is_read() -> None:
         del each["relation"]
     write_json(path, record)
     assert read_report(path).checks == (check(True),)
+
+
+def test_a_copy_of_the_outputs_is_laid_out_alike() -> None:
+    assert artifacts.within(Path("copies/1"), artifacts.summary_file("dit")) == Path("copies/1/dit/summary.json")

@@ -64,7 +64,7 @@ def _sampling(data: Path, count: int) -> "SamplingConfig":
 
     params = project_params() if data == artifacts.DATA else None
     usual = params.generation if params else UNGUIDED
-    index = data / artifacts.classes_file().relative_to(artifacts.DATA)
+    index = artifacts.within(data, artifacts.classes_file())
     classes = artifacts.read_json(index, list) if index.exists() else []
     if not all(isinstance(name, str) for name in classes):
         raise UserError(f"{index} is damaged: it must hold the names of the classes as text")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file
+from rectok.artifacts import DATA, config_file, read_json, shard_table, summary_file, within
 from rectok.storage.hashing import fingerprint as fingerprint_of_files
 from rectok.storage.hashing import sha256_file
 
@@ -38,8 +38,8 @@ def images_of(shards: Iterable[str]) -> str:
 
 def metric_network_of(source: Path = DATA) -> dict[str, Any]:
     """The sha256 of the metric network's weights in `source`, and what it does with images before."""
-    config = read_json(source / config_file("metric_network").relative_to(DATA))["network"]
-    summary = read_json(source / summary_file("metric_network").relative_to(DATA))
+    config = read_json(within(source, config_file("metric_network")))["network"]
+    summary = read_json(within(source, summary_file("metric_network")))
     return {"sha256": summary["sha256"], **{name: config[name] for name in NETWORK}}
 
 
@@ -54,7 +54,7 @@ def generation_fingerprint(
     """Of `per_class` samples of every class of the generator in `source`; the split `floor` is the floor."""
     return fingerprint(
         metric_network=metric_network_of(source),
-        classes=read_json(source / config_file("dit").relative_to(DATA))["classes"],
+        classes=read_json(within(source, config_file("dit")))["classes"],
         generation=config.model_dump(mode="json", exclude=UNCOMPARED),
         spaces=described_spaces(config.spaces),
         per_class=per_class,

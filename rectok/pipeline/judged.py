@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectok.artifacts import DATA, SHARDED, STAGES, check_file, passed_file, read_marker, stage_dir
+from rectok.artifacts import DATA, SHARDED, STAGES, check_file, passed_file, read_marker, stage_dir, within
 from rectok.errors import UserError
 from rectok.pipeline import lock
 from rectok.pipeline.damage import md5_of
@@ -102,7 +102,7 @@ def _difference(expected: Mapping[str, str], hashes: Mapping[str, str], voucher:
 def _expectations(stage: str, places: list[Path], data: Path) -> Iterable[_Expected]:
     """What is recorded of the files at `places`, which lie in data/<stage>."""
     files = [file for place in places for file in _files(place)]
-    markers = {file: data / _marker(stage, file).relative_to(DATA) for file in files}
+    markers = {file: within(data, _marker(stage, file)) for file in files}
     judged = tuple(file for file in files if markers[file].exists())
     recorded = {marker: read_marker(marker) for marker in sorted({markers[file] for file in judged})}
     hashes = {name: sha256 for marker in recorded.values() for name, sha256 in marker.items()}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from rectok.artifacts import DATA, passed_file, read_json, shard_table, summary_file
+from rectok.artifacts import DATA, passed_file, read_json, shard_table, stage_dir, summary_file, within
 from rectok.data.tables import read_table
 from rectok.dit.dit_config import DiTConfig
 from rectok.interop.exporting import Network
@@ -94,7 +94,7 @@ def generator_facts(generator: Generator, data: Path) -> Facts:
     parts = [
         *_tokenizer_parts(tokenizer.state_dict(), tokenizer.config, data),
         *(
-            Part(title, _numbers(network.state_dict()), _history(data / stage, distinct))
+            Part(title, _numbers(network.state_dict()), _history(within(data, stage_dir(stage)), distinct))
             for stage, (title, network) in networks.items()
             if network is not None
         ),
@@ -105,9 +105,9 @@ def generator_facts(generator: Generator, data: Path) -> Facts:
 
 def distinct_images(data: Path) -> int | None:
     """Packed images of the training split below `data`; None where their tables are not all there."""
-    index = data / summary_file("index").relative_to(DATA)
+    index = within(data, summary_file("index"))
     names = read_json(index)["shards"] if index.exists() else []
-    tables = [data / shard_table(name).relative_to(DATA) for name in names]
+    tables = [within(data, shard_table(name)) for name in names]
     if not tables or not all(table.exists() for table in tables):
         return None
     splits: list[list[str]] = [read_table(table)["split"].to_pylist() for table in tables]
@@ -118,15 +118,15 @@ def _tokenizer_parts(weights: Mapping[str, Tensor], config: ModelConfig, data: P
     """The tokenizer of the stage of that name, its encoder where that is the teacher, and its pixel decoder where the stage
     `decoder` trained that further."""
     distinct = distinct_images(data)
-    parts = [Part("The tokenizer", _numbers(weights), _history(data / "tokenizer", distinct))]
+    parts = [Part("The tokenizer", _numbers(weights), _history(within(data, stage_dir("tokenizer")), distinct))]
     if isinstance(config, TokenizerConfig) and config.teacher is not None:
         teacher = config.teacher.network
         frozen = (
             f"the frozen teacher {teacher.name}, whose weights are among these, under its licence ({teacher.licence})"
         )
         parts.append(Part("Its encoder", 0, frozen))
-    if _record(data / "decoder" / "summary.json").get("trained"):
-        parts.append(Part("Its pixel decoder, after that", 0, _history(data / "decoder", distinct)))
+    if _record(within(data, summary_file("decoder"))).get("trained"):
+        parts.append(Part("Its pixel decoder, after that", 0, _history(within(data, stage_dir("decoder")), distinct)))
     return parts
 
 

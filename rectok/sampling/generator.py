@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rectok import flow
-from rectok.artifacts import DATA, read_config, read_json, stage_dir, statistics_file
+from rectok.artifacts import DATA, read_config, read_json, stage_dir, statistics_file, within
 from rectok.dit.dit_config import DiTConfig
 from rectok.dit.model import DiTDH, load_dit, to_tokens
 from rectok.errors import UserError
@@ -160,8 +160,8 @@ class Places:
     @classmethod
     def within(cls, folder: Path) -> "Places":
         """Below `folder`, laid out as the outputs of the stages are below data/."""
-        dit, autoguidance, decoder = (folder / stage_dir(stage).name for stage in ("dit", "autoguidance", "decoder"))
-        return cls(dit, autoguidance, decoder, folder / statistics_file().relative_to(DATA))
+        dit, autoguidance, decoder = (within(folder, stage_dir(stage)) for stage in ("dit", "autoguidance", "decoder"))
+        return cls(dit, autoguidance, decoder, within(folder, statistics_file()))
 
 
 def load_generator(
