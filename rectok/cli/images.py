@@ -111,7 +111,9 @@ def reconstruct(
         from rectok.reporting.images import enlarged, grid, write_png
 
     model = api.Tokenizer.load(tokenizer, device="cpu")
-    config = image_config(params, model.config.image_size)
+    config = image_config(params, model.config.image_size).model_copy(
+        update={"modes": MODES}
+    )  # `rectok sample` writes RGBA
     originals = []
     for path in files:
         try:
@@ -133,12 +135,9 @@ def project_params() -> "Params | None":
 
 
 def image_config(params: "Params | None", size: int) -> "ImageConfig":
-    """How files become images of `size` pixels: as the project says, but of any mode. `image.modes` is for data sets.
-
-    The grid that `rectok sample` writes is one of RGBA.
-    """
+    """How files become images of `size` pixels: as the project says, or else whatever can be read."""
     if params:
-        return params.image.model_copy(update={"size": size, "modes": MODES})
+        return params.image.model_copy(update={"size": size})
     from rectok.data.data_config import ImageConfig
 
     return ImageConfig(
