@@ -11,10 +11,10 @@ from orchestration.assets.images import inline_images
 from orchestration.assets.metadata import Metadata, page_links, table
 from orchestration.graph.model import Artefact, Unit
 from rectok.artifacts import Check, GateReport, docs_dir, read_report
-from rectok.checks.catalogue import CHECKS, CheckKind, kind_of
 from rectok.errors import UserError
 from rectok.pipeline.judged import changed_report
 from rectok.pipeline.lock import Record
+from rectok.reporting.check_catalogue import CHECKS, CheckKind, kind_of
 from rectok.reporting.check_text import counts_text, limit_text, margin_text, value_text, verdict_text
 
 GATE_RAN = "gate_ran"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rectok.artifacts import Check
-from rectok.checks.catalogue import kind_of
 from rectok.params import Params
+from rectok.reporting.check_catalogue import kind_of
 
 TRAINED_BY = {"reconstruction": "tokenizer", "probe": "tokenizer", "generation": "dit"}
 """The stage whose longer training improves what a gate measures, where it is not the gate's own."""

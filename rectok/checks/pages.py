@@ -22,12 +22,12 @@ from rectok.artifacts import (
     read_report,
     summary_file,
 )
-from rectok.checks.catalogue import kind_of
 from rectok.data.data_config import SPLITS
 from rectok.errors import UserError
 from rectok.files import write_text
 from rectok.pages import data_uri, filled
 from rectok.reporting import check_text
+from rectok.reporting.check_catalogue import described
 
 LISTED = 200
 """Quarantined files on the page."""
@@ -52,7 +52,7 @@ def write_page(checks: Sequence[Check], summary: Mapping[str, Any]) -> None:
             "rectok.checks",
             "summary.html",
             checks=checks,
-            described={check.name: kind.what for check in checks if (kind := kind_of("index", check.name))},
+            described=described,
             text=check_text,
             images=summary["images"],
             splits={split: summary["splits"][split] for split in SPLITS if split in summary["splits"]},

@@ -14,6 +14,7 @@ from rectok.pages import data_uri, filled
 from rectok.pipeline.failed_tasks import failed_tasks
 from rectok.reporting import check_text
 from rectok.reporting.charts import Line, line_svg
+from rectok.reporting.check_catalogue import described
 from rectok.reporting.comparison import Measured, deltas, measured_now, references, remember
 from rectok.reporting.provenance import data_versions, gate_reports, git_commit
 from rectok.reporting.summary import duration, metric_rows, read_summary, stage_seconds, training_speed
@@ -116,6 +117,7 @@ def render(preset: str, params_text: str, run: Measured) -> str:
         gates=gates,
         checks=[check for gate in gates for check in gate.checks],
         text=check_text,
+        described=described,
         gate_name=gate_name,
         versions=data_versions(),
         failed_tasks=failed_tasks(),

@@ -5,7 +5,7 @@ import pytest
 from rectok.artifacts import SHARDED, STAGES
 from rectok.checks.advice import PAGE, ROWS, accepted, advice, threshold
 from rectok.checks.bounds import at_least, at_most, holds
-from rectok.checks.catalogue import CHECKS
+from rectok.reporting.check_catalogue import CHECKS
 from tests.guides.guide import REPOSITORY
 from tests.project import tiny
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rectok import artifacts
+from rectok.artifacts import Check, GateReport
 from rectok.files import write_text
 from rectok.reporting.comparison import measured_now
 from rectok.reporting.report import loss_charts, render, stage_times, write
@@ -51,6 +52,13 @@ def test_page_holds_figures_networks_protocol_gates_params_and_times(page: str) 
     ):  # fmt: skip
         assert text in page
     assert page.count("data:image/png;base64,") == 5
+
+
+def test_a_check_says_what_it_checks(page: str) -> None:
+    what = "The distance of the averaged weights from the raw ones"
+    assert what not in page
+    artifacts.write_report(GateReport("dit", None, (Check("ema differs", True, "ERROR", 0.1, 1e-9, "", "≥"),), {}))
+    assert what in rendered("")
 
 
 def test_the_page_says_which_project_and_day_it_is_and_names_the_classes_of_rows(page: str, built: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rectok.artifacts import STAGES
 from rectok.checks import drift
-from rectok.checks.catalogue import CHECKS, kind_of
+from rectok.reporting.check_catalogue import CHECKS, kind_of
 from tests.guides.guide import REPOSITORY
 
 BUILDERS = {"at_least", "at_most", "holds", "unlabelled", "fits", "Check", "Expected", "_rows", "_rows_check"}

@@ -1,6 +1,7 @@
 """The one table of checks: every check that each gate makes, what it says, and the parameter behind its limit. No torch here.
 
-To add a check, add an entry here and yield it in its gate; `tests/checks/test_catalogue.py` fails while only one of both exists.
+To add a check, add an entry here and yield it in its gate; `tests/reporting/test_check_catalogue.py` fails while only one of
+both exists.
 Dagster shows one asset check per entry, and a failed gate names the parameters.
 """
 
@@ -178,3 +179,9 @@ CHECKS: Mapping[str, Kinds] = {
 def kind_of(gate: str, name: str) -> CheckKind | None:
     """The kind of a gate's check called `name`; None if the table has none, as of a treatment of images."""
     return next((kind for kind in CHECKS.get(gate, ()) if kind.covers(name)), None)
+
+
+def described(gate: str, name: str) -> str:
+    """What a gate's check called `name` says; empty if the table has none."""
+    kind = kind_of(gate, name)
+    return kind.what if kind else ""
