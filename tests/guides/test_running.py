@@ -21,7 +21,12 @@ def test_read_the_nightly_page(cloned: Clone, monkeypatch: pytest.MonkeyPatch) -
     # Networks that nobody trained draw very different figures every night.
     cloned.change(["params.yaml"], {"nightly": {"gfid_tolerance": 100.0, "accuracy_tolerance": 1.0}})
     printed = cloned.follow("nightly")
-    assert "1 (current)" in printed and "gFID 1.8, was 2.2" in printed and "promotion 2: generator" in printed
+    assert (
+        "1* " in printed
+        and "* is promoted now." in printed
+        and "gFID 1.8, was 2.2" in printed
+        and "promotion 2: generator" in printed
+    )
     nights = [night.date for night in read_history()]
     assert len(nights) == 2 and "2026-01-31" in nights
     assert "2026-01-31" in (cloned.root / "data/nightly/index.html").read_text(encoding="utf-8")
