@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rectok import artifacts
 from rectok.bench.work import Prepared, Setting, Variant
 from rectok.data.dataset import ImageDataset, LatentDataset
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.loader import BatchDataset, Order, TrainingLoader
 from rectok.data.packing import Packed, write_shard
 from rectok.data.tensors import write_features, write_latents
@@ -72,8 +72,8 @@ def _loader(
 
 
 def _images(latent: TokenizerConfig, flip: bool, location: str = "") -> ImageDataset:
-    contents = (encode_lossless(_picture(i, latent.image_size)) for i in range(IMAGES))
-    write_shard(SHARD, (Packed(f"{i:016x}", 0, "train", content) for i, content in enumerate(contents)), location)
+    pngs = (encode_png(_picture(i, latent.image_size)) for i in range(IMAGES))
+    write_shard(SHARD, (Packed(f"{i:016x}", 0, "train", png) for i, png in enumerate(pngs)), location)
     return ImageDataset([SHARD], "train")
 
 

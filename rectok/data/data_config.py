@@ -89,7 +89,7 @@ class ImageConfig(Config):
     stored. Of several frames or pages, `frames` takes the `first` or the `middle` one, or puts the file into quarantine.
     """
 
-    size: int = Field(gt=0, lt=2**14)  # the largest that WebP holds
+    size: int = Field(gt=0, le=2**14)
     modes: tuple[str, ...]
     max_pixels: int = Field(gt=0)
     flip: bool

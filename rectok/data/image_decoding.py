@@ -20,10 +20,10 @@ Pixels = NDArray[np.uint8]
 """uint8 [H, W, 3]."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-"""What Pillow raises for a damaged image of a shard."""
+"""What Pillow raises for a damaged PNG of a shard."""
 
-SHARD_FORMATS = ("WEBP", "PNG")
-"""Of the images in shards; those that were packed before there was WebP hold PNGs."""
+COMPRESSION = 1
+"""The level of the PNGs of a shard. A photograph is packed three times as fast as at Pillow's level 6, for 8 % more bytes."""
 
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -94,16 +94,16 @@ def centre_crop(image: Image.Image, size: int, max_pixels: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def encode_lossless(pixels: Pixels) -> bytes:
-    """uint8 [H, W, 3] → WebP without loss, by its fastest method, which packs and unpacks photographs faster than PNG."""
+def encode_png(pixels: Pixels) -> bytes:
+    """uint8 [H, W, 3] → PNG bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "webp", lossless=True, quality=0, method=0)
+    Image.fromarray(pixels).save(buffer, "png", compress_level=COMPRESSION)
     return buffer.getvalue()
 
 
-def decode_lossless(content: bytes) -> Pixels:
-    """An image of a shard → uint8 [H, W, 3]. Raises one of DAMAGE."""
-    with Image.open(io.BytesIO(content), formats=SHARD_FORMATS) as image:
+def decode_png(content: bytes) -> Pixels:
+    """PNG bytes → uint8 [H, W, 3]. Raises one of DAMAGE."""
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         return np.asarray(image)
 
 

@@ -1,4 +1,4 @@
-"""A shard on disk: a WebDataset tar of lossless images, a table of offsets into it, and a list of unusable images. No torch."""
+"""A shard on disk: a WebDataset tar of PNGs, a table of offsets into it, and a list of unusable images. No torch."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.data.image_decoding import DAMAGE, Pixels, decode_lossless
+from rectok.data.image_decoding import DAMAGE, Pixels, decode_png
 from rectok.data.parallel_map import REMOTE_THREADS
 from rectok.data.tables import ShardRow, read_table, write_table
 from rectok.errors import UserError
@@ -29,7 +29,7 @@ class Packed:
     key: str
     label: int
     split: str
-    content: bytes
+    png: bytes
     treatments: tuple[str, ...] = ()
 
 
@@ -44,7 +44,7 @@ class Quarantined:
 
 
 def write_shard(shard: str, images: Iterable[Packed], location: str = "") -> None:
-    """Write the tar (`<key>.webp`, `<key>.cls` per image) and its table. The same images give the same bytes.
+    """Write the tar (`<key>.png`, `<key>.cls` per image) and its table. The same images give the same bytes.
 
     If there is a `location`, the tar goes there, and a pointer to it takes its place.
     """
@@ -76,10 +76,10 @@ def _write_tar(file: IO[bytes], images: Iterable[Packed]) -> list[ShardRow]:
     rows = []
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for image in images:
-            offset = _add(tar, f"{image.key}.webp", image.content)
+            offset = _add(tar, f"{image.key}.png", image.png)
             _add(tar, f"{image.key}.cls", str(image.label).encode())
-            digest = hashlib.sha256(image.content).hexdigest()
-            rows.append(ShardRow(image.key, image.label, image.split, offset, len(image.content), digest))
+            digest = hashlib.sha256(image.png).hexdigest()
+            rows.append(ShardRow(image.key, image.label, image.split, offset, len(image.png), digest))
     return rows
 
 
@@ -116,7 +116,7 @@ class PackedShard:
         return type(self), (self.shard,)
 
     def stored(self, row: int) -> bytes:
-        """The bytes of a row's image."""
+        """The PNG bytes of a row."""
         return self._tar().read(int(self.offsets[row]), int(self.sizes[row]))
 
     def _tar(self) -> Ranges:
@@ -156,7 +156,7 @@ class PackedShard:
             content = self.stored(row)
             if self.uri != self._place and row not in self._verified:
                 self._verify(row, content)
-            return decode_lossless(content)
+            return decode_png(content)
         except FileNotFoundError:
             raise
         except DAMAGE as error:

@@ -41,7 +41,7 @@ SHARD = pa.DataFrameSchema(
     },
     strict=True,
 )
-"""The position of each image in the shard's tar, and its hash; rows of rectok.data.tables.ShardRow."""
+"""The position of each PNG in the shard's tar, and its hash; rows of rectok.data.tables.ShardRow."""
 
 QUARANTINE = pa.DataFrameSchema(
     {"key": KEY, "uri": NAME, "reason": NAME, "detail": pa.Column(str)},

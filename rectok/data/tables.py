@@ -29,7 +29,7 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True)
 class ShardRow:
-    """One packed image: where its bytes lie in the tar, and their hash."""
+    """One packed image: the position of its PNG in the tar, and the PNG's hash."""
 
     key: str
     label: int

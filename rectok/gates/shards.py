@@ -16,7 +16,6 @@ from rectok.checks.bounds import at_most, holds, listed
 from rectok.checks.pages import renew_page
 from rectok.checks.tables import fits
 from rectok.data.data_config import ImageConfig
-from rectok.data.image_decoding import SHARD_FORMATS
 from rectok.data.packing import PackedShard
 from rectok.data.parallel_map import read_all
 from rectok.data.table_schemas import QUARANTINE, SHARD
@@ -85,24 +84,22 @@ def _fault(packed: PackedShard, row: int, side: int) -> str | None:
 
 
 def _layout(packed: PackedShard) -> Check:
-    """The tar itself, as others read it, holds `<key>.webp` and `<key>.cls` for every row, in order; an older one `<key>.png`."""
+    """The tar itself, as others read it, holds `<key>.png` and `<key>.cls` for every row, in order."""
+    expected = [
+        (f"{key}.{kind}", str(label))
+        for key, label in zip(packed.keys, packed.labels, strict=True)
+        for kind in ("png", "cls")
+    ]
     try:
         with open_binary(packed.uri) as file, tarfile.open(fileobj=file) as tar:
             members = [(m.name, _label(tar, m)) for m in tar]
     except tarfile.TarError as error:
         return holds("layout", False, f"{packed.path} is no whole tar file: {error}")
-    same = any(_are(members, packed, kind.lower()) for kind in SHARD_FORMATS)
+    same = len(members) == len(expected) and all(
+        name == member and label in (None, text)
+        for (name, label), (member, text) in zip(members, expected, strict=True)
+    )
     return holds("layout", same, f"the members of {packed.path} are not those of its table")
-
-
-def _are(members: list[tuple[str, str | None]], packed: PackedShard, kind: str) -> bool:
-    """Whether the names of `members`, and what their .cls say, are those of a shard with images of `kind`."""
-    expected = [
-        pair
-        for key, label in zip(packed.keys, packed.labels, strict=True)
-        for pair in ((f"{key}.{kind}", None), (f"{key}.cls", str(label)))
-    ]
-    return members == expected
 
 
 def _label(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:

@@ -23,8 +23,8 @@ MEMORY_FORMULA = (
     "Activations: what autograd keeps of one micro-batch's objective, counted on shapes; torch.compile and DeepSpeed's "
     "buckets come on top or save some"
 )
-LOSSLESS_SHARE = 0.5
-"""Of the raw pixels that a photograph takes without loss."""
+PNG_SHARE = 0.6
+"""Of the raw pixels that a photograph's PNG takes."""
 TAR_BYTES = 2300
 """Two headers, the label, padding, and the row of the offset table."""
 KEY_BYTES = 12
@@ -126,7 +126,7 @@ def per_image(params: Params, latent: TokenizerConfig) -> dict[str, float]:
         "online": KEY_BYTES,
     }
     return {
-        "shards": LOSSLESS_SHARE * 3 * params.image.size**2 + TAR_BYTES,
+        "shards": PNG_SHARE * 3 * params.image.size**2 + TAR_BYTES,
         "features": features[params.features.storage],
         "latents": tokens * 2 * latent.sizes.channels * FLOAT_BYTES[params.latents.storage] + KEY_BYTES + LABEL_BYTES,
     }

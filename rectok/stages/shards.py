@@ -10,7 +10,7 @@ from typing import IO
 from rectok import artifacts
 from rectok.data.bad_image import BadImage
 from rectok.data.data_config import ImageConfig
-from rectok.data.image_decoding import encode_lossless, prepare
+from rectok.data.image_decoding import encode_png, prepare
 from rectok.data.packing import Packed, Quarantined, write_quarantine, write_shard, write_treatments
 from rectok.data.parallel_map import map_in_processes, map_in_threads, threads_for
 from rectok.data.sources.image_source import Readable
@@ -68,7 +68,7 @@ def _pack(config: ImageConfig, content: Content) -> Outcome:
     except BadImage as bad:
         _picture(row, file, config)
         return Quarantined(row.key, row.uri, bad.reason, bad.detail)
-    return Packed(row.key, row.label, row.split, encode_lossless(image.pixels), image.treatments)
+    return Packed(row.key, row.label, row.split, encode_png(image.pixels), image.treatments)
 
 
 def _remove_pictures(index: list[IndexRow]) -> None:
@@ -97,8 +97,8 @@ def _spool(
         if isinstance(outcome, Quarantined):
             quarantined.append(outcome)
         else:
-            places[outcome.key] = (spool.tell(), len(outcome.content))
-            spool.write(outcome.content)
+            places[outcome.key] = (spool.tell(), len(outcome.png))
+            spool.write(outcome.png)
             treatments.update(outcome.treatments)
     return places, quarantined, treatments
 

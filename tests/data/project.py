@@ -3,7 +3,7 @@
 import numpy as np
 
 from rectok import artifacts
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.data.tensors import write_features, write_latents
 
@@ -39,7 +39,7 @@ def build() -> None:
     for shard, count in SIZES.items():
         rows = range(count)
         keys = [key(shard, row) for row in rows]
-        write_shard(shard, [Packed(keys[r], r % 3, split(r), encode_lossless(pixels(shard, r))) for r in rows])
+        write_shard(shard, [Packed(keys[r], r % 3, split(r), encode_png(pixels(shard, r))) for r in rows])
         write_features(artifacts.features_file(shard), keys, [features(shard)] if count else [], "float16", {})
         labels, splits = np.arange(count) % 3, [split(row) for row in rows]
         write_latents(artifacts.latents_file(shard), keys, labels, splits, moments(shard), {})

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from rectok.data.bad_image import BadImage
-from rectok.data.image_decoding import centre_crop, decode, decode_lossless, encode_lossless, prepare
+from rectok.data.image_decoding import centre_crop, decode, decode_png, encode_png, prepare
 from rectok.params import parse, preset_text
 from tests.data.files import BAD, image_config, picture, saved
 from tests.data.profiles import swapped
@@ -61,14 +61,14 @@ def test_centre_crop_is_that_of_adm(width: int, height: int) -> None:
 
 def test_an_image_of_the_right_size_is_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(prepare(encode_lossless(pixels), CONFIG).pixels, pixels)
-    np.testing.assert_array_equal(decode_lossless(encode_lossless(pixels)), pixels)
+    np.testing.assert_array_equal(prepare(encode_png(pixels), CONFIG).pixels, pixels)
+    np.testing.assert_array_equal(decode_png(encode_png(pixels)), pixels)
 
 
-def test_a_packed_image_is_read_by_others() -> None:
+def test_packed_png_is_read_by_others() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3)).astype(np.uint8)
-    with Image.open(io.BytesIO(encode_lossless(pixels))) as image:
-        assert (image.format, image.mode, image.size) == ("WEBP", "RGB", (7, 5))
+    with Image.open(io.BytesIO(encode_png(pixels))) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (7, 5))
 
 
 SIDES = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rectok.data.dataset import ImageDataset, LatentBatch, LatentDataset
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.loader import Order, TrainingLoader, image_batches
 from rectok.data.packing import Packed, write_shard
 from rectok.data.shard_reader import ShardReader
@@ -172,10 +172,8 @@ def test_image_batches_come_in_order_and_the_last_may_be_smaller(workers: int) -
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_damaged_image_is_one_sentence_after_the_batches_before_it(here: Path, workers: int) -> None:
-    content = encode_lossless(np.zeros((4, 4, 3), np.uint8))
-    write_shard(
-        "00000", [Packed(f"{row:016x}", 0, "train", content[: len(content) - 10 * (row == 9)]) for row in range(10)]
-    )
+    png = encode_png(np.zeros((4, 4, 3), np.uint8))
+    write_shard("00000", [Packed(f"{row:016x}", 0, "train", png[: len(png) - 40 * (row == 9)]) for row in range(10)])
     batches = image_batches(ShardReader("00000"), 4, workers)
     assert len(next(batches)) == 4
     with user_error(r"^data/shards/00000\.tar is damaged in row 9 \(key 0000000000000009\): [^\n]*$"):

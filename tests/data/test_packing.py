@@ -14,7 +14,7 @@ import pytest
 import webdataset
 
 from rectok import artifacts
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, PackedShard, Quarantined, write_quarantine, write_shard
 from rectok.errors import UserError
 
@@ -29,7 +29,7 @@ def pixels(seed: int) -> np.ndarray:
 
 
 def images(count: int = 5) -> list[Packed]:
-    return [Packed(f"{i:016x}", i % 3, ("train", "val")[i % 2], encode_lossless(pixels(i))) for i in range(count)]
+    return [Packed(f"{i:016x}", i % 3, ("train", "val")[i % 2], encode_png(pixels(i))) for i in range(count)]
 
 
 def test_rows_are_read_in_any_order() -> None:
@@ -58,7 +58,7 @@ def test_webdataset_reads_the_tar() -> None:
     samples = read_samples()
     assert [sample["__key__"] for sample in samples] == [image.key for image in images()]
     assert [sample["cls"] for sample in samples] == [0, 1, 2, 0, 1]
-    np.testing.assert_array_equal(samples[3]["webp"], pixels(3))
+    np.testing.assert_array_equal(samples[3]["png"], pixels(3))
 
 
 def test_the_same_images_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from rectok import artifacts
 from rectok.artifacts import Check, GateReport
 from rectok.data.dataset import ImageDataset
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.dit.dit_config import DiTConfig, DiTSizes
 from rectok.dit.model import DiTDH
@@ -70,7 +70,7 @@ def build_shards() -> None:
     """24 images of three classes, every third of them for testing."""
     pictures = [picture(i // 8, i).transpose(1, 2, 0) for i in range(24)]
     splits = ["train" if i % 3 else "test" for i in range(24)]
-    write_shard("00000", (Packed(f"{i:08d}", i // 8, splits[i], encode_lossless(pictures[i])) for i in range(24)))
+    write_shard("00000", (Packed(f"{i:08d}", i // 8, splits[i], encode_png(pictures[i])) for i in range(24)))
     artifacts.write_json(artifacts.classes_file(), ["red", "green", "blue"])
 
 

@@ -14,7 +14,7 @@ from torch_fidelity import calculate_metrics
 from rectok import artifacts
 from rectok.artifacts import read_json, write_json
 from rectok.checks.networks import network_checks
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.evaluation.fidelity import extract_features, fidelity, frechet, reference_features
 from rectok.evaluation.generation import SampleFeatures, generation_metrics
 from rectok.evaluation.image_sets import TensorImages
@@ -94,7 +94,7 @@ def test_figures_are_those_of_torch_fidelity_itself(metric_network: MetricNetwor
 def write_pngs(folder: Path, images: torch.Tensor) -> None:
     folder.mkdir()
     for number, image in enumerate(images):
-        (folder / f"{number:02d}.webp").write_bytes(encode_lossless(image.permute(1, 2, 0).numpy()))
+        (folder / f"{number:02d}.png").write_bytes(encode_png(image.permute(1, 2, 0).numpy()))
 
 
 @pytest.mark.slow

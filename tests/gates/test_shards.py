@@ -1,10 +1,6 @@
-import hashlib
-import io
 import re
-import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -48,25 +44,6 @@ def test_a_good_shard_passes_with_its_counts() -> None:
     checks = found()
     assert not failed()
     assert [checks[name].value for name in ("rows", "accounted", "quarantined")] == [55, 55, 0.0]
-
-
-def test_a_shard_of_pngs_as_they_were_packed_before_is_read_and_passes() -> None:
-    packed, path = PackedShard(SHARD), artifacts.shard_tar(SHARD)
-    pixels = [packed.pixels(row) for row in range(len(packed))]
-    contents = [saved(Image.fromarray(x), "png") for x in pixels]
-    with tarfile.open(path, "w") as tar:
-        for key, label, content in zip(packed.keys, packed.labels, contents, strict=True):
-            for kind, data in (("png", content), ("cls", str(label).encode())):
-                member = tarfile.TarInfo(f"{key}.{kind}")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-    with tarfile.open(path) as tar:
-        offsets = [member.offset_data for member in tar if member.name.endswith(".png")]
-    rows = zip(packed.keys, packed.labels.tolist(), packed.splits, offsets, contents, strict=True)
-    table = [ShardRow(*row, len(content), hashlib.sha256(content).hexdigest()) for *row, content in rows]
-    write_table(artifacts.shard_table(SHARD), table, ShardRow)
-    assert not failed()
-    assert np.array_equal(PackedShard(SHARD).pixels(7), pixels[7])
 
 
 def test_a_damaged_row_is_named() -> None:

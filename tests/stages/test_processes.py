@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from rectok import artifacts
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.pipeline.process import RESULTS
 from rectok.teacher.loading import load_network, save_network
@@ -42,8 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def packed(number: int) -> Packed:
     """An image of one of three classes under a key as long as the pipeline's, every third of them for testing."""
     label = number // 8 % 3
-    content = encode_lossless(project.picture(label, number).transpose(1, 2, 0))
-    return Packed(f"{number:016d}", label, "train" if number % 3 else "test", content)
+    png = encode_png(project.picture(label, number).transpose(1, 2, 0))
+    return Packed(f"{number:016d}", label, "train" if number % 3 else "test", png)
 
 
 def write(folder: Path, processes: int, points: int = 3) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rectok import artifacts
-from rectok.data.image_decoding import encode_lossless
+from rectok.data.image_decoding import encode_png
 from rectok.data.packing import Packed, write_shard
 from rectok.params import Params
 from rectok.params.loading import validated
@@ -29,7 +29,7 @@ def build_shards(shards: tuple[str, ...] = ("00000",), images: int = 60) -> None
     for number, shard in enumerate(shards):
         rows = range(number * images, (number + 1) * images)
         write_shard(
-            shard, [Packed(f"{i:016x}", i % 3, SPLITS[i // 3 % 10], encode_lossless(picture(i % 3, i))) for i in rows]
+            shard, [Packed(f"{i:016x}", i % 3, SPLITS[i // 3 % 10], encode_png(picture(i % 3, i))) for i in rows]
         )
     artifacts.write_json(artifacts.classes_file(), CLASSES)
 

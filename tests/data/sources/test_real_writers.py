@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rectok.data.image_decoding import decode_lossless
+from rectok.data.image_decoding import decode_png
 from rectok.errors import UserError
 from tests.data.sources.small_sources import annotated
 
@@ -72,19 +72,19 @@ NUMBERS = {pixels(number).tobytes(): number for number in range(12)}
 def test_names_of_classes(root: Path, folder: str, splits: dict[str | None, int]) -> None:
     images = annotated(root / folder)
     assert Counter(split for _, split, _ in images) == splits
-    labels = {NUMBERS[decode_lossless(content).tobytes()]: label for label, _, content in images}
+    labels = {NUMBERS[decode_png(content).tobytes()]: label for label, _, content in images}
     assert labels == {number: NAMES[number % 2] for number in range(12)}
 
 
 def test_webdataset(root: Path) -> None:
     images = annotated(root / "webdataset")
-    labels = {NUMBERS[decode_lossless(content).tobytes()]: (label, split) for label, split, content in images}
+    labels = {NUMBERS[decode_png(content).tobytes()]: (label, split) for label, split, content in images}
     assert labels == {number: (str(number % 2), "train") for number in range(12)}
 
 
 def test_img2dataset(root: Path) -> None:
     images = annotated(root / "img2dataset", "none")
-    assert sorted(NUMBERS[decode_lossless(content).tobytes()] for *_, content in images) == list(range(12))
+    assert sorted(NUMBERS[decode_png(content).tobytes()] for *_, content in images) == list(range(12))
     assert {label for label, *_ in images} == {"unlabelled"}
 
 
