@@ -158,9 +158,9 @@ class Cluster:
             time.sleep(0.02)
 
     def evict(self, index: int) -> None:
-        """Preempt the running pods of an index."""
+        """Preempt the running pods of an index, but not those that meanwhile take their places."""
         for job in self.jobs.values():
-            for pod in job.pods:
+            for pod in list(job.pods):
                 if pod.index == index and pod.code is None:
                     pod.disrupted = True
                     pod.end()
